@@ -1,0 +1,236 @@
+//! Connections: the owner's commands, what the owner sees, and the events between the two sides.
+
+use crate::base64::Base64;
+use crate::contract::{Contract, CounterSignature};
+use crate::id::{ConnectionId, EventId, Fingerprint, InviteId, KeyId, MemberId, ServiceId};
+use crate::profile::SignedProfile;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Owner's command: make an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// A note for the owner's own list, such as "Bob, from work".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Life of the invitation in seconds: at most 600 shown as a QR code, at most 86,400 as a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_seconds: Option<u32>,
+}
+
+/// A new invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invited {
+    /// Names the invitation.
+    pub invite_id: InviteId,
+    /// The link, also the text of the QR code. Whoever holds it can answer it once.
+    pub link: String,
+    /// When it dies.
+    pub expires_at: Timestamp,
+}
+
+/// Owner's command: answer an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptInvitation {
+    /// The link or the text of the QR code.
+    pub link: String,
+    /// Whether it was scanned in person, which makes the connection verified.
+    #[serde(default)]
+    pub in_person: bool,
+}
+
+/// Names a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionRef {
+    /// The connection.
+    pub connection_id: ConnectionId,
+}
+
+/// Owner's command: accept or reject a connection under review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// Accept or reject.
+    pub accept: bool,
+    /// Of a service's contract: the optional fields that are agreed to.
+    #[serde(default)]
+    pub optional_fields: Vec<String>,
+}
+
+/// Owner's command: end a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// Told to the peer.
+    pub reason: RevocationReason,
+}
+
+/// Why a connection was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationReason {
+    /// The owner wished so.
+    UserRequested,
+    /// Keys may be known to others.
+    KeyCompromise,
+    /// The contract was rejected.
+    ContractRejected,
+}
+
+/// What kind of party is on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerKind {
+    /// A member.
+    Member,
+    /// A service.
+    Service,
+}
+
+/// Where a connection stands (spec 2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// The invitation was answered; the other side has not reacted yet.
+    Requested,
+    /// This owner has to review and decide.
+    Review,
+    /// This owner accepted; the other side has to decide.
+    Accepted,
+    /// Both accepted, keys are made.
+    Active,
+    /// One side said no.
+    Rejected,
+    /// Nobody decided in time.
+    Expired,
+    /// The handshake failed; nothing of it is used.
+    Aborted,
+    /// One side ended it.
+    Revoked,
+}
+
+/// Whether the owner knows that the peer is who it seems to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// The invitation came through a channel that others may read or change.
+    Unverified,
+    /// In person, or the safety number was compared.
+    Verified,
+}
+
+/// One connection as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionView {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// Member or service.
+    pub kind: PeerKind,
+    /// Where it stands.
+    pub state: ConnectionState,
+    /// Known to be the right one or not.
+    pub verification: Verification,
+    /// Name to show.
+    pub display_name: String,
+    /// The peer's own id, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<MemberId>,
+    /// The service's id, for services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<ServiceId>,
+    /// The peer's fingerprint, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_fingerprint: Option<Fingerprint>,
+    /// Sixty digits, the same on both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety_number: Option<String>,
+    /// Seven symbols (indices below 64), the same on both sides of one handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbols: Option<Vec<u8>>,
+    /// The peer's profile, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<SignedProfile>,
+    /// The contract under review or in force, for services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
+    /// Fields of the contract for which the vault holds no value yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_fields: Vec<String>,
+    /// When the connection began.
+    pub created_at: Timestamp,
+}
+
+/// Every connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionList {
+    /// Oldest first.
+    pub connections: Vec<ConnectionView>,
+}
+
+/// Key confirmation: the first message under the new keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The service's counter-signature under the member's acceptance, for services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter_signature: Option<CounterSignature>,
+}
+
+/// A signed notice that a connection ended (ctx `vettid/revocation/1`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationNotice {
+    /// Always `connection_revocation`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Names this notice.
+    pub notice_id: EventId,
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// When it ended.
+    pub revoked_at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+    /// The sender's signing key.
+    pub key_id: KeyId,
+    /// Over everything else.
+    pub signature: Base64,
+}
+
+/// What is kept of a connection that ended (spec 2.5.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tombstone {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// Whose it was.
+    pub guid: MemberId,
+    /// The last known name.
+    pub display_name: String,
+    /// When it ended.
+    pub revoked_at: Timestamp,
+    /// Who ended it.
+    pub revoked_by: RevokedBy,
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevokedBy {
+    /// The owner of this vault.
+    Owner,
+    /// The other side.
+    Peer,
+}

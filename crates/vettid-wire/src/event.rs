@@ -1,0 +1,359 @@
+//! Event types, one row each. Parsing, dispatch, grants, stream subjects, the handler manifest and the
+//! documentation table all follow from these rows.
+
+use crate::id::InvalidId;
+use crate::subject::Pattern;
+use crate::{
+    auth, connection, data, enrolment, feed, handshake, messaging, profile, refusal, request,
+    session,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of an event type: two to four words of `a-z`, `0-9`, `_`, joined by dots, at most 64 bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventType(String);
+
+impl EventType {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for EventType {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let words = text.split('.').count();
+        let plain = |word: &str| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        };
+        if text.len() <= 64 && (2..=4).contains(&words) && text.split('.').all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId("event type"))
+        }
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where an event comes from and whom it reaches. The authority of an event is its lane, never its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// App to vault before a session exists: handshake messages.
+    Bootstrap,
+    /// App to vault inside a session: commands of the owner.
+    Owner,
+    /// Vault to app, unasked.
+    App,
+    /// Holder of an invitation to vault or service: handshake messages.
+    Invite,
+    /// A connected member's vault to a vault.
+    Connection,
+    /// A connected service to a vault.
+    Service,
+    /// A connected member's vault to a service.
+    Member,
+    /// Vault (through its host) to services.
+    Services,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 8] = [
+        Self::Bootstrap,
+        Self::Owner,
+        Self::App,
+        Self::Invite,
+        Self::Connection,
+        Self::Service,
+        Self::Member,
+        Self::Services,
+    ];
+}
+
+/// How an event travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Captured by the receiver's inbox stream and acknowledged after the receiver's commit.
+    Durable,
+    /// Core NATS: whoever listens now.
+    BestEffort,
+}
+
+/// Everything that is fixed about one event type on one lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Name, such as `data.request`.
+    pub name: &'static str,
+    /// Origin and authority.
+    pub lane: Lane,
+    /// Durable or best effort.
+    pub delivery: Delivery,
+    /// Interactive events are refused later than this many milliseconds after their timestamp.
+    pub within_ms: Option<i64>,
+    /// Largest plaintext in bytes.
+    pub cap_bytes: usize,
+    /// What it is for, one line.
+    pub summary: &'static str,
+}
+
+/// Ties a marker type to its row and to the types of its request and its reply.
+pub trait EventRow {
+    /// The row.
+    const ROW: Row;
+    /// Body of the event.
+    type Request: Serialize + DeserializeOwned;
+    /// Body of the answer; `Nothing` where none is due.
+    type Reply: Serialize + DeserializeOwned;
+}
+
+/// The empty body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+impl Row {
+    /// The name as a checked type.
+    #[must_use]
+    pub fn event_type(&self) -> EventType {
+        EventType(self.name.to_owned())
+    }
+
+    /// The subjects on which events of this row reach any vault, for streams and subscriptions of a host.
+    #[must_use]
+    pub fn arrival(&self) -> Option<Pattern> {
+        let event = Some(self.event_type());
+        match self.lane {
+            Lane::Bootstrap | Lane::Owner => Some(Pattern::ForVault(None, event)),
+            Lane::Invite => Some(Pattern::Invite(None, None)),
+            Lane::Connection | Lane::Member => Some(Pattern::ForOwner(None, None, event)),
+            Lane::Service => Some(Pattern::FromService(None, None, event)),
+            Lane::Services => Some(Pattern::ForServices(None, event)),
+            Lane::App => None,
+        }
+    }
+}
+
+/// The row of an event type on a lane; `None` means unsupported.
+#[must_use]
+pub fn find(lane: Lane, event_type: &EventType) -> Option<&'static Row> {
+    ROWS.iter()
+        .find(|row| row.lane == lane && row.name == event_type.as_str())
+}
+
+macro_rules! limit {
+    ($n:literal seconds) => {
+        Some($n * 1_000)
+    };
+    ($n:literal minutes) => {
+        Some($n * 60_000)
+    };
+}
+
+macro_rules! events {
+    ($( #[doc = $doc:literal] $marker:ident: $name:literal, $lane:ident, $delivery:ident,
+        $(within $n:literal $unit:ident,)? up to $kib:literal KiB, $request:ty => $reply:ty; )*) => {
+        $(
+            #[doc = $doc]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $marker;
+            impl EventRow for $marker {
+                const ROW: Row = Row {
+                    name: $name,
+                    lane: Lane::$lane,
+                    delivery: Delivery::$delivery,
+                    within_ms: events!(@within $($n $unit)?),
+                    cap_bytes: $kib * 1024,
+                    summary: $doc,
+                };
+                type Request = $request;
+                type Reply = $reply;
+            }
+        )*
+        /// Every event type on every lane.
+        pub const ROWS: &[Row] = &[$($marker::ROW),*];
+    };
+    (@within) => { None };
+    (@within $n:literal $unit:ident) => { limit!($n $unit) };
+}
+
+events! {
+    #[doc = "First contact of an app with its vault: handshake messages."]
+    AppBootstrap: "app.bootstrap", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
+    #[doc = "A new session of a known app: first handshake message."]
+    SessionStart: "session.start", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
+    #[doc = "A new session of a known app: last handshake message."]
+    SessionFinish: "session.finish", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
+
+    #[doc = "A fresh NATS credential for the app."]
+    SessionRefresh: "session.refresh", Owner, BestEffort, within 2 minutes, up to 4 KiB, session::RefreshRequest => session::RefreshReply;
+    #[doc = "Health of the vault."]
+    VaultHealth: "vault.health", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => session::VaultHealth;
+    #[doc = "Reads the owner's profile."]
+    ProfileGet: "profile.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => profile::ProfileView;
+    #[doc = "Changes and publishes the owner's profile."]
+    ProfileUpdate: "profile.update", Owner, BestEffort, within 2 minutes, up to 16 KiB, profile::ProfileUpdate => profile::ProfileView;
+    #[doc = "Stores one field of personal data."]
+    DataSet: "data.set", Owner, BestEffort, within 2 minutes, up to 64 KiB, data::SetField => data::FieldView;
+    #[doc = "Reads one field of personal data."]
+    DataGet: "data.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, data::FieldName => data::FieldView;
+    #[doc = "Lists the names of the stored fields."]
+    DataList: "data.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => data::FieldList;
+    #[doc = "Removes one field of personal data."]
+    DataRemove: "data.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, data::FieldName => Nothing;
+    #[doc = "Makes an invitation for a connection."]
+    ConnectionInvite: "connection.invite", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Invite => connection::Invited;
+    #[doc = "Answers an invitation of another member or of a service."]
+    ConnectionAccept: "connection.accept", Owner, BestEffort, within 2 minutes, up to 8 KiB, connection::AcceptInvitation => connection::ConnectionView;
+    #[doc = "Shows one connection: its profile, state, safety number and contract."]
+    ConnectionReview: "connection.review", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
+    #[doc = "Accepts or rejects a connection under review."]
+    ConnectionDecide: "connection.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, connection::Decide => connection::ConnectionView;
+    #[doc = "Lists the connections."]
+    ConnectionList: "connection.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => connection::ConnectionList;
+    #[doc = "Marks a connection as verified after comparing the safety number."]
+    ConnectionVerify: "connection.verify", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
+    #[doc = "Ends a connection at once, on this side alone."]
+    ConnectionRevoke: "connection.revoke", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Revoke => connection::ConnectionView;
+    #[doc = "Sends a text message to a connection."]
+    MessagingSend: "messaging.send", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::SendText => messaging::Sent;
+    #[doc = "Lists the messages of a connection."]
+    MessagingList: "messaging.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ListMessages => messaging::MessageList;
+    #[doc = "Lists what waits for the owner's decision."]
+    RequestList: "request.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => request::RequestList;
+    #[doc = "Approves or denies a waiting request."]
+    RequestDecide: "request.decide", Owner, BestEffort, within 2 minutes, up to 4 KiB, request::Decide => request::Decided;
+    #[doc = "Lists the feed, newest first."]
+    FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
+    #[doc = "Exports a stretch of the audit chain, for checking offline."]
+    AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
+
+    #[doc = "Tells the app of a new entry in the feed."]
+    FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
+
+    #[doc = "Handshake message under an invitation."]
+    ConnectionHandshake: "connection.handshake", Invite, Durable, up to 64 KiB, handshake::HandshakeMessage => Nothing;
+
+    #[doc = "The handshake is complete on the sender's side (key confirmation)."]
+    ConnectionReady: "connection.ready", Connection, Durable, up to 16 KiB, connection::Ready => Nothing;
+    #[doc = "A signed notice that the peer ended the connection."]
+    ConnectionRevoked: "connection.revoked", Connection, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
+    #[doc = "A text message."]
+    MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
+    #[doc = "A text message was stored by its receiver."]
+    MessagingReceipt: "messaging.receipt", Connection, Durable, up to 4 KiB, messaging::Receipt => Nothing;
+    #[doc = "An event of the receiver had no effect."]
+    EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
+
+    #[doc = "The service completed the handshake and countersigned the contract."]
+    ServiceReady: "connection.ready", Service, Durable, up to 16 KiB, connection::Ready => Nothing;
+    #[doc = "A signed notice that the service ended the connection."]
+    ServiceRevoked: "connection.revoked", Service, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
+    #[doc = "Reads a field that the contract names."]
+    DataRequest: "data.request", Service, Durable, within 5 minutes, up to 16 KiB, data::DataRequest => data::DataResponse;
+    #[doc = "Asks the member to log in."]
+    AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
+
+    #[doc = "Answer to a data request."]
+    DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
+    #[doc = "Answer to a login request, signed by the connection's pairwise key."]
+    AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
+    #[doc = "A signed notice that the member ended the connection."]
+    MemberRevoked: "connection.revoked", Member, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
+    #[doc = "An event of the service had no effect."]
+    MemberRefused: "event.refused", Member, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
+
+    #[doc = "Asks services to cut off a NATS user."]
+    RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_name_stands_once_on_a_lane_and_is_valid() {
+        let mut seen = HashSet::new();
+        for row in ROWS {
+            assert!(seen.insert((row.lane, row.name)), "{} twice", row.name);
+            assert_eq!(row.name.parse::<EventType>().unwrap(), row.event_type());
+        }
+    }
+
+    #[test]
+    fn a_name_that_arrives_on_one_subject_is_delivered_in_one_way() {
+        for a in ROWS {
+            for b in ROWS {
+                let same = a.arrival().is_some() && a.arrival() == b.arrival();
+                assert!(!same || a.delivery == b.delivery, "{} {}", a.name, b.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_outside_the_grammar_are_refused() {
+        for wrong in [
+            "a",
+            "a.",
+            ".a",
+            "a..b",
+            "a.*",
+            "a.>",
+            "A.b",
+            "a.b.c.d.e",
+            "a b.c",
+            "",
+        ] {
+            assert!(wrong.parse::<EventType>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn table() {
+        let lines: Vec<String> = ROWS
+            .iter()
+            .map(|r| {
+                format!(
+                    "{:?} {} {:?} {:?} {}",
+                    r.lane, r.name, r.delivery, r.within_ms, r.cap_bytes
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}

@@ -1,0 +1,269 @@
+//! VJSON, the profile of JSON on the wire (spec 2.0), and its canonical form JCS (RFC 8785).
+//! One parser for everything: no duplicate keys, no floats, bounded depth and size.
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Largest object outside packages and manifests, in bytes.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// Largest package manifest or stored object, in bytes.
+pub const MAX_LARGE_BYTES: usize = 1024 * 1024;
+/// Deepest nesting of arrays and objects.
+pub const MAX_DEPTH: usize = 16;
+/// Integers lie strictly between −2⁵³ and 2⁵³, so that every JSON reader keeps them exact.
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// Why a text is not VJSON.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Longer than the cap of its kind.
+    #[error("the text is longer than {0} bytes")]
+    TooLong(usize),
+    /// Not UTF-8 JSON, or outside the profile.
+    #[error("not valid vjson: {0}")]
+    Invalid(#[source] serde_json::Error),
+    /// The value does not have the shape that was asked for.
+    #[error("unexpected shape: {0}")]
+    Shape(#[source] serde_json::Error),
+}
+
+/// Parses VJSON of at most [`MAX_BYTES`].
+pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
+    parse_capped(bytes, MAX_BYTES)
+}
+
+/// Parses VJSON of at most [`MAX_LARGE_BYTES`] (packages, manifests, stored objects).
+pub fn parse_large(bytes: &[u8]) -> Result<Value, JsonError> {
+    parse_capped(bytes, MAX_LARGE_BYTES)
+}
+
+fn parse_capped(bytes: &[u8], cap: usize) -> Result<Value, JsonError> {
+    if bytes.len() > cap {
+        return Err(JsonError::TooLong(cap));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Profile { depth: 0 }
+        .deserialize(&mut reader)
+        .map_err(JsonError::Invalid)?;
+    reader.end().map_err(JsonError::Invalid)?;
+    Ok(value)
+}
+
+/// Turns a parsed value into a typed one.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, JsonError> {
+    T::deserialize(value).map_err(JsonError::Shape)
+}
+
+/// Parses VJSON straight into a typed value.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    from_value(parse(bytes)?)
+}
+
+/// The canonical bytes of a value: RFC 8785 over the VJSON profile (a float or a large integer is refused).
+pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>, JsonError> {
+    let value = serde_json::to_value(value).map_err(JsonError::Shape)?;
+    check(&value, 0).map_err(JsonError::Invalid)?;
+    serde_json_canonicalizer::to_vec(&value).map_err(JsonError::Invalid)
+}
+
+fn check(value: &Value, depth: usize) -> Result<(), serde_json::Error> {
+    match value {
+        Value::Number(number) if !is_exact(number) => {
+            Err(serde_json::Error::custom("not an exact integer"))
+        }
+        Value::Array(_) | Value::Object(_) if depth >= MAX_DEPTH => {
+            Err(serde_json::Error::custom("nested too deep"))
+        }
+        Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
+        Value::Object(map) => map.values().try_for_each(|item| check(item, depth + 1)),
+        _ => Ok(()),
+    }
+}
+
+fn is_exact(number: &serde_json::Number) -> bool {
+    let unsigned = number.as_u64().is_some_and(|n| n <= MAX_INTEGER);
+    unsigned
+        || number
+            .as_i64()
+            .is_some_and(|n| n.unsigned_abs() <= MAX_INTEGER)
+}
+
+/// Reads any value while holding it to the profile.
+struct Profile {
+    depth: usize,
+}
+
+impl Profile {
+    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
+        if self.depth >= MAX_DEPTH {
+            return Err(E::custom("nested too deep"));
+        }
+        Ok(Self {
+            depth: self.depth + 1,
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Profile {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Profile {
+    type Value = Value;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a vjson value")
+    }
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<Value, E> {
+        if v > MAX_INTEGER {
+            return Err(E::custom("integer too large"));
+        }
+        Ok(Value::from(v))
+    }
+    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<Value, E> {
+        if v.unsigned_abs() > MAX_INTEGER {
+            return Err(E::custom("integer too large"));
+        }
+        Ok(Value::from(v))
+    }
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Value, E> {
+        Err(E::custom("only integers are allowed"))
+    }
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(Value::from(v))
+    }
+    fn visit_string<E>(self, v: String) -> Result<Value, E> {
+        Ok(Value::String(v))
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(self.deeper()?)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        let inner = self.deeper()?;
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(Profile { depth: inner.depth })?;
+            if map.insert(key, value).is_some() {
+                return Err(A::Error::custom("duplicate key"));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn refuses_what_the_profile_forbids() {
+        let deep = "[".repeat(17) + &"]".repeat(17);
+        let cases = [
+            r#"{"a":1,"a":2}"#,
+            "1.5",
+            "1e3",
+            "-0",
+            "9007199254740992",
+            "-9007199254740992",
+            "\"\\ud800\"",
+            "\u{feff}{}",
+            "{} x",
+            "",
+            "{\"a\":1,}",
+            "NaN",
+            &deep,
+        ];
+        for case in cases {
+            assert!(parse(case.as_bytes()).is_err(), "{case}");
+        }
+        assert!(parse(&vec![b' '; MAX_BYTES + 1]).is_err());
+        assert!(parse(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn keeps_what_the_profile_allows() {
+        let deep = "[".repeat(16) + &"]".repeat(16);
+        for case in [
+            "9007199254740991",
+            "-9007199254740991",
+            "{}",
+            "null",
+            "\"\\ud83d\\ude00\"",
+            &deep,
+        ] {
+            assert!(parse(case.as_bytes()).is_ok(), "{case}");
+        }
+    }
+
+    #[test]
+    fn rfc8785_examples() {
+        // RFC 8785 section 3.2.3: keys are ordered by UTF-16 code units.
+        let text = "{\"\\u20ac\":1,\"\\r\":2,\"\\ufb33\":3,\"1\":4,\"\\ud83d\\ude00\":5,\"\\u0080\":6,\"\\u00f6\":7}";
+        let expected = "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}";
+        assert_eq!(
+            canonical(&parse(text.as_bytes()).unwrap()).unwrap(),
+            expected.as_bytes()
+        );
+        // Section 3.2.2.2: string escapes.
+        let text = r#"{"string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/"}"#;
+        let expected = "{\"string\":\"\u{20ac}$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
+        assert_eq!(
+            canonical(&parse(text.as_bytes()).unwrap()).unwrap(),
+            expected.as_bytes()
+        );
+        let text = r#"{ "literals": [null, true, false], "numbers": [333, -1, 0] }"#;
+        let expected = r#"{"literals":[null,true,false],"numbers":[333,-1,0]}"#;
+        assert_eq!(
+            canonical(&parse(text.as_bytes()).unwrap()).unwrap(),
+            expected.as_bytes()
+        );
+    }
+
+    #[test]
+    fn canonical_refuses_floats() {
+        assert!(canonical(&serde_json::json!({"a": 1.5})).is_err());
+        assert!(canonical(&serde_json::json!({"a": u64::MAX})).is_err());
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn canonical_is_a_fixed_point(value in value()) {
+            let once = canonical(&value).unwrap();
+            let again = canonical(&parse(&once).unwrap()).unwrap();
+            prop_assert_eq!(&once, &again);
+            prop_assert_eq!(parse(&once).unwrap(), value);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The published standard of VettID: ids, subjects, event rows, envelope form, contract, profile,
+//! manifest, invitation, control command and refusals. Data and grammar only: this crate must never
+//! do I/O, read a clock, draw randomness or name a cryptographic primitive.
+
+pub mod audit;
+pub mod auth;
+pub mod backup;
+pub mod base64;
+pub mod connection;
+pub mod contract;
+pub mod control;
+pub mod credential;
+pub mod data;
+pub mod digest;
+pub mod enrolment;
+pub mod envelope;
+pub mod event;
+pub mod feed;
+pub mod handshake;
+pub mod id;
+pub mod json;
+pub mod key;
+pub mod key_record;
+pub mod manifest;
+pub mod messaging;
+pub mod profile;
+pub mod refusal;
+pub mod request;
+pub mod session;
+pub mod subject;
+pub mod time;

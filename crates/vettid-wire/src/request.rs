@@ -1,0 +1,72 @@
+//! What waits for the owner's decision.
+
+use crate::auth::{Decision, Display};
+use crate::id::{ConnectionId, RequestId};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Every open request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestList {
+    /// Oldest first.
+    pub requests: Vec<PendingRequest>,
+}
+
+/// A request that waits for the owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PendingRequest {
+    /// The request.
+    pub request_id: RequestId,
+    /// Who asks.
+    pub connection_id: ConnectionId,
+    /// The asking party's name.
+    pub display_name: String,
+    /// What is asked.
+    pub ask: Ask,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Unanswered until then, it counts as denied.
+    pub expires_at: Timestamp,
+}
+
+/// What is asked of the owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// To read a field of the consent tier.
+    Data {
+        /// Name of the field.
+        field: String,
+        /// What for.
+        purpose: String,
+    },
+    /// To log in.
+    Login {
+        /// The site.
+        origin: String,
+        /// What the service says about the browser.
+        display: Display,
+    },
+}
+
+/// Owner's command: decide a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// The request.
+    pub request_id: RequestId,
+    /// Yes or no.
+    pub decision: Decision,
+}
+
+/// The decision was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decided {
+    /// The request.
+    pub request_id: RequestId,
+    /// Yes or no.
+    pub decision: Decision,
+}

@@ -1,0 +1,60 @@
+//! The app's session with its vault: handshake events, fresh NATS credentials and the vault's health.
+
+use crate::handshake::HandshakeMessage;
+use crate::id::{DeviceId, EventId};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A handshake message of an app, outside any envelope: what `forVault.app.bootstrap`, `session.start` and
+/// `session.finish` carry. The answer carries the same `event_id`, on `forApp.{event}.{event_id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandshakeEvent {
+    /// Names the event; the answer quotes it.
+    pub event_id: EventId,
+    /// When it was sent.
+    pub timestamp: Timestamp,
+    /// The message; absent in an answer that completes the handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<HandshakeMessage>,
+}
+
+/// Asks for a fresh NATS credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshRequest {
+    /// Names the private inbox of the app.
+    pub device: DeviceId,
+    /// The app's own public NKey; the private half never travels.
+    pub nkey_pub: String,
+}
+
+/// A NATS credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshReply {
+    /// User JWT, bound to the NKey of the request.
+    pub jwt: String,
+    /// From then on the server refuses it.
+    pub expires_at: Timestamp,
+}
+
+/// How the vault is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultHealth {
+    /// The vault's clock.
+    pub now: Timestamp,
+    /// Counts restores; never falls.
+    pub incarnation: u64,
+    /// Commits in the journal.
+    pub journal_sequence: u64,
+    /// Entries in the audit chain.
+    pub audit_size: u64,
+    /// Events that could not be opened or had no place to go, since the vault started.
+    pub dropped_events: u64,
+    /// Messages waiting for a peer's acknowledgement.
+    pub outbox_size: u64,
+    /// Active connections.
+    pub connections: u64,
+}

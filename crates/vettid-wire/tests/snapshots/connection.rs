@@ -1,0 +1,157 @@
+//! Samples of connections: the owner's commands, what the owner sees, and what the two sides tell each other.
+
+use crate::sample::Samples;
+use crate::{contract, profile, value};
+use vettid_wire::connection::{
+    AcceptInvitation, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide,
+    Invite, Invited, PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy,
+    Tombstone, Verification,
+};
+
+fn view() -> ConnectionView {
+    ConnectionView {
+        connection_id: value::connection(),
+        kind: PeerKind::Service,
+        state: ConnectionState::Review,
+        verification: Verification::Verified,
+        display_name: "Demo Shop".to_owned(),
+        peer: Some(value::peer()),
+        service_id: Some(value::service()),
+        peer_fingerprint: Some(value::peer_fingerprint()),
+        safety_number: Some("12345 ".repeat(12).trim().to_owned()),
+        symbols: Some(vec![0, 1, 2, 3, 61, 62, 63]),
+        profile: Some(profile::signed()),
+        contract: Some(contract::contract()),
+        missing_fields: vec!["address".to_owned()],
+        created_at: value::at(0),
+    }
+}
+
+fn notice() -> RevocationNotice {
+    RevocationNotice {
+        kind: "connection_revocation".to_owned(),
+        notice_id: value::event(),
+        connection_id: value::connection(),
+        revoked_at: value::at(3),
+        reason: RevocationReason::UserRequested,
+        key_id: value::key_id(),
+        signature: value::signature(),
+    }
+}
+
+fn tombstone() -> Tombstone {
+    Tombstone {
+        connection_id: value::connection(),
+        guid: value::peer(),
+        display_name: "Bob".to_owned(),
+        revoked_at: value::at(3),
+        revoked_by: RevokedBy::Owner,
+    }
+}
+
+fn states() -> [ConnectionState; 8] {
+    [
+        ConnectionState::Requested,
+        ConnectionState::Review,
+        ConnectionState::Accepted,
+        ConnectionState::Active,
+        ConnectionState::Rejected,
+        ConnectionState::Expired,
+        ConnectionState::Aborted,
+        ConnectionState::Revoked,
+    ]
+}
+
+fn commands(samples: &mut Samples) {
+    let connection_id = value::connection();
+    let invite = Invite {
+        label: Some("Bob, from work".to_owned()),
+        life_seconds: Some(600),
+    };
+    samples
+        .object("Invite", invite)
+        .optional(&["/label", "/life_seconds"]);
+    let link = "https://app.vettid.dev/c#VklUWFQ".to_owned();
+    samples.object(
+        "Invited",
+        Invited {
+            invite_id: value::invite(),
+            link: link.clone(),
+            expires_at: value::at(10),
+        },
+    );
+    samples
+        .object(
+            "AcceptInvitation",
+            AcceptInvitation {
+                link,
+                in_person: true,
+            },
+        )
+        .optional(&["/in_person"]);
+    samples.object("ConnectionRef", ConnectionRef { connection_id });
+    let decide = Decide {
+        connection_id,
+        accept: true,
+        optional_fields: vec!["birth_date".to_owned()],
+    };
+    samples
+        .object("Decide", decide)
+        .optional(&["/optional_fields"]);
+    samples.object(
+        "Revoke",
+        Revoke {
+            connection_id,
+            reason: RevocationReason::KeyCompromise,
+        },
+    );
+}
+
+pub(crate) fn samples() -> Samples {
+    let mut samples = Samples::of("connection");
+    commands(&mut samples);
+    let reasons = [
+        RevocationReason::UserRequested,
+        RevocationReason::KeyCompromise,
+        RevocationReason::ContractRejected,
+    ];
+    samples.cases("RevocationReason", reasons);
+    samples.cases("PeerKind", [PeerKind::Member, PeerKind::Service]);
+    samples.cases("ConnectionState", states());
+    samples.cases(
+        "Verification",
+        [Verification::Unverified, Verification::Verified],
+    );
+    samples
+        .object("ConnectionView", view())
+        .optional(&[
+            "/peer",
+            "/service_id",
+            "/peer_fingerprint",
+            "/safety_number",
+            "/symbols",
+            "/profile",
+            "/contract",
+            "/missing_fields",
+        ])
+        .open(&["/profile/public/more"]);
+    samples
+        .object(
+            "ConnectionList",
+            ConnectionList {
+                connections: vec![view()],
+            },
+        )
+        .open(&["/connections/0/profile/public/more"]);
+    let ready = Ready {
+        connection_id: value::connection(),
+        counter_signature: Some(contract::counter_signature()),
+    };
+    samples
+        .object("Ready", ready)
+        .optional(&["/counter_signature"]);
+    samples.object("RevocationNotice", notice());
+    samples.object("Tombstone", tombstone());
+    samples.cases("RevokedBy", [RevokedBy::Owner, RevokedBy::Peer]);
+    samples
+}

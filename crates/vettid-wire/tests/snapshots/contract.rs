@@ -1,0 +1,117 @@
+//! Samples of contracts, acceptances and counter-signatures.
+
+use crate::sample::Samples;
+use crate::value;
+use vettid_wire::contract::{
+    Acceptance, Contract, ContractField, CounterSignature, Permission, Rate, Retention, Tier,
+};
+
+fn field(field: &str, tier: Tier, retention: Retention, rate: Option<Rate>) -> ContractField {
+    let purpose = "To deliver what you order".to_owned();
+    ContractField {
+        field: field.to_owned(),
+        tier,
+        purpose,
+        retention,
+        rate,
+    }
+}
+
+fn rate() -> Rate {
+    Rate {
+        count: 5,
+        per_seconds: 60,
+    }
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract {
+        service_id: value::service(),
+        contract_version: 2,
+        description: "Delivery of orders".to_owned(),
+        fields: vec![
+            field(
+                "address",
+                Tier::OnDemand,
+                Retention::TimeLimited { days: 30 },
+                Some(rate()),
+            ),
+            field("birth_date", Tier::Optional, Retention::Session, None),
+        ],
+        permissions: vec![Permission::RequestAuthentication],
+        rate: Rate {
+            count: 60,
+            per_seconds: 3600,
+        },
+        terms_url: "https://shop.example/terms".to_owned(),
+        privacy_url: "https://shop.example/privacy".to_owned(),
+    }
+}
+
+pub(crate) fn acceptance() -> Acceptance {
+    Acceptance {
+        contract_hash: value::bytes_url(32),
+        contract_version: 2,
+        service_id: value::service(),
+        service_fp: value::peer_fingerprint(),
+        member_fp: value::fingerprint(),
+        connection_id: value::connection(),
+        optional_fields_accepted: vec!["birth_date".to_owned()],
+        accepted_at: value::at(1),
+        sequence: 1,
+        key_id: value::key_id(),
+        signature: value::signature(),
+    }
+}
+
+pub(crate) fn counter_signature() -> CounterSignature {
+    CounterSignature {
+        acceptance_hash: value::bytes_url(32),
+        connection_id: value::connection(),
+        countersigned_at: value::at(2),
+        key_id: value::key_id(),
+        signature: value::signature(),
+    }
+}
+
+#[test]
+fn the_sample_is_a_sound_contract() {
+    assert_eq!(contract().validate(), Ok(()));
+}
+
+pub(crate) fn samples() -> Samples {
+    let mut samples = Samples::of("contract");
+    samples.object("Contract", contract());
+    samples
+        .object("ContractField", contract().fields.remove(0))
+        .optional(&["/rate"]);
+    samples.cases(
+        "Tier",
+        [
+            Tier::Required,
+            Tier::Optional,
+            Tier::OnDemand,
+            Tier::Consent,
+        ],
+    );
+    samples.cases(
+        "Retention",
+        [
+            Retention::Session,
+            Retention::TimeLimited { days: 30 },
+            Retention::UntilRevoked,
+        ],
+    );
+    let permissions = [
+        Permission::RequestAuthentication,
+        Permission::RequestPayment,
+        Permission::SendMessages,
+        Permission::StoreData,
+        Permission::Call,
+    ];
+    samples.cases("Permission", permissions);
+    samples.object("Rate", rate());
+    samples.object("Acceptance", acceptance());
+    samples.object("CounterSignature", counter_signature());
+    samples
+}

@@ -1,0 +1,88 @@
+//! Samples of personal data and the requests to read it.
+
+use crate::sample::Samples;
+use crate::value;
+use vettid_wire::data::{
+    DataOutcome, DataRequest, DataResponse, FieldList, FieldName, FieldSummary, FieldView, SetField,
+};
+use vettid_wire::refusal::RefusalCode;
+
+const FIELD: &str = "address";
+
+fn served() -> DataOutcome {
+    DataOutcome::Served {
+        field: FIELD.to_owned(),
+        value: value::address(),
+    }
+}
+
+fn request() -> DataRequest {
+    DataRequest {
+        request_id: value::request(),
+        service_id: value::service(),
+        connection_id: value::connection(),
+        contract_hash: value::bytes_url(32),
+        field: FIELD.to_owned(),
+        purpose: "To deliver order 1042".to_owned(),
+    }
+}
+
+pub(crate) fn samples() -> Samples {
+    let mut samples = Samples::of("data");
+    let (field, updated_at) = (FIELD.to_owned(), value::at(0));
+    samples
+        .object(
+            "SetField",
+            SetField {
+                field: field.clone(),
+                value: value::address(),
+            },
+        )
+        .open(&["/value"]);
+    samples.object(
+        "FieldName",
+        FieldName {
+            field: field.clone(),
+        },
+    );
+    let view = FieldView {
+        field: field.clone(),
+        value: value::address(),
+        updated_at,
+    };
+    samples.object("FieldView", view).open(&["/value"]);
+    samples.object(
+        "FieldList",
+        FieldList {
+            fields: vec![FieldSummary {
+                field: field.clone(),
+                updated_at,
+            }],
+        },
+    );
+    samples.object("FieldSummary", FieldSummary { field, updated_at });
+    samples.object("DataRequest", request());
+    let response = DataResponse {
+        request_id: value::request(),
+        outcome: served(),
+    };
+    samples
+        .object("DataResponse", response)
+        .open(&["/outcome/served/value"]);
+    samples
+        .case("DataOutcome", served())
+        .open(&["/served/value"]);
+    samples.case(
+        "DataOutcome",
+        DataOutcome::Pending {
+            expires_at: value::at(5),
+        },
+    );
+    samples.case(
+        "DataOutcome",
+        DataOutcome::Refused {
+            code: RefusalCode::NotInContract,
+        },
+    );
+    samples
+}

@@ -1,0 +1,45 @@
+//! Samples of refusals.
+
+use crate::sample::Samples;
+use crate::value;
+use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
+
+const CODES: [RefusalCode; 14] = [
+    RefusalCode::UnsupportedEvent,
+    RefusalCode::InvalidRequest,
+    RefusalCode::NotAllowed,
+    RefusalCode::NotConnected,
+    RefusalCode::NotInContract,
+    RefusalCode::ContractMismatch,
+    RefusalCode::RateLimited,
+    RefusalCode::Denied,
+    RefusalCode::Expired,
+    RefusalCode::NotAvailable,
+    RefusalCode::NotFound,
+    RefusalCode::Conflict,
+    RefusalCode::Locked,
+    RefusalCode::Unavailable,
+];
+
+pub(crate) fn samples() -> Samples {
+    let mut samples = Samples::of("refusal");
+    samples.cases("RefusalCode", CODES);
+    samples
+        .object(
+            "Refusal",
+            Refusal {
+                code: RefusalCode::NotFound,
+            },
+        )
+        .open(&[""]);
+    let (event_id, event_type) = (value::event(), value::event_type("messaging.text"));
+    samples.object(
+        "EventRefused",
+        EventRefused {
+            event_id,
+            event_type,
+            code: RefusalCode::NotConnected,
+        },
+    );
+    samples
+}
