@@ -1,0 +1,40 @@
+//! Keys and sealed things: suites, envelope, handshake, credential blob, NKeys, NATS JWTs, signatures and the audit chain.
+//!
+//! The only crate that names a cryptographic primitive. It reads no clock, file, environment or global randomness:
+//! time and randomness are arguments. It never decides whether something is allowed, only whether it is genuine.
+
+mod aead;
+pub mod at_rest;
+pub mod audit;
+pub mod backup;
+mod committed;
+pub mod credential;
+pub mod envelope;
+pub mod handshake;
+pub mod identity;
+pub mod kdf;
+pub mod key_record;
+pub mod lat;
+pub mod manifest;
+pub mod nats;
+pub mod password;
+pub mod profile;
+pub mod recovery;
+pub mod rekey;
+pub mod secret;
+pub mod signature;
+pub mod stored;
+pub mod suite;
+pub mod utk;
+
+pub use committed::Undecryptable;
+
+#[cfg(test)]
+mod known_answers;
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+extern crate self as vettid_crypto;
+#[cfg(test)]
+#[path = "../tests/vectors/loader.rs"]
+mod vectors;
