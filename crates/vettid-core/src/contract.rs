@@ -1,0 +1,259 @@
+//! What a service may have under the contract that the member accepted. Refuses unless every check passes, in
+//! one fixed order: contract current, field declared, tier, rate; and for other acts, permission and rate.
+
+use crate::rate::Bucket;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use vettid_crypto::kdf::{Lp, h256};
+use vettid_wire::base64::Base64Url;
+use vettid_wire::contract::{
+    Acceptance, Contract, ContractField, CounterSignature, Permission, Tier,
+};
+use vettid_wire::json::JsonError;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
+
+/// `H256("vettid-contract-v1" 0x00 ‖ LP(JCS(contract)))`, spec 2.14.
+pub fn contract_hash(contract: &Contract) -> Result<Base64Url, JsonError> {
+    let bytes = Lp::labelled("vettid-contract-v1")
+        .lp(&contract.canonical()?)
+        .finish();
+    Ok(Base64Url::new(h256(&bytes)))
+}
+
+/// A contract in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedContract {
+    /// As the service published it.
+    pub contract: Contract,
+    /// Its hash, which each request quotes.
+    pub contract_hash: Base64Url,
+    /// The member's signed acceptance.
+    pub acceptance: Acceptance,
+    /// The service's counter-signature, once it came.
+    pub counter_signature: Option<CounterSignature>,
+}
+
+/// How a field may be handed out now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// At once.
+    Granted,
+    /// After the owner said yes.
+    Consent,
+}
+
+/// What is left of each rate of one contract.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Buckets {
+    overall: Option<Bucket>,
+    fields: BTreeMap<String, Bucket>,
+}
+
+/// Decides a request to read a field. A refused request takes nothing from the buckets of granted ones, except
+/// that the overall rate counts every request that quotes the right contract.
+pub fn read_field(
+    now: Timestamp,
+    accepted: &AcceptedContract,
+    buckets: &mut Buckets,
+    quoted_hash: &Base64Url,
+    name: &str,
+) -> Result<Access, RefusalCode> {
+    check_current(accepted, quoted_hash)?;
+    take_overall(now, accepted, buckets)?;
+    let field = accepted
+        .contract
+        .field(name)
+        .ok_or(RefusalCode::NotInContract)?;
+    let access = tier_access(accepted, field)?;
+    take_field(now, field, buckets)?;
+    Ok(access)
+}
+
+/// Decides any other act of the service.
+pub fn act(
+    now: Timestamp,
+    accepted: &AcceptedContract,
+    buckets: &mut Buckets,
+    permission: Permission,
+) -> Result<(), RefusalCode> {
+    take_overall(now, accepted, buckets)?;
+    if accepted.contract.permissions.contains(&permission) {
+        Ok(())
+    } else {
+        Err(RefusalCode::NotInContract)
+    }
+}
+
+fn check_current(accepted: &AcceptedContract, quoted_hash: &Base64Url) -> Result<(), RefusalCode> {
+    if accepted.contract_hash == *quoted_hash {
+        Ok(())
+    } else {
+        Err(RefusalCode::ContractMismatch)
+    }
+}
+
+fn tier_access(accepted: &AcceptedContract, field: &ContractField) -> Result<Access, RefusalCode> {
+    match field.tier {
+        Tier::Required | Tier::OnDemand => Ok(Access::Granted),
+        Tier::Consent => Ok(Access::Consent),
+        Tier::Optional
+            if accepted
+                .acceptance
+                .optional_fields_accepted
+                .contains(&field.field) =>
+        {
+            Ok(Access::Granted)
+        }
+        Tier::Optional => Err(RefusalCode::NotInContract),
+    }
+}
+
+fn take_overall(
+    now: Timestamp,
+    accepted: &AcceptedContract,
+    buckets: &mut Buckets,
+) -> Result<(), RefusalCode> {
+    let rate = accepted.contract.rate;
+    let bucket = buckets
+        .overall
+        .get_or_insert_with(|| Bucket::full(rate, now));
+    if bucket.take(rate, now) {
+        Ok(())
+    } else {
+        Err(RefusalCode::RateLimited)
+    }
+}
+
+fn take_field(
+    now: Timestamp,
+    field: &ContractField,
+    buckets: &mut Buckets,
+) -> Result<(), RefusalCode> {
+    let Some(rate) = field.rate else {
+        return Ok(());
+    };
+    let bucket = buckets
+        .fields
+        .entry(field.field.clone())
+        .or_insert_with(|| Bucket::full(rate, now));
+    if bucket.take(rate, now) {
+        Ok(())
+    } else {
+        Err(RefusalCode::RateLimited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vettid_wire::json;
+
+    fn accepted() -> AcceptedContract {
+        let contract: Contract = json::read(
+            br#"{"service_id":"demo-shop","contract_version":1,"description":"d","fields":[
+            {"field":"address","tier":"on_demand","purpose":"p","retention":"session","rate":{"count":2,"per_seconds":60}},
+            {"field":"date_of_birth","tier":"consent","purpose":"p","retention":"session"},
+            {"field":"email","tier":"required","purpose":"p","retention":"session"},
+            {"field":"phone","tier":"optional","purpose":"p","retention":"session"},
+            {"field":"city","tier":"optional","purpose":"p","retention":"session"}],
+            "permissions":["request_authentication"],"rate":{"count":10,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
+        )
+        .unwrap();
+        let contract_hash = contract_hash(&contract).unwrap();
+        let acceptance = json::read(
+            format!(
+                r#"{{"contract_hash":"{contract_hash}","contract_version":1,"service_id":"demo-shop",
+                "service_fp":"{fp}","member_fp":"{fp}","connection_id":"018f6b1e-7c1a-7000-8000-000000000001",
+                "optional_fields_accepted":["phone"],"accepted_at":"2026-11-21T00:00:00.000Z","sequence":1,
+                "key_id":"k_utkd2ec6y33ntxd64zqbcj2x5a","signature":""}}"#,
+                fp = "A".repeat(43)
+            )
+            .as_bytes(),
+        )
+        .unwrap();
+        AcceptedContract {
+            contract,
+            contract_hash,
+            acceptance,
+            counter_signature: None,
+        }
+    }
+
+    fn read(field: &str) -> Result<Access, RefusalCode> {
+        let accepted = accepted();
+        read_field(
+            Timestamp::default(),
+            &accepted,
+            &mut Buckets::default(),
+            &accepted.contract_hash,
+            field,
+        )
+    }
+
+    #[test]
+    fn each_tier() {
+        assert_eq!(read("address"), Ok(Access::Granted));
+        assert_eq!(read("email"), Ok(Access::Granted));
+        assert_eq!(read("date_of_birth"), Ok(Access::Consent));
+        assert_eq!(read("phone"), Ok(Access::Granted));
+        assert_eq!(read("city"), Err(RefusalCode::NotInContract));
+        assert_eq!(read("ssn"), Err(RefusalCode::NotInContract));
+        assert_eq!(read(""), Err(RefusalCode::NotInContract));
+    }
+
+    #[test]
+    fn another_contract_is_refused_first() {
+        let accepted = accepted();
+        let other = Base64Url::new([0; 32]);
+        let answer = read_field(
+            Timestamp::default(),
+            &accepted,
+            &mut Buckets::default(),
+            &other,
+            "address",
+        );
+        assert_eq!(answer, Err(RefusalCode::ContractMismatch));
+    }
+
+    #[test]
+    fn the_rate_of_a_field_and_of_the_contract() {
+        let (accepted, mut buckets) = (accepted(), Buckets::default());
+        let mut ask = |field| {
+            read_field(
+                Timestamp::default(),
+                &accepted,
+                &mut buckets,
+                &accepted.contract_hash,
+                field,
+            )
+        };
+        assert_eq!(ask("address"), Ok(Access::Granted));
+        assert_eq!(ask("address"), Ok(Access::Granted));
+        assert_eq!(ask("address"), Err(RefusalCode::RateLimited));
+        for _ in 0..7 {
+            assert_eq!(ask("email"), Ok(Access::Granted));
+        }
+        assert_eq!(ask("email"), Err(RefusalCode::RateLimited));
+    }
+
+    #[test]
+    fn permissions() {
+        let (accepted, mut buckets) = (accepted(), Buckets::default());
+        let now = Timestamp::default();
+        assert_eq!(
+            act(
+                now,
+                &accepted,
+                &mut buckets,
+                Permission::RequestAuthentication
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            act(now, &accepted, &mut buckets, Permission::Call),
+            Err(RefusalCode::NotInContract)
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! Decisions without I/O: a step takes time, randomness, state and message, and gives effects. This crate must
+//! never read a clock, draw randomness of its own, or touch a network, a store or a file.
+
+pub mod channel;
+pub mod contract;
+pub mod control;
+pub mod enrolment;
+pub mod grants;
+pub mod handshake;
+pub mod journal;
+pub mod rate;
+pub mod window;
