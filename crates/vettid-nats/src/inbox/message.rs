@@ -1,0 +1,120 @@
+//! One durable event in hand: what it is, how often it was delivered, and the ways to let go of it.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::Message;
+use bytes::Bytes;
+use serde_json::json;
+use vettid_core::grants::broker::Stream;
+use vettid_wire::subject::Subject;
+
+use super::InboxError;
+use crate::api::{ApiError, Done, MESSAGE_NOT_FOUND};
+use crate::connection::{Connection, REQUEST_TIMEOUT};
+
+const ACK: &str = "+ACK";
+const NAK: &str = "-NAK";
+const TERM: &str = "+TERM";
+const IN_PROGRESS: &str = "+WPI";
+
+/// One durable event. To drop it is to have it delivered again half a minute later.
+#[derive(Debug)]
+pub struct InboxMessage {
+    /// Where it was sent to; tells its origin.
+    pub subject: Subject,
+    /// What it carries.
+    pub payload: Bytes,
+    /// How often it was delivered, this time included.
+    pub deliveries: u64,
+    /// Its place in the stream.
+    pub sequence: u64,
+    handle: Handle,
+}
+
+/// What it takes to let go of a message.
+#[derive(Debug)]
+pub(super) struct Handle {
+    connection: Connection,
+    acknowledge: String,
+    sequence: u64,
+}
+
+impl InboxMessage {
+    /// Reads a message of the consumer; one with a foreign subject comes back as a handle to discard it.
+    pub(super) fn read(connection: &Connection, message: Message) -> Result<Self, Handle> {
+        let (deliveries, sequence) =
+            message.info().map_or((1, 0), |info| (info.delivered.unsigned_abs(), info.stream_sequence));
+        let acknowledge = message.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+        let handle = Handle { connection: connection.clone(), acknowledge, sequence };
+        match message.subject.parse() {
+            Ok(subject) => Ok(Self { subject, payload: message.payload.clone(), deliveries, sequence, handle }),
+            Err(_) => Err(handle),
+        }
+    }
+
+    /// Its effect is committed: it is removed. Returns once the server knows.
+    ///
+    /// # Errors
+    /// If the server does not answer; the event may be delivered again.
+    pub async fn done(self) -> Result<(), InboxError> {
+        self.handle.end(ACK).await
+    }
+
+    /// It will never have an effect (it was put into quarantine, or is not for us): it is removed.
+    ///
+    /// # Errors
+    /// If the server does not answer; the event may be delivered again.
+    pub async fn give_up(self) -> Result<(), InboxError> {
+        self.handle.end(TERM).await
+    }
+
+    /// Not now: it is delivered again after `delay`.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub async fn later(self, delay: Duration) -> Result<(), InboxError> {
+        let nanoseconds = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        let text = format!("{NAK} {}", json!({ "delay": nanoseconds }));
+        self.handle.tell(text).await
+    }
+
+    /// Still at work: half a minute more.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub async fn in_progress(&self) -> Result<(), InboxError> {
+        self.handle.tell(IN_PROGRESS.to_owned()).await
+    }
+}
+
+impl Handle {
+    pub(super) async fn discard(self) -> Result<(), InboxError> {
+        self.end(TERM).await
+    }
+
+    /// Tells the consumer and waits until it knows; removes the message from the stream.
+    async fn end(&self, how: &'static str) -> Result<(), InboxError> {
+        let known = self.connection.exchange(&self.acknowledge, HeaderMap::new(), how.into(), REQUEST_TIMEOUT);
+        let (known, removed) = tokio::join!(known, self.remove());
+        known?;
+        match removed {
+            // The consumer will not deliver it again in any case; what stays behind ages out.
+            Err(error) if error.number() != Some(MESSAGE_NOT_FOUND) => {
+                tracing::debug!(%error, "an event that is done stays in the inbox stream");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn remove(&self) -> Result<(), ApiError> {
+        let body = json!({ "seq": self.sequence, "no_erase": true });
+        self.connection.api::<Done>(&Stream::Inbox.message_delete(), &body).await.map(|_| ())
+    }
+
+    async fn tell(&self, text: String) -> Result<(), InboxError> {
+        let sent = self.connection.client().publish(self.acknowledge.clone(), text.into()).await;
+        sent.map_err(|_| InboxError::from(crate::connection::RequestError::Closed))
+    }
+}

@@ -1,0 +1,82 @@
+//! Streams are made once; a store that lost them is left alone. Objects and last values keep what they are given.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use vettid_core::grants::delivery::Receiver;
+use vettid_core::grants::role::OperatorRole;
+use vettid_nats::objects::{ObjectError, Objects};
+use vettid_nats::streams::{self, InitialisationMark, StreamError, StreamLimits, StreamPlan};
+use vettid_testkit::broker::TestServer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lost_its_streams_is_not_filled_anew() {
+    let mut broker = TestServer::stopped().unwrap();
+    broker.run().await.unwrap();
+    let admin = broker.connect(OperatorRole::HostAdmin, "admin").await.unwrap();
+    // As if the streams had been there once.
+    let mark = broker.mark();
+    std::fs::write(broker.folder().join("streams.made"), "streams made\n").unwrap();
+    assert!(mark.is_set());
+    let plan = StreamPlan::hosts(StreamLimits::default());
+    for _ in 0..2 {
+        let outcome = streams::initialise(&admin, &plan, &mark).await;
+        assert!(matches!(outcome, Err(StreamError::Lost("INBOX"))), "{outcome:?}");
+    }
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_made_once_and_checked_later() {
+    let mut broker = TestServer::stopped().unwrap();
+    broker.run().await.unwrap();
+    let admin = broker.connect(OperatorRole::HostAdmin, "admin").await.unwrap();
+    let plan = StreamPlan::hosts(StreamLimits::default());
+    assert!(!broker.mark().is_set());
+    streams::initialise(&admin, &plan, &broker.mark()).await.unwrap();
+    assert!(broker.mark().is_set());
+    streams::initialise(&admin, &plan, &broker.mark()).await.unwrap();
+    // A start that ended before it could set the mark.
+    let lost_mark = InitialisationMark::at(broker.folder().join("another.mark"));
+    streams::initialise(&admin, &plan, &lost_mark).await.unwrap();
+    assert!(lost_mark.is_set());
+
+    let other = StreamPlan::home(Receiver::Service, StreamLimits::default());
+    let outcome = streams::initialise(&admin, &other, &broker.mark()).await;
+    assert!(matches!(outcome, Err(StreamError::Different("INBOX"))), "{outcome:?}");
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_kept_replaced_and_removed() {
+    let broker = TestServer::start().await.unwrap();
+    let host = broker.connect(OperatorRole::HostPublishing, "host-1").await.unwrap();
+    let objects = Objects::open(&host).await.unwrap();
+    let large: Bytes = (0..3_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    objects.put("vault/snapshot-1", &large).await.unwrap();
+    assert_eq!(objects.get("vault/snapshot-1", 4_000_000).await.unwrap(), large);
+    assert!(matches!(objects.get("vault/snapshot-1", 2_999_999).await, Err(ObjectError::TooLarge(_))));
+
+    objects.put("vault/snapshot-1", &Bytes::from("small")).await.unwrap();
+    assert_eq!(objects.get("vault/snapshot-1", 100).await.unwrap(), "small");
+    objects.put("vault/empty", &Bytes::new()).await.unwrap();
+    assert_eq!(objects.get("vault/empty", 100).await.unwrap(), "");
+
+    objects.delete("vault/snapshot-1").await.unwrap();
+    assert!(matches!(objects.get("vault/snapshot-1", 100).await, Err(ObjectError::NotFound)));
+    assert!(matches!(objects.delete("vault/never").await, Err(ObjectError::NotFound)));
+    for wrong in ["", "a b", "a*", "\u{e9}"] {
+        assert!(matches!(objects.put(wrong, &large).await, Err(ObjectError::InvalidName)), "{wrong:?}");
+    }
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_object_store_is_closed_to_others_and_says_so_quickly() {
+    let broker = TestServer::start().await.unwrap();
+    let host = broker.connect(OperatorRole::HostSubscribing, "host-1").await.unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(4), Objects::open(&host)).await.unwrap();
+    assert!(matches!(outcome, Err(ObjectError::Api(_))), "{outcome:?}");
+    broker.shut().await;
+}

@@ -1,0 +1,8 @@
+//! Development only: a real broker with accounts and streams, and the identities that tests connect with.
+//! Must never be linked into anything that ships.
+
+pub mod broker;
+pub mod observer;
+pub mod operator;
+pub mod program;
+pub mod space;
