@@ -1,0 +1,81 @@
+//! The control plane: what the HTTP API and the broker's subscriptions act on. Each act lives beside its noun; here is
+//! only what they share.
+
+use crate::broker::Broker;
+use crate::config::Limits;
+use crate::http::limit::RateLimit;
+use crate::keys::{Bootstraps, Keys};
+use crate::randomness::{self, SystemRandomness};
+use crate::registry::Registry;
+use rand_core::Rng as _;
+use std::sync::Arc;
+use vettid_nats::clock;
+use vettid_store::audit::{Act, Actor, AuditEntry};
+use vettid_store::ledger::Ledger;
+use vettid_wire::id::{EventId, MemberId};
+use vettid_wire::time::Timestamp;
+
+/// Everything that a request may need.
+pub(crate) struct ControlPlane {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) keys: Keys,
+    pub(crate) bootstraps: Bootstraps,
+    pub(crate) broker: Broker,
+    pub(crate) registry: Registry,
+    /// The address of the HTTP API, for enrolment codes.
+    pub(crate) public_url: String,
+    /// Requests without a token.
+    pub(crate) open: RateLimit,
+    /// New enrolments.
+    pub(crate) enrolments: RateLimit,
+}
+
+/// The parts of a control plane that the ledger does not hold.
+pub(crate) struct Parts {
+    pub(crate) keys: Keys,
+    pub(crate) bootstraps: Bootstraps,
+    pub(crate) broker: Broker,
+    pub(crate) registry: Registry,
+    pub(crate) public_url: String,
+    pub(crate) limits: Limits,
+}
+
+impl ControlPlane {
+    /// Ready to act.
+    pub(crate) fn new(ledger: Arc<dyn Ledger>, parts: Parts) -> Self {
+        let Parts { keys, bootstraps, broker, registry, public_url, limits } = parts;
+        let (open, enrolments) = (RateLimit::new(limits.open), RateLimit::new(limits.enrolments));
+        Self { ledger, keys, bootstraps, broker, registry, public_url, open, enrolments }
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    /// The system's generator.
+    pub(crate) fn rng(&self) -> SystemRandomness {
+        randomness::system()
+    }
+
+    /// A new id for a session or a command.
+    pub(crate) fn event_id(&self) -> EventId {
+        EventId::v7(self.now(), self.ten_bytes())
+    }
+
+    /// A new member.
+    pub(crate) fn member_id(&self) -> MemberId {
+        MemberId::v7(self.now(), self.ten_bytes())
+    }
+
+    /// A line for the audit log, as of now.
+    pub(crate) fn entry(&self, actor: Actor, act: Act) -> AuditEntry {
+        AuditEntry { at: self.now(), actor, act }
+    }
+
+    fn ten_bytes(&self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        self.rng().fill_bytes(&mut bytes);
+        bytes
+    }
+}

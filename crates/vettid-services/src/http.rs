@@ -1,0 +1,171 @@
+//! The HTTP API: routes, tokens, bodies and bounds. TLS 1.3 only; bodies are VJSON of at most 64 KiB; every error has
+//! one form. Must never log a header or a body, nor take a token from anywhere but the `Authorization` header.
+
+pub(crate) mod body;
+pub(crate) mod error;
+pub(crate) mod limit;
+pub(crate) mod listener;
+
+use crate::control_plane::ControlPlane;
+use crate::service::DirectoryEntry;
+use crate::vault::VaultView;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use body::Vjson;
+use error::ApiError;
+use limit::RateLimit;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use vettid_core::enrolment::BearerToken;
+use vettid_wire::enrolment::{
+    AccountCreated, Authenticated, CreateAccount, EnrolmentStarted, Finalized, HostJoined, JoinHost, NatsBootstrap,
+    NatsBootstrapped, RegisterService, Scan, Scanned, ServiceRegistered,
+};
+use vettid_wire::id::ServiceId;
+use vettid_wire::json;
+use vettid_wire::profile::SignedProfile;
+
+/// A request that takes longer is given up; whatever it did may be repeated.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Plane = State<Arc<ControlPlane>>;
+type From = ConnectInfo<SocketAddr>;
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Every endpoint.
+pub(crate) fn router(plane: Arc<ControlPlane>) -> Router {
+    Router::new()
+        .route("/v1/accounts", post(create_account))
+        .route("/v1/vault/state", get(vault_state))
+        .route("/v1/vault/enroll/start", post(enroll_start))
+        .route("/v1/vault/enroll/scan", post(enroll_scan))
+        .route("/v1/vault/enroll/authenticate", post(enroll_authenticate))
+        .route("/v1/vault/enroll/nats-bootstrap", post(enroll_nats_bootstrap))
+        .route("/v1/vault/enroll/finalize", post(enroll_finalize))
+        .route("/v1/hosts", post(join_host))
+        .route("/v1/services", post(register_service))
+        .route("/v1/registry/profile", get(registry_profile))
+        .route("/v1/registry/services/{service_id}", get(registry_service))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(async || ApiError::NotFound)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(json::MAX_BYTES))
+        .layer(middleware::from_fn(bounds))
+        .with_state(plane)
+}
+
+/// Bounds the time of a request, and keeps answers, which may carry tokens, out of caches.
+async fn bounds(request: Request, next: Next) -> Response {
+    let outcome = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    let mut response = outcome.unwrap_or_else(|_| ApiError::Unavailable.into_response());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.strip_prefix("Bearer ")).map(BearerToken::presented).ok_or(ApiError::Unauthorized)
+}
+
+fn require(headers: &HeaderMap, expected: &BearerToken) -> Result<(), ApiError> {
+    // Hashes of 32 random bytes are compared, so their comparison tells nothing about the token.
+    if bearer(headers)?.hash() == expected.hash() { Ok(()) } else { Err(ApiError::Unauthorized) }
+}
+
+impl ControlPlane {
+    fn take(&self, limit: &RateLimit, from: &SocketAddr) -> Result<(), ApiError> {
+        limit.take(from.ip(), self.now()).map_err(ApiError::RateLimited)
+    }
+}
+
+async fn create_account(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(request): Vjson<CreateAccount>,
+) -> Answer<AccountCreated> {
+    plane.take(&plane.open, &from)?;
+    plane.open_account(request).await.map(Json)
+}
+
+async fn vault_state(State(plane): Plane, headers: HeaderMap) -> Answer<VaultView> {
+    let account = plane.member(&bearer(&headers)?).await?;
+    plane.vault_view(&account).await.map(Json)
+}
+
+async fn enroll_start(State(plane): Plane, ConnectInfo(from): From, headers: HeaderMap) -> Answer<EnrolmentStarted> {
+    let account = plane.member(&bearer(&headers)?).await?;
+    plane.take(&plane.enrolments, &from)?;
+    plane.start_enrolment(&account).await.map(Json)
+}
+
+async fn enroll_scan(State(plane): Plane, ConnectInfo(from): From, Vjson(request): Vjson<Scan>) -> Answer<Scanned> {
+    plane.take(&plane.open, &from)?;
+    plane.scan(&request).await.map(Json)
+}
+
+async fn enroll_authenticate(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(received): Vjson<Value>,
+) -> Answer<Authenticated> {
+    plane.take(&plane.open, &from)?;
+    plane.authenticate(received).await.map(Json)
+}
+
+async fn enroll_nats_bootstrap(
+    State(plane): Plane,
+    headers: HeaderMap,
+    Vjson(request): Vjson<NatsBootstrap>,
+) -> Answer<NatsBootstrapped> {
+    plane.bootstrap(&bearer(&headers)?, &request).await.map(Json)
+}
+
+async fn enroll_finalize(State(plane): Plane, headers: HeaderMap) -> Answer<Finalized> {
+    plane.finalize(&bearer(&headers)?).await.map(Json)
+}
+
+async fn join_host(State(plane): Plane, headers: HeaderMap, Vjson(request): Vjson<JoinHost>) -> Answer<HostJoined> {
+    require(&headers, &plane.keys.host_token)?;
+    plane.join_host(request).await.map(Json)
+}
+
+async fn register_service(
+    State(plane): Plane,
+    headers: HeaderMap,
+    Vjson(request): Vjson<RegisterService>,
+) -> Answer<ServiceRegistered> {
+    require(&headers, &plane.keys.service_token)?;
+    plane.register_service(request).await.map(Json)
+}
+
+async fn registry_profile(State(plane): Plane, ConnectInfo(from): From) -> Answer<SignedProfile> {
+    plane.take(&plane.open, &from)?;
+    let profile = plane.registry.profile(&plane.keys, &*plane.ledger, plane.now()).await;
+    profile.map(Json).map_err(|error| ApiError::internal(&error))
+}
+
+async fn registry_service(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Path(service_id): Path<String>,
+) -> Answer<DirectoryEntry> {
+    plane.take(&plane.open, &from)?;
+    let service_id: ServiceId = service_id.parse().map_err(|_| ApiError::NotFound)?;
+    plane.directory_entry(&service_id).await.map(Json)
+}
+
+async fn healthz() -> StatusCode {
+    StatusCode::OK
+}
+
+async fn readyz(State(plane): Plane) -> Result<StatusCode, ApiError> {
+    plane.ledger.ping().await?;
+    if plane.broker.is_ready() { Ok(StatusCode::OK) } else { Err(ApiError::Unavailable) }
+}

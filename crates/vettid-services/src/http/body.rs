@@ -1,0 +1,34 @@
+//! Bodies of requests: VJSON, the same profile and the same parser as everywhere else on the wire.
+
+use super::error::ApiError;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use serde::de::DeserializeOwned;
+use vettid_wire::json;
+
+/// A body that was read as `T`.
+#[derive(Debug)]
+pub(crate) struct Vjson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Vjson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let kind = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+        if kind.is_none_or(|kind| !kind.starts_with(b"application/json")) {
+            return Err(ApiError::InvalidRequest);
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
+        json::read(&bytes).map(Self).map_err(|_| ApiError::InvalidRequest)
+    }
+}
+
+fn unread(rejection: BytesRejection) -> ApiError {
+    match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+        _ => ApiError::InvalidRequest,
+    }
+}

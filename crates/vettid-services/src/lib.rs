@@ -1,0 +1,20 @@
+//! The operator's control plane: accounts, enrolment, ledger, hosts, services and the registry's face, over an HTTP API
+//! and a supervised broker. Must never hold a key that opens a member's data.
+
+mod account;
+mod broker;
+mod certificate;
+pub mod config;
+mod control_plane;
+mod deployment;
+mod enrolment;
+mod host;
+mod http;
+mod keys;
+mod randomness;
+mod registry;
+mod revocation;
+mod sealed;
+pub mod service;
+pub mod services;
+pub mod vault;

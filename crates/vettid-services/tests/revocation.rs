@@ -1,0 +1,188 @@
+//! A vault has a user cut off, and nobody else can.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod world;
+
+use futures_util::future::join_all;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use vettid_core::grants::credential::Credential;
+use vettid_core::grants::mint::{self, MemberIdentity};
+use vettid_crypto::envelope::{self, Binding, Outgoing};
+use vettid_crypto::identity::{SigningKey, VerifyingKey};
+use vettid_crypto::nats::key::UserKey;
+use vettid_crypto::suite::KemPublicKey;
+use vettid_nats::clock;
+use vettid_nats::connection::{ConnectError, Connection, ConnectionState, RequestError};
+use vettid_testkit::operator::fresh_key;
+use vettid_testkit::space::fresh_event;
+use vettid_wire::enrolment::{HostJoined, RevokeUser, UserRevoked};
+use vettid_wire::event::{self, EventRow as _};
+use vettid_wire::id::MemberId;
+use vettid_wire::subject::Subject;
+use world::World;
+use world::host::{TestHost, VaultOfTest, stranger};
+
+/// Longer than services need for an answer; who is refused gets none.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+struct AppOfTest {
+    key: Arc<UserKey>,
+    credential: Credential,
+}
+
+impl AppOfTest {
+    fn of(guid: MemberId, vault: &VaultOfTest) -> Self {
+        let key: Arc<UserKey> = Arc::new(fresh_key().unwrap());
+        let identity = MemberIdentity::App("phone".parse().unwrap());
+        let account = vault.owner_account.public();
+        let minted = mint::member(&identity, key.public(), account, &vault.app_signing, clock::now()).unwrap();
+        let credential = Credential::member(&identity, guid, key.clone(), minted.jwt, clock::now()).unwrap();
+        Self { key, credential }
+    }
+
+    async fn open(&self, world: &World) -> Result<Connection, ConnectError> {
+        Connection::open(&world.endpoint(), self.credential.clone()).await
+    }
+
+    fn request(&self, vault: &VaultOfTest) -> RevokeUser {
+        RevokeUser {
+            account_nkey: vault.owner_account.public().to_string(),
+            user_nkey: self.key.public().to_string(),
+            revoked_at: clock::now(),
+        }
+    }
+}
+
+/// What a vault tells services, with everything in it open to a forger.
+struct Letter<'a> {
+    guid: MemberId,
+    signer: &'a SigningKey,
+    sender: &'a SigningKey,
+    body: Map<String, Value>,
+    subject_in_header: Subject,
+}
+
+impl<'a> Letter<'a> {
+    fn new(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Self {
+        let Value::Object(body) = serde_json::to_value(request).unwrap() else { panic!("not an object") };
+        Self { guid, signer: &vault.identity, sender: &vault.identity, body, subject_in_header: subject(guid) }
+    }
+
+    async fn send(self, joined: &HostJoined, publishing: &Connection) -> Result<UserRevoked, RequestError> {
+        let recipient = VerifyingKey::from_typed(&joined.control_key).unwrap().fingerprint();
+        let sender = self.sender.verifying_key().fingerprint();
+        let text = self.subject_in_header.to_string();
+        let binding = Binding { subject: &text, sender: &sender, recipient: &recipient };
+        let outgoing = Outgoing {
+            event_id: fresh_event(),
+            event_type: event::RevokeUser::ROW.event_type(),
+            timestamp: clock::now(),
+            connection_key_id: None,
+            incarnation: 1,
+            epoch: 0,
+            sequence: 1,
+        };
+        let kem = KemPublicKey::from_typed(&joined.services_kem).unwrap();
+        let mut rng = rand::rng();
+        let sealed = envelope::seal_signed(&mut rng, &kem, self.signer, &binding, outgoing, self.body).unwrap();
+        let bytes = serde_json::to_vec(&sealed).unwrap();
+        let answer = publishing.request(&subject(self.guid), bytes.into(), PATIENCE).await?;
+        Ok(serde_json::from_slice(&answer).unwrap())
+    }
+}
+
+fn subject(guid: MemberId) -> Subject {
+    Subject::ForServices(guid, event::RevokeUser::ROW.event_type())
+}
+
+async fn vault(world: &World, host: &TestHost, name: &str) -> (MemberId, Arc<VaultOfTest>) {
+    let member = world.member(name).await;
+    member.app(world).await;
+    (member.guid, host.vault(member.guid))
+}
+
+async fn is_cut_off(connection: &Connection) {
+    let mut state = connection.state();
+    let refused = state.wait_for(|state| *state == ConnectionState::Refused);
+    tokio::time::timeout(Duration::from_secs(5), refused).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_user_is_cut_off_at_once_and_for_good() {
+    let world = World::start().await;
+    let host = world.host("host-a").await;
+    let (guid, alice) = vault(&world, &host, "alice").await;
+    let publishing = host.publishing(&world).await.unwrap();
+    let (lost, kept) = (AppOfTest::of(guid, &alice), AppOfTest::of(guid, &alice));
+    let (lost_phone, kept_phone) = (lost.open(&world).await.unwrap(), kept.open(&world).await.unwrap());
+    let revoked = Letter::new(guid, &alice, &lost.request(&alice)).send(&host.joined, &publishing).await.unwrap();
+    assert_eq!(revoked.user_nkey, lost.key.public().to_string());
+    is_cut_off(&lost_phone).await;
+    assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
+    assert_eq!(*kept_phone.state().borrow(), ConnectionState::Connected);
+    kept.open(&world).await.unwrap();
+
+    // A new code pushes the account again, and the revocation with it; so does a restart.
+    let world = world.restart().await;
+    assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
+    kept.open(&world).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushing_an_account_again_keeps_its_revocations() {
+    let world = World::start().await;
+    let host = world.host("host-a").await;
+    let member = world.member("alice").await;
+    member.app(&world).await;
+    let alice = host.vault(member.guid);
+    let publishing = host.publishing(&world).await.unwrap();
+    let lost = AppOfTest::of(member.guid, &alice);
+    Letter::new(member.guid, &alice, &lost.request(&alice)).send(&host.joined, &publishing).await.unwrap();
+    member.app(&world).await;
+    assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_requests_get_no_answer_and_have_no_effect() {
+    let world = World::start().await;
+    let host = world.host("host-a").await;
+    let (guid, alice) = vault(&world, &host, "alice").await;
+    let (bobs_guid, bob) = vault(&world, &host, "bob").await;
+    let publishing = host.publishing(&world).await.unwrap();
+    let app = AppOfTest::of(guid, &alice);
+    let phone = app.open(&world).await.unwrap();
+    let request = app.request(&alice);
+    let letter = || Letter::new(guid, &alice, &request);
+    let other = stranger();
+    let mut in_future = request.clone();
+    in_future.revoked_at = clock::now().plus_ms(3_600_000);
+    let mut unknown_user = request.clone();
+    unknown_user.user_nkey = "*".into();
+    let mut more = letter();
+    more.body.insert("extra".into(), true.into());
+    let forged = [
+        ("signed by a stranger", Letter { signer: &other, ..letter() }),
+        ("signed and sealed by a stranger", Letter { signer: &other, sender: &other, ..letter() }),
+        ("bob in his own name, about alice", Letter::new(bobs_guid, &bob, &request)),
+        ("bob in her name", Letter { signer: &bob.identity, sender: &bob.identity, ..letter() }),
+        ("sealed for another subject", Letter { subject_in_header: subject(bobs_guid), ..letter() }),
+        ("of a member who is not", Letter { guid: MemberId::from_bytes([9; 16]), ..letter() }),
+        ("in the future", Letter::new(guid, &alice, &in_future)),
+        ("everybody", Letter::new(guid, &alice, &unknown_user)),
+        ("an unknown field", more),
+    ];
+    let outcomes = forged.map(|(what, letter)| {
+        let (joined, publishing) = (host.joined.clone(), publishing.clone());
+        async move { (what, letter.send(&joined, &publishing).await) }
+    });
+    for (what, outcome) in join_all(outcomes).await {
+        assert!(matches!(outcome, Err(RequestError::TimedOut)), "{what}: {outcome:?}");
+    }
+    assert_eq!(*phone.state().borrow(), ConnectionState::Connected);
+    app.open(&world).await.unwrap();
+    letter().send(&host.joined, &publishing).await.unwrap();
+    is_cut_off(&phone).await;
+}

@@ -1,0 +1,80 @@
+//! The operator's audit log: who did what about whom. An entry is written in the transaction of its act and is never
+//! changed. It holds ids only, no names and no content.
+
+use serde::{Deserialize, Serialize};
+use vettid_wire::id::{EventId, HostId, MemberId, ServiceId};
+use vettid_wire::time::Timestamp;
+
+/// Who acted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Somebody unknown, over the public API.
+    Anonymous,
+    /// A member in the portal.
+    Member(MemberId),
+    /// An app within an enrolment.
+    App(EventId),
+    /// A host.
+    Host(HostId),
+    /// A member's vault.
+    Vault(MemberId),
+    /// A service.
+    Service(ServiceId),
+    /// Services themselves.
+    Services,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// An account was opened.
+    AccountOpened(MemberId),
+    /// A host was chosen for a vault.
+    VaultAssigned(MemberId),
+    /// A vault's keys were recorded.
+    VaultDeployed(MemberId),
+    /// An enrolment began; earlier ones of the member ended.
+    EnrolmentStarted(EventId),
+    /// A code was scanned.
+    EnrolmentScanned(EventId),
+    /// An app proved that it has read the code.
+    EnrolmentAuthenticated(EventId),
+    /// An app's proof was false.
+    EnrolmentProofFalse(EventId),
+    /// A credential for the handshake was issued.
+    BootstrapIssued(EventId),
+    /// An enrolment is complete.
+    EnrolmentCompleted(EventId),
+    /// A host joined or renewed its credentials.
+    HostJoined(HostId),
+    /// A service registered its account.
+    ServiceRegistered(ServiceId),
+    /// A NATS user was cut off.
+    UserRevoked {
+        /// The account.
+        account_nkey: String,
+        /// The user.
+        user_nkey: String,
+    },
+    /// A control command was given.
+    ControlCommand {
+        /// The command's id.
+        command_id: EventId,
+        /// The command.
+        command: String,
+    },
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub act: Act,
+}

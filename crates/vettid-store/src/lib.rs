@@ -1,0 +1,12 @@
+//! The ledger's ports: what services keep about accounts, vaults, enrolments, hosts, services and revocations.
+//! SQLite now, PostgreSQL beside it later. Must never hold a secret in clear: tokens arrive as hashes, keys as
+//! public halves.
+
+pub mod account;
+pub mod audit;
+pub mod host;
+pub mod ledger;
+pub mod revocation;
+pub mod service;
+pub mod sqlite;
+pub mod vault;
