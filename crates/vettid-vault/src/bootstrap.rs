@@ -1,0 +1,305 @@
+//! First contact of an app, and its later sessions: handshakes in the owner's lane, before any envelope. Whoever is not
+//! the holder of an enrolment code or the enrolled app gets no answer.
+
+use crate::app::{self, App, Resume, Session};
+use crate::channels::ChannelName;
+use crate::failure::Failure;
+use crate::feed::Note;
+use crate::outbox::Route;
+use crate::profile;
+use crate::send;
+use crate::step::Step;
+use serde_json::json;
+use vettid_core::channel::Channel;
+use vettid_core::handshake::{
+    Answer, InvitationTerms, Outcome, Phase, Reaction, Responder, SessionKeys, invite,
+};
+use vettid_crypto::nats::key::UserPublic;
+use vettid_crypto::suite::x25519;
+use vettid_wire::audit::Outcome as AuditOutcome;
+use vettid_wire::enrolment::{EnrolVault, EnrolmentCode};
+use vettid_wire::event::{AppBootstrap, Delivery, EventRow, EventType};
+use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
+use vettid_wire::handshake::{
+    EnrolmentPointer, HandshakeMessage, InvitationKind, Role, SpaceUri, Step as Message,
+};
+use vettid_wire::id::{HandshakeId, KeyId};
+use vettid_wire::json as vjson;
+use vettid_wire::session::HandshakeEvent;
+use vettid_wire::subject::Subject;
+
+/// Makes an enrolment code. A vault takes one app; while it has one, it makes no further code.
+pub fn enrolment_code(step: &mut Step<'_>, asked: &EnrolVault) -> Result<EnrolmentCode, Failure> {
+    if asked.guid != step.identity.guid || app::get(&step.draft)?.is_some() {
+        return Err(Failure::Retry);
+    }
+    let terms = InvitationTerms {
+        space: SpaceUri::new(step.endpoint, step.identity.guid)?,
+        expires_at: asked.expires_at,
+        inviter_hint: "Your vault".into(),
+        enrolment: Some(EnrolmentPointer {
+            services_url: asked.services_url.clone(),
+            session_id: asked.session_id,
+        }),
+    };
+    let made = invite(
+        step.now,
+        step.rng,
+        &step.identity.party(),
+        InvitationKind::Enroll,
+        terms,
+    )?;
+    let mut invitation = made.invitation;
+    invitation.token = asked.token.clone();
+    let prekey = x25519::PublicKey::from_bytes(invitation.invite_key).key_id();
+    step.draft.put(prekey_key(&prekey), &made.responder)?;
+    let event_type = AppBootstrap::ROW.event_type();
+    step.audit(
+        "control",
+        &event_type,
+        AuditOutcome::Success,
+        json!({"session_id": asked.session_id}),
+    )?;
+    Ok(EnrolmentCode {
+        qr: invitation.to_link(&format!("{}/enroll", asked.services_url))?,
+    })
+}
+
+fn prekey_key(prekey: &KeyId) -> String {
+    format!("enrolling/{prekey}")
+}
+
+fn session_key(hs_id: HandshakeId) -> String {
+    format!("app_handshake/{hs_id}")
+}
+
+/// Takes up a handshake event of an app.
+pub fn receive(step: &mut Step<'_>, event_type: &EventType, bytes: &[u8]) -> Result<(), Failure> {
+    let event = vjson::read::<HandshakeEvent>(bytes).ok();
+    let parts = event.and_then(|event| event.handshake.clone().map(|message| (event, message)));
+    let Some((event, message)) = parts else {
+        return drop_it(step);
+    };
+    let Some((key, mut responder)) = find(step, event_type, &message)? else {
+        return drop_it(step);
+    };
+    let before = responder.phase();
+    let reaction = responder.receive(step.now, &message.to_bytes()?);
+    let reaction = advance(step, &mut responder, reaction)?;
+    if responder.phase() == Phase::Active && before != Phase::Active {
+        if let Some(outcome) = responder.take_outcome() {
+            activate(step, outcome)?;
+        }
+    }
+    if reaction.changed || before != responder.phase() {
+        keep(step, &key, &message, &responder)?;
+    }
+    answer(step, event_type, &event, &responder, reaction)
+}
+
+fn drop_it(step: &mut Step<'_>) -> Result<(), Failure> {
+    step.dropped += 1;
+    Ok(())
+}
+
+/// The handshake that a message belongs to: one under way, an enrolment code that waits, or a new session.
+fn find(
+    step: &Step<'_>,
+    event_type: &EventType,
+    message: &HandshakeMessage,
+) -> Result<Option<(String, Responder)>, Failure> {
+    let under_way = session_key(message.hs_id);
+    if let Some(responder) = step.draft.get::<Responder>(&under_way)? {
+        return Ok(Some((under_way, responder)));
+    }
+    let Message::Hs1(hs1) = &message.step else {
+        return Ok(None);
+    };
+    match message.role {
+        Role::Enroll if *event_type == AppBootstrap::ROW.event_type() => {
+            let waiting = prekey_key(&hs1.prekey_id);
+            Ok(step
+                .draft
+                .get(&waiting)?
+                .map(|responder| (waiting, responder)))
+        }
+        Role::Session => Ok(begin_session(step, message)?.map(|responder| (under_way, responder))),
+        _ => Ok(None),
+    }
+}
+
+/// The first message of a session of the enrolled app.
+fn begin_session(
+    step: &Step<'_>,
+    message: &HandshakeMessage,
+) -> Result<Option<Responder>, Failure> {
+    let Some(app) = app::get(&step.draft)? else {
+        return Ok(None);
+    };
+    let resumes: Vec<_> = [&app.resume, &app.previous_resume]
+        .into_iter()
+        .flatten()
+        .map(|resume| &resume.0)
+        .collect();
+    let keys = SessionKeys {
+        prekeys: &[step.identity.session_kem()],
+        resumes: &resumes,
+        apps: &[app.fingerprint],
+    };
+    let begun = Responder::session(
+        step.now,
+        &step.identity.party(),
+        &keys,
+        &message.to_bytes()?,
+    );
+    Ok(begun
+        .inspect_err(|refusal| tracing::debug!(%refusal, "a session was not begun"))
+        .ok())
+}
+
+/// An app needs nobody's decision: whoever holds the code or the secret of the last session is let in.
+fn advance(
+    step: &mut Step<'_>,
+    responder: &mut Responder,
+    reaction: Reaction,
+) -> Result<Reaction, Failure> {
+    if responder.phase() == Phase::Hs1Received {
+        responder.accept(step.now)?;
+    }
+    if responder.phase() != Phase::Accepted {
+        return Ok(reaction);
+    }
+    let content = answer_content(step, responder)?;
+    Ok(responder.answer(step.now, step.rng, &step.identity.party(), &content)?)
+}
+
+fn answer_content(step: &Step<'_>, responder: &Responder) -> Result<Answer, Failure> {
+    let peer = responder.peer();
+    let device = peer.and_then(|peer| peer.device.clone());
+    let user = peer
+        .and_then(|peer| peer.nkey_pub.as_ref())
+        .and_then(|text| text.parse::<UserPublic>().ok());
+    let jwt = match (device, user) {
+        (Some(device), Some(user)) => Some(app::credential(step, &device, &user)?.jwt),
+        _ => None,
+    };
+    let incarnation = (step.identity.incarnation != 1).then_some(step.identity.incarnation);
+    Ok(Answer {
+        jwt,
+        profile: Some(profile::signed(step)?),
+        incarnation,
+        ..Answer::default()
+    })
+}
+
+/// Stores the handshake under its own id; the code that began it is used up.
+fn keep(
+    step: &mut Step<'_>,
+    key: &str,
+    message: &HandshakeMessage,
+    responder: &Responder,
+) -> Result<(), Failure> {
+    match responder.hs_id() {
+        Some(hs_id) => {
+            let under_way = session_key(hs_id);
+            if key != under_way {
+                step.draft.remove(key);
+            }
+            step.draft.put(under_way, responder)?;
+        }
+        None => step.draft.put(key.to_owned(), responder)?,
+    }
+    tracing::debug!(role = message.role.name(), phase = ?responder.phase(), "app handshake");
+    Ok(())
+}
+
+fn answer(
+    step: &mut Step<'_>,
+    event_type: &EventType,
+    event: &HandshakeEvent,
+    responder: &Responder,
+    reaction: Reaction,
+) -> Result<(), Failure> {
+    let handshake = match &reaction.send {
+        Some(bytes) => Some(vjson::read::<HandshakeMessage>(bytes)?),
+        None if responder.phase() == Phase::Active && reaction.refusal.is_none() => None,
+        None => return drop_it(step),
+    };
+    let answer = HandshakeEvent {
+        event_id: event.event_id,
+        timestamp: step.now,
+        handshake,
+    };
+    let subject = Subject::ForApp(step.identity.guid, event_type.clone(), event.event_id);
+    let bytes = vjson::canonical(&answer)?;
+    let post = send::post(
+        step,
+        Route::Host,
+        subject,
+        event.event_id,
+        Delivery::BestEffort,
+        bytes,
+    );
+    step.posts.push(post);
+    Ok(())
+}
+
+/// Both sides have the keys: the app is enrolled, or its session begins.
+fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<(), Failure> {
+    let (role, limited) = (outcome.role(), outcome.is_limited());
+    let resume = (!limited).then(|| Resume(outcome.resume().duplicate()));
+    let (keys, peer) = outcome.into_keys(step.identity.incarnation);
+    let Some(device) = peer.device.clone() else {
+        return Err(Failure::Retry);
+    };
+    let mut app = match app::get(&step.draft)? {
+        Some(app) if role == Role::Session => app,
+        Some(_) => return Err(Failure::Retry),
+        None => App {
+            fingerprint: peer.fingerprint(),
+            identity_key: peer.identity().typed(),
+            device: device.clone(),
+            session: None,
+            resume: None,
+            previous_resume: None,
+        },
+    };
+    if resume.is_some() {
+        app.previous_resume = std::mem::replace(&mut app.resume, resume);
+    }
+    let session = Session {
+        key_id: keys.key_id,
+        limited,
+        started_at: step.now,
+        device,
+    };
+    app::begin_session(step, &mut app, &session)?;
+    step.channels.add(
+        &mut step.draft,
+        ChannelName::Session(session.key_id),
+        Channel::new(keys),
+    )?;
+    app::put(&mut step.draft, &app)?;
+    told(step, role)
+}
+
+fn told(step: &mut Step<'_>, role: Role) -> Result<(), Failure> {
+    let event_type = AppBootstrap::ROW.event_type();
+    step.audit(
+        "app",
+        &event_type,
+        AuditOutcome::Success,
+        json!({"role": role.name()}),
+    )?;
+    if role == Role::Enroll {
+        step.tell(Note {
+            event_type,
+            connection_id: None,
+            request_id: None,
+            severity: Severity::Notice,
+            outcome: FeedOutcome::Done,
+            summary: "This app was enrolled".into(),
+        })?;
+    }
+    Ok(())
+}

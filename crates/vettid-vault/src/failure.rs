@@ -1,0 +1,54 @@
+//! What can go wrong inside the vault itself. A refusal is not a failure: it is an answer.
+
+use crate::audit::AuditFailed;
+use crate::identity::IdentityFailed;
+use crate::profile::ProfileFailed;
+use crate::projection::UnreadableState;
+use vettid_core::channel::ChannelError;
+use vettid_core::handshake::HandshakeFailure;
+use vettid_crypto::nats::key::InvalidKey;
+use vettid_crypto::nats::token::TokenError;
+use vettid_crypto::signature::SignatureError;
+use vettid_wire::handshake::InvalidInvitation;
+use vettid_wire::json::JsonError;
+
+/// A step could not be done; nothing of it is kept, and a durable event will come again.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The state cannot be read.
+    #[error(transparent)]
+    State(#[from] UnreadableState),
+    /// The audit entry cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditFailed),
+    /// The profile cannot be made.
+    #[error(transparent)]
+    Profile(#[from] ProfileFailed),
+    /// The identity cannot be made.
+    #[error(transparent)]
+    Identity(#[from] IdentityFailed),
+    /// An envelope cannot be sealed.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// An object cannot be signed.
+    #[error("an object cannot be signed")]
+    Sign(#[from] SignatureError),
+    /// A value has no canonical form.
+    #[error("a value has no canonical form")]
+    Form(#[from] JsonError),
+    /// An NKey cannot be used.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    /// A NATS credential cannot be issued.
+    #[error("a nats credential cannot be issued")]
+    Token(#[from] TokenError),
+    /// A handshake step cannot be taken.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeFailure),
+    /// An invitation does not fit.
+    #[error(transparent)]
+    Invitation(#[from] InvalidInvitation),
+    /// A handler asked to be called again later.
+    #[error("a handler asked to be called again")]
+    Retry,
+}

@@ -1,0 +1,326 @@
+//! One running vault: takes its events in batches, commits, then acknowledges and sends. The journal is ahead of the
+//! world at every moment; if a commit is not certain, the vault stops and is loaded again.
+
+use super::clock;
+use super::ways::{Sender, Ways};
+use crate::manager::{Event, Handled, Prepared, Vault};
+use crate::outbox::Post;
+use bytes::Bytes;
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
+use std::collections::HashSet;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use vettid_core::journal::BrokenJournal;
+use vettid_nats::inbox::InboxMessage;
+use vettid_nats::journal::{Journal, JournalError};
+use vettid_nats::objects::{ObjectError, Objects};
+use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
+use vettid_wire::subject::Subject;
+
+/// Most events in one commit.
+const BATCH: usize = 64;
+/// Events that may wait for one vault.
+pub const QUEUE: usize = 1024;
+/// How often a vault looks for what expired.
+const TICK: Duration = Duration::from_secs(1);
+/// A vault that could not handle an event gets it again after this time.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// After so many deliveries an event that cannot be handled is given up.
+const MOST_DELIVERIES: u64 = 5;
+/// Commits after which the state is stored as a whole and older records are removed.
+const SNAPSHOT_AFTER: u64 = 2_000;
+
+/// What a vault is asked to do.
+#[derive(Debug)]
+pub enum Work {
+    /// A durable event; it is acknowledged after the commit.
+    Durable(InboxMessage),
+    /// An event for whoever listens.
+    BestEffort(Subject, Bytes),
+    /// The receiver's broker took an item of the outbox.
+    Sent(u64),
+    /// The receiver's broker did not take it; it is tried again with the next tick.
+    NotSent(u64),
+    /// Services cut this user off, or not yet.
+    CutOff(String, bool),
+    /// Services ask for an enrolment code.
+    Enrol(EnrolVault, oneshot::Sender<Option<EnrolmentCode>>),
+    /// Services ask for the public keys.
+    Public(oneshot::Sender<Option<VaultDeployed>>),
+}
+
+/// Why a running vault stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The journal did not take a commit, or it is unknown whether it did.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The committed record does not follow.
+    #[error(transparent)]
+    Chain(#[from] BrokenJournal),
+    /// A snapshot could not be stored.
+    #[error(transparent)]
+    Snapshot(#[from] ObjectError),
+}
+
+/// A running vault.
+pub struct Actor {
+    vault: Vault,
+    sequence: u64,
+    journal: Journal,
+    objects: Objects,
+    ways: Ways,
+    work: mpsc::Receiver<Work>,
+    acknowledgements: JoinSet<()>,
+    cutting: HashSet<String>,
+}
+
+/// An event and what is owed to its sender.
+struct Taken {
+    event: Event,
+    message: Option<InboxMessage>,
+}
+
+impl Actor {
+    /// A vault whose last record has this sequence.
+    pub fn new(
+        vault: Vault,
+        sequence: u64,
+        journal: Journal,
+        objects: Objects,
+        sender: Sender,
+        work: mpsc::Receiver<Work>,
+    ) -> Self {
+        let ways = Ways::new(vault.guid(), sender);
+        Self {
+            vault,
+            sequence,
+            journal,
+            objects,
+            ways,
+            work,
+            acknowledgements: JoinSet::new(),
+            cutting: HashSet::new(),
+        }
+    }
+
+    /// Runs until nobody gives it work any more; what was begun is finished.
+    pub async fn run(mut self) -> Result<(), Stopped> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                work = self.work.recv() => match work {
+                    Some(work) => self.take_up(work).await?,
+                    None => break,
+                },
+                _ = tick.tick() => {
+                    self.handle(vec![Taken { event: Event::Tick, message: None }]).await?;
+                    self.send_waiting();
+                }
+                Some(_) = self.acknowledgements.join_next() => {}
+            }
+        }
+        while self.acknowledgements.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// What was committed and is neither delivered nor on its way.
+    fn send_waiting(&mut self) {
+        match self.vault.waiting() {
+            Ok(posts) => posts
+                .into_iter()
+                .for_each(|post| self.ways.send(&self.vault, post)),
+            Err(error) => tracing::error!(%error, "the outbox cannot be read"),
+        }
+    }
+
+    /// Takes this work and whatever else is there, up to one batch.
+    async fn take_up(&mut self, first: Work) -> Result<(), Stopped> {
+        let mut taken = Vec::new();
+        let mut next = Some(first);
+        while let Some(work) = next {
+            match work {
+                Work::Durable(message) => {
+                    let event = Event::Message {
+                        subject: message.subject.clone(),
+                        bytes: message.payload.to_vec(),
+                    };
+                    taken.push(Taken {
+                        event,
+                        message: Some(message),
+                    });
+                }
+                Work::BestEffort(subject, bytes) => {
+                    taken.push(Taken {
+                        event: Event::Message {
+                            subject,
+                            bytes: bytes.to_vec(),
+                        },
+                        message: None,
+                    });
+                }
+                Work::Sent(number) => {
+                    self.ways.ended(number);
+                    taken.push(Taken {
+                        event: Event::Sent(vec![number]),
+                        message: None,
+                    });
+                }
+                Work::NotSent(number) => self.ways.ended(number),
+                Work::CutOff(nkey, done) => self.cut_off(nkey, done, &mut taken),
+                Work::Enrol(asked, answer) => self.enrol(&asked, answer).await?,
+                Work::Public(answer) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.vault.public().ok());
+                }
+            }
+            next = if taken.len() < BATCH {
+                self.work.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        self.handle(taken).await
+    }
+
+    fn cut_off(&mut self, nkey: String, done: bool, taken: &mut Vec<Taken>) {
+        self.cutting.remove(&nkey);
+        if done {
+            taken.push(Taken {
+                event: Event::CutOff(nkey),
+                message: None,
+            });
+        }
+    }
+
+    /// Handles a batch: commit, then acknowledge and send.
+    async fn handle(&mut self, taken: Vec<Taken>) -> Result<(), Stopped> {
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let (events, messages): (Vec<_>, Vec<_>) =
+            taken.into_iter().map(|t| (t.event, t.message)).unzip();
+        let batch = self
+            .vault
+            .handle(clock::now(), &mut UnwrapErr(SysRng), &events);
+        if let Some(prepared) = &batch.commit {
+            self.commit(prepared).await?;
+        }
+        for (message, handled) in messages.into_iter().zip(&batch.handled) {
+            match message {
+                Some(message)
+                    if *handled == Handled::Again && message.deliveries >= MOST_DELIVERIES =>
+                {
+                    self.quarantine(message).await?
+                }
+                Some(message) => self.acknowledge(message, *handled),
+                None => {}
+            }
+        }
+        self.send(batch.posts);
+        self.ask_services_to_cut_off();
+        self.snapshot_if_due().await
+    }
+
+    async fn commit(&mut self, prepared: &Prepared) -> Result<(), Stopped> {
+        let bytes = Bytes::copy_from_slice(&prepared.sealed);
+        self.sequence = self
+            .journal
+            .commit(self.vault.guid(), self.sequence, bytes)
+            .await?;
+        self.vault.committed(prepared)?;
+        Ok(())
+    }
+
+    fn send(&mut self, posts: Vec<Post>) {
+        for post in posts {
+            self.ways.send(&self.vault, post);
+        }
+    }
+
+    /// After the commit: done, or again later.
+    fn acknowledge(&mut self, message: InboxMessage, handled: Handled) {
+        self.acknowledgements.spawn(async move {
+            let told = match handled {
+                Handled::Done => message.done().await,
+                Handled::Again => message.later(AGAIN_AFTER).await,
+            };
+            if let Err(error) = told {
+                tracing::warn!(%error, "an event was not acknowledged and will come again");
+            }
+        });
+    }
+
+    /// An event that cannot be handled time after time is kept apart, sealed as it came, and not delivered any more.
+    async fn quarantine(&mut self, message: InboxMessage) -> Result<(), Stopped> {
+        let event = Event::Quarantine {
+            subject: message.subject.clone(),
+            bytes: message.payload.to_vec(),
+        };
+        let batch = self
+            .vault
+            .handle(clock::now(), &mut UnwrapErr(SysRng), &[event]);
+        if let Some(prepared) = &batch.commit {
+            self.commit(prepared).await?;
+            self.acknowledge(message, Handled::Done);
+        }
+        Ok(())
+    }
+
+    fn ask_services_to_cut_off(&mut self) {
+        let users = match self.vault.to_cut_off() {
+            Ok(users) => users,
+            Err(error) => return tracing::error!(%error, "the users to cut off cannot be read"),
+        };
+        for user in users {
+            if self.cutting.insert(user.user_nkey.clone()) {
+                self.ways.cut_off(&self.vault, user);
+            }
+        }
+    }
+
+    async fn enrol(
+        &mut self,
+        asked: &EnrolVault,
+        answer: oneshot::Sender<Option<EnrolmentCode>>,
+    ) -> Result<(), Stopped> {
+        let code = match self
+            .vault
+            .enrolment_code(clock::now(), &mut UnwrapErr(SysRng), asked)
+        {
+            Ok((code, prepared)) => {
+                self.commit(&prepared).await?;
+                Some(code)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no enrolment code can be made");
+                None
+            }
+        };
+        // Whoever asked may have gone; the code then expires unused.
+        let _ = answer.send(code);
+        Ok(())
+    }
+
+    /// Stores the whole state, names it in the journal, and only then removes older records.
+    async fn snapshot_if_due(&mut self) -> Result<(), Stopped> {
+        if self.vault.since_snapshot() < SNAPSHOT_AFTER {
+            return Ok(());
+        }
+        let (name, object, prepared) = self.vault.snapshot(&mut UnwrapErr(SysRng));
+        self.objects.put(&name, &Bytes::from(object)).await?;
+        self.commit(&prepared).await?;
+        if let Err(error) = self
+            .journal
+            .purge_below(self.vault.guid(), self.sequence)
+            .await
+        {
+            tracing::warn!(%error, "old journal records stay for now");
+        }
+        Ok(())
+    }
+}

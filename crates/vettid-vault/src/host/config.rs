@@ -1,0 +1,23 @@
+//! What the operator decides before a host starts. Read and checked by the caller; nothing here reads the environment.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use vettid_nats::tls::ClientTls;
+use vettid_wire::id::HostId;
+
+/// Configuration of a host.
+#[derive(Clone)]
+pub struct HostConfig {
+    /// The name of the host.
+    pub host_id: HostId,
+    /// Everything of the host lies below this folder.
+    pub state: PathBuf,
+    /// The key that seals the storage keys, mode 0600. Made at the first start; best kept on another medium.
+    pub key_file: PathBuf,
+    /// Whom the broker's certificate is checked against.
+    pub broker_tls: ClientTls,
+    /// The broker's address as other parties reach it; `None` takes the one that services name.
+    pub public_endpoint: Option<String>,
+    /// Further brokers on which peers may live.
+    pub peers: Arc<Vec<String>>,
+}

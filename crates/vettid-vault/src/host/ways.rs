@@ -1,0 +1,413 @@
+//! The ways out of a vault: through the host's own connection, and as the user that a peer issued a credential for. One
+//! task for each way keeps the order; what must arrive is reported back, and tried again until it has.
+
+use super::actor::Work;
+use super::clock;
+use crate::connection::{Connection as Peer, CutOff};
+use crate::manager::Vault;
+use crate::outbox::{Post, Route};
+use bytes::Bytes;
+use getrandom::SysRng;
+use rand_core::{Rng, UnwrapErr};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use vettid_core::grants::credential::Credential;
+use vettid_core::grants::mint::MemberIdentity;
+use vettid_crypto::envelope::{Binding, Outgoing, seal_signed};
+use vettid_crypto::nats::key::UserKey;
+use vettid_crypto::nats::token::UserJwt;
+use vettid_crypto::suite::KemPublicKey;
+use vettid_nats::connection::{Connection, Endpoint, REQUEST_TIMEOUT};
+use vettid_nats::{inbox, profiles};
+use vettid_wire::enrolment::{RevokeUser as RevokeUserBody, UserRevoked};
+use vettid_wire::event::{Delivery, EventRow, RevokeUser};
+use vettid_wire::handshake::SpaceUri;
+use vettid_wire::id::{EventId, Fingerprint, MemberId};
+use vettid_wire::json;
+use vettid_wire::subject::Subject;
+
+/// Messages that may wait in one way.
+const QUEUE: usize = 1024;
+/// A way that was not used for this long closes its connection.
+const IDLE: Duration = Duration::from_secs(60);
+/// Pauses between two attempts to reach a peer.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What all vaults of a host send with.
+#[derive(Clone)]
+pub struct Sender {
+    /// The host's publishing identity.
+    pub publisher: Connection,
+    /// The host's own broker.
+    pub endpoint: Endpoint,
+    /// Further brokers on which peers may live.
+    pub peers: Arc<Vec<String>>,
+    /// To whom requests to services are sealed.
+    pub services: Arc<ServicesKeys>,
+    /// Back to the vault.
+    pub work: mpsc::WeakSender<Work>,
+}
+
+/// The keys of services.
+#[derive(Debug)]
+pub struct ServicesKeys {
+    /// Whom requests are for.
+    pub fingerprint: Fingerprint,
+    /// What they are sealed to.
+    pub kem: KemPublicKey,
+}
+
+/// The ways out of one vault.
+pub struct Ways {
+    guid: MemberId,
+    sender: Sender,
+    lanes: HashMap<Route, mpsc::Sender<Post>>,
+    on_the_way: HashSet<u64>,
+}
+
+impl Ways {
+    /// No way is open yet.
+    #[must_use]
+    pub fn new(guid: MemberId, sender: Sender) -> Self {
+        Self {
+            guid,
+            sender,
+            lanes: HashMap::new(),
+            on_the_way: HashSet::new(),
+        }
+    }
+
+    /// Sends a post, unless it is on its way already. What cannot be queued now is tried again with the next tick.
+    pub fn send(&mut self, vault: &Vault, post: Post) {
+        let number = (post.delivery == Delivery::Durable).then_some(post.number);
+        if number.is_some_and(|number| !self.on_the_way.insert(number)) {
+            return;
+        }
+        let queued = self
+            .lane(vault, &post.route)
+            .is_some_and(|lane| lane.try_send(post).is_ok());
+        if let Some(number) = number.filter(|_| !queued) {
+            self.on_the_way.remove(&number);
+        }
+    }
+
+    /// A post arrived, or has to be tried again.
+    pub fn ended(&mut self, number: u64) {
+        self.on_the_way.remove(&number);
+    }
+
+    /// The open lane of a route.
+    fn lane(&mut self, vault: &Vault, route: &Route) -> Option<mpsc::Sender<Post>> {
+        if let Some(lane) = self.lanes.get(route).filter(|lane| !lane.is_closed()) {
+            return Some(lane.clone());
+        }
+        let way = self.way(vault, route)?;
+        let (lane, posts) = mpsc::channel(QUEUE);
+        tokio::spawn(run(way, posts, self.sender.work.clone()));
+        self.lanes.insert(route.clone(), lane.clone());
+        Some(lane)
+    }
+
+    fn way(&self, vault: &Vault, route: &Route) -> Option<Way> {
+        let id = match route {
+            Route::Host => {
+                return Some(Way::Host {
+                    publisher: self.sender.publisher.clone(),
+                    guid: self.guid,
+                });
+            }
+            Route::Peer(id) | Route::Claim(id) => *id,
+        };
+        let peer = match vault.connection(id) {
+            Ok(peer) => peer?,
+            Err(error) => {
+                tracing::error!(%error, "a connection cannot be read");
+                return None;
+            }
+        };
+        let door = match route {
+            Route::Claim(_) => claim_door(&peer)?,
+            _ => peer_door(&peer)?,
+        };
+        let endpoint = self.endpoint(&door.space)?;
+        Some(Way::Peer {
+            door,
+            endpoint,
+            open: None,
+        })
+    }
+
+    /// The broker of a peer, if this host may go there.
+    fn endpoint(&self, space: &SpaceUri) -> Option<Endpoint> {
+        let own = &self.sender.endpoint;
+        let known = space.endpoint() == own.address
+            || self
+                .sender
+                .peers
+                .iter()
+                .any(|peer| peer == space.endpoint());
+        if !known {
+            tracing::warn!("a peer lives on a broker that this host does not go to");
+            return None;
+        }
+        Some(Endpoint {
+            address: space.endpoint().to_owned(),
+            tls: own.tls.clone(),
+        })
+    }
+
+    /// Asks services to cut a user off; the vault learns whether they did.
+    pub fn cut_off(&self, vault: &Vault, user: CutOff) {
+        let Some(work) = self.sender.work.upgrade() else {
+            return;
+        };
+        let sealed = seal_cut_off(vault, &self.sender.services, &user);
+        let publisher = self.sender.publisher.clone();
+        let subject = Subject::ForServices(self.guid, RevokeUser::ROW.event_type());
+        tokio::spawn(async move {
+            let done = match sealed {
+                Some(bytes) => is_cut_off(&publisher, &subject, bytes, &user.user_nkey).await,
+                None => false,
+            };
+            if !done {
+                tokio::time::sleep(LONGEST_PAUSE).await;
+            }
+            // A vault that stopped asks again when it starts.
+            let _ = work.send(Work::CutOff(user.user_nkey, done)).await;
+        });
+    }
+}
+
+async fn is_cut_off(
+    publisher: &Connection,
+    subject: &Subject,
+    bytes: Bytes,
+    user_nkey: &str,
+) -> bool {
+    match publisher.request(subject, bytes, REQUEST_TIMEOUT).await {
+        Ok(answer) => {
+            json::read::<UserRevoked>(&answer).is_ok_and(|revoked| revoked.user_nkey == user_nkey)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "services did not cut a user off yet");
+            false
+        }
+    }
+}
+
+fn seal_cut_off(vault: &Vault, services: &ServicesKeys, user: &CutOff) -> Option<Bytes> {
+    let body = RevokeUserBody {
+        account_nkey: user.account_nkey.clone(),
+        user_nkey: user.user_nkey.clone(),
+        revoked_at: user.revoked_at,
+    };
+    let Ok(serde_json::Value::Object(body)) = serde_json::to_value(body) else {
+        return None;
+    };
+    let (now, mut rng) = (clock::now(), UnwrapErr(SysRng));
+    let mut random = [0; 10];
+    rng.fill_bytes(&mut random);
+    let subject = Subject::ForServices(vault.guid(), RevokeUser::ROW.event_type()).to_string();
+    let own = vault.fingerprint();
+    let binding = Binding {
+        subject: &subject,
+        sender: &own,
+        recipient: &services.fingerprint,
+    };
+    let outgoing = Outgoing {
+        event_id: EventId::v7(now, random),
+        event_type: RevokeUser::ROW.event_type(),
+        timestamp: now,
+        connection_key_id: None,
+        incarnation: vault.identity().incarnation,
+        epoch: 0,
+        sequence: u64::try_from(now.unix_ms()).unwrap_or(0),
+    };
+    let envelope = seal_signed(
+        &mut rng,
+        &services.kem,
+        vault.identity().signing_key(),
+        &binding,
+        outgoing,
+        body,
+    )
+    .ok()?;
+    serde_json::to_vec(&envelope).ok().map(Bytes::from)
+}
+
+/// How to get into a peer's account.
+struct Door {
+    space: SpaceUri,
+    identity: MemberIdentity,
+    key: Option<Arc<UserKey>>,
+    jwt: String,
+}
+
+fn peer_door(peer: &Peer) -> Option<Door> {
+    let key = UserKey::from_secret(peer.nkey_seed.duplicate()).ok()?;
+    let identity = MemberIdentity::Connection(peer.connection_id);
+    Some(Door {
+        space: peer.space.clone(),
+        identity,
+        key: Some(Arc::new(key)),
+        jwt: peer.jwt.clone()?,
+    })
+}
+
+fn claim_door(peer: &Peer) -> Option<Door> {
+    let claim = peer.claim.as_ref()?;
+    let identity = MemberIdentity::Claim(peer.claim_id?);
+    Some(Door {
+        space: claim.messagespace_uri.clone(),
+        identity,
+        key: None,
+        jwt: claim.token.clone(),
+    })
+}
+
+impl Door {
+    async fn open(&self, endpoint: &Endpoint) -> Option<Connection> {
+        let (guid, jwt, now) = (
+            self.space.guid(),
+            UserJwt::unchecked(self.jwt.clone()),
+            clock::now(),
+        );
+        let credential = match &self.key {
+            Some(key) => Credential::member(&self.identity, guid, key.clone(), jwt, now),
+            None => Credential::bearer(&self.identity, guid, jwt, now),
+        };
+        match Connection::open(endpoint, credential.ok()?).await {
+            Ok(connection) => Some(connection),
+            Err(error) => {
+                tracing::info!(%error, "a peer's broker does not let us in now");
+                None
+            }
+        }
+    }
+}
+
+/// One way out.
+enum Way {
+    Host {
+        publisher: Connection,
+        guid: MemberId,
+    },
+    Peer {
+        door: Door,
+        endpoint: Endpoint,
+        open: Option<Connection>,
+    },
+}
+
+/// Sends what comes, in order, until nothing came for a while.
+async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSender<Work>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let post = match &way {
+            Way::Host { .. } => posts.recv().await,
+            Way::Peer { .. } => match timeout(IDLE, posts.recv()).await {
+                Ok(post) => post,
+                Err(_) => break,
+            },
+        };
+        let Some(post) = post else { break };
+        let arrived = way.deliver(&post).await;
+        pause = if arrived {
+            FIRST_PAUSE
+        } else {
+            (pause * 2).min(LONGEST_PAUSE)
+        };
+        if !arrived {
+            way.close().await;
+        }
+        report(&post, arrived, &work).await;
+        if !arrived {
+            tokio::time::sleep(pause).await;
+        }
+    }
+    posts.close();
+    while let Some(post) = posts.recv().await {
+        report(&post, false, &work).await;
+    }
+    way.close().await;
+}
+
+/// Only posts that must arrive are reported; the others are asked for again by whoever misses them.
+async fn report(post: &Post, arrived: bool, work: &mpsc::WeakSender<Work>) {
+    let Some(work) = work
+        .upgrade()
+        .filter(|_| post.delivery == Delivery::Durable)
+    else {
+        return;
+    };
+    let news = if arrived {
+        Work::Sent(post.number)
+    } else {
+        Work::NotSent(post.number)
+    };
+    // A vault that stopped sends again what it still has when it starts.
+    let _ = work.send(news).await;
+}
+
+impl Way {
+    async fn deliver(&mut self, post: &Post) -> bool {
+        let bytes = Bytes::copy_from_slice(post.bytes.as_bytes());
+        let sent = match self {
+            Self::Host { publisher, guid } => through_host(publisher, *guid, post, bytes).await,
+            Self::Peer {
+                door,
+                endpoint,
+                open,
+            } => {
+                if open.is_none() {
+                    *open = door.open(endpoint).await;
+                }
+                match open {
+                    Some(connection) => through_peer(connection, post, bytes).await,
+                    None => return false,
+                }
+            }
+        };
+        if let Err(error) = &sent {
+            tracing::info!(%error, "a message was not taken and is tried again");
+        }
+        sent.is_ok()
+    }
+
+    async fn close(&mut self) {
+        if let Self::Peer { open, .. } = self {
+            if let Some(connection) = open.take() {
+                if let Err(error) = connection.close().await {
+                    tracing::debug!(%error, "a peer connection did not close in good order");
+                }
+            }
+        }
+    }
+}
+
+type Sent = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+async fn through_host(publisher: &Connection, guid: MemberId, post: &Post, bytes: Bytes) -> Sent {
+    match (&post.subject, post.delivery) {
+        (Subject::OwnerProfile(_), _) => {
+            Ok(profiles::publish_profile(publisher, guid, bytes).await?)
+        }
+        (Subject::EventTypes(_), _) => {
+            Ok(profiles::publish_event_types(publisher, guid, bytes).await?)
+        }
+        (subject, _) => Ok(publisher.publish(subject, bytes).await?),
+    }
+}
+
+async fn through_peer(connection: &Connection, post: &Post, bytes: Bytes) -> Sent {
+    match post.delivery {
+        Delivery::Durable => {
+            Ok(inbox::deliver(connection, &post.subject, post.event_id, bytes).await?)
+        }
+        Delivery::BestEffort => Ok(connection.publish(&post.subject, bytes).await?),
+    }
+}

@@ -1,0 +1,376 @@
+//! The vault manager: takes events one after another, and turns each batch of them into one commit and what is to be
+//! sent after it. It never touches a network or a clock; the host gives it time and events, and commits for it.
+
+use crate::channels::Channels;
+use crate::failure::Failure;
+use crate::identity::{self, VaultIdentity};
+use crate::outbox::{self, Post};
+use crate::projection::{Draft, Projection, UnreadableState};
+use crate::sealed_journal::{SealedJournal, Unopened};
+use crate::step::Step;
+use crate::{app, audit, connection, receive, revocation, send};
+use rand_core::CryptoRng;
+use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
+use vettid_crypto::at_rest::StorageKey;
+use vettid_handler::handlers::Handlers;
+use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
+use vettid_wire::id::{Fingerprint, MemberId};
+use vettid_wire::subject::Subject;
+use vettid_wire::time::Timestamp;
+
+/// Something that a vault takes up.
+#[derive(Debug)]
+pub enum Event {
+    /// A message from the broker, on its logical subject.
+    Message {
+        /// Where it arrived.
+        subject: Subject,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
+    /// Time went by: what expired is ended.
+    Tick,
+    /// The broker of the receiver took these items of the outbox.
+    Sent(Vec<u64>),
+    /// Services cut this user off.
+    CutOff(String),
+    /// A message that could not be handled again and again: it is kept apart.
+    Quarantine {
+        /// Where it arrived.
+        subject: Subject,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// It is part of the commit, or needs none.
+    Done,
+    /// The vault could not handle it; it is to be delivered again.
+    Again,
+}
+
+/// A batch of events, handled and not yet committed.
+#[derive(Debug)]
+pub struct Batch {
+    /// What became of each event, in order.
+    pub handled: Vec<Handled>,
+    /// What has to be committed before anything is sent or acknowledged; `None` if nothing changed.
+    pub commit: Option<Prepared>,
+    /// What is sent after the commit.
+    pub posts: Vec<Post>,
+}
+
+/// A commit that the journal does not have yet.
+#[derive(Debug)]
+pub struct Prepared {
+    record: Record,
+    bytes: Vec<u8>,
+    /// What the journal stores.
+    pub sealed: Vec<u8>,
+}
+
+/// Why a vault cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    /// A record does not open under the storage key.
+    #[error(transparent)]
+    Unopened(#[from] Unopened),
+    /// The journal has a hole or was changed.
+    #[error(transparent)]
+    Broken(#[from] BrokenJournal),
+    /// The state cannot be read.
+    #[error(transparent)]
+    State(#[from] UnreadableState),
+    /// The journal holds no identity.
+    #[error("the journal holds no vault identity")]
+    NoIdentity,
+    /// The journal belongs to another member.
+    #[error("the journal belongs to another vault")]
+    OtherVault,
+    /// The first commit cannot be made.
+    #[error(transparent)]
+    First(#[from] Failure),
+}
+
+/// One vault.
+#[derive(Debug)]
+pub struct Vault {
+    projection: Projection,
+    chain: Chain,
+    journal: SealedJournal,
+    identity: VaultIdentity,
+    channels: Channels,
+    handlers: Handlers,
+    endpoint: String,
+    dropped: u64,
+    since_snapshot: u64,
+}
+
+impl Vault {
+    /// A new vault with fresh keys, and the commit that begins its journal.
+    pub fn found(
+        guid: MemberId,
+        storage_key: StorageKey,
+        handlers: Handlers,
+        endpoint: String,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(Self, Prepared), CannotStart> {
+        let identity = VaultIdentity::new(guid, now, rng).map_err(Failure::from)?;
+        let journal = SealedJournal::new(guid, storage_key);
+        let projection = Projection::default();
+        let mut draft = Draft::new(&projection);
+        draft.put(identity::KEY.into(), &identity)?;
+        audit::begin(&mut draft, guid, &identity.fingerprint())?;
+        draft.keep_step();
+        let changes = draft.into_changes();
+        let chain = Chain::default();
+        let prepared = prepare(&journal, &chain, RecordKind::Commit, changes, rng);
+        let channels = Channels::default();
+        let vault = Self {
+            projection,
+            chain,
+            journal,
+            identity,
+            channels,
+            handlers,
+            endpoint,
+            dropped: 0,
+            since_snapshot: 0,
+        };
+        Ok((vault, prepared))
+    }
+
+    /// A vault from its journal, oldest record first. `snapshot` gives the stored object of the first record, if that
+    /// record names one.
+    pub fn load(
+        guid: MemberId,
+        storage_key: StorageKey,
+        handlers: Handlers,
+        endpoint: String,
+        records: &[Vec<u8>],
+        snapshot: Option<&[u8]>,
+    ) -> Result<Self, CannotStart> {
+        let journal = SealedJournal::new(guid, storage_key);
+        let (mut projection, mut chain) = (Projection::default(), Chain::default());
+        let mut since_snapshot = 0;
+        for (index, sealed) in records.iter().enumerate() {
+            let bytes = journal.open_record(sealed)?;
+            let record = Record::from_bytes(&bytes)?;
+            chain.follow(&record, &bytes)?;
+            since_snapshot += 1;
+            match record.kind {
+                RecordKind::Commit => projection.apply(&record.changes),
+                RecordKind::Snapshot if index == 0 => {
+                    projection.replace(journal.open_snapshot(&record, snapshot)?);
+                    since_snapshot = 0;
+                }
+                RecordKind::Snapshot => since_snapshot = 0,
+            }
+        }
+        let identity: VaultIdentity = Draft::new(&projection)
+            .get(identity::KEY)?
+            .ok_or(CannotStart::NoIdentity)?;
+        if identity.guid != guid {
+            return Err(CannotStart::OtherVault);
+        }
+        let channels = Channels::default();
+        Ok(Self {
+            projection,
+            chain,
+            journal,
+            identity,
+            channels,
+            handlers,
+            endpoint,
+            dropped: 0,
+            since_snapshot,
+        })
+    }
+
+    /// The stored object that a first record names, if it is a snapshot.
+    pub fn snapshot_name(
+        guid: MemberId,
+        storage_key: StorageKey,
+        first: &[u8],
+    ) -> Result<Option<String>, CannotStart> {
+        let journal = SealedJournal::new(guid, storage_key);
+        let record = Record::from_bytes(&journal.open_record(first)?)?;
+        Ok(SealedJournal::snapshot_name(&record))
+    }
+
+    /// Handles events in order.
+    pub fn handle(&mut self, now: Timestamp, rng: &mut dyn CryptoRng, events: &[Event]) -> Batch {
+        let mut step = self.step(now, rng);
+        let handled = events.iter().map(|event| one(&mut step, event)).collect();
+        let (posts, changes) = (std::mem::take(&mut step.posts), step.draft.into_changes());
+        let dropped = step.dropped;
+        self.dropped = dropped;
+        let commit = (!changes.is_empty())
+            .then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
+        Batch {
+            handled,
+            commit,
+            posts,
+        }
+    }
+
+    /// Makes an enrolment code.
+    pub fn enrolment_code(
+        &mut self,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+        asked: &EnrolVault,
+    ) -> Result<(EnrolmentCode, Prepared), Failure> {
+        let mut step = self.step(now, rng);
+        let code = crate::bootstrap::enrolment_code(&mut step, asked)?;
+        step.draft.keep_step();
+        let changes = step.draft.into_changes();
+        Ok((
+            code,
+            prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng),
+        ))
+    }
+
+    fn step<'s>(&'s mut self, now: Timestamp, rng: &'s mut dyn CryptoRng) -> Step<'s> {
+        Step {
+            now,
+            rng,
+            draft: Draft::new(&self.projection),
+            identity: &self.identity,
+            channels: &mut self.channels,
+            handlers: &self.handlers,
+            endpoint: &self.endpoint,
+            posts: Vec::new(),
+            told: Vec::new(),
+            journal_number: self.chain.number(),
+            dropped: self.dropped,
+        }
+    }
+
+    /// The journal has the commit: it is the state now.
+    pub fn committed(&mut self, prepared: &Prepared) -> Result<(), BrokenJournal> {
+        self.chain.follow(&prepared.record, &prepared.bytes)?;
+        self.since_snapshot += 1;
+        if prepared.record.kind == RecordKind::Commit {
+            self.projection.apply(&prepared.record.changes);
+        } else {
+            self.since_snapshot = 0;
+        }
+        Ok(())
+    }
+
+    /// Commits since the last snapshot.
+    #[must_use]
+    pub fn since_snapshot(&self) -> u64 {
+        self.since_snapshot
+    }
+
+    /// The whole state as a stored object (name and bytes), and the record that names it. The object is stored first.
+    pub fn snapshot(&self, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Prepared) {
+        let (name, object, changes) =
+            self.journal
+                .seal_snapshot(&self.chain, self.projection.all(), rng);
+        (
+            name,
+            object,
+            prepare(
+                &self.journal,
+                &self.chain,
+                RecordKind::Snapshot,
+                changes,
+                rng,
+            ),
+        )
+    }
+
+    /// Items of the outbox that still have to arrive.
+    pub fn waiting(&self) -> Result<Vec<Post>, UnreadableState> {
+        outbox::waiting(&Draft::new(&self.projection))
+    }
+
+    /// Users that services still have to cut off.
+    pub fn to_cut_off(&self) -> Result<Vec<connection::CutOff>, UnreadableState> {
+        revocation::to_cut_off(&Draft::new(&self.projection))
+    }
+
+    /// The connection of this id, for the ways out.
+    pub fn connection(
+        &self,
+        id: vettid_wire::id::ConnectionId,
+    ) -> Result<Option<connection::Connection>, UnreadableState> {
+        connection::get(&Draft::new(&self.projection), id)
+    }
+
+    /// The vault's public keys.
+    pub fn public(&self) -> Result<VaultDeployed, Failure> {
+        Ok(self.identity.public()?)
+    }
+
+    /// The member.
+    #[must_use]
+    pub fn guid(&self) -> MemberId {
+        self.identity.guid
+    }
+
+    /// What other parties know this vault by.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.identity.fingerprint()
+    }
+
+    /// The vault's own keys.
+    #[must_use]
+    pub fn identity(&self) -> &VaultIdentity {
+        &self.identity
+    }
+}
+
+/// Handles one event in its own step.
+fn one(step: &mut Step<'_>, event: &Event) -> Handled {
+    let (posts, told) = (step.posts.len(), step.told.len());
+    let done = receive::one(step, event).and_then(|()| tell_app(step, told));
+    match done {
+        Ok(()) => {
+            step.draft.keep_step();
+            Handled::Done
+        }
+        Err(failure) => {
+            tracing::error!(error = %failure, "an event could not be handled");
+            step.drop_event(posts, told);
+            Handled::Again
+        }
+    }
+}
+
+/// Pushes new feed entries to the app.
+fn tell_app(step: &mut Step<'_>, from: usize) -> Result<(), Failure> {
+    let entries: Vec<_> = step.told.iter().skip(from).cloned().collect();
+    let session = app::get(&step.draft)?.and_then(|app| app.session);
+    let Some(session) = session else {
+        return Ok(());
+    };
+    entries
+        .iter()
+        .try_for_each(|entry| send::push_feed(step, session, entry))
+}
+
+fn prepare(
+    journal: &SealedJournal,
+    chain: &Chain,
+    kind: RecordKind,
+    changes: Changes,
+    rng: &mut dyn CryptoRng,
+) -> Prepared {
+    let record = chain.next(kind, changes);
+    let bytes = record.to_bytes();
+    let sealed = journal.seal_record(&record, &bytes, rng);
+    Prepared {
+        record,
+        bytes,
+        sealed,
+    }
+}

@@ -1,0 +1,393 @@
+//! Commands of the owner, inside the app's session. What changed something is marked and audited; what only read is
+//! answered without a commit.
+
+use crate::app::{self, Session};
+use crate::channels::ChannelName;
+use crate::failure::Failure;
+use crate::handler_host::{FieldAuthority, HandlerHost};
+use crate::mark::{self, Mark, Seen, StoredAnswer};
+use crate::peer::MAX_SKEW_MS;
+use crate::step::Step;
+use crate::{audit, establish, feed, outbox, request, revocation, send, view};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::window::Freshness;
+use vettid_crypto::audit::checkpoint::Checkpoint;
+use vettid_handler::event::{Answer as OwnerAnswer, Context, Decided, Event};
+use vettid_handler::reply::{HandlerError, Reply};
+use vettid_wire::audit::{ExportHead, Outcome as AuditOutcome};
+use vettid_wire::auth::Decision;
+use vettid_wire::envelope::{Answer, Content, Envelope};
+use vettid_wire::event::{self, EventRow, EventType, Lane, Nothing, Row};
+use vettid_wire::feed::{AuditStretch, Outcome, Severity};
+use vettid_wire::id::{ConnectionId, EventId};
+use vettid_wire::json as vjson;
+use vettid_wire::refusal::{Refusal, RefusalCode};
+use vettid_wire::request::RequestList;
+use vettid_wire::session::VaultHealth;
+use vettid_wire::subject::Subject;
+
+/// The outcome of a command: the body of its answer, or why not.
+pub type Outcomes = Result<Value, RefusalCode>;
+
+/// Takes up one envelope that arrived in the owner's lane.
+pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<(), Failure> {
+    let session = match envelope.encryption.connection_key_id {
+        Some(key_id) => app::session(&step.draft, key_id)?,
+        None => None,
+    };
+    let Some(session) = session else {
+        step.dropped += 1;
+        return Ok(());
+    };
+    let name = ChannelName::Session(session.key_id);
+    let Some(channel) = step.channels.get(&step.draft, name)? else {
+        step.dropped += 1;
+        return Ok(());
+    };
+    let Ok(opened) = channel.open(subject, envelope) else {
+        step.dropped += 1;
+        return Ok(());
+    };
+    let handled = take_up(step, &session, envelope, &opened.content, opened.freshness);
+    if handled.is_err() && opened.freshness == Freshness::New {
+        if let Some(channel) = step.channels.get(&step.draft, name)? {
+            channel.unmark(opened.sequence);
+        }
+    }
+    handled
+}
+
+fn take_up(
+    step: &mut Step<'_>,
+    session: &Session,
+    envelope: &Envelope,
+    content: &Content<Value>,
+    freshness: Freshness,
+) -> Result<(), Failure> {
+    let (event_id, event_type) = (envelope.event_id, &envelope.event_type);
+    let hash = body_hash(&content.body)?;
+    match mark::look_up(&step.draft, app::SCOPE, event_id, &hash)? {
+        Seen::Before(answer) => return answer_again(step, session, envelope, content, answer),
+        Seen::OtherBody => {
+            return answer(
+                step,
+                session,
+                envelope,
+                content,
+                &Err(RefusalCode::Conflict),
+            );
+        }
+        Seen::Never if freshness != Freshness::New => return Ok(()),
+        Seen::Never => {}
+    }
+    let outcome = match admit(step, session, envelope, content) {
+        Ok(row) => act(step, session, row, event_id, &content.body)?,
+        Err(code) => Err(code),
+    };
+    if !step.draft.step_is_empty() {
+        let stored = StoredAnswer {
+            event_type: event_type.clone(),
+            body: serde_json::to_value(wrap(&outcome)).unwrap_or(Value::Null),
+        };
+        mark::put(
+            &mut step.draft,
+            app::SCOPE,
+            event_id,
+            &Mark {
+                body_hash: hash,
+                at: step.now,
+                answer: Some(stored),
+            },
+        )?;
+        let ended = if outcome.is_ok() {
+            AuditOutcome::Success
+        } else {
+            AuditOutcome::Refused
+        };
+        step.audit(
+            "app",
+            event_type,
+            ended,
+            json!({"event_id": event_id, "refusal": outcome.as_ref().err()}),
+        )?;
+        step.channels
+            .store(&mut step.draft, ChannelName::Session(session.key_id))?;
+    }
+    answer(step, session, envelope, content, &outcome)
+}
+
+fn wrap(outcome: &Outcomes) -> Answer<Value> {
+    match outcome {
+        Ok(value) => Answer::Success(value.clone()),
+        Err(code) => Answer::Refused(Refusal { code: *code }),
+    }
+}
+
+fn answer(
+    step: &mut Step<'_>,
+    session: &Session,
+    envelope: &Envelope,
+    content: &Content<Value>,
+    outcome: &Outcomes,
+) -> Result<(), Failure> {
+    let question = in_reply_to(envelope.event_id, &content.body)?;
+    send::to_app(
+        step,
+        session.key_id,
+        &envelope.event_type,
+        envelope.event_id,
+        wrap(outcome),
+        Some(question),
+    )
+}
+
+fn answer_again(
+    step: &mut Step<'_>,
+    session: &Session,
+    envelope: &Envelope,
+    content: &Content<Value>,
+    stored: Option<StoredAnswer>,
+) -> Result<(), Failure> {
+    let Some(stored) = stored else { return Ok(()) };
+    let question = in_reply_to(envelope.event_id, &content.body)?;
+    send::to_app(
+        step,
+        session.key_id,
+        &envelope.event_type,
+        envelope.event_id,
+        stored.body,
+        Some(question),
+    )
+}
+
+/// Row, session, size and time.
+fn admit(
+    step: &Step<'_>,
+    session: &Session,
+    envelope: &Envelope,
+    content: &Content<Value>,
+) -> Result<&'static Row, RefusalCode> {
+    let row =
+        event::find(Lane::Owner, &envelope.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
+    if session.limited {
+        return Err(RefusalCode::Locked);
+    }
+    let size = vjson::canonical(&content.body)
+        .map_err(|_| RefusalCode::InvalidRequest)?
+        .len();
+    let age_ms = step.now.since_ms(envelope.timestamp);
+    let late = row.within_ms.is_some_and(|within_ms| age_ms > within_ms) || age_ms < -MAX_SKEW_MS;
+    let expired = content.expires_at.is_some_and(|at| at < step.now);
+    match () {
+        () if size > row.cap_bytes => Err(RefusalCode::InvalidRequest),
+        () if late || expired => Err(RefusalCode::Expired),
+        () => Ok(row),
+    }
+}
+
+/// Carries out a command: by the vault itself, or by a handler.
+fn act(
+    step: &mut Step<'_>,
+    session: &Session,
+    row: &Row,
+    event_id: EventId,
+    body: &Value,
+) -> Result<Outcomes, Failure> {
+    match row.name {
+        "session.refresh" => {
+            run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request))
+        }
+        "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
+        "connection.invite" => {
+            run::<event::ConnectionInvite>(body, |request| establish::invite(step, &request))
+        }
+        "connection.accept" => {
+            run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request))
+        }
+        "connection.review" => {
+            run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id))
+        }
+        "connection.list" => run::<event::ConnectionList>(body, |_| view::all(step)),
+        "connection.decide" => {
+            run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request))
+        }
+        "connection.verify" => run::<event::ConnectionVerify>(body, |request| {
+            view::verify(step, request.connection_id)
+        }),
+        "connection.revoke" => {
+            run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request))
+        }
+        "request.list" => run::<event::RequestList>(body, |_| requests(step)),
+        "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
+        "feed.list" => {
+            run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?)))
+        }
+        "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
+        _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Reads the request of a row and writes its reply.
+fn run<R: EventRow>(
+    body: &Value,
+    command: impl FnOnce(R::Request) -> Result<Result<R::Reply, RefusalCode>, Failure>,
+) -> Result<Outcomes, Failure>
+where
+    R::Request: DeserializeOwned,
+    R::Reply: Serialize,
+{
+    let Ok(request) = vjson::from_value::<R::Request>(body.clone()) else {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    };
+    match command(request)? {
+        Ok(reply) => Ok(Ok(
+            serde_json::to_value(reply).map_err(vjson::JsonError::Shape)?
+        )),
+        Err(code) => Ok(Err(code)),
+    }
+}
+
+fn by_handler(
+    step: &mut Step<'_>,
+    row: &Row,
+    event_id: EventId,
+    body: &Value,
+) -> Result<Outcomes, Failure> {
+    let event_type: EventType = row.event_type();
+    let Some(handler) = step.handlers.find(Lane::Owner, &event_type).cloned() else {
+        return Ok(Err(RefusalCode::UnsupportedEvent));
+    };
+    let context = Context {
+        event_id,
+        event_type,
+        lane: Lane::Owner,
+        occurred_at: step.now,
+        peer: None,
+        answer: None,
+    };
+    let event = Event {
+        context: context.clone(),
+        payload: vjson::canonical(body)?,
+    };
+    let (posts, told) = (step.posts.len(), step.told.len());
+    let mut host = HandlerHost::new(
+        step,
+        &context,
+        &handler.manifest().name,
+        FieldAuthority::Owner,
+    );
+    let replied = handler.handle(&mut host, &event);
+    if let Some(failure) = host.into_failure() {
+        return Err(failure.into());
+    }
+    let refused = match replied {
+        Ok(Reply::Body(body)) => return Ok(Ok(vjson::parse(&body)?)),
+        Ok(Reply::None) => return Ok(Ok(json!(Nothing {}))),
+        Ok(Reply::Ask(_)) => RefusalCode::NotAllowed,
+        Err(HandlerError::Refuse(code)) => code,
+        Err(HandlerError::Retry(_) | HandlerError::Fault(_)) => RefusalCode::Unavailable,
+    };
+    step.drop_event(posts, told);
+    Ok(Err(refused))
+}
+
+fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> {
+    let connections = crate::connection::all(&step.draft)?
+        .iter()
+        .filter(|connection| connection.is_active())
+        .count();
+    Ok(Ok(VaultHealth {
+        now: step.now,
+        incarnation: step.identity.incarnation,
+        journal_sequence: step.journal_number,
+        audit_size: audit::chain(&step.draft)?.size(),
+        dropped_events: step.dropped,
+        outbox_size: u64::try_from(outbox::size(&step.draft)).unwrap_or(u64::MAX),
+        connections: u64::try_from(connections).unwrap_or(u64::MAX),
+    }))
+}
+
+fn requests(step: &Step<'_>) -> Result<Result<RequestList, RefusalCode>, Failure> {
+    let open = request::all(&step.draft)?
+        .into_iter()
+        .map(|waiting| waiting.shown);
+    Ok(Ok(RequestList {
+        requests: open.filter(|shown| shown.expires_at > step.now).collect(),
+    }))
+}
+
+/// The owner's decision: the waiting event is handled again with it.
+fn decide(
+    step: &mut Step<'_>,
+    asked: &vettid_wire::request::Decide,
+) -> Result<Result<vettid_wire::request::Decided, RefusalCode>, Failure> {
+    let Some(waiting) = request::get(&step.draft, asked.request_id)? else {
+        return Ok(Err(RefusalCode::NotFound));
+    };
+    if waiting.shown.expires_at <= step.now {
+        return Ok(Err(RefusalCode::Expired));
+    }
+    let decided = Decided {
+        decision: asked.decision,
+        decided_at: step.now,
+        method: vec!["user".into()],
+    };
+    if let Err(code) = crate::peer::resume(step, &waiting, OwnerAnswer::Decided(decided))? {
+        return Ok(Err(code));
+    }
+    let (outcome, word) = match asked.decision {
+        Decision::Approve => (Outcome::Approved, "approved"),
+        Decision::Deny => (Outcome::Denied, "denied"),
+    };
+    step.tell(feed::Note {
+        event_type: waiting.event_type.clone(),
+        connection_id: Some(waiting.shown.connection_id),
+        request_id: Some(asked.request_id),
+        severity: Severity::Info,
+        outcome,
+        summary: format!(
+            "You {word} {} of {}",
+            waiting.event_type, waiting.shown.display_name
+        ),
+    })?;
+    Ok(Ok(vettid_wire::request::Decided {
+        request_id: asked.request_id,
+        decision: asked.decision,
+    }))
+}
+
+fn export(
+    step: &Step<'_>,
+    asked: &vettid_wire::feed::ExportAudit,
+) -> Result<Result<AuditStretch, RefusalCode>, Failure> {
+    let chain = audit::chain(&step.draft)?;
+    let entries = audit::entries(&step.draft, asked.from, asked.limit)?;
+    let reached = asked
+        .from
+        .saturating_add(u64::try_from(entries.len()).unwrap_or(0));
+    let checkpoint = (reached >= chain.size())
+        .then(|| Checkpoint::of(&chain).sign(step.identity.guid, step.identity.signing_key()));
+    Ok(Ok(AuditStretch {
+        head: ExportHead {
+            version: 1,
+            guid: step.identity.guid,
+            vault_fp: step.identity.fingerprint(),
+            exported_at: step.now,
+        },
+        key_record: step.identity.key_record.record().clone(),
+        entries,
+        size: chain.size(),
+        checkpoint,
+    }))
+}
+
+/// The connection of a command, or that there is none.
+pub fn find_connection(
+    step: &Step<'_>,
+    id: ConnectionId,
+) -> Result<Result<crate::connection::Connection, RefusalCode>, Failure> {
+    Ok(crate::connection::get(&step.draft, id)?.ok_or(RefusalCode::NotFound))
+}

@@ -1,0 +1,677 @@
+//! Events of connections and services. The order of the checks is fixed: keys, replay, row, time, contract, handler.
+//! Nothing happens for a sender that is not an active connection; an authenticated sender is told why.
+
+use crate::channels::ChannelName;
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::feed::Note;
+use crate::handler_host::{FieldAuthority, HandlerHost};
+use crate::mark::{self, Mark, Seen, StoredAnswer};
+use crate::request::{self, Waiting};
+use crate::revocation;
+use crate::send;
+use crate::step::Step;
+use serde_json::{Value, json};
+use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::contract::{self, Buckets};
+use vettid_core::window::Freshness;
+use vettid_crypto::identity::VerifyingKey;
+use vettid_crypto::signature::{self, Context as SignatureContext};
+use vettid_handler::event::{Answer, Context, Event, Peer, Service, answer_row};
+use vettid_handler::reply::{HandlerError, Question, Reply};
+use vettid_wire::audit::Outcome as AuditOutcome;
+use vettid_wire::base64::Base64Url;
+use vettid_wire::contract::{Permission, Tier};
+use vettid_wire::data::DataRequest;
+use vettid_wire::envelope::{Content, Envelope, InReplyTo};
+use vettid_wire::event::{self, EventRow, EventType, Lane, Row};
+use vettid_wire::feed::{Outcome, Severity};
+use vettid_wire::id::EventId;
+use vettid_wire::refusal::{EventRefused, RefusalCode};
+use vettid_wire::request::PendingRequest;
+use vettid_wire::subject::Subject;
+use vettid_wire::time::Timestamp;
+use vettid_wire::{auth, json as vjson};
+
+/// Clocks may differ by this much, in milliseconds.
+pub const MAX_SKEW_MS: i64 = 120_000;
+
+/// One event of a peer, opened.
+struct Arrived {
+    event_id: EventId,
+    event_type: EventType,
+    sealed_at: Timestamp,
+    lane: Lane,
+    content: Content<Value>,
+    body_hash: Base64Url,
+    question: InReplyTo,
+}
+
+/// What is done with an event that passed.
+enum Done {
+    /// No answer is due.
+    Quiet,
+    /// This is the answer.
+    Answered(StoredAnswer),
+}
+
+/// Takes up one envelope that arrived on a connection's or service's subject.
+pub fn receive(
+    step: &mut Step<'_>,
+    lane: Lane,
+    subject: &Subject,
+    envelope: &Envelope,
+) -> Result<(), Failure> {
+    let Some(connection) = sender(step, subject, envelope)? else {
+        step.dropped += 1;
+        return Ok(());
+    };
+    if !connection.is_active() && envelope.event_type != event::ConnectionReady::ROW.event_type() {
+        // The key confirmation is under way; what overtook it comes again.
+        return Err(Failure::Retry);
+    }
+    let name = ChannelName::Connection(connection.connection_id);
+    let Some(channel) = step.channels.get(&step.draft, name)? else {
+        step.dropped += 1;
+        return Ok(());
+    };
+    let Ok(opened) = channel.open(subject, envelope) else {
+        step.dropped += 1;
+        return Ok(());
+    };
+    let hash = body_hash(&opened.content.body)?;
+    let arrived = Arrived {
+        event_id: envelope.event_id,
+        event_type: envelope.event_type.clone(),
+        sealed_at: envelope.timestamp,
+        lane,
+        question: in_reply_to(envelope.event_id, &opened.content.body)?,
+        content: opened.content,
+        body_hash: hash,
+    };
+    let handled = take_up(step, &connection, &arrived, opened.freshness);
+    if handled.is_err() && opened.freshness == Freshness::New {
+        if let Some(channel) = step.channels.get(&step.draft, name)? {
+            channel.unmark(opened.sequence);
+        }
+    }
+    handled
+}
+
+/// The connection that may use this subject with these keys, if it is active.
+fn sender(
+    step: &Step<'_>,
+    subject: &Subject,
+    envelope: &Envelope,
+) -> Result<Option<Connection>, Failure> {
+    let Some(key_id) = envelope.encryption.connection_key_id else {
+        return Ok(None);
+    };
+    let Some(id) = connection::by_key(&step.draft, key_id)? else {
+        return Ok(None);
+    };
+    if connection::is_buried(&step.draft, id) {
+        return Ok(None);
+    }
+    let connection = connection::get(&step.draft, id)?
+        .filter(|connection| connection.is_active() || connection.awaits_ready());
+    Ok(connection.filter(|connection| match subject {
+        Subject::ForOwner(_, named, event_type) => {
+            *named == id && connection.service_id().is_none() && *event_type == envelope.event_type
+        }
+        Subject::FromService(_, named, event_type) => {
+            connection.service_id() == Some(named) && *event_type == envelope.event_type
+        }
+        _ => false,
+    }))
+}
+
+fn take_up(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    freshness: Freshness,
+) -> Result<(), Failure> {
+    let scope = connection.connection_id.to_string();
+    match mark::look_up(&step.draft, &scope, arrived.event_id, &arrived.body_hash)? {
+        Seen::Before(Some(answer)) => return answer_again(step, connection, arrived, answer),
+        Seen::Before(None) => return Ok(()),
+        Seen::OtherBody => {
+            return finish(
+                step,
+                connection,
+                arrived,
+                Err(RefusalCode::Conflict),
+                Buckets::default(),
+                false,
+            );
+        }
+        Seen::Never if freshness != Freshness::New => return Ok(()),
+        Seen::Never => {}
+    }
+    let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
+    let decided = match admit(step, connection, arrived, &mut buckets)? {
+        Ok((row, tier)) => act(step, connection, arrived, row, tier)?,
+        Err(code) => Err(code),
+    };
+    finish(step, connection, arrived, decided, buckets, true)
+}
+
+/// Answers a repeated event with what was answered before.
+fn answer_again(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    answer: StoredAnswer,
+) -> Result<(), Failure> {
+    if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
+        send::to_peer(
+            step,
+            connection,
+            row,
+            answer.body,
+            Some(arrived.question.clone()),
+        )?;
+    }
+    step.channels.store(
+        &mut step.draft,
+        ChannelName::Connection(connection.connection_id),
+    )?;
+    Ok(())
+}
+
+type Admitted = (&'static Row, Option<Tier>);
+
+/// Row, size, time and contract.
+fn admit(
+    step: &Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    buckets: &mut Buckets,
+) -> Result<Result<Admitted, RefusalCode>, Failure> {
+    let Some(row) = event::find(arrived.lane, &arrived.event_type) else {
+        return Ok(Err(RefusalCode::UnsupportedEvent));
+    };
+    if vjson::canonical(&arrived.content.body)?.len() > row.cap_bytes {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    }
+    if is_late(step, row, arrived) {
+        return Ok(Err(RefusalCode::Expired));
+    }
+    if arrived.lane != Lane::Service || is_built_in(row) {
+        return Ok(Ok((row, None)));
+    }
+    Ok(under_contract(step, connection, arrived, buckets)?.map(|tier| (row, tier)))
+}
+
+fn is_built_in(row: &Row) -> bool {
+    matches!(
+        row.name,
+        "connection.ready" | "connection.revoked" | "event.refused"
+    )
+}
+
+fn is_late(step: &Step<'_>, row: &Row, arrived: &Arrived) -> bool {
+    let expired = arrived.content.expires_at.is_some_and(|at| at < step.now);
+    let Some(within_ms) = row.within_ms else {
+        return expired;
+    };
+    let age_ms = step.now.since_ms(arrived.sealed_at);
+    expired || age_ms > within_ms + MAX_SKEW_MS || age_ms < -MAX_SKEW_MS
+}
+
+fn under_contract(
+    step: &Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    buckets: &mut Buckets,
+) -> Result<Result<Option<Tier>, RefusalCode>, Failure> {
+    let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
+        return Ok(Err(RefusalCode::NotInContract));
+    };
+    if arrived.event_type == event::DataRequest::ROW.event_type() {
+        let Ok(asked) = vjson::from_value::<DataRequest>(arrived.content.body.clone()) else {
+            return Ok(Err(RefusalCode::InvalidRequest));
+        };
+        let own = connection.service_id() == Some(&asked.service_id)
+            && asked.connection_id == connection.connection_id;
+        if !own {
+            return Ok(Err(RefusalCode::NotAllowed));
+        }
+        let access = contract::read_field(
+            step.now,
+            &accepted,
+            buckets,
+            &asked.contract_hash,
+            &asked.field,
+        );
+        let tier = accepted
+            .contract
+            .field(&asked.field)
+            .map(|field| field.tier);
+        return Ok(access.map(|_| tier));
+    }
+    if arrived.event_type == event::AuthChallenge::ROW.event_type() {
+        let admitted = contract::act(
+            step.now,
+            &accepted,
+            buckets,
+            Permission::RequestAuthentication,
+        );
+        return Ok(admitted
+            .and_then(|()| check_challenge(connection, &arrived.content.body))
+            .map(|()| None));
+    }
+    Ok(Err(RefusalCode::UnsupportedEvent))
+}
+
+/// A login request is signed by the service and names this very connection.
+fn check_challenge(connection: &Connection, body: &Value) -> Result<(), RefusalCode> {
+    let peer = connection.peer.as_ref().ok_or(RefusalCode::NotConnected)?;
+    let key = VerifyingKey::from_typed(&peer.signing_key).map_err(|_| RefusalCode::NotAllowed)?;
+    let opened = signature::open::<auth::AuthChallenge>(
+        SignatureContext::ServiceRequest,
+        &key,
+        body.clone(),
+    );
+    let challenge = opened
+        .map_err(|_| RefusalCode::InvalidRequest)?
+        .into_inner();
+    let own = connection.service_id() == Some(&challenge.service_id)
+        && challenge.connection_id == connection.connection_id;
+    if own {
+        Ok(())
+    } else {
+        Err(RefusalCode::NotAllowed)
+    }
+}
+
+/// Carries out an admitted event.
+fn act(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    row: &'static Row,
+    tier: Option<Tier>,
+) -> Result<Result<Done, RefusalCode>, Failure> {
+    match row.name {
+        "connection.ready" => {
+            crate::establish::ready(step, connection, arrived.content.body.clone())
+                .map(|done| done.map(|()| Done::Quiet))
+        }
+        "connection.revoked" => revocation::by_peer(step, connection, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
+        "event.refused" => peer_refused(step, connection, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
+        _ => {
+            let context = context(
+                step,
+                connection,
+                arrived.lane,
+                arrived.event_id,
+                &arrived.event_type,
+                tier,
+                None,
+            )?;
+            handle(step, connection, &context, &arrived.content.body)
+        }
+    }
+}
+
+/// Everything that the vault vouches for about an event of a peer.
+fn context(
+    step: &Step<'_>,
+    connection: &Connection,
+    lane: Lane,
+    event_id: EventId,
+    event_type: &EventType,
+    tier: Option<Tier>,
+    answer: Option<Answer>,
+) -> Result<Context, Failure> {
+    let accepted = connection::contract(&step.draft, connection.connection_id)?;
+    let profile = connection
+        .peer
+        .as_ref()
+        .and_then(|peer| peer.profile.service.as_ref());
+    let service = profile.zip(accepted).map(|(service, accepted)| Service {
+        service_id: service.service_id.clone(),
+        contract_hash: accepted.contract_hash,
+        permissions: accepted.contract.permissions,
+        origins: service.origins.clone(),
+        tier,
+    });
+    let peer = Peer {
+        connection_id: connection.connection_id,
+        display_name: connection.display_name.clone(),
+        service,
+    };
+    Ok(Context {
+        event_id,
+        event_type: event_type.clone(),
+        lane,
+        occurred_at: step.now,
+        peer: Some(peer),
+        answer,
+    })
+}
+
+/// Runs the handler and takes its reply. Effects of a handler that refuses are gone.
+fn handle(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    body: &Value,
+) -> Result<Result<Done, RefusalCode>, Failure> {
+    let Some(handler) = step
+        .handlers
+        .find(context.lane, &context.event_type)
+        .cloned()
+    else {
+        return Ok(Err(RefusalCode::UnsupportedEvent));
+    };
+    let fields = authorised_field(context, body);
+    let event = Event {
+        context: context.clone(),
+        payload: vjson::canonical(body)?,
+    };
+    let (posts, told) = (step.posts.len(), step.told.len());
+    let mut host = HandlerHost::new(step, context, &handler.manifest().name, fields);
+    let replied = handler.handle(&mut host, &event);
+    if let Some(failure) = host.into_failure() {
+        return Err(failure.into());
+    }
+    match replied {
+        Ok(Reply::Body(body)) => answer_with(step, connection, context, &event, &body).map(Ok),
+        Ok(Reply::None) => Ok(Ok(Done::Quiet)),
+        Ok(Reply::Ask(question)) => ask_owner(step, connection, context, &event, question),
+        Err(HandlerError::Refuse(code)) => {
+            step.drop_event(posts, told);
+            Ok(Err(code))
+        }
+        Err(HandlerError::Retry(_)) => Err(Failure::Retry),
+        Err(HandlerError::Fault(fault)) => {
+            tracing::error!(%fault, handler = %handler.manifest().name, "handler fault");
+            step.drop_event(posts, told);
+            Ok(Err(RefusalCode::Unavailable))
+        }
+    }
+}
+
+/// The one field that a data request may read; its contract was checked.
+fn authorised_field(context: &Context, body: &Value) -> FieldAuthority {
+    let checked = context
+        .service()
+        .is_some_and(|(_, service)| service.tier.is_some());
+    match body.get("field").and_then(Value::as_str) {
+        Some(field) if checked => FieldAuthority::One(field.to_owned()),
+        _ => FieldAuthority::Nothing,
+    }
+}
+
+/// Sends a handler's reply on the row that answers the event.
+fn answer_with(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    event: &Event,
+    body: &[u8],
+) -> Result<Done, Failure> {
+    let Some(row) = answer_row(context.lane, &context.event_type) else {
+        return Ok(Done::Quiet);
+    };
+    let body = vjson::parse(body)?;
+    let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
+    send::to_peer(step, connection, row, &body, Some(question))?;
+    Ok(Done::Answered(StoredAnswer {
+        event_type: row.event_type(),
+        body,
+    }))
+}
+
+/// Lets the event wait for the owner.
+fn ask_owner(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    event: &Event,
+    question: Question,
+) -> Result<Result<Done, RefusalCode>, Failure> {
+    let Question {
+        request_id,
+        ask,
+        expires_at,
+        interim,
+    } = question;
+    let shown = PendingRequest {
+        request_id,
+        connection_id: connection.connection_id,
+        display_name: connection.display_name.clone(),
+        ask,
+        received_at: step.now,
+        expires_at,
+    };
+    let waiting = Waiting {
+        shown,
+        event_id: context.event_id,
+        event_type: context.event_type.clone(),
+        lane: context.lane,
+        payload: event.payload.clone(),
+    };
+    if let Err(code) = request::put(&mut step.draft, &waiting)? {
+        return Ok(Err(code));
+    }
+    match interim {
+        Some(body) => answer_with(step, connection, context, event, &body).map(Ok),
+        None => Ok(Ok(Done::Quiet)),
+    }
+}
+
+/// Mark, rate, replay window, audit, and for refusals the answer and the feed.
+fn finish(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    decided: Result<Done, RefusalCode>,
+    buckets: Buckets,
+    mark_it: bool,
+) -> Result<(), Failure> {
+    let (id, event_type) = (connection.connection_id, &arrived.event_type);
+    let answer = match &decided {
+        Ok(Done::Quiet) => None,
+        Ok(Done::Answered(answer)) => Some(answer.clone()),
+        Err(code) => refuse(step, connection, arrived, *code)?,
+    };
+    if mark_it {
+        let mark = Mark {
+            body_hash: arrived.body_hash.clone(),
+            at: step.now,
+            answer,
+        };
+        mark::put(&mut step.draft, &id.to_string(), arrived.event_id, &mark)?;
+        connection::put_buckets(&mut step.draft, id, &buckets)?;
+    }
+    let outcome = if decided.is_ok() {
+        AuditOutcome::Success
+    } else {
+        AuditOutcome::Refused
+    };
+    let code = decided.err();
+    step.audit(
+        &actor(connection),
+        event_type,
+        outcome,
+        json!({"event_id": arrived.event_id, "refusal": code}),
+    )?;
+    step.channels
+        .store(&mut step.draft, ChannelName::Connection(id))?;
+    Ok(())
+}
+
+/// Who acted, for the audit.
+#[must_use]
+pub fn actor(connection: &Connection) -> String {
+    match connection.service_id() {
+        Some(service) => format!("service:{service}"),
+        None => format!("connection:{}", connection.connection_id),
+    }
+}
+
+fn refuse(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    code: RefusalCode,
+) -> Result<Option<StoredAnswer>, Failure> {
+    let (event_id, event_type) = (arrived.event_id, &arrived.event_type);
+    send::refuse(
+        step,
+        connection,
+        event_id,
+        event_type,
+        code,
+        Some(arrived.question.clone()),
+    )?;
+    let severity = if code == RefusalCode::Conflict {
+        Severity::Alarm
+    } else {
+        Severity::Warning
+    };
+    let field = arrived
+        .content
+        .body
+        .get("field")
+        .and_then(Value::as_str)
+        .filter(|name| vettid_wire::data::is_field_name(name));
+    let about = field.map_or_else(
+        || event_type.to_string(),
+        |field| format!("{event_type} for {field}"),
+    );
+    step.tell(Note {
+        event_type: event_type.clone(),
+        connection_id: Some(connection.connection_id),
+        request_id: None,
+        severity,
+        outcome: Outcome::Refused(code),
+        summary: format!("{}: {about} was refused ({code})", connection.display_name),
+    })?;
+    let refused = EventRefused {
+        event_id,
+        event_type: event_type.clone(),
+        code,
+    };
+    let name = "event.refused".parse::<EventType>().ok();
+    let body = serde_json::to_value(refused).ok();
+    Ok(name
+        .zip(body)
+        .map(|(event_type, body)| StoredAnswer { event_type, body }))
+}
+
+/// The peer says that an event of this vault had no effect there.
+fn peer_refused(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    body: Value,
+) -> Result<Result<(), RefusalCode>, Failure> {
+    let Ok(refused) = vjson::from_value::<EventRefused>(body) else {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    };
+    step.tell(Note {
+        event_type: refused.event_type.clone(),
+        connection_id: Some(connection.connection_id),
+        request_id: None,
+        severity: Severity::Warning,
+        outcome: Outcome::Refused(refused.code),
+        summary: format!(
+            "{} refused {} ({})",
+            connection.display_name, refused.event_type, refused.code
+        ),
+    })?;
+    Ok(Ok(()))
+}
+
+/// Handles a waiting event again, now with the owner's answer or its absence.
+pub fn resume(
+    step: &mut Step<'_>,
+    waiting: &Waiting,
+    answer: Answer,
+) -> Result<Result<(), RefusalCode>, Failure> {
+    request::remove(&mut step.draft, waiting.shown.request_id);
+    let found =
+        connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
+    let Some(connection) = found else {
+        return Ok(Err(RefusalCode::NotConnected));
+    };
+    let body = vjson::parse(&waiting.payload)?;
+    let tier = waiting_tier(step, &connection, waiting, &body)?;
+    let context = context(
+        step,
+        &connection,
+        waiting.lane,
+        waiting.event_id,
+        &waiting.event_type,
+        tier,
+        Some(answer),
+    )?;
+    let done = match handle(step, &connection, &context, &body)? {
+        Ok(done) => done,
+        Err(code) => {
+            let question = in_reply_to(waiting.event_id, &body)?;
+            send::refuse(
+                step,
+                &connection,
+                waiting.event_id,
+                &waiting.event_type,
+                code,
+                Some(question),
+            )?;
+            audit_resumed(step, &connection, waiting, Some(code))?;
+            return Ok(Err(code));
+        }
+    };
+    if let Done::Answered(answer) = done {
+        mark::answer(
+            &mut step.draft,
+            &connection.connection_id.to_string(),
+            waiting.event_id,
+            answer,
+        )?;
+    }
+    audit_resumed(step, &connection, waiting, None)?;
+    step.channels.store(
+        &mut step.draft,
+        ChannelName::Connection(connection.connection_id),
+    )?;
+    Ok(Ok(()))
+}
+
+fn audit_resumed(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    waiting: &Waiting,
+    code: Option<RefusalCode>,
+) -> Result<(), Failure> {
+    let outcome = if code.is_none() {
+        AuditOutcome::Success
+    } else {
+        AuditOutcome::Refused
+    };
+    let detail = json!({"event_id": waiting.event_id, "request_id": waiting.shown.request_id, "refusal": code});
+    Ok(step.audit(&actor(connection), &waiting.event_type, outcome, detail)?)
+}
+
+fn waiting_tier(
+    step: &Step<'_>,
+    connection: &Connection,
+    waiting: &Waiting,
+    body: &Value,
+) -> Result<Option<Tier>, Failure> {
+    if waiting.event_type != event::DataRequest::ROW.event_type() {
+        return Ok(None);
+    }
+    let accepted = connection::contract(&step.draft, connection.connection_id)?;
+    let field = body
+        .get("field")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Ok(accepted.and_then(|accepted| accepted.contract.field(field).map(|field| field.tier)))
+}

@@ -1,0 +1,274 @@
+//! The state of one vault as a projection of its journal, and drafts of the next commit over it.
+//! A draft reads through to the projection; nothing changes here before the journal holds the commit.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use vettid_core::journal::Changes;
+
+/// The state: every key and its stored value.
+#[derive(Debug, Default)]
+pub struct Projection {
+    entries: BTreeMap<String, Vec<u8>>,
+}
+
+/// A stored value does not have its shape. The journal was written by a program that this one does not understand.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored value of {kind} cannot be read")]
+pub struct UnreadableState {
+    /// First part of the key.
+    pub kind: String,
+    /// What the reader said.
+    #[source]
+    pub source: serde_json::Error,
+}
+
+impl Projection {
+    /// Applies the changes of a commit.
+    pub fn apply(&mut self, changes: &Changes) {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.entries.insert(key.clone(), value.clone()),
+                None => self.entries.remove(key),
+            };
+        }
+    }
+
+    /// Replaces everything by the entries of a snapshot.
+    pub fn replace(&mut self, changes: Changes) {
+        self.entries = changes
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
+    }
+
+    /// Everything, as the changes of a snapshot.
+    #[must_use]
+    pub fn all(&self) -> Changes {
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.clone(), Some(value.clone())))
+            .collect()
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was ever committed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// The next commit in the making: steps of several events, each kept or dropped as a whole.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    base: &'a Projection,
+    kept: Changes,
+    step: Changes,
+}
+
+impl<'a> Draft<'a> {
+    /// An empty draft over the state.
+    #[must_use]
+    pub fn new(base: &'a Projection) -> Self {
+        Self {
+            base,
+            kept: Changes::new(),
+            step: Changes::new(),
+        }
+    }
+
+    /// Makes the changes of the present step part of the commit.
+    pub fn keep_step(&mut self) {
+        self.kept.append(&mut self.step);
+    }
+
+    /// Forgets the changes of the present step.
+    pub fn drop_step(&mut self) {
+        self.step.clear();
+    }
+
+    /// Whether the present step changed anything.
+    #[must_use]
+    pub fn step_is_empty(&self) -> bool {
+        self.step.is_empty()
+    }
+
+    /// The changes of all kept steps.
+    #[must_use]
+    pub fn into_changes(self) -> Changes {
+        self.kept
+    }
+
+    /// The stored bytes of a key, as this draft sees them.
+    #[must_use]
+    pub fn bytes(&self, key: &str) -> Option<&[u8]> {
+        let changed = self.step.get(key).or_else(|| self.kept.get(key));
+        changed.map_or_else(
+            || self.base.entries.get(key).map(Vec::as_slice),
+            Option::as_deref,
+        )
+    }
+
+    /// Whether a key holds a value.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.bytes(key).is_some()
+    }
+
+    /// The value of a key.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, UnreadableState> {
+        self.bytes(key).map(|bytes| decode(key, bytes)).transpose()
+    }
+
+    /// Stores a value.
+    pub fn put<T: Serialize>(&mut self, key: String, value: &T) -> Result<(), UnreadableState> {
+        let bytes = serde_json::to_vec(value).map_err(|source| unreadable(&key, source))?;
+        self.step.insert(key, Some(bytes));
+        Ok(())
+    }
+
+    /// Stores bytes as they are.
+    pub fn put_bytes(&mut self, key: String, bytes: Vec<u8>) {
+        self.step.insert(key, Some(bytes));
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: &str) {
+        if self.has(key) {
+            self.step.insert(key.to_owned(), None);
+        }
+    }
+
+    /// The keys that begin with `prefix`, in order, at most `limit`.
+    #[must_use]
+    pub fn keys(&self, prefix: &str, limit: usize) -> Vec<String> {
+        let mut found: BTreeMap<&str, bool> = BTreeMap::new();
+        let stored = self
+            .base
+            .entries
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        for key in stored
+            .map(|(key, _)| key)
+            .take_while(|key| key.starts_with(prefix))
+        {
+            found.insert(key, true);
+        }
+        for changes in [&self.kept, &self.step] {
+            let changed = changes.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+            for (key, value) in changed.take_while(|(key, _)| key.starts_with(prefix)) {
+                found.insert(key, value.is_some());
+            }
+        }
+        found
+            .into_iter()
+            .filter(|(_, present)| *present)
+            .map(|(key, _)| key.to_owned())
+            .take(limit)
+            .collect()
+    }
+
+    /// The values whose keys begin with `prefix`, in the order of their keys.
+    pub fn values<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, UnreadableState> {
+        let keys = self.keys(prefix, usize::MAX);
+        keys.iter()
+            .filter_map(|key| self.get(key).transpose())
+            .collect()
+    }
+
+    /// The next number of a counter, from 1.
+    pub fn count(&mut self, name: &str) -> Result<u64, UnreadableState> {
+        let key = format!("counter/{name}");
+        let next = self.get::<u64>(&key)?.unwrap_or(0) + 1;
+        self.put(key, &next)?;
+        Ok(next)
+    }
+
+    /// The last number that a counter gave; 0 before the first.
+    pub fn counted(&self, name: &str) -> Result<u64, UnreadableState> {
+        Ok(self.get(&format!("counter/{name}"))?.unwrap_or(0))
+    }
+}
+
+/// A number as part of a key, so that keys sort like numbers.
+#[must_use]
+pub fn numbered(prefix: &str, number: u64) -> String {
+    format!("{prefix}{number:020}")
+}
+
+fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, UnreadableState> {
+    serde_json::from_slice(bytes).map_err(|source| unreadable(key, source))
+}
+
+fn unreadable(key: &str, source: serde_json::Error) -> UnreadableState {
+    let kind = key.split('/').next().unwrap_or_default().to_owned();
+    UnreadableState { kind, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> Projection {
+        let mut state = Projection::default();
+        state.apply(&Changes::from([
+            ("a/1".into(), Some(b"1".to_vec())),
+            ("a/2".into(), Some(b"2".to_vec())),
+        ]));
+        state
+    }
+
+    #[test]
+    fn a_dropped_step_leaves_no_trace() {
+        let state = state();
+        let mut draft = Draft::new(&state);
+        draft.put("a/3".into(), &3).unwrap();
+        draft.keep_step();
+        draft.put("a/3".into(), &4).unwrap();
+        draft.remove("a/1");
+        assert_eq!(draft.keys("a/", 9), ["a/2", "a/3"]);
+        draft.drop_step();
+        assert_eq!(draft.keys("a/", 9), ["a/1", "a/2", "a/3"]);
+        assert_eq!(draft.get::<u64>("a/3").unwrap(), Some(3));
+        assert_eq!(
+            draft.into_changes(),
+            Changes::from([("a/3".into(), Some(b"3".to_vec()))])
+        );
+    }
+
+    #[test]
+    fn a_removed_key_stays_removed_over_the_base() {
+        let mut state = state();
+        let mut draft = Draft::new(&state);
+        draft.remove("a/1");
+        draft.keep_step();
+        assert!(!draft.has("a/1"));
+        let changes = draft.into_changes();
+        state.apply(&changes);
+        assert_eq!(Draft::new(&state).keys("a/", 9), ["a/2"]);
+    }
+
+    #[test]
+    fn counters_count() {
+        let state = state();
+        let mut draft = Draft::new(&state);
+        assert_eq!(
+            (draft.count("feed").unwrap(), draft.count("feed").unwrap()),
+            (1, 2)
+        );
+        assert_eq!(draft.counted("feed").unwrap(), 2);
+    }
+
+    #[test]
+    fn an_unreadable_value_is_an_error_and_names_no_content() {
+        let state = state();
+        let error = Draft::new(&state).get::<String>("a/1").unwrap_err();
+        assert_eq!(error.to_string(), "the stored value of a cannot be read");
+    }
+}

@@ -1,0 +1,103 @@
+//! Where an event goes: the lane follows from the subject alone.
+
+use crate::failure::Failure;
+use crate::feed::Note;
+use crate::manager::Event;
+use crate::projection::numbered;
+use crate::step::Step;
+use crate::{bootstrap, establish, expiry, outbox, owner, peer, revocation};
+use serde_json::json;
+use vettid_wire::audit::Outcome;
+use vettid_wire::base64::Base64;
+use vettid_wire::envelope::Envelope;
+use vettid_wire::event::{self, Lane};
+use vettid_wire::feed::Severity;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::subject::Subject;
+
+/// Takes up one event.
+pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
+    match event {
+        Event::Message { subject, bytes } => message(step, subject, bytes),
+        Event::Tick => expiry::tick(step),
+        Event::Sent(numbers) => {
+            numbers
+                .iter()
+                .for_each(|number| outbox::done(&mut step.draft, *number));
+            Ok(())
+        }
+        Event::Quarantine { subject, bytes } => quarantine(step, subject, bytes),
+        Event::CutOff(user_nkey) => {
+            revocation::was_cut_off(&mut step.draft, user_nkey);
+            Ok(())
+        }
+    }
+}
+
+fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), Failure> {
+    if subject.member() != Some(step.identity.guid) {
+        step.dropped += 1;
+        return Ok(());
+    }
+    match subject {
+        Subject::ForVault(_, event_type) if event::find(Lane::Bootstrap, event_type).is_some() => {
+            bootstrap::receive(step, event_type, bytes)
+        }
+        Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),
+        Subject::ForVault(..) => sealed(step, bytes, |step, envelope| {
+            owner::receive(step, subject, envelope)
+        }),
+        Subject::ForOwner(..) => sealed(step, bytes, |step, envelope| {
+            peer::receive(step, Lane::Connection, subject, envelope)
+        }),
+        Subject::FromService(..) => sealed(step, bytes, |step, envelope| {
+            peer::receive(step, Lane::Service, subject, envelope)
+        }),
+        _ => {
+            step.dropped += 1;
+            Ok(())
+        }
+    }
+}
+
+/// Reads an envelope; what is none is dropped without a word.
+fn sealed(
+    step: &mut Step<'_>,
+    bytes: &[u8],
+    then: impl FnOnce(&mut Step<'_>, &Envelope) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    match Envelope::read(bytes) {
+        Ok(envelope) => then(step, &envelope),
+        Err(_) => {
+            step.dropped += 1;
+            Ok(())
+        }
+    }
+}
+
+/// Keeps a message apart that the vault could not handle; it never runs by itself.
+fn quarantine(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), Failure> {
+    let number = step.draft.count("quarantine")?;
+    step.draft.put(
+        numbered("quarantine/", number),
+        &(subject, Base64::new(bytes)),
+    )?;
+    let Ok(event_type) = "event.quarantined".parse() else {
+        return Ok(());
+    };
+    step.audit(
+        "vault",
+        &event_type,
+        Outcome::Failure,
+        json!({"number": number}),
+    )?;
+    step.tell(Note {
+        event_type,
+        connection_id: None,
+        request_id: None,
+        severity: Severity::Alarm,
+        outcome: vettid_wire::feed::Outcome::Refused(RefusalCode::Unavailable),
+        summary: "A message could not be handled; it is kept and has no effect".into(),
+    })?;
+    Ok(())
+}

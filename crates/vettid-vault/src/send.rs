@@ -1,0 +1,235 @@
+//! Sealing what leaves the vault: answers to the app, events to connections, refusals. Nothing leaves here that is not
+//! sealed, and nothing to a connection that is not active.
+
+use crate::channels::ChannelName;
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::outbox::{Post, Route};
+use crate::step::Step;
+use serde::Serialize;
+use serde_json::Value;
+use vettid_core::channel::Channel;
+use vettid_crypto::signature::{Context as SignatureContext, sign_object};
+use vettid_handler::event::Context;
+use vettid_handler::host::HostError;
+use vettid_wire::base64::Base64;
+use vettid_wire::connection::PeerKind;
+use vettid_wire::envelope::{Content, InReplyTo};
+use vettid_wire::event::{self, AuthChallenge, Delivery, EventRow, EventType, Lane, Row};
+use vettid_wire::feed::FeedEntry;
+use vettid_wire::id::{ConnectionId, EventId, SessionKeyId};
+use vettid_wire::json;
+use vettid_wire::refusal::{EventRefused, RefusalCode};
+use vettid_wire::subject::Subject;
+
+/// The row on which this vault sends an event type to a peer of this kind.
+#[must_use]
+pub fn row_to(kind: PeerKind, event_type: &EventType) -> Option<&'static Row> {
+    let lane = match kind {
+        PeerKind::Member => Lane::Connection,
+        PeerKind::Service => Lane::Member,
+    };
+    event::find(lane, event_type)
+}
+
+/// Sends an event of a handler to an active connection.
+pub fn to_connection(
+    step: &mut Step<'_>,
+    id: ConnectionId,
+    event_type: &EventType,
+    body: Value,
+    in_reply_to: Option<InReplyTo>,
+) -> Result<EventId, HostError> {
+    let unavailable = |_| HostError::Unavailable;
+    let connection = connection::get(&step.draft, id)
+        .map_err(unavailable)?
+        .ok_or(HostError::NotConnected)?;
+    if !connection.is_active() {
+        return Err(HostError::NotConnected);
+    }
+    let row = row_to(connection.kind, event_type).ok_or(HostError::Invalid)?;
+    if json::canonical(&body)
+        .map_err(|_| HostError::Invalid)?
+        .len()
+        > row.cap_bytes
+    {
+        return Err(HostError::Quota);
+    }
+    to_peer(step, &connection, row, body, in_reply_to).map_err(|_| HostError::Unavailable)
+}
+
+/// Seals an event for the peer of a connection and posts it.
+pub fn to_peer(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    row: &Row,
+    body: impl Serialize,
+    in_reply_to: Option<InReplyTo>,
+) -> Result<EventId, Failure> {
+    let event_id = EventId::v7(step.now, step.random());
+    let (id, event_type) = (connection.connection_id, row.event_type());
+    let subject = Subject::ForOwner(connection.peer_guid(), id, event_type.clone());
+    let sealed = seal(
+        step,
+        ChannelName::Connection(id),
+        &subject,
+        event_id,
+        &event_type,
+        body,
+        in_reply_to,
+    )?;
+    step.post(post(
+        step,
+        Route::Peer(id),
+        subject,
+        event_id,
+        row.delivery,
+        sealed,
+    ))?;
+    Ok(event_id)
+}
+
+/// Tells an authenticated peer that its event had no effect.
+pub fn refuse(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    event_id: EventId,
+    event_type: &EventType,
+    code: RefusalCode,
+    in_reply_to: Option<InReplyTo>,
+) -> Result<(), Failure> {
+    let refused = "event.refused"
+        .parse()
+        .ok()
+        .and_then(|name| row_to(connection.kind, &name));
+    let Some(row) = refused else { return Ok(()) };
+    let body = EventRefused {
+        event_id,
+        event_type: event_type.clone(),
+        code,
+    };
+    to_peer(step, connection, row, body, in_reply_to)?;
+    Ok(())
+}
+
+/// Answers the app: `forApp.{event}.{event_id}` under the session.
+pub fn to_app(
+    step: &mut Step<'_>,
+    session: SessionKeyId,
+    event_type: &EventType,
+    event_id: EventId,
+    body: impl Serialize,
+    in_reply_to: Option<InReplyTo>,
+) -> Result<(), Failure> {
+    let subject = Subject::ForApp(step.identity.guid, event_type.clone(), event_id);
+    let sealed = seal(
+        step,
+        ChannelName::Session(session),
+        &subject,
+        event_id,
+        event_type,
+        body,
+        in_reply_to,
+    )?;
+    step.posts.push(post(
+        step,
+        Route::Host,
+        subject,
+        event_id,
+        Delivery::BestEffort,
+        sealed,
+    ));
+    Ok(())
+}
+
+/// Tells the app of a new entry in the feed.
+pub fn push_feed(
+    step: &mut Step<'_>,
+    session: SessionKeyId,
+    entry: &FeedEntry,
+) -> Result<(), Failure> {
+    let event_id = EventId::v7(step.now, step.random());
+    to_app(
+        step,
+        session,
+        &event::FeedItem::ROW.event_type(),
+        event_id,
+        entry,
+        None,
+    )
+}
+
+/// Signs an object where the event's row lets the vault sign: the answer to a login, by the pairwise key.
+pub fn sign_for_row(
+    step: &Step<'_>,
+    context: &Context,
+    object: Value,
+) -> Result<Vec<u8>, HostError> {
+    let signs = context.lane == AuthChallenge::ROW.lane
+        && context.event_type.as_str() == AuthChallenge::ROW.name;
+    let peer = context
+        .peer
+        .as_ref()
+        .filter(|_| signs)
+        .ok_or(HostError::Denied)?;
+    let connection =
+        connection::get(&step.draft, peer.connection_id).map_err(|_| HostError::Unavailable)?;
+    let connection = connection
+        .filter(Connection::is_active)
+        .ok_or(HostError::NotConnected)?;
+    let signed = sign_object(
+        SignatureContext::AuthResponse,
+        &connection.pairwise,
+        &object,
+    )
+    .map_err(|_| HostError::Invalid)?;
+    json::canonical(&signed).map_err(|_| HostError::Invalid)
+}
+
+fn seal(
+    step: &mut Step<'_>,
+    name: ChannelName,
+    subject: &Subject,
+    event_id: EventId,
+    event_type: &EventType,
+    body: impl Serialize,
+    in_reply_to: Option<InReplyTo>,
+) -> Result<Vec<u8>, Failure> {
+    let channel: &mut Channel = step
+        .channels
+        .get(&step.draft, name)?
+        .ok_or(Failure::Retry)?;
+    let to_incarnation = channel.peer_incarnation();
+    let content = Content {
+        body,
+        to_incarnation,
+        in_reply_to,
+        expires_at: None,
+    };
+    let sealed = channel.seal(step.now, step.rng, subject, event_id, event_type, &content)?;
+    if channel.must_store() {
+        step.channels.store(&mut step.draft, name)?;
+    }
+    Ok(sealed)
+}
+
+/// A message as it leaves.
+#[must_use]
+pub fn post(
+    step: &Step<'_>,
+    route: Route,
+    subject: Subject,
+    event_id: EventId,
+    delivery: Delivery,
+    bytes: Vec<u8>,
+) -> Post {
+    Post {
+        number: 0,
+        route,
+        subject,
+        event_id,
+        delivery,
+        bytes: Base64::new(bytes),
+        created_at: step.now,
+    }
+}

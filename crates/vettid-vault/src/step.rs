@@ -1,0 +1,96 @@
+//! One step: everything that handling one event may read and change. The shell commits what the step kept and only
+//! then sends what the step wanted sent.
+
+use crate::audit::{self, AuditFailed};
+use crate::channels::Channels;
+use crate::feed::{self, Note};
+use crate::identity::VaultIdentity;
+use crate::outbox::{self, Post};
+use crate::projection::{Draft, UnreadableState};
+use rand_core::CryptoRng;
+use serde_json::Value;
+use vettid_crypto::audit::Act;
+use vettid_handler::handlers::Handlers;
+use vettid_wire::audit::Outcome;
+use vettid_wire::event::{Delivery, EventType};
+use vettid_wire::feed::FeedEntry;
+use vettid_wire::time::Timestamp;
+
+/// The working place of one event.
+pub struct Step<'s> {
+    /// The vault's clock when the event was taken up.
+    pub now: Timestamp,
+    /// Randomness.
+    pub rng: &'s mut dyn CryptoRng,
+    /// The state, and the changes of this commit.
+    pub draft: Draft<'s>,
+    /// The vault's own keys.
+    pub identity: &'s VaultIdentity,
+    /// Sessions and connections under epoch keys.
+    pub channels: &'s mut Channels,
+    /// The table of handlers.
+    pub handlers: &'s Handlers,
+    /// The address of the broker, as other parties reach it.
+    pub endpoint: &'s str,
+    /// What leaves after the commit.
+    pub posts: Vec<Post>,
+    /// New feed entries, to be pushed to the app.
+    pub told: Vec<FeedEntry>,
+    /// Number of the last commit before this one.
+    pub journal_number: u64,
+    /// Events that were dropped without an answer.
+    pub dropped: u64,
+}
+
+impl Step<'_> {
+    /// Ten random bytes, for an id.
+    pub fn random(&mut self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Writes an entry of the audit chain; without it the step must not be kept.
+    pub fn audit(
+        &mut self,
+        actor: &str,
+        event_type: &EventType,
+        outcome: Outcome,
+        detail: Value,
+    ) -> Result<(), AuditFailed> {
+        let act = Act {
+            ts: self.now,
+            actor: actor.to_owned(),
+            event_type: event_type.to_string(),
+            reference: None,
+            outcome,
+            detail,
+        };
+        audit::append(&mut self.draft, self.rng, act)
+    }
+
+    /// Writes a note into the owner's feed.
+    pub fn tell(&mut self, note: Note) -> Result<(), UnreadableState> {
+        let entry = feed::add(&mut self.draft, self.now, note)?;
+        self.told.push(entry);
+        Ok(())
+    }
+
+    /// Sends after the commit: durable posts through the outbox, the others once.
+    pub fn post(&mut self, post: Post) -> Result<(), UnreadableState> {
+        let post = if post.delivery == Delivery::Durable {
+            outbox::store(&mut self.draft, post)?
+        } else {
+            post
+        };
+        self.posts.push(post);
+        Ok(())
+    }
+
+    /// Forgets everything that the present event wanted, when it could not be handled.
+    pub fn drop_event(&mut self, posts: usize, told: usize) {
+        self.draft.drop_step();
+        self.posts.truncate(posts);
+        self.told.truncate(told);
+    }
+}
