@@ -1,0 +1,68 @@
+//! What a message on the member's lane is, once opened: an answer, a notice, or nothing that counts. Pure; opening marks
+//! the sequence. Must never tell apart, towards the sender, why something does not count.
+
+use crate::connection::Live;
+use crate::question::Answer;
+use serde_json::Value;
+use vettid_core::window::Freshness;
+use vettid_wire::envelope::{Envelope, InReplyTo};
+use vettid_wire::event::{self, EventRow as _, Lane, MemberRevoked};
+use vettid_wire::subject::Subject;
+
+/// An opened message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// An answer, and the question that it names.
+    Answer(Answer, Option<InReplyTo>),
+    /// A notice that the connection is over, its signature not checked yet.
+    Notice(Value),
+}
+
+/// The message does not count: nothing is done, nobody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Dropped {
+    /// The connection has no keys.
+    #[error("the connection is not active")]
+    NotActive,
+    /// The event type is not one of the member's lane.
+    #[error("unsupported event")]
+    Unsupported,
+    /// Not an envelope, or it does not open.
+    #[error("undecryptable")]
+    Undecryptable,
+    /// Seen before, or too old to tell.
+    #[error("repeated")]
+    Repeated,
+    /// Larger than its row allows, or of another shape.
+    #[error("malformed")]
+    Malformed,
+}
+
+/// Opens a message that arrived for a connection.
+///
+/// # Errors
+/// [`Dropped`].
+pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result<Arrived, Dropped> {
+    let Subject::ForOwner(_, _, event_type) = subject else {
+        return Err(Dropped::Unsupported);
+    };
+    let row = event::find(Lane::Member, event_type).ok_or(Dropped::Unsupported)?;
+    let channel = live.channel.as_mut().ok_or(Dropped::NotActive)?;
+    // Base64, padding and the fields around it make less than twice the content.
+    if payload.len() > row.cap_bytes * 2 + 16 * 1024 {
+        return Err(Dropped::Malformed);
+    }
+    let envelope = Envelope::read(payload).map_err(|_| Dropped::Undecryptable)?;
+    if envelope.event_type != *event_type {
+        return Err(Dropped::Undecryptable);
+    }
+    let opened = channel.open(subject, &envelope).map_err(|_| Dropped::Undecryptable)?;
+    if opened.freshness != Freshness::New {
+        return Err(Dropped::Repeated);
+    }
+    if row.name == MemberRevoked::ROW.name {
+        return Ok(Arrived::Notice(opened.content.body));
+    }
+    let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
+    Ok(Arrived::Answer(answer, opened.content.in_reply_to))
+}

@@ -1,0 +1,384 @@
+//! A running gateway: the handle for the binary, for benches and for the HTTP face. Everything below is driven by tasks
+//! that it owns and joins. What is told to anybody was stored before.
+
+mod arrivals;
+mod asking;
+mod posts;
+mod start;
+
+pub use asking::RequestError;
+pub use start::StartError;
+
+use crate::clock;
+use crate::config::Config;
+use crate::connection::{Live, OpenInvitation};
+use crate::handshake::{self, HandshakeFailed, Own};
+use crate::home::Home;
+use crate::identity::Identity;
+use crate::peers::Peers;
+use crate::profile::Presentation;
+use crate::question::{Ask, LoginRequest, Outcome};
+use crate::random;
+use crate::requests::Requests;
+use crate::revocation;
+use crate::state::{Draft, State, StateError};
+use crate::view::{ConnectionView, Invitation, RequestView};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vettid_wire::connection::{ConnectionState, RevocationReason};
+use vettid_wire::contract::Contract;
+use vettid_wire::handshake::SpaceUri;
+use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::refusal::RefusalCode;
+
+/// Why there is no invitation.
+#[derive(Debug, thiserror::Error)]
+pub enum InviteError {
+    /// As many are open as the configuration allows.
+    #[error("too many invitations are open")]
+    TooManyOpen,
+    /// It could not be made.
+    #[error(transparent)]
+    Failed(#[from] HandshakeFailed),
+    /// It could not be stored.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A running gateway. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Gateway(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    presentation: Presentation,
+    identity: RwLock<Identity>,
+    profile_sequence: AtomicU64,
+    space: SpaceUri,
+    state: State,
+    home: Home,
+    peers: Peers,
+    invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
+    connections: SyncMutex<Connections>,
+    requests: Requests,
+    healthy: AtomicBool,
+    dropped_events: AtomicU64,
+    http_address: SyncMutex<Option<SocketAddr>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    all: HashMap<ConnectionId, Arc<Mutex<Live>>>,
+    by_invitation: HashMap<InviteId, ConnectionId>,
+}
+
+impl Gateway {
+    /// Starts a gateway: reads its state, registers it if it is new, connects, publishes its profile, listens.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        start::start(config).await
+    }
+
+    /// Ends all tasks, closes all connections and the state.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.peers.close_all().await;
+        self.0.home.clone().close().await;
+        self.0.state.close().await;
+    }
+
+    /// Where the HTTP face listens, if there is one.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        *lock(&self.0.http_address)
+    }
+
+    /// The service's own id as an owner of a space.
+    #[must_use]
+    pub fn guid(&self) -> MemberId {
+        self.0.identity().guid
+    }
+
+    /// What members know this service by.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.0.identity().fingerprint()
+    }
+
+    /// The name that members see.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.presentation.name
+    }
+
+    /// The contract on offer.
+    #[must_use]
+    pub fn contract(&self) -> &Contract {
+        &self.0.presentation.offer.contract
+    }
+
+    /// Whether it can reach the broker and store what it must.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.0.healthy.load(Ordering::Acquire) && self.0.home.is_connected()
+    }
+
+    /// Messages that were dropped without an answer since the start.
+    #[must_use]
+    pub fn dropped_events(&self) -> u64 {
+        self.0.dropped_events.load(Ordering::Relaxed)
+    }
+
+    /// Connections to members' accounts that are held open now.
+    #[must_use]
+    pub fn member_connections(&self) -> usize {
+        self.0.peers.held()
+    }
+
+    /// Makes an invitation for one member.
+    ///
+    /// # Errors
+    /// See [`InviteError`].
+    pub async fn invite(&self) -> Result<Invitation, InviteError> {
+        let shared = &self.0;
+        let now = clock::now();
+        let style = &shared.config.invitation;
+        let (invitation, link) = {
+            let identity = shared.identity();
+            let own = shared.own(&identity);
+            let life_ms = i64::from(style.life_seconds) * 1000;
+            handshake::new_invitation(now, &mut random::system(), own, life_ms, style.page.as_deref())?
+        };
+        let view = Invitation {
+            invite_id: invitation.invite_id,
+            link,
+            created_at: now,
+            expires_at: invitation.responder.expires_at(),
+        };
+        shared.keep_invitation(invitation).await?;
+        Ok(view)
+    }
+
+    /// Every connection, oldest first.
+    pub async fn connections(&self) -> Vec<ConnectionView> {
+        let all: Vec<_> = lock(&self.0.connections).all.values().cloned().collect();
+        let mut views = Vec::with_capacity(all.len());
+        for live in all {
+            views.push(live.lock().await.record.view());
+        }
+        views.sort_by_key(|view| view.connection_id);
+        views
+    }
+
+    /// One connection.
+    pub async fn connection(&self, id: ConnectionId) -> Option<ConnectionView> {
+        let live = self.0.live(id)?;
+        let live = live.lock().await;
+        Some(live.record.view())
+    }
+
+    /// The connection that came from an invitation, once the invitation was answered.
+    #[must_use]
+    pub fn connection_of(&self, invitation: InviteId) -> Option<ConnectionId> {
+        lock(&self.0.connections).by_invitation.get(&invitation).copied()
+    }
+
+    /// Asks a member for a field of personal data and waits for the answer, at most `wait`. A request that is still open
+    /// then goes on; its later outcome is had by [`request`](Self::request).
+    ///
+    /// # Errors
+    /// See [`RequestError`]. What the member's vault refuses is an outcome.
+    pub async fn request_data(
+        &self,
+        connection: ConnectionId,
+        field: &str,
+        purpose: &str,
+        wait: Duration,
+    ) -> Result<RequestView, RequestError> {
+        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned() };
+        self.ask(connection, ask, wait).await
+    }
+
+    /// Asks a member to log in and waits for the signed answer, at most `wait`.
+    ///
+    /// # Errors
+    /// See [`RequestError`]. What the member denies or the member's vault refuses is an outcome.
+    pub async fn request_login(
+        &self,
+        connection: ConnectionId,
+        login: LoginRequest,
+        wait: Duration,
+    ) -> Result<RequestView, RequestError> {
+        self.ask(connection, Ask::Login(login), wait).await
+    }
+
+    /// Asks a member and waits for the answer, at most `wait`.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn ask(&self, connection: ConnectionId, ask: Ask, wait: Duration) -> Result<RequestView, RequestError> {
+        asking::ask(&self.0, connection, ask, wait).await
+    }
+
+    /// A request that was still open when it was last spoken of; waits for its end, at most `wait`. `None`: no such
+    /// request, or it ended long ago.
+    pub async fn request(&self, id: RequestId, wait: Duration) -> Option<RequestView> {
+        let request = self.0.requests.get(id)?;
+        Some(asking::wait_for(&self.0, &request, wait).await)
+    }
+
+    /// Ends a connection at once and tells the member.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn revoke(&self, id: ConnectionId, reason: RevocationReason) -> Result<(), RequestError> {
+        let shared = &self.0;
+        let live = shared.live(id).ok_or(RequestError::UnknownConnection)?;
+        let mut live = live.lock_owned().await;
+        if !matches!(live.record.state, ConnectionState::Active | ConnectionState::Requested) {
+            return Err(RequestError::NotConnected);
+        }
+        {
+            let (identity, service_id) = (shared.identity(), &shared.presentation.offer.contract.service_id);
+            let signing = identity.signing_key();
+            revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
+        }
+        shared.store(&mut live).await?;
+        let posts = live.record.outbox.clone();
+        drop(live);
+        shared.end_requests(id);
+        for post in posts {
+            posts::spawn(shared, id, post);
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn identity(&self) -> RwLockReadGuard<'_, Identity> {
+        self.identity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
+        Own {
+            identity,
+            presentation: &self.presentation,
+            profile_sequence: self.profile_sequence.load(Ordering::Relaxed),
+            space: &self.space,
+            brokers: self.peers.brokers(),
+        }
+    }
+
+    fn live(&self, id: ConnectionId) -> Option<Arc<Mutex<Live>>> {
+        lock(&self.connections).all.get(&id).cloned()
+    }
+
+    async fn lock_live(&self, id: ConnectionId) -> Option<OwnedMutexGuard<Live>> {
+        Some(self.live(id)?.lock_owned().await)
+    }
+
+    fn is_known(&self, id: ConnectionId) -> bool {
+        lock(&self.connections).all.contains_key(&id)
+    }
+
+    /// Makes changes durable. A failure is final: the gateway is not healthy any more.
+    async fn commit(&self, draft: Draft) -> Result<(), StateError> {
+        let committed = self.state.commit(draft).await;
+        if committed.is_err() {
+            self.healthy.store(false, Ordering::Release);
+        }
+        committed
+    }
+
+    /// Stores a connection and its channel.
+    async fn store(&self, live: &mut Live) -> Result<(), StateError> {
+        let mut draft = self.state.draft();
+        put(&mut draft, live)?;
+        self.commit(draft).await
+    }
+
+    async fn keep_invitation(&self, invitation: OpenInvitation) -> Result<(), InviteError> {
+        if lock(&self.invitations).len() >= self.config.limits.open_invitations {
+            return Err(InviteError::TooManyOpen);
+        }
+        let mut draft = self.state.draft();
+        draft.put(invitation_key(invitation.invite_id), &invitation)?;
+        self.commit(draft).await?;
+        lock(&self.invitations).insert(invitation.invite_id, invitation);
+        Ok(())
+    }
+
+    fn add(&self, live: Live) {
+        let (id, invite_id) = (live.record.connection_id, live.record.invite_id);
+        let mut connections = lock(&self.connections);
+        connections.by_invitation.insert(invite_id, id);
+        connections.all.insert(id, Arc::new(Mutex::new(live)));
+    }
+
+    /// After the end of a connection nothing that was asked on it will be answered.
+    fn end_requests(&self, id: ConnectionId) {
+        self.requests.end(clock::now(), id, &Outcome::Refused { code: RefusalCode::NotConnected });
+    }
+
+    fn count_dropped(&self) {
+        self.dropped_events.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Puts a connection and its channel into a commit.
+fn put(draft: &mut Draft, live: &mut Live) -> Result<(), StateError> {
+    let id = live.record.connection_id;
+    draft.put(connection_key(id), &live.record)?;
+    put_channel(draft, id, live)
+}
+
+/// Puts the channel alone into a commit.
+fn put_channel(draft: &mut Draft, id: ConnectionId, live: &mut Live) -> Result<(), StateError> {
+    match &mut live.channel {
+        Some(channel) => {
+            channel.stored();
+            draft.put(channel_key(id), channel)
+        }
+        None => {
+            draft.remove(channel_key(id));
+            Ok(())
+        }
+    }
+}
+
+const INVITATIONS: &str = "invitation/";
+const CONNECTIONS: &str = "connection/";
+const REQUESTS: &str = "request/";
+
+fn invitation_key(id: InviteId) -> String {
+    format!("{INVITATIONS}{id}")
+}
+
+fn connection_key(id: ConnectionId) -> String {
+    format!("{CONNECTIONS}{id}")
+}
+
+fn channel_key(id: ConnectionId) -> String {
+    format!("channel/{id}")
+}
+
+fn request_key(id: RequestId) -> String {
+    format!("{REQUESTS}{id}")
+}
+
+fn lock<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

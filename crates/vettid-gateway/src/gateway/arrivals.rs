@@ -1,0 +1,290 @@
+//! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
+//! answers by subscription. Nothing that arrives is believed before it was opened or verified.
+
+use super::{Shared, asking, invitation_key, lock, posts, put};
+use crate::arrival::{self, Arrived};
+use crate::clock;
+use crate::connection::{Live, OpenInvitation, Post, Refused};
+use crate::handshake::{self, Answered, Continued};
+use crate::question::{Answer, Judgement};
+use crate::random;
+use crate::revocation;
+use crate::state::StateError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use vettid_nats::connection::{Incoming, Subscription};
+use vettid_nats::inbox::{Inbox, InboxMessage};
+use vettid_wire::connection::ConnectionState;
+use vettid_wire::envelope::InReplyTo;
+use vettid_wire::id::{ConnectionId, InviteId};
+use vettid_wire::subject::Subject;
+
+/// Answers that are opened at the same time.
+const AT_ONCE: usize = 256;
+/// An event that could not be stored is taken up again after this time.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Between two attempts to open the inbox again.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Takes durable events, until the gateway stops.
+pub(super) async fn serve_inbox(shared: Arc<Shared>, mut inbox: Inbox) {
+    loop {
+        let next = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            next = inbox.next() => next,
+        };
+        match next {
+            Ok(message) => take_durable(&shared, message).await,
+            Err(error) => {
+                tracing::warn!(%error, "the inbox failed and is opened again");
+                let Some(opened) = reopened(&shared).await else {
+                    return;
+                };
+                inbox = opened;
+            }
+        }
+    }
+}
+
+async fn reopened(shared: &Shared) -> Option<Inbox> {
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => return None,
+            () = tokio::time::sleep(REOPEN_PAUSE) => {}
+        }
+        match shared.home.inbox().await {
+            Ok(inbox) => return Some(inbox),
+            Err(error) => tracing::info!(%error, "the inbox cannot be opened yet"),
+        }
+    }
+}
+
+async fn take_durable(shared: &Arc<Shared>, message: InboxMessage) {
+    let taken = match &message.subject {
+        Subject::Invite(_, invite_id) => take_handshake(shared, *invite_id, &message.payload).await,
+        Subject::ForOwner(_, id, _) => take_event(shared, *id, &message.subject, &message.payload).await,
+        _ => {
+            shared.count_dropped();
+            Ok(())
+        }
+    };
+    let told = match taken {
+        Ok(()) => message.done().await,
+        Err(error) => {
+            tracing::error!(%error, "an event could not be stored");
+            message.later(AGAIN_AFTER).await
+        }
+    };
+    if let Err(error) = told {
+        tracing::debug!(%error, "the broker was not told of an event; it comes again");
+    }
+}
+
+async fn take_handshake(shared: &Arc<Shared>, invite_id: InviteId, bytes: &[u8]) -> Result<(), StateError> {
+    let open = lock(&shared.invitations).remove(&invite_id);
+    if let Some(invitation) = open {
+        return answer(shared, invitation, bytes).await;
+    }
+    let known = lock(&shared.connections).by_invitation.get(&invite_id).copied();
+    match known {
+        Some(id) => go_on(shared, id, bytes).await,
+        None => {
+            shared.count_dropped();
+            Ok(())
+        }
+    }
+}
+
+/// A message under an invitation that nobody has answered.
+async fn answer(shared: &Arc<Shared>, invitation: OpenInvitation, bytes: &[u8]) -> Result<(), StateError> {
+    let invite_id = invitation.invite_id;
+    let answered = {
+        let identity = shared.identity();
+        let (now, own) = (clock::now(), shared.own(&identity));
+        handshake::answer_invitation(now, &mut random::system(), own, invitation, bytes, |id| shared.is_known(id))
+    };
+    let mut draft = shared.state.draft();
+    match answered {
+        Ok(Answered::Open { invitation, counted }) => {
+            if counted {
+                draft.put(invitation_key(invite_id), &*invitation)?;
+            }
+            lock(&shared.invitations).insert(invite_id, *invitation);
+            shared.commit(draft).await
+        }
+        Ok(Answered::Connection(record)) => {
+            let mut live = Live::new(*record, None);
+            draft.remove(invitation_key(invite_id));
+            put(&mut draft, &mut live)?;
+            shared.commit(draft).await?;
+            let (id, outbox) = (live.record.connection_id, live.record.outbox.clone());
+            shared.add(live);
+            send_all(shared, id, outbox);
+            Ok(())
+        }
+        Ok(Answered::Over) => {
+            draft.remove(invitation_key(invite_id));
+            shared.commit(draft).await
+        }
+        Err(error) => {
+            tracing::error!(%error, "a handshake could not be answered");
+            draft.remove(invitation_key(invite_id));
+            shared.commit(draft).await
+        }
+    }
+}
+
+/// A further message of a handshake under way.
+async fn go_on(shared: &Arc<Shared>, id: ConnectionId, bytes: &[u8]) -> Result<(), StateError> {
+    let Some(mut live) = shared.lock_live(id).await else {
+        return Ok(());
+    };
+    let before = live.record.outbox.clone();
+    let continued = {
+        let identity = shared.identity();
+        let own = shared.own(&identity);
+        handshake::continue_handshake(clock::now(), &mut random::system(), own, &mut live, bytes)
+    };
+    match continued {
+        Ok(Continued::Nothing) => return Ok(()),
+        Ok(Continued::Changed | Continued::Active) => {}
+        Err(error) => {
+            tracing::error!(%error, "a handshake could not be finished");
+            live.end(ConnectionState::Aborted, None);
+            live.record.member.forget_credential();
+        }
+    }
+    shared.store(&mut live).await?;
+    let outbox = live.record.outbox.iter().filter(|post| !before.contains(post)).cloned().collect();
+    drop(live);
+    send_all(shared, id, outbox);
+    Ok(())
+}
+
+fn send_all(shared: &Arc<Shared>, id: ConnectionId, outbox: Vec<Post>) {
+    for post in outbox {
+        posts::spawn(shared, id, post);
+    }
+}
+
+/// Takes answers, until the gateway stops.
+pub(super) async fn serve_subscription(shared: Arc<Shared>, mut subscription: Subscription) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let next = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            next = subscription.next() => next,
+        };
+        match next {
+            Some(Ok(incoming)) => {
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                    return;
+                };
+                let owner = Arc::clone(&shared);
+                shared.tasks.spawn(async move {
+                    take_answer(&owner, incoming).await;
+                    drop(place);
+                });
+            }
+            Some(Err(denial)) => {
+                tracing::error!(%denial, "the broker does not let the gateway receive answers");
+                return shared.healthy.store(false, std::sync::atomic::Ordering::Release);
+            }
+            None => return,
+        }
+    }
+}
+
+async fn take_answer(shared: &Arc<Shared>, incoming: Incoming) {
+    let Subject::ForOwner(_, id, _) = &incoming.subject else {
+        return shared.count_dropped();
+    };
+    if let Err(error) = take_event(shared, *id, &incoming.subject, &incoming.payload).await {
+        tracing::error!(%error, "an event could not be stored");
+    }
+}
+
+/// An event of a connected member.
+async fn take_event(
+    shared: &Arc<Shared>,
+    id: ConnectionId,
+    subject: &Subject,
+    payload: &[u8],
+) -> Result<(), StateError> {
+    let Some(mut live) = shared.lock_live(id).await else {
+        shared.count_dropped();
+        return Ok(());
+    };
+    match arrival::open(&mut live, subject, payload) {
+        Ok(Arrived::Answer(answer, in_reply_to)) => {
+            let pending = weigh(shared, &mut live, answer, in_reply_to.as_ref());
+            drop(live);
+            if let Some(request) = pending {
+                asking::keep_again(shared, &request).await;
+            }
+            Ok(())
+        }
+        Ok(Arrived::Notice(notice)) => {
+            if revocation::receive(&mut live, notice).is_err() {
+                shared.count_dropped();
+                return Ok(());
+            }
+            shared.store(&mut live).await?;
+            drop(live);
+            shared.end_requests(id);
+            shared.peers.close(id).await;
+            Ok(())
+        }
+        Err(dropped) => {
+            tracing::debug!(%dropped, "an event was dropped");
+            shared.count_dropped();
+            Ok(())
+        }
+    }
+}
+
+/// Holds an answer against its question; gives the request back if it is pending now.
+fn weigh(
+    shared: &Shared,
+    live: &mut Live,
+    answer: Answer,
+    in_reply_to: Option<&InReplyTo>,
+) -> Option<Arc<crate::requests::Request>> {
+    let now = clock::now();
+    let request = answer.question(in_reply_to).and_then(|event| shared.requests.of_event(event));
+    let request = request.filter(|request| request.question().connection_id == live.record.connection_id);
+    let Some(request) = request else {
+        note_refusal(live, answer);
+        shared.count_dropped();
+        return None;
+    };
+    let Ok(pairwise) = live.record.member.pairwise() else {
+        return None;
+    };
+    match request.judge(now, answer, in_reply_to, &pairwise) {
+        Ok(judgement) => {
+            let is_pending = matches!(judgement, Judgement::Pending(_));
+            request.take(now, judgement);
+            is_pending.then_some(request)
+        }
+        Err(reason) => {
+            tracing::warn!(%reason, "an answer does not count");
+            shared.count_dropped();
+            None
+        }
+    }
+}
+
+/// Remembers the refusal of an event that was no open request, such as the counter-signature.
+fn note_refusal(live: &mut Live, answer: Answer) {
+    if let Answer::Refused(refused) = answer {
+        tracing::warn!(event_type = %refused.event_type, code = %refused.code, "a member's vault refused an event");
+        live.record.last_refusal = Some(Refused {
+            event_id: refused.event_id,
+            event_type: refused.event_type.to_string(),
+            code: refused.code,
+            at: clock::now(),
+        });
+    }
+}

@@ -1,0 +1,346 @@
+//! The start of a gateway, in the order in which nothing is told before it is stored and nothing arrives before somebody
+//! listens.
+
+use super::{
+    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
+};
+use crate::clock;
+use crate::config::{Config, ConfigError};
+use crate::connection::{Connection, Live, OpenInvitation};
+use crate::files::{self, FileError};
+use crate::home::{Arrivals, Home, HomeError};
+use crate::http::{self, HttpError};
+use crate::identity::{Identity, IdentityFailed};
+use crate::key_file::{self, KeyFileError};
+use crate::offer::{Offer, OfferError};
+use crate::peers::{Brokers, Peers};
+use crate::profile::{self, Presentation, ProfileFailed};
+use crate::question::Question;
+use crate::random;
+use crate::registration::{self, Registration, RegistrationError};
+use crate::requests::Requests;
+use crate::state::{Loaded, State, StateError};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vettid_crypto::nats::key::InvalidKey;
+use vettid_nats::connection::Endpoint;
+use vettid_nats::tls::{ClientTls, TlsError};
+use vettid_wire::base64::Base64Url;
+use vettid_wire::handshake::{InvalidInvitation, SpaceUri};
+use vettid_wire::id::ServiceId;
+
+/// Between two rounds of tidying up.
+const ROUND: Duration = Duration::from_secs(10);
+/// The profile is published again after this time, long before it is stale (7 days).
+const PUBLISH_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);
+/// After a failed renewal.
+const RENEW_AGAIN: Duration = Duration::from_secs(30);
+
+const IDENTITY: &str = "identity";
+const REGISTRATION: &str = "registration";
+const PUBLISHED: &str = "published";
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The contract.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// The contract was changed and has the version of the one before.
+    #[error("the contract was changed: give it a higher contract_version than {0}")]
+    SameVersion(u64),
+    /// The state belongs to another service.
+    #[error("the state belongs to the service {0}, the contract to another one")]
+    OtherService(ServiceId),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A key file.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The own keys.
+    #[error(transparent)]
+    Identity(#[from] IdentityFailed),
+    /// An NKey.
+    #[error(transparent)]
+    Nkey(#[from] InvalidKey),
+    /// The registration with the operator.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The address of the broker cannot stand in an invitation.
+    #[error("the address of the broker cannot be used")]
+    Endpoint(#[from] InvalidInvitation),
+    /// TLS towards the broker.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileFailed),
+    /// The broker.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The HTTP face.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+/// What was published last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Published {
+    service_id: ServiceId,
+    contract_version: u64,
+    contract_hash: Base64Url,
+    profile_sequence: u64,
+}
+
+pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
+    config.check()?;
+    let offer = Offer::read(&config.contract)?;
+    let presentation = Presentation { name: config.name.clone(), origins: config.origins.clone(), offer };
+    let tls = ClientTls::trusting(&files::read_text(config.broker_ca_file())?)?;
+    let key = key_file::storage_key(&config.key_file, State::exists(&config.state))?;
+    let (state, loaded) = State::open(&config.state, key)?;
+    let prepared = prepare(&config, &presentation, &state, &loaded).await?;
+    let Prepared { identity, registration, published } = prepared;
+    let endpoint = Endpoint { address: registration.nats_endpoint.clone(), tls: tls.clone() };
+    let (home, arrivals) = Home::open(&identity, &endpoint, &config.state, config.limits.inbox_bytes).await?;
+    let brokers =
+        std::iter::once(registration.nats_endpoint.as_str()).chain(config.broker.peers.iter().map(String::as_str));
+    let limits = &config.limits;
+    let peers = Peers::new(tls, Brokers::new(brokers), limits.peer_connections, limits.peer_idle_ms);
+    let shared = Arc::new(Shared {
+        space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
+        requests: Requests::new(limits.open_requests),
+        invitations: SyncMutex::new(invitations(&loaded)?),
+        connections: SyncMutex::new(connections(&loaded)?),
+        identity: RwLock::new(identity),
+        profile_sequence: AtomicU64::new(published.profile_sequence),
+        presentation,
+        config,
+        state,
+        home,
+        peers,
+        healthy: AtomicBool::new(true),
+        dropped_events: AtomicU64::new(0),
+        http_address: SyncMutex::new(None),
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    });
+    let questions: Vec<Question> = loaded.values(REQUESTS)?;
+    run(&shared, arrivals, questions).await
+}
+
+/// Sets everything going. What fails here ends what runs already.
+async fn run(shared: &Arc<Shared>, arrivals: Arrivals, questions: Vec<Question>) -> Result<Gateway, StartError> {
+    let gateway = Gateway(Arc::clone(shared));
+    let outcome = set_going(shared, &gateway, arrivals, questions).await;
+    if outcome.is_err() {
+        gateway.stop().await;
+    }
+    outcome.map(|()| gateway)
+}
+
+async fn set_going(
+    shared: &Arc<Shared>,
+    gateway: &Gateway,
+    arrivals: Arrivals,
+    questions: Vec<Question>,
+) -> Result<(), StartError> {
+    publish(shared).await?;
+    shared.tasks.spawn(arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
+    for subscription in arrivals.subscriptions {
+        shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
+    }
+    for question in questions {
+        asking::spawn(shared, shared.requests.add(question, true), None);
+    }
+    resume_posts(shared).await;
+    shared.tasks.spawn(keep_tidy(Arc::clone(shared)));
+    shared.tasks.spawn(keep_credential(Arc::clone(shared)));
+    shared.tasks.spawn(keep_published(Arc::clone(shared)));
+    if let Some(http) = &shared.config.http {
+        let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
+        *lock(&shared.http_address) = Some(address);
+    }
+    Ok(())
+}
+
+async fn resume_posts(shared: &Arc<Shared>) {
+    let all: Vec<_> = lock(&shared.connections).all.values().cloned().collect();
+    for live in all {
+        let live = live.lock().await;
+        for post in &live.record.outbox {
+            posts::spawn(shared, live.record.connection_id, post.clone());
+        }
+    }
+}
+
+struct Prepared {
+    identity: Identity,
+    registration: Registration,
+    published: Published,
+}
+
+/// Identity, registration and what is about to be published; each is stored before it is used.
+async fn prepare(
+    config: &Config,
+    presentation: &Presentation,
+    state: &State,
+    loaded: &Loaded,
+) -> Result<Prepared, StartError> {
+    let published = next_published(presentation, loaded.value(PUBLISHED)?)?;
+    let now = clock::now();
+    let mut identity = match loaded.value::<Identity>(IDENTITY)? {
+        Some(identity) => identity,
+        None => Identity::new(now, &mut random::system())?,
+    };
+    identity.renew_record(now)?;
+    let mut draft = state.draft();
+    draft.put(IDENTITY.to_owned(), &identity)?;
+    draft.put(PUBLISHED.to_owned(), &published)?;
+    state.commit(draft).await?;
+    let registration = match loaded.value(REGISTRATION)? {
+        Some(registration) => registration,
+        None => register(config, state, &identity, &published.service_id).await?,
+    };
+    Ok(Prepared { identity, registration, published })
+}
+
+async fn register(
+    config: &Config,
+    state: &State,
+    identity: &Identity,
+    service_id: &ServiceId,
+) -> Result<Registration, StartError> {
+    let request = identity.registration(service_id.clone())?;
+    let registration = registration::register(&config.services, &request, clock::now()).await?;
+    let mut draft = state.draft();
+    draft.put(REGISTRATION.to_owned(), &registration)?;
+    state.commit(draft).await?;
+    Ok(registration)
+}
+
+/// The profile counts up; a changed contract needs a version of its own.
+fn next_published(presentation: &Presentation, last: Option<Published>) -> Result<Published, StartError> {
+    let Offer { contract, contract_hash } = &presentation.offer;
+    if let Some(last) = &last {
+        if last.service_id != contract.service_id {
+            return Err(StartError::OtherService(last.service_id.clone()));
+        }
+        let is_same = last.contract_hash == *contract_hash;
+        if !is_same && contract.contract_version <= last.contract_version {
+            return Err(StartError::SameVersion(last.contract_version));
+        }
+    }
+    Ok(Published {
+        service_id: contract.service_id.clone(),
+        contract_version: contract.contract_version,
+        contract_hash: contract_hash.clone(),
+        profile_sequence: last.map_or(0, |last| last.profile_sequence) + 1,
+    })
+}
+
+fn invitations(loaded: &Loaded) -> Result<HashMap<vettid_wire::id::InviteId, OpenInvitation>, StateError> {
+    let all: Vec<OpenInvitation> = loaded.values(INVITATIONS)?;
+    Ok(all.into_iter().map(|invitation| (invitation.invite_id, invitation)).collect())
+}
+
+fn connections(loaded: &Loaded) -> Result<Connections, StateError> {
+    let mut connections = Connections::default();
+    for record in loaded.values::<Connection>(CONNECTIONS)? {
+        let id = record.connection_id;
+        let channel = loaded.value(&channel_key(id))?;
+        connections.by_invitation.insert(record.invite_id, id);
+        connections.all.insert(id, Arc::new(Mutex::new(Live::new(record, channel))));
+    }
+    Ok(connections)
+}
+
+/// Signs the profile and publishes it.
+async fn publish(shared: &Shared) -> Result<(), StartError> {
+    let profile = {
+        let identity = shared.identity();
+        let sequence = shared.profile_sequence.load(Ordering::Relaxed);
+        profile::signed(clock::now(), &identity, &shared.presentation, sequence)?
+    };
+    Ok(shared.home.publish(&profile).await?)
+}
+
+async fn keep_tidy(shared: Arc<Shared>) {
+    while slept(&shared, ROUND).await {
+        asking::sweep(&shared).await;
+        shared.peers.close_idle().await;
+    }
+}
+
+async fn keep_credential(shared: Arc<Shared>) {
+    let mut pause = shared.home.renew_after();
+    while slept(&shared, pause).await {
+        pause = match renew(&shared).await {
+            Ok(()) => shared.home.renew_after(),
+            Err(error) => {
+                tracing::warn!(%error, "the own credential could not be renewed yet");
+                RENEW_AGAIN
+            }
+        };
+    }
+}
+
+async fn renew(shared: &Shared) -> Result<(), HomeError> {
+    let credential = {
+        let identity = shared.identity();
+        shared.home.fresh_credential(&identity)?
+    };
+    shared.home.renew(credential).await
+}
+
+async fn keep_published(shared: Arc<Shared>) {
+    let mut pause = PUBLISH_AGAIN;
+    while slept(&shared, pause).await {
+        pause = match publish_next(&shared).await {
+            Ok(()) => PUBLISH_AGAIN,
+            Err(error) => {
+                tracing::warn!(%error, "the profile could not be published yet");
+                RENEW_AGAIN
+            }
+        };
+    }
+}
+
+/// The same profile under a new sequence and for another thirty days, with a key record that does not end soon.
+async fn publish_next(shared: &Shared) -> Result<(), StartError> {
+    let mut draft = shared.state.draft();
+    let sequence = shared.profile_sequence.load(Ordering::Relaxed) + 1;
+    {
+        let mut identity = shared.identity.write().unwrap_or_else(PoisonError::into_inner);
+        identity.renew_record(clock::now())?;
+        draft.put(IDENTITY.to_owned(), &*identity)?;
+    }
+    let Offer { contract, contract_hash } = shared.presentation.offer.clone();
+    let (service_id, contract_version) = (contract.service_id, contract.contract_version);
+    let published = Published { service_id, contract_version, contract_hash, profile_sequence: sequence };
+    draft.put(PUBLISHED.to_owned(), &published)?;
+    shared.commit(draft).await?;
+    shared.profile_sequence.store(sequence, Ordering::Relaxed);
+    publish(shared).await
+}
+
+/// Sleeps; `false` when the gateway stops.
+async fn slept(shared: &Shared, pause: Duration) -> bool {
+    tokio::select! {
+        () = shared.stop.cancelled() => false,
+        () = tokio::time::sleep(pause) => true,
+    }
+}

@@ -1,0 +1,276 @@
+//! Connections to members' accounts: made when something is to be sent, held while they are in use, closed when idle.
+//! Never connects to a broker that the operator of this gateway did not name.
+
+use crate::clock;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::OnceCell;
+use url::Url;
+use vettid_core::grants::credential::Credential;
+use vettid_core::grants::mint::MemberIdentity;
+use vettid_crypto::nats::key::UserKey;
+use vettid_crypto::nats::token::{TokenError, UserJwt};
+use vettid_nats::connection::{ConnectError, Connection, ConnectionState, Endpoint};
+use vettid_nats::inbox::{self, InboxError};
+use vettid_nats::tls::ClientTls;
+use vettid_wire::handshake::{Claim, SpaceUri};
+use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, ServiceId};
+use vettid_wire::subject::Subject;
+
+/// Why something could not be sent to a member.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeerError {
+    /// The member lives on a broker that is not in the configuration.
+    #[error("the member's broker is not among those that this gateway may use")]
+    ForeignBroker,
+    /// The credential is expired or not ours.
+    #[error("the credential for the member's space cannot be used")]
+    Credential(#[from] TokenError),
+    /// The broker is not there or refuses.
+    #[error("the member's space cannot be reached")]
+    Connect(#[from] ConnectError),
+    /// The message was not stored.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+}
+
+impl PeerError {
+    /// Whether trying again can help.
+    #[must_use]
+    pub(crate) fn is_passing(&self) -> bool {
+        !matches!(self, Self::ForeignBroker | Self::Credential(_) | Self::Connect(ConnectError::Refused))
+    }
+}
+
+/// A member's space, and what this service is let in with.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerAddress {
+    /// The space.
+    pub space: SpaceUri,
+    /// This service, as the member's account knows it.
+    pub service_id: ServiceId,
+    /// This service's key for this connection.
+    pub key: Arc<UserKey>,
+    /// What the member's vault minted for that key.
+    pub jwt: UserJwt,
+}
+
+/// The brokers that may be used.
+#[derive(Debug, Clone)]
+pub(crate) struct Brokers(Vec<String>);
+
+impl Brokers {
+    /// These; addresses that cannot be read are never equal to another one.
+    #[must_use]
+    pub(crate) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(addresses.into_iter().filter_map(normal).collect())
+    }
+
+    /// Whether a space lies on one of them.
+    #[must_use]
+    pub(crate) fn allow(&self, space: &SpaceUri) -> bool {
+        normal(space.endpoint()).is_some_and(|address| self.0.contains(&address))
+    }
+}
+
+/// Scheme, host and port; `tls` only.
+fn normal(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let plain = matches!(url.path(), "" | "/") && url.username().is_empty() && url.query().is_none();
+    let host = url.host_str().filter(|_| plain && url.scheme() == "tls")?;
+    Some(format!("{}:{}", host.to_ascii_lowercase(), url.port().unwrap_or(4222)))
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    connection: OnceCell<Connection>,
+    used_at_ms: AtomicI64,
+}
+
+/// The pool.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    tls: ClientTls,
+    brokers: Brokers,
+    slots: Mutex<HashMap<ConnectionId, Arc<Slot>>>,
+    most: usize,
+    idle_ms: i64,
+}
+
+impl Peers {
+    /// An empty pool for at most `most` connections, each closed when it was idle for `idle_ms`.
+    #[must_use]
+    pub(crate) fn new(tls: ClientTls, brokers: Brokers, most: usize, idle_ms: u64) -> Self {
+        Self { tls, brokers, slots: Mutex::default(), most, idle_ms: i64::try_from(idle_ms).unwrap_or(i64::MAX) }
+    }
+
+    /// The brokers that may be used.
+    #[must_use]
+    pub(crate) fn brokers(&self) -> &Brokers {
+        &self.brokers
+    }
+
+    /// Sends a durable event as the service; returns when the member's inbox holds it. `message` keeps a repetition from
+    /// being stored twice: a fresh one lets the same event through again.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub(crate) async fn deliver(
+        &self,
+        id: ConnectionId,
+        address: &PeerAddress,
+        subject: &Subject,
+        message: EventId,
+        payload: Bytes,
+    ) -> Result<(), PeerError> {
+        let (slot, surplus) = self.slot(id);
+        if let Some(surplus) = surplus {
+            close(&surplus).await;
+        }
+        let connection = slot.connection.get_or_try_init(|| self.open(address)).await?;
+        let sent = inbox::deliver(connection, subject, message, payload).await;
+        slot.used_at_ms.store(clock::now().unix_ms(), Ordering::Relaxed);
+        let is_over = matches!(*connection.state().borrow(), ConnectionState::Refused | ConnectionState::Closed);
+        if sent.is_err() && is_over {
+            self.forget(id, &slot).await;
+        }
+        Ok(sent?)
+    }
+
+    /// Sends the second handshake message under the claim that came in the first one.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub(crate) async fn deliver_claimed(
+        &self,
+        hs_id: HandshakeId,
+        claim: &Claim,
+        message: EventId,
+        payload: Bytes,
+    ) -> Result<(), PeerError> {
+        let space = &claim.messagespace_uri;
+        let invite = InviteId::from_bytes(hs_id.to_bytes());
+        let jwt = UserJwt::unchecked(claim.token.clone());
+        let credential = Credential::bearer(&MemberIdentity::Claim(invite), space.guid(), jwt, clock::now())?;
+        let connection = Connection::open(&self.endpoint(space)?, credential).await?;
+        let sent = inbox::deliver(&connection, &Subject::handshake(space.guid(), hs_id), message, payload).await;
+        if let Err(error) = connection.close().await {
+            tracing::debug!(%error, "a connection for a handshake did not close in time");
+        }
+        Ok(sent?)
+    }
+
+    async fn open(&self, address: &PeerAddress) -> Result<Connection, PeerError> {
+        let endpoint = self.endpoint(&address.space)?;
+        let who = MemberIdentity::Service(address.service_id.clone());
+        let (guid, key) = (address.space.guid(), Arc::clone(&address.key));
+        let credential = Credential::member(&who, guid, key, address.jwt.clone(), clock::now())?;
+        Ok(Connection::open(&endpoint, credential).await?)
+    }
+
+    fn endpoint(&self, space: &SpaceUri) -> Result<Endpoint, PeerError> {
+        if !self.brokers.allow(space) {
+            return Err(PeerError::ForeignBroker);
+        }
+        Ok(Endpoint { address: space.endpoint().to_owned(), tls: self.tls.clone() })
+    }
+
+    /// The slot of a connection, and one that has to make room for it.
+    fn slot(&self, id: ConnectionId) -> (Arc<Slot>, Option<Arc<Slot>>) {
+        let mut slots = self.slots();
+        let now_ms = clock::now().unix_ms();
+        if let Some(slot) = slots.get(&id) {
+            slot.used_at_ms.store(now_ms, Ordering::Relaxed);
+            return (Arc::clone(slot), None);
+        }
+        let oldest = slots.iter().min_by_key(|(_, slot)| slot.used_at_ms.load(Ordering::Relaxed)).map(|(id, _)| *id);
+        let surplus = oldest.filter(|_| slots.len() >= self.most).and_then(|id| slots.remove(&id));
+        let slot = Arc::new(Slot { used_at_ms: AtomicI64::new(now_ms), ..Slot::default() });
+        slots.insert(id, Arc::clone(&slot));
+        (slot, surplus)
+    }
+
+    async fn forget(&self, id: ConnectionId, slot: &Arc<Slot>) {
+        let removed = {
+            let mut slots = self.slots();
+            let same = slots.get(&id).is_some_and(|present| Arc::ptr_eq(present, slot));
+            if same { slots.remove(&id) } else { None }
+        };
+        if let Some(slot) = removed {
+            close(&slot).await;
+        }
+    }
+
+    /// Closes the connection to a member.
+    pub(crate) async fn close(&self, id: ConnectionId) {
+        let removed = self.slots().remove(&id);
+        if let Some(slot) = removed {
+            close(&slot).await;
+        }
+    }
+
+    /// Closes what was idle for too long.
+    pub(crate) async fn close_idle(&self) {
+        let latest_ms = clock::now().unix_ms() - self.idle_ms;
+        let idle = |slot: &Arc<Slot>| slot.used_at_ms.load(Ordering::Relaxed) < latest_ms;
+        let removed: Vec<_> = self.slots().extract_if(|_, slot| idle(slot)).collect();
+        for (_, slot) in removed {
+            close(&slot).await;
+        }
+    }
+
+    /// Closes all.
+    pub(crate) async fn close_all(&self) {
+        let removed: Vec<_> = self.slots().drain().collect();
+        for (_, slot) in removed {
+            close(&slot).await;
+        }
+    }
+
+    /// Connections that are held.
+    pub(crate) fn held(&self) -> usize {
+        self.slots().len()
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn close(slot: &Slot) {
+    if let Some(connection) = slot.connection.get()
+        && let Err(error) = connection.clone().close().await
+    {
+        tracing::debug!(%error, "a connection to a member did not close in time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vettid_wire::id::MemberId;
+
+    #[test]
+    fn only_named_brokers_are_used() {
+        let brokers = Brokers::new(["tls://127.0.0.1:4222", "tls://MS.example"]);
+        let space = |endpoint: &str| SpaceUri::new(endpoint, MemberId::from_bytes([1; 16])).unwrap();
+        for right in ["tls://127.0.0.1:4222", "tls://127.0.0.1", "tls://ms.example:4222", "tls://ms.example/"] {
+            assert!(brokers.allow(&space(right)), "{right}");
+        }
+        for wrong in [
+            "tls://127.0.0.1:4223",
+            "nats://127.0.0.1:4222",
+            "tls://169.254.169.254:80",
+            "tls://u@ms.example",
+            "ms.example:4222",
+            "tls://ms.example.evil",
+            "tls://ms.example/x",
+            "tls://ms.example?x",
+        ] {
+            assert!(!brokers.allow(&space(wrong)), "{wrong}");
+        }
+        assert!(!Brokers::new([]).allow(&space("tls://127.0.0.1")));
+    }
+}

@@ -1,0 +1,401 @@
+//! Questions to members and what an answer must be to count: pure functions over given time and randomness. An answer
+//! counts only for the question that it names by event id and body hash, on the connection it was asked on.
+
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use vettid_core::channel::{Channel, ChannelError, body_hash};
+use vettid_crypto::identity::{SigningKey, VerifyingKey};
+use vettid_crypto::signature::{self, Context, SignatureError};
+use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE_MS};
+use vettid_wire::base64::{Base64, Base64Url};
+use vettid_wire::data::{DataOutcome, DataRequest, DataResponse};
+use vettid_wire::envelope::{Content, InReplyTo};
+use vettid_wire::event::{self, EventRow as _, Row};
+use vettid_wire::id::{ConnectionId, EventId, MemberId, RequestId, ServiceId};
+use vettid_wire::json::{self, JsonError};
+use vettid_wire::refusal::{EventRefused, RefusalCode};
+use vettid_wire::subject::Subject;
+use vettid_wire::time::Timestamp;
+
+/// The clocks of both sides may differ by this much, in milliseconds (spec §3 R10).
+pub const MAX_SKEW_MS: i64 = 120_000;
+/// A member may take at most this long to decide a data request, in milliseconds (7 days).
+const MAX_PENDING_MS: i64 = 7 * 24 * 3600 * 1000;
+
+/// What a program of the service wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// A field of personal data.
+    Data {
+        /// Name of the field.
+        field: String,
+        /// What for, shown to the member.
+        purpose: String,
+    },
+    /// A login.
+    Login(LoginRequest),
+}
+
+/// A browser that waits to be logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRequest {
+    /// Scheme and host of the site; one of the service's own.
+    pub origin: String,
+    /// SHA-256 of the browser session that waits.
+    pub session_hash: [u8; 32],
+    /// Shown to the member.
+    pub display: Display,
+}
+
+/// Where and as whom a question is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The service.
+    pub service_id: &'a ServiceId,
+    /// Its signing key.
+    pub signing: &'a SigningKey,
+    /// The member.
+    pub member: MemberId,
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The accepted contract.
+    pub contract_hash: &'a Base64Url,
+}
+
+/// A sealed question. `Serialize` is for the sealed state alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Names it for the service's programs.
+    pub request_id: RequestId,
+    /// Names it for the member's vault; stays the same when it is sent again.
+    pub event_id: EventId,
+    /// Where it is asked.
+    pub connection_id: ConnectionId,
+    /// Whom.
+    pub member: MemberId,
+    /// SHA-256 of its body.
+    pub body_hash: Base64Url,
+    /// What an answer is held against.
+    pub kind: Kind,
+    /// The envelope; byte for byte the same when it is sent again.
+    pub envelope: Base64,
+    /// When it was made.
+    pub asked_at: Timestamp,
+    /// An answer after that does not count.
+    pub expires_at: Timestamp,
+}
+
+/// What an answer is held against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The field that was asked for.
+    Data {
+        /// Its name.
+        field: String,
+    },
+    /// The login that was asked for.
+    Login(Box<AuthChallenge>),
+}
+
+/// Why a question could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum QuestionError {
+    /// Larger than the row of the event allows.
+    #[error("the request is too large")]
+    TooLarge,
+    /// No canonical form.
+    #[error("the request has no canonical form")]
+    Form(#[from] JsonError),
+    /// Cannot be sealed.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// Cannot be signed.
+    #[error("the login request cannot be signed")]
+    Sign(#[from] SignatureError),
+}
+
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The value of the field.
+    Served {
+        /// Name of the field.
+        field: String,
+        /// Its value.
+        value: Value,
+    },
+    /// The member's signed decision about the login.
+    Decided {
+        /// Yes or no.
+        decision: Decision,
+        /// When the member decided.
+        auth_time: Timestamp,
+        /// How the member was recognised (RFC 8176 values).
+        method: Vec<String>,
+    },
+    /// The member's vault refused.
+    Refused {
+        /// Why.
+        code: RefusalCode,
+    },
+    /// No answer in time.
+    Expired,
+}
+
+/// What an answer that counts says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// The member is being asked until then.
+    Pending(Timestamp),
+    /// That is it.
+    Done(Outcome),
+}
+
+/// Why an answer does not count. Nothing changes then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnAnswer {
+    /// It names another question, or none.
+    #[error("the answer names another question")]
+    OtherQuestion,
+    /// It does not have the shape of its event type.
+    #[error("the answer is malformed")]
+    Malformed,
+    /// It says something else about request, field, service, connection, origin, nonce or session.
+    #[error("the answer contradicts the question")]
+    Contradiction,
+    /// The pairwise key of the connection did not sign it.
+    #[error("the answer is not signed by the key of the connection")]
+    Signature,
+    /// Its times do not fit.
+    #[error("the answer is too late or its times do not fit")]
+    Time,
+}
+
+impl Kind {
+    fn row(&self) -> Row {
+        match self {
+            Self::Data { .. } => event::DataRequest::ROW,
+            Self::Login(_) => event::AuthChallenge::ROW,
+        }
+    }
+}
+
+impl Question {
+    /// Makes and seals a question.
+    ///
+    /// # Errors
+    /// See [`QuestionError`].
+    pub fn seal(
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+        asker: Asker<'_>,
+        channel: &mut Channel,
+        ask: Ask,
+    ) -> Result<Self, QuestionError> {
+        let request_id = RequestId::v7(now, random(rng));
+        let (kind, body) = match ask {
+            Ask::Data { field, purpose } => data(asker, request_id, field, purpose)?,
+            Ask::Login(login) => login_challenge(now, rng, asker, request_id, login)?,
+        };
+        let row = kind.row();
+        if json::canonical(&body)?.len() > row.cap_bytes {
+            return Err(QuestionError::TooLarge);
+        }
+        let expires_at = match &kind {
+            Kind::Data { .. } => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
+            Kind::Login(challenge) => challenge.expires_at,
+        };
+        let (event_id, body_hash) = (EventId::v7(now, random(rng)), body_hash(&body)?);
+        let subject = Subject::FromService(asker.member, asker.service_id.clone(), row.event_type());
+        let to_incarnation = channel.peer_incarnation();
+        let content = Content { body, to_incarnation, in_reply_to: None, expires_at: Some(expires_at) };
+        let envelope = channel.seal(now, rng, &subject, event_id, &row.event_type(), &content)?;
+        Ok(Self {
+            request_id,
+            event_id,
+            connection_id: asker.connection_id,
+            member: asker.member,
+            body_hash,
+            kind,
+            envelope: Base64::new(envelope),
+            asked_at: now,
+            expires_at,
+        })
+    }
+
+    /// Where it is sent.
+    #[must_use]
+    pub fn subject(&self, service_id: &ServiceId) -> Subject {
+        Subject::FromService(self.member, service_id.clone(), self.kind.row().event_type())
+    }
+
+    /// Decides what an answer that came in time says. `pairwise` is the member's key of the connection.
+    ///
+    /// # Errors
+    /// [`NotAnAnswer`] if it does not count.
+    pub fn judge(
+        &self,
+        now: Timestamp,
+        answer: Answer,
+        in_reply_to: Option<&InReplyTo>,
+        pairwise: &VerifyingKey,
+    ) -> Result<Judgement, NotAnAnswer> {
+        if !self.is_named_by(&answer, in_reply_to) {
+            return Err(NotAnAnswer::OtherQuestion);
+        }
+        match (answer, &self.kind) {
+            (Answer::Data(response), Kind::Data { field }) => self.judge_data(now, field, response),
+            (Answer::Login(response), Kind::Login(challenge)) => judge_login(now, challenge, *response, pairwise),
+            (Answer::Refused(refused), kind) if refused.event_type == kind.row().event_type() => {
+                Ok(Judgement::Done(Outcome::Refused { code: refused.code }))
+            }
+            _ => Err(NotAnAnswer::Contradiction),
+        }
+    }
+
+    /// Event and body hash name the question (spec §3 R12). A refusal names the event in its body; the vault may not have
+    /// been able to read the body that it refused, so the hash may be missing there.
+    fn is_named_by(&self, answer: &Answer, in_reply_to: Option<&InReplyTo>) -> bool {
+        match (answer, in_reply_to) {
+            (Answer::Refused(refused), None) => refused.event_id == self.event_id,
+            (Answer::Refused(refused), Some(_)) if refused.event_id != self.event_id => false,
+            (_, Some(to)) => to.event_id == self.event_id && to.body_hash == self.body_hash,
+            (_, None) => false,
+        }
+    }
+
+    fn judge_data(&self, now: Timestamp, asked: &str, response: DataResponse) -> Result<Judgement, NotAnAnswer> {
+        if response.request_id != self.request_id {
+            return Err(NotAnAnswer::Contradiction);
+        }
+        match response.outcome {
+            DataOutcome::Served { field, .. } if field != asked => Err(NotAnAnswer::Contradiction),
+            DataOutcome::Served { field, value } => Ok(Judgement::Done(Outcome::Served { field, value })),
+            DataOutcome::Refused { code } => Ok(Judgement::Done(Outcome::Refused { code })),
+            DataOutcome::Pending { expires_at } => {
+                let latest = self.asked_at.plus_ms(MAX_PENDING_MS);
+                if expires_at <= now { Err(NotAnAnswer::Time) } else { Ok(Judgement::Pending(expires_at.min(latest))) }
+            }
+        }
+    }
+}
+
+/// An answer as it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// `data.response`.
+    Data(DataResponse),
+    /// `auth.response`.
+    Login(Box<AuthResponse>),
+    /// `event.refused`.
+    Refused(EventRefused),
+}
+
+impl Answer {
+    /// The event that an answer names as its question.
+    #[must_use]
+    pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
+        match self {
+            Self::Refused(refused) => Some(refused.event_id),
+            Self::Data(_) | Self::Login(_) => in_reply_to.map(|to| to.event_id),
+        }
+    }
+
+    /// Reads the body of an answer of this row.
+    ///
+    /// # Errors
+    /// [`NotAnAnswer::Malformed`].
+    pub fn read(row: &Row, body: Value) -> Result<Self, NotAnAnswer> {
+        let malformed = |_| NotAnAnswer::Malformed;
+        match row.name {
+            name if name == event::DataResponse::ROW.name => json::from_value(body).map(Self::Data).map_err(malformed),
+            name if name == event::AuthResponse::ROW.name => json::from_value(body).map(Self::Login).map_err(malformed),
+            name if name == event::MemberRefused::ROW.name => {
+                json::from_value(body).map(Self::Refused).map_err(malformed)
+            }
+            _ => Err(NotAnAnswer::Malformed),
+        }
+    }
+}
+
+fn data(
+    asker: Asker<'_>,
+    request_id: RequestId,
+    field: String,
+    purpose: String,
+) -> Result<(Kind, Value), QuestionError> {
+    let body = DataRequest {
+        request_id,
+        service_id: asker.service_id.clone(),
+        connection_id: asker.connection_id,
+        contract_hash: asker.contract_hash.clone(),
+        field: field.clone(),
+        purpose,
+    };
+    Ok((Kind::Data { field }, serde_json::to_value(body).map_err(JsonError::Shape)?))
+}
+
+fn login_challenge(
+    now: Timestamp,
+    rng: &mut dyn CryptoRng,
+    asker: Asker<'_>,
+    request_id: RequestId,
+    login: LoginRequest,
+) -> Result<(Kind, Value), QuestionError> {
+    let mut nonce = [0; 32];
+    rng.fill_bytes(&mut nonce);
+    let challenge = AuthChallenge {
+        request_id,
+        service_id: asker.service_id.clone(),
+        connection_id: asker.connection_id,
+        origin: login.origin,
+        nonce: Base64Url::new(nonce),
+        session_hash: Base64Url::new(login.session_hash),
+        display: login.display,
+        issued_at: now,
+        expires_at: now.plus_ms(MAX_LIFE_MS),
+        key_id: asker.signing.key_id(),
+        signature: Base64::default(),
+    };
+    let body = signature::sign_object(Context::ServiceRequest, asker.signing, &challenge)?;
+    Ok((Kind::Login(Box::new(json::from_value(body.clone())?)), body))
+}
+
+fn judge_login(
+    now: Timestamp,
+    challenge: &AuthChallenge,
+    response: AuthResponse,
+    pairwise: &VerifyingKey,
+) -> Result<Judgement, NotAnAnswer> {
+    let verified = signature::check(Context::AuthResponse, pairwise, response).map_err(|_| NotAnAnswer::Signature)?;
+    let response = verified.into_inner();
+    let same = response.request_id == challenge.request_id
+        && response.service_id == challenge.service_id
+        && response.connection_id == challenge.connection_id
+        && response.origin == challenge.origin
+        && response.nonce == challenge.nonce
+        && response.session_hash == challenge.session_hash;
+    if !same {
+        return Err(NotAnAnswer::Contradiction);
+    }
+    let (earliest, latest) = (challenge.issued_at.plus_ms(-MAX_SKEW_MS), now.plus_ms(MAX_SKEW_MS));
+    let made_between = [response.auth_time, response.issued_at].iter().all(|at| (earliest..=latest).contains(at));
+    let in_time =
+        (now..=challenge.expires_at).contains(&response.expires_at) && response.expires_at > response.issued_at;
+    if !made_between || !in_time {
+        return Err(NotAnAnswer::Time);
+    }
+    let AuthResponse { decision, auth_time, method, .. } = response;
+    Ok(Judgement::Done(Outcome::Decided { decision, auth_time, method }))
+}
+
+fn random(rng: &mut dyn CryptoRng) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    rng.fill_bytes(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

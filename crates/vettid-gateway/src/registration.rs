@@ -1,0 +1,118 @@
+//! Registering the service's account with the operator: public keys go out over HTTPS under a join token, once. Nothing
+//! but public keys is sent, and only to a server that the configured authority certifies.
+
+use crate::config::Services;
+use crate::files::{self, FileError};
+use reqwest::StatusCode;
+use reqwest::redirect::Policy;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use vettid_wire::enrolment::{RegisterService, ServiceRegistered};
+use vettid_wire::json::{self, JsonError};
+use vettid_wire::time::Timestamp;
+use zeroize::Zeroizing;
+
+/// How long services may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Largest answer in bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// That and where the account lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Registration {
+    /// Address of the broker.
+    pub nats_endpoint: String,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+}
+
+/// Why the account is not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The authority's file holds no certificate.
+    #[error("{0}: not a certificate authority in PEM form")]
+    Authority(PathBuf),
+    /// The configuration names no join token.
+    #[error("the account is not registered yet: put the operator's join token into `services.join_token_file`")]
+    NoToken,
+    /// TLS cannot be set up.
+    #[error("tls towards services cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// Services do not answer.
+    #[error("services cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// Services said no.
+    #[error("services refused the registration (HTTP status {0}): ask the operator for a fresh join token")]
+    Refused(StatusCode),
+    /// The answer is not what the standard says.
+    #[error("services gave an answer that cannot be read")]
+    Unreadable(#[source] JsonError),
+}
+
+/// Registers the account; may be repeated with the same keys.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn register(
+    services: &Services,
+    request: &RegisterService,
+    now: Timestamp,
+) -> Result<Registration, RegistrationError> {
+    let token = join_token(services)?;
+    let client = client(&services.ca_file)?;
+    let address = format!("{}/v1/services", services.url.trim_end_matches('/'));
+    let call = client.post(address).bearer_auth(token.as_str()).json(request);
+    let answer = call.send().await.map_err(RegistrationError::Unreachable)?;
+    if !answer.status().is_success() {
+        return Err(RegistrationError::Refused(answer.status()));
+    }
+    let body = capped(answer).await?;
+    let registered: ServiceRegistered = json::read(&body).map_err(RegistrationError::Unreadable)?;
+    Ok(Registration { nats_endpoint: registered.nats_endpoint, registered_at: now })
+}
+
+fn join_token(services: &Services) -> Result<Zeroizing<String>, RegistrationError> {
+    let path = services.join_token_file.as_ref().ok_or(RegistrationError::NoToken)?;
+    let text = files::read_secret_text(path)?.ok_or(RegistrationError::NoToken)?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+async fn capped(mut answer: reqwest::Response) -> Result<Vec<u8>, RegistrationError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(RegistrationError::Unreachable)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER_BYTES {
+            return Err(RegistrationError::Unreadable(JsonError::TooLong(MAX_ANSWER_BYTES)));
+        }
+    }
+    Ok(body)
+}
+
+fn client(ca_file: &Path) -> Result<reqwest::Client, RegistrationError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(RegistrationError::Tls)?
+        .with_root_certificates(authorities(ca_file)?)
+        .with_no_client_auth();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).https_only(true).redirect(Policy::none());
+    client.timeout(ANSWER_WITHIN).no_proxy().build().map_err(RegistrationError::Unreachable)
+}
+
+fn authorities(ca_file: &Path) -> Result<RootCertStore, RegistrationError> {
+    let pem = files::read_text(ca_file)?;
+    let malformed = || RegistrationError::Authority(ca_file.to_owned());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(|_| malformed())?).map_err(|_| malformed())?;
+    }
+    if roots.is_empty() { Err(malformed()) } else { Ok(roots) }
+}

@@ -1,0 +1,312 @@
+//! The open requests to members and what became of them. Bounded; forgets what ended. Holds values of members only as long
+//! as a program of the service may come for them.
+
+use crate::question::{Answer, Judgement, NotAnAnswer, Outcome, Question};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+use vettid_crypto::identity::VerifyingKey;
+use vettid_wire::envelope::InReplyTo;
+use vettid_wire::id::{ConnectionId, EventId, RequestId};
+use vettid_wire::time::Timestamp;
+
+/// How far a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Asked; no answer yet.
+    Asked,
+    /// The member is being asked.
+    Pending,
+    /// It ended then, with this outcome.
+    Done(Timestamp, Outcome),
+}
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Request {
+    question: Question,
+    /// Later than the question's own, once the member is being asked.
+    expires_at_ms: AtomicI64,
+    progress: watch::Sender<Progress>,
+    stored: AtomicBool,
+}
+
+impl Request {
+    fn new(question: Question, stored: bool) -> Self {
+        Self {
+            expires_at_ms: AtomicI64::new(question.expires_at.unix_ms()),
+            question,
+            progress: watch::Sender::new(Progress::Asked),
+            stored: AtomicBool::new(stored),
+        }
+    }
+
+    /// The question as it was asked.
+    #[must_use]
+    pub(crate) fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// The question with the present end of its time, to be stored.
+    #[must_use]
+    pub(crate) fn to_store(&self) -> Question {
+        Question { expires_at: self.expires_at(), ..self.question.clone() }
+    }
+
+    /// An answer after that does not count.
+    #[must_use]
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.expires_at_ms.load(Ordering::Acquire))
+    }
+
+    /// Decides what an answer says. `pairwise` is the member's key of the connection.
+    ///
+    /// # Errors
+    /// [`NotAnAnswer`] if it does not count.
+    pub(crate) fn judge(
+        &self,
+        now: Timestamp,
+        answer: Answer,
+        in_reply_to: Option<&InReplyTo>,
+        pairwise: &VerifyingKey,
+    ) -> Result<Judgement, NotAnAnswer> {
+        if now > self.expires_at() {
+            return Err(NotAnAnswer::Time);
+        }
+        self.question.judge(now, answer, in_reply_to, pairwise)
+    }
+
+    /// How far it is, and how that changes.
+    #[must_use]
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Whether it ended.
+    #[must_use]
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Done(..))
+    }
+
+    /// Takes what an answer said. An end is final: later answers change nothing.
+    pub(crate) fn take(&self, now: Timestamp, judgement: Judgement) {
+        let next = match judgement {
+            Judgement::Pending(until) => {
+                self.expires_at_ms.store(until.unix_ms(), Ordering::Release);
+                Progress::Pending
+            }
+            Judgement::Done(outcome) => Progress::Done(now, outcome),
+        };
+        self.progress.send_if_modified(|progress| {
+            let changes = !matches!(progress, Progress::Done(..)) && *progress != next;
+            if changes {
+                *progress = next;
+            }
+            changes
+        });
+    }
+
+    /// Whether the sealed state holds it.
+    #[must_use]
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    /// The sealed state holds it from now on.
+    pub(crate) fn set_stored(&self) {
+        self.stored.store(true, Ordering::Release);
+    }
+}
+
+/// More requests are open than the configuration allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests are open")]
+pub(crate) struct TooManyOpen;
+
+/// All requests that are open or ended a short time ago.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    table: Mutex<Table>,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    requests: HashMap<RequestId, Arc<Request>>,
+    events: HashMap<EventId, RequestId>,
+}
+
+impl Requests {
+    /// An empty table for at most `most` requests.
+    #[must_use]
+    pub(crate) fn new(most: usize) -> Self {
+        Self { table: Mutex::default(), most }
+    }
+
+    /// Whether there is room for one more.
+    ///
+    /// # Errors
+    /// [`TooManyOpen`].
+    pub(crate) fn check_room(&self) -> Result<(), TooManyOpen> {
+        if lock(&self.table).requests.len() < self.most { Ok(()) } else { Err(TooManyOpen) }
+    }
+
+    /// Adds a request. `stored` says that the sealed state holds it.
+    pub(crate) fn add(&self, question: Question, stored: bool) -> Arc<Request> {
+        let (request_id, event_id) = (question.request_id, question.event_id);
+        let request = Arc::new(Request::new(question, stored));
+        let mut table = lock(&self.table);
+        table.events.insert(event_id, request_id);
+        table.requests.insert(request_id, Arc::clone(&request));
+        request
+    }
+
+    /// The request of this id.
+    #[must_use]
+    pub(crate) fn get(&self, id: RequestId) -> Option<Arc<Request>> {
+        lock(&self.table).requests.get(&id).cloned()
+    }
+
+    /// The request whose question is this event.
+    #[must_use]
+    pub(crate) fn of_event(&self, event: EventId) -> Option<Arc<Request>> {
+        let table = lock(&self.table);
+        table.events.get(&event).and_then(|id| table.requests.get(id)).cloned()
+    }
+
+    /// Forgets a request.
+    pub(crate) fn remove(&self, id: RequestId) {
+        let mut table = lock(&self.table);
+        if let Some(request) = table.requests.remove(&id) {
+            let event_id = request.question.event_id;
+            table.events.remove(&event_id);
+        }
+    }
+
+    /// Ends every open request of a connection.
+    pub(crate) fn end(&self, now: Timestamp, connection: ConnectionId, outcome: &Outcome) {
+        let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
+        for request in requests {
+            if request.question.connection_id == connection {
+                request.take(now, Judgement::Done(outcome.clone()));
+            }
+        }
+    }
+
+    /// Takes out what ended more than `keep_ms` ago, or was to be answered until then and was not.
+    pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64) -> Vec<Arc<Request>> {
+        let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
+        let is_old = |request: &Arc<Request>| {
+            let since = match &*request.progress.borrow() {
+                Progress::Done(at, _) => *at,
+                Progress::Asked | Progress::Pending => request.expires_at(),
+            };
+            now.since_ms(since) > keep_ms
+        };
+        let old: Vec<_> = requests.into_iter().filter(is_old).collect();
+        for request in &old {
+            let id = request.question.request_id;
+            self.remove(id);
+        }
+        old
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::question::Kind;
+    use crate::random;
+    use vettid_crypto::identity::SigningKey;
+    use vettid_wire::base64::{Base64, Base64Url};
+    use vettid_wire::data::{DataOutcome, DataResponse};
+    use vettid_wire::id::MemberId;
+    use vettid_wire::refusal::RefusalCode;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(1_000_000 + ms)
+    }
+
+    fn question(number: u8) -> Question {
+        Question {
+            request_id: RequestId::from_bytes([number; 16]),
+            event_id: EventId::from_bytes([number; 16]),
+            connection_id: ConnectionId::from_bytes([number % 2; 16]),
+            member: MemberId::from_bytes([0; 16]),
+            body_hash: Base64Url::new([0; 32]),
+            kind: Kind::Data { field: "address".to_owned() },
+            envelope: Base64::default(),
+            asked_at: at(0),
+            expires_at: at(1_000),
+        }
+    }
+
+    #[test]
+    fn an_end_is_final() {
+        let requests = Requests::new(4);
+        let request = requests.add(question(1), false);
+        let refused = |code| Outcome::Refused { code };
+        request.take(at(1), Judgement::Pending(at(5_000)));
+        assert_eq!((request.expires_at(), request.is_done()), (at(5_000), false));
+        request.take(at(2), Judgement::Done(refused(RefusalCode::Denied)));
+        request.take(at(3), Judgement::Pending(at(9_000)));
+        request.take(at(3), Judgement::Done(refused(RefusalCode::Expired)));
+        assert_eq!(*request.progress().borrow(), Progress::Done(at(2), refused(RefusalCode::Denied)));
+    }
+
+    #[test]
+    fn an_answer_counts_until_the_end_of_the_request_and_pending_moves_that_end() {
+        let requests = Requests::new(4);
+        let request = requests.add(question(1), false);
+        let key = SigningKey::random(&mut random::system()).verifying_key();
+        let answer = || {
+            let outcome = DataOutcome::Refused { code: RefusalCode::Denied };
+            Answer::Data(DataResponse { request_id: RequestId::from_bytes([1; 16]), outcome })
+        };
+        let to = InReplyTo { event_id: EventId::from_bytes([1; 16]), body_hash: Base64Url::new([0; 32]) };
+        let denied = Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied }));
+        assert_eq!(request.judge(at(1_000), answer(), Some(&to), &key), denied);
+        assert_eq!(request.judge(at(1_001), answer(), Some(&to), &key), Err(NotAnAnswer::Time));
+        request.take(at(900), Judgement::Pending(at(5_000)));
+        assert_eq!(request.judge(at(5_000), answer(), Some(&to), &key), denied);
+        assert_eq!(request.judge(at(5_001), answer(), Some(&to), &key), Err(NotAnAnswer::Time));
+        assert_eq!(request.to_store().expires_at, at(5_000));
+    }
+
+    #[test]
+    fn room_is_bounded_and_comes_back() {
+        let requests = Requests::new(2);
+        for number in 1..=2 {
+            requests.check_room().unwrap();
+            requests.add(question(number), false);
+        }
+        assert_eq!(requests.check_room(), Err(TooManyOpen));
+        requests.remove(RequestId::from_bytes([1; 16]));
+        assert!(requests.of_event(EventId::from_bytes([1; 16])).is_none());
+        assert_eq!(requests.check_room(), Ok(()));
+    }
+
+    #[test]
+    fn what_ended_long_ago_or_was_never_answered_is_swept() {
+        let requests = Requests::new(4);
+        requests.add(question(1), false).take(at(500), Judgement::Done(Outcome::Expired));
+        requests.add(question(2), false);
+        assert!(requests.sweep(at(600), 100).is_empty());
+        assert_eq!(requests.sweep(at(601), 100).len(), 1);
+        assert_eq!(requests.sweep(at(1_101), 100).len(), 1);
+        assert!(requests.get(RequestId::from_bytes([2; 16])).is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_connection_ends_its_requests_alone() {
+        let requests = Requests::new(4);
+        let (one, two) = (requests.add(question(1), false), requests.add(question(2), false));
+        requests.end(at(1), ConnectionId::from_bytes([1; 16]), &Outcome::Refused { code: RefusalCode::NotConnected });
+        assert_eq!((one.is_done(), two.is_done()), (true, false));
+    }
+}

@@ -1,0 +1,106 @@
+//! The one thread that writes the journal. Commits that wait while the disk works are joined into the next record.
+//! After a failed write nothing is written any more: what the disk holds is then unknown.
+
+use super::StateError;
+use super::journal::{self, JournalError, JournalFile, Values};
+use crate::files;
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use vettid_core::journal::Changes;
+
+/// Commits that may wait.
+const QUEUE: usize = 1024;
+/// Commits that are joined into one record.
+const BATCH: usize = 256;
+
+struct Commit {
+    changes: Changes,
+    done: oneshot::Sender<bool>,
+}
+
+/// The handle of the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Commit>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(file: JournalFile, values: Values) -> Result<Self, JournalError> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("gateway-state".to_owned())
+            .spawn(move || run(file, values, receiver))
+            .map_err(files::at(Path::new("thread")))?;
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) async fn commit(&self, changes: Changes) -> Result<(), StateError> {
+        let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or(StateError::Broken)?;
+        let (done, written) = oneshot::channel();
+        queue.send(Commit { changes, done }).await.map_err(|_| StateError::Broken)?;
+        match written.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(StateError::Broken),
+        }
+    }
+
+    /// Ends the thread after the commits that wait.
+    pub(super) async fn close(&self) {
+        let queue = self.queue.lock().ok().and_then(|mut queue| queue.take());
+        drop(queue);
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+fn run(mut file: JournalFile, mut values: Values, mut queue: mpsc::Receiver<Commit>) {
+    let mut live_bytes = size(&values);
+    while let Some(first) = queue.blocking_recv() {
+        let (changes, waiting) = batch(first, &mut queue);
+        let written = file.append(changes.clone());
+        if let Err(error) = &written {
+            tracing::error!(%error, "the state could not be written");
+        }
+        for done in waiting {
+            let _ = done.send(written.is_ok());
+        }
+        if written.is_err() {
+            return;
+        }
+        journal::apply(&mut values, changes);
+        if file.wants_rewrite(live_bytes) {
+            live_bytes = size(&values);
+            if file.wants_rewrite(live_bytes) && !rewritten(&mut file, &values) {
+                return;
+            }
+        }
+    }
+}
+
+fn rewritten(file: &mut JournalFile, values: &Values) -> bool {
+    let outcome = file.rewrite(values);
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "the state could not be rewritten");
+    }
+    outcome.is_ok()
+}
+
+fn batch(first: Commit, queue: &mut mpsc::Receiver<Commit>) -> (Changes, Vec<oneshot::Sender<bool>>) {
+    let (mut changes, mut waiting) = (first.changes, vec![first.done]);
+    while waiting.len() < BATCH
+        && let Ok(next) = queue.try_recv()
+    {
+        changes.extend(next.changes);
+        waiting.push(next.done);
+    }
+    (changes, waiting)
+}
+
+fn size(values: &Values) -> u64 {
+    values.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+}

@@ -1,0 +1,161 @@
+//! What programs of the service see: invitations, connections and requests, without keys and without anything that only
+//! the member's vault should know.
+
+use crate::question::{Kind, Outcome, Question};
+use crate::requests::Progress;
+use serde::Serialize;
+use serde_json::Value;
+use vettid_wire::auth::Decision;
+use vettid_wire::connection::ConnectionState;
+use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
+
+/// A new invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Invitation {
+    /// Names it.
+    pub invite_id: InviteId,
+    /// The link, also the text of the QR code. Whoever holds it can answer it once.
+    pub link: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// It cannot be answered later.
+    pub expires_at: Timestamp,
+}
+
+/// A connection with a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConnectionView {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The invitation that it came from.
+    pub invite_id: InviteId,
+    /// `requested` while the member reviews the contract, then `active`; `revoked`, `expired` or `aborted` at the end.
+    pub state: ConnectionState,
+    /// The member's vault.
+    pub member: MemberId,
+    /// The member's identity.
+    pub member_fingerprint: Fingerprint,
+    /// The name that the member shows.
+    pub display_name: String,
+    /// The version of the contract.
+    pub contract_version: u64,
+    /// The optional fields that the member agreed to.
+    pub optional_fields_accepted: Vec<String>,
+    /// When the invitation was answered.
+    pub created_at: Timestamp,
+    /// The last event that the member's vault refused and that was no open request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<RefusalView>,
+}
+
+/// An event that had no effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusalView {
+    /// The event.
+    pub event_id: EventId,
+    /// Its type.
+    pub event_type: String,
+    /// Why.
+    pub code: RefusalCode,
+    /// When the refusal arrived.
+    pub at: Timestamp,
+}
+
+/// A request to a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequestView {
+    /// Names it.
+    pub request_id: RequestId,
+    /// Where it was asked.
+    pub connection_id: ConnectionId,
+    /// `data` or `login`.
+    pub kind: &'static str,
+    /// How far it is.
+    #[serde(flatten)]
+    pub status: Status,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// Unanswered until then, it ends as `expired`.
+    pub expires_at: Timestamp,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "status")]
+pub enum Status {
+    /// Asked; no answer yet.
+    Asked,
+    /// The member is being asked.
+    Pending,
+    /// The value of the field.
+    Served {
+        /// Name of the field.
+        field: String,
+        /// Its value.
+        value: Value,
+    },
+    /// The member logged in.
+    Approved {
+        /// When the member decided.
+        auth_time: Timestamp,
+        /// How the member was recognised (RFC 8176 values).
+        method: Vec<String>,
+    },
+    /// The member refused to log in.
+    Denied {
+        /// When the member decided.
+        auth_time: Timestamp,
+    },
+    /// The member's vault refused.
+    Refused {
+        /// Why.
+        code: RefusalCode,
+    },
+    /// No answer in time.
+    Expired,
+}
+
+impl Status {
+    /// Whether an answer may still come.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Asked | Self::Pending)
+    }
+}
+
+impl From<&Progress> for Status {
+    fn from(progress: &Progress) -> Self {
+        let outcome = match progress {
+            Progress::Asked => return Self::Asked,
+            Progress::Pending => return Self::Pending,
+            Progress::Done(_, outcome) => outcome.clone(),
+        };
+        match outcome {
+            Outcome::Served { field, value } => Self::Served { field, value },
+            Outcome::Decided { decision: Decision::Approve, auth_time, method } => Self::Approved { auth_time, method },
+            Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time },
+            Outcome::Refused { code } => Self::Refused { code },
+            Outcome::Expired => Self::Expired,
+        }
+    }
+}
+
+impl RequestView {
+    /// The view of a request.
+    #[must_use]
+    pub fn new(question: &Question, expires_at: Timestamp, progress: &Progress) -> Self {
+        Self {
+            request_id: question.request_id,
+            connection_id: question.connection_id,
+            kind: match question.kind {
+                Kind::Data { .. } => "data",
+                Kind::Login(_) => "login",
+            },
+            status: progress.into(),
+            asked_at: question.asked_at,
+            expires_at,
+        }
+    }
+}

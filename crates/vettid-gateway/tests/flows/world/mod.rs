@@ -1,0 +1,226 @@
+//! A broker, the operator's desk where services register, a gateway in a runtime of its own (so that it can be killed),
+//! and members.
+
+pub(crate) mod desk;
+pub(crate) mod member;
+
+use desk::Desk;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use vettid_gateway::config::{Broker, Config, Http, InvitationStyle, Limits, Services};
+use vettid_gateway::gateway::StartError;
+use vettid_gateway::view::ConnectionView;
+use vettid_gateway::{Gateway, question};
+use vettid_testkit::broker::TestServer;
+use vettid_wire::connection::ConnectionState;
+use vettid_wire::id::{ConnectionId, InviteId};
+
+/// Longer than anything should take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) broker: TestServer,
+    pub(crate) desk: Desk,
+    /// Holds the files of the gateway until the end of the test.
+    _folder: TempDir,
+    pub(crate) config: Config,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let broker = TestServer::start().await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let desk = Desk::open(&broker, folder.path()).await;
+        let config = config(&broker, &desk, &folder);
+        Self { broker, desk, _folder: folder, config }
+    }
+
+    /// Starts the gateway; one that was killed may take a moment to let go of its state.
+    pub(crate) async fn gateway(&self) -> Running {
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                match Running::start(self.config.clone()).await {
+                    Ok(running) => return running,
+                    Err(StartError::State(error)) if error.to_string().contains("in use") => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    pub(crate) fn state_path(&self) -> PathBuf {
+        self.config.state.join("journal")
+    }
+
+    pub(crate) fn state_bytes(&self) -> u64 {
+        std::fs::metadata(self.state_path()).unwrap().len()
+    }
+
+    pub(crate) async fn shut(self) {
+        self.desk.close();
+        self.broker.shut().await;
+    }
+}
+
+fn config(broker: &TestServer, desk: &Desk, folder: &TempDir) -> Config {
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("broker.pem"), broker.server().unwrap().authority_pem()).unwrap();
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop/contract.json"), path("contract.json"))
+        .unwrap();
+    Config {
+        version: 1,
+        name: "Demo Shop".to_owned(),
+        origins: vec!["https://shop.example".to_owned()],
+        contract: path("contract.json"),
+        state: path("state"),
+        key_file: path("state.key"),
+        services: Services { url: desk.url(), ca_file: path("desk.pem"), join_token_file: Some(path("join.token")) },
+        broker: Broker { ca_file: Some(path("broker.pem")), peers: vec![] },
+        http: Some(Http { listen: "127.0.0.1:0".parse().unwrap(), api_key_file: path("api.key"), demo_page: true }),
+        invitation: InvitationStyle { life_seconds: 600, page: Some("https://app.vettid.example/c".to_owned()) },
+        limits: Limits { ask_again_ms: 400, ..Limits::default() },
+    }
+}
+
+/// A gateway in a runtime of its own.
+pub(crate) struct Running {
+    runtime: Option<Runtime>,
+    gateway: Gateway,
+}
+
+impl Running {
+    pub(crate) async fn start(config: Config) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let started = runtime.spawn(Gateway::start(config)).await.unwrap();
+        match started {
+            Ok(gateway) => Ok(Self { runtime: Some(runtime), gateway }),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs something in the gateway's runtime.
+    pub(crate) async fn run<T, F>(&self, action: impl FnOnce(Gateway) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.begin(action).await.unwrap()
+    }
+
+    /// The same without waiting for it.
+    pub(crate) fn begin<T, F>(&self, action: impl FnOnce(Gateway) -> F) -> tokio::task::JoinHandle<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.runtime.as_ref().unwrap().spawn(action(self.gateway.clone()))
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    pub(crate) async fn invite(&self) -> vettid_gateway::view::Invitation {
+        self.run(|gateway| async move { gateway.invite().await.unwrap() }).await
+    }
+
+    pub(crate) async fn connection(&self, id: ConnectionId) -> ConnectionView {
+        self.run(move |gateway| async move { gateway.connection(id).await.unwrap() }).await
+    }
+
+    /// Waits until a connection is in this state.
+    pub(crate) async fn until(&self, id: ConnectionId, state: ConnectionState) -> ConnectionView {
+        let reached = async {
+            loop {
+                let view = self.run(move |gateway| async move { gateway.connection(id).await }).await;
+                match view {
+                    Some(view) if view.state == state => return view,
+                    _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap()
+    }
+
+    /// Waits until an invitation was answered.
+    pub(crate) async fn until_answered(&self, invite_id: InviteId) -> ConnectionId {
+        let reached = async {
+            loop {
+                match self.gateway.connection_of(invite_id) {
+                    Some(id) => return id,
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap()
+    }
+
+    pub(crate) async fn data(
+        &self,
+        id: ConnectionId,
+        field: &str,
+        wait: Duration,
+    ) -> vettid_gateway::view::RequestView {
+        let field = field.to_owned();
+        self.run(move |gateway| async move { gateway.request_data(id, &field, "delivery", wait).await.unwrap() }).await
+    }
+
+    pub(crate) fn begin_login(
+        &self,
+        id: ConnectionId,
+        wait: Duration,
+    ) -> tokio::task::JoinHandle<vettid_gateway::view::RequestView> {
+        self.begin(move |gateway| async move { gateway.request_login(id, login(), wait).await.unwrap() })
+    }
+
+    /// Ends the gateway in good order.
+    pub(crate) async fn stop(mut self) {
+        self.run(|gateway| async move { gateway.stop().await }).await;
+        self.runtime.take().unwrap().shutdown_background();
+    }
+
+    /// Kills the gateway: nothing that it is doing goes on.
+    pub(crate) fn kill(mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(crate) fn login() -> question::LoginRequest {
+    question::LoginRequest {
+        origin: "https://shop.example".to_owned(),
+        session_hash: [7; 32],
+        display: vettid_wire::auth::Display {
+            browser: "Firefox on Linux".to_owned(),
+            city: "Bern".to_owned(),
+            ip_prefix: "192.0.2".to_owned(),
+        },
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(holds: impl Fn() -> bool) {
+    let reached = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.unwrap();
+}
