@@ -1,0 +1,100 @@
+//! The intent log (spec §3 R13): a command with effects is stored before it is sent and keeps its event id until its
+//! outcome is known. So it is never carried out twice, and the member always learns what became of it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use vettid_wire::base64::Base64Url;
+use vettid_wire::event::{
+    AuditExport, ConnectionList, ConnectionReview, DataGet, DataList, EventRow, EventType,
+    FeedList, MessagingList, ProfileGet, RequestList, Row, SessionRefresh, VaultHealth,
+};
+use vettid_wire::id::EventId;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
+
+/// A command that was or is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Intent {
+    /// Stays the same over retries.
+    pub(crate) event_id: EventId,
+    /// What it asks.
+    pub(crate) event_type: EventType,
+    /// Its body.
+    pub(crate) body: Value,
+    /// SHA-256 of the canonical bytes of the body.
+    pub(crate) body_hash: Base64Url,
+    /// When the member gave the command.
+    pub(crate) started_at: Timestamp,
+    /// It has no effect later than this.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+impl Intent {
+    /// Whether the vault would still carry it out.
+    pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+
+    /// Whether the member asks for the same thing with both.
+    pub(crate) fn asks_the_same(&self, other: &Self) -> bool {
+        self.event_type == other.event_type && self.body_hash == other.body_hash
+    }
+}
+
+/// Rows that only read: asking twice does no harm, so they need no log.
+const READS: [&str; 11] = [
+    SessionRefresh::ROW.name,
+    VaultHealth::ROW.name,
+    ProfileGet::ROW.name,
+    DataGet::ROW.name,
+    DataList::ROW.name,
+    ConnectionReview::ROW.name,
+    ConnectionList::ROW.name,
+    MessagingList::ROW.name,
+    RequestList::ROW.name,
+    FeedList::ROW.name,
+    AuditExport::ROW.name,
+];
+
+/// Whether a command of this row may change something.
+pub(crate) fn has_effect(row: &Row) -> bool {
+    !READS.contains(&row.name)
+}
+
+/// What became of an earlier command, found out by a later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What it asked.
+    pub event_type: EventType,
+    /// When the member gave it.
+    pub started_at: Timestamp,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was carried out.
+    CarriedOut,
+    /// It had no effect.
+    Refused(RefusalCode),
+    /// It was answered in a form that this version does not know.
+    Unreadable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vettid_wire::event::{Lane, ROWS};
+
+    #[test]
+    fn reading_rows_say_so_in_their_name() {
+        for row in ROWS.iter().filter(|row| row.lane == Lane::Owner) {
+            let verb = row.name.rsplit('.').next().unwrap();
+            let reads = ["get", "list", "review", "health", "export", "refresh"].contains(&verb);
+            assert_eq!(has_effect(row), !reads, "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The app's side of every protocol for native programs, with transport, services, store and clock behind ports.
+//!
+//! Must never send anything in clear, never go on with a vault whose fingerprint is not the one of the code, and
+//! never lose or repeat a command: each is stored before it is sent and keeps its event id over retries.
+
+pub mod app;
+pub mod clock;
+pub mod command;
+pub mod credential;
+pub mod enrolment;
+pub mod export;
+pub mod handshake;
+pub mod identity;
+pub mod intent;
+mod line;
+pub mod random;
+pub mod services;
+pub mod session;
+mod state;
+pub mod status;
+pub mod store;
+pub mod transport;
+pub mod watch;

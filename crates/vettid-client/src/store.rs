@@ -1,0 +1,88 @@
+//! Where the app keeps its state, behind a port. What is kept is sealed; one holder at a time may read and change it.
+
+pub mod file;
+
+use std::future::Future;
+use std::path::PathBuf;
+use vettid_crypto::at_rest::SealedFileError;
+use vettid_crypto::secret::SecretBytes;
+
+/// A place for the state of one app.
+pub trait Store: Send + Sync {
+    /// The sole holder of the state, until dropped.
+    type Hold: Hold;
+
+    /// Waits a bounded time until nobody else holds the state.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if somebody else goes on holding it, [`StoreError::Io`].
+    fn hold(&self) -> impl Future<Output = Result<Self::Hold, StoreError>> + Send;
+}
+
+/// The sole holder of a state.
+pub trait Hold: Send {
+    /// The state as it was last saved; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is one that cannot be read.
+    fn load(&self) -> Result<Option<SecretBytes>, StoreError>;
+
+    /// Replaces the state. Once this returns it survives a crash; if it fails the former state stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn save(&mut self, state: &[u8]) -> Result<(), StoreError>;
+}
+
+/// Why the state cannot be read or saved.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another command holds the state.
+    #[error("another command is using this state")]
+    Busy,
+    /// The file system failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Other users of the machine may read the key, so it is not used.
+    #[error("{}: other users may read this key (mode {mode:o})", path.display())]
+    ExposedKey {
+        /// The key file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// There is a state, but not the key that opens it.
+    #[error("{}: the key is missing", path.display())]
+    MissingKey {
+        /// Where the key should be.
+        path: PathBuf,
+    },
+    /// Not a key.
+    #[error("{}: not a key", path.display())]
+    InvalidKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The sealed file does not open.
+    #[error("{}: {source}", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealedFileError,
+    },
+    /// It opened, but it was written by another version.
+    #[error("the state has form {found}, which this version cannot read")]
+    Version {
+        /// The form found.
+        found: u8,
+    },
+    /// It opened, but its content cannot be read by this version.
+    #[error("the state has an unknown form: {0}")]
+    Form(#[source] serde_json::Error),
+}

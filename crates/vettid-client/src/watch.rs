@@ -1,0 +1,239 @@
+//! Staying connected: each entry of the feed as it is made, none twice and none left out.
+//!
+//! The state is held only while something is opened or asked, so other commands run beside a watch.
+
+use crate::app::{App, ConnectionOf, Ports};
+use crate::clock::Clock;
+use crate::command::CommandError;
+use crate::line::Line;
+use crate::state::{self, Member, State};
+use crate::store::{Store, StoreError};
+use crate::transport::{Connection, Delivery, Subscription, TransportError};
+use std::collections::VecDeque;
+use std::time::Duration;
+use vettid_wire::event::{self, EventRow, FeedItem};
+use vettid_wire::feed::{FeedEntry, ListFeed, MAX_ENTRIES};
+use vettid_wire::json;
+use vettid_wire::subject::Pattern;
+
+const FIRST_PAUSE_MS: i64 = 1_000;
+const LONGEST_PAUSE_MS: i64 = 60_000;
+
+/// What a watch saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watched {
+    /// It is connected (again).
+    Connected,
+    /// A new entry.
+    Entry(FeedEntry),
+    /// It is not connected.
+    Away {
+        /// Why.
+        error: String,
+        /// When it tries again.
+        retry_ms: i64,
+    },
+}
+
+/// A watch. Entries from before its start are not shown.
+pub struct Watch<'a, P: Ports> {
+    app: &'a App<P>,
+    live: Option<Live<P>>,
+    /// Number of the newest entry that was seen.
+    newest: Option<u64>,
+    waiting: VecDeque<FeedEntry>,
+    pause_ms: i64,
+}
+
+struct Live<P: Ports> {
+    connection: ConnectionOf<P>,
+    pushes: <ConnectionOf<P> as Connection>::Subscription,
+    /// How long this connection may be used before it needs a fresh credential.
+    good_for: tokio::time::Instant,
+}
+
+impl<P: Ports> App<P> {
+    /// Starts to watch the feed.
+    pub fn watch(&self) -> Watch<'_, P> {
+        Watch {
+            app: self,
+            live: None,
+            newest: None,
+            waiting: VecDeque::new(),
+            pause_ms: 0,
+        }
+    }
+}
+
+impl<P: Ports> Watch<'_, P> {
+    /// Waits for the next thing to tell.
+    ///
+    /// # Errors
+    /// [`CommandError`] that waiting cannot mend.
+    pub async fn next(&mut self) -> Result<Watched, CommandError> {
+        loop {
+            if let Some(entry) = self.waiting.pop_front() {
+                return Ok(Watched::Entry(entry));
+            }
+            match self.live.as_mut() {
+                None => return self.connect().await,
+                Some(live) => {
+                    match tokio::time::timeout_at(live.good_for, live.pushes.next()).await {
+                        Ok(Ok(delivery)) => self.take(&delivery).await?,
+                        Ok(Err(error)) => return self.away(error.into()).await,
+                        Err(_) => self.hang_up().await,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some(live) = self.live.take() {
+            drop(live.pushes);
+            live.connection.close().await;
+        }
+    }
+
+    /// Connects after the pause that is due.
+    async fn connect(&mut self) -> Result<Watched, CommandError> {
+        tokio::time::sleep(milliseconds(self.pause_ms)).await;
+        match self.try_connect().await {
+            Ok(()) => {
+                self.pause_ms = 0;
+                Ok(Watched::Connected)
+            }
+            Err(error) => self.away(error).await,
+        }
+    }
+
+    async fn away(&mut self, error: CommandError) -> Result<Watched, CommandError> {
+        self.hang_up().await;
+        if !is_passing(&error) {
+            return Err(error);
+        }
+        self.pause_ms = (self.pause_ms * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        Ok(Watched::Away {
+            error: error.to_string(),
+            retry_ms: self.pause_ms,
+        })
+    }
+
+    async fn try_connect(&mut self) -> Result<(), CommandError> {
+        let mut line = self.app.open().await?;
+        line.renew_credential().await?;
+        if line.credential_is_fresh {
+            // The connection still stands on the old credential, which dies before the new one is half gone.
+            line.close().await;
+            line = self.app.open().await?;
+        }
+        let event_type = FeedItem::ROW.event_type();
+        let pushes = line
+            .connection
+            .subscribe(&Pattern::ForApp(Some(line.member.guid), Some(event_type)))
+            .await?;
+        self.catch_up(&mut line).await?;
+        let now = self.app.ports.clock().now();
+        let good_ms = line
+            .member
+            .credential
+            .half_life()
+            .since_ms(now)
+            .max(LONGEST_PAUSE_MS);
+        let good_for = tokio::time::Instant::now() + milliseconds(good_ms);
+        self.live = Some(Live {
+            connection: line.into_connection(),
+            pushes,
+            good_for,
+        });
+        Ok(())
+    }
+
+    /// What was made since the newest entry that was seen, oldest first.
+    async fn catch_up(&mut self, line: &mut Line<'_, P>) -> Result<(), CommandError> {
+        let mut missed = VecDeque::new();
+        let mut before = None;
+        loop {
+            let limit = if self.newest.is_some() {
+                MAX_ENTRIES
+            } else {
+                1
+            };
+            let page = line
+                .ask::<event::FeedList>(&ListFeed { before, limit })
+                .await?
+                .entries;
+            let Some(newest) = self.newest else {
+                self.newest = Some(page.first().map_or(0, |entry| entry.number));
+                return Ok(());
+            };
+            let full = page.len() as u64 >= u64::from(limit);
+            before = page.last().map(|entry| entry.number);
+            page.into_iter()
+                .filter(|entry| entry.number > newest)
+                .for_each(|entry| missed.push_front(entry));
+            if !full || before.is_none_or(|before| before <= newest + 1) {
+                break;
+            }
+        }
+        missed.into_iter().for_each(|entry| self.see(entry));
+        Ok(())
+    }
+
+    /// Opens a push. One that does not follow shows that others were lost: they are fetched with the next connection.
+    async fn take(&mut self, delivery: &Delivery) -> Result<(), CommandError> {
+        let Some(entry) = self.open(delivery).await? else {
+            return Ok(());
+        };
+        match self.newest {
+            Some(newest) if entry.number > newest + 1 => self.hang_up().await,
+            _ => self.see(entry),
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, entry: FeedEntry) {
+        if self.newest.is_none_or(|newest| entry.number > newest) {
+            self.newest = Some(entry.number);
+            self.waiting.push_back(entry);
+        }
+    }
+
+    async fn open(&self, delivery: &Delivery) -> Result<Option<FeedEntry>, CommandError> {
+        let mut hold = match self.app.ports.store().hold().await {
+            // Another command takes long; what is missed now is fetched later.
+            Err(StoreError::Busy) => return Ok(None),
+            hold => hold?,
+        };
+        let Some(State::Enrolled(mut member)) = state::load(&hold)? else {
+            return Err(CommandError::NotEnrolled);
+        };
+        let Some(entry) = open_push(&mut member, delivery) else {
+            return Ok(None);
+        };
+        state::save_member(&mut hold, &member)?;
+        Ok(Some(entry))
+    }
+}
+
+fn open_push(member: &mut Member, delivery: &Delivery) -> Option<FeedEntry> {
+    let opened = member.open(delivery)?;
+    if opened.content.in_reply_to.is_some() {
+        return None;
+    }
+    json::from_value(opened.content.body).ok()
+}
+
+/// Whether waiting may mend it.
+fn is_passing(error: &CommandError) -> bool {
+    matches!(
+        error,
+        CommandError::Transport(TransportError::Unreachable(_) | TransportError::Lost(_))
+            | CommandError::NoAnswer { .. }
+            | CommandError::Store(StoreError::Busy)
+    )
+}
+
+fn milliseconds(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}

@@ -1,0 +1,158 @@
+//! A broker in memory: what an app publishes reaches the vault at once, what the vault posts reaches the app's
+//! subscriptions, after the faults of the test.
+
+use crate::vault::{Post, Vault};
+use crate::world::TestClock;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+use vettid_client::transport::{
+    Connection, Delivery, SignIn, Subscription, Transport, TransportError,
+};
+use vettid_wire::subject::{Pattern, Subject};
+
+/// Changes what the vault posts before it reaches the app.
+pub(crate) type Fault = Box<dyn FnMut(Post) -> Vec<Post> + Send>;
+
+#[derive(Default)]
+pub(crate) struct Wires {
+    subscribers: Vec<(String, mpsc::UnboundedSender<Delivery>)>,
+    /// Everything that the app published, in order.
+    pub(crate) published: Vec<Post>,
+    /// Signed-in users, in order.
+    pub(crate) sign_ins: Vec<String>,
+    pub(crate) fault: Option<Fault>,
+    /// What the app publishes is lost.
+    pub(crate) deaf: bool,
+    /// Nobody can connect.
+    pub(crate) down: bool,
+}
+
+/// The broker, and the vault behind it.
+#[derive(Clone)]
+pub(crate) struct Broker {
+    pub(crate) wires: Arc<Mutex<Wires>>,
+    pub(crate) vault: Arc<Mutex<Vault>>,
+    pub(crate) clock: TestClock,
+}
+
+impl Broker {
+    /// Delivers what the vault posts.
+    pub(crate) fn deliver(&self, posts: Vec<Post>) {
+        let mut wires = self.wires.lock().unwrap();
+        for post in posts {
+            let posts = match wires.fault.as_mut() {
+                Some(fault) => fault(post),
+                None => vec![post],
+            };
+            for (subject, payload) in posts {
+                let text = subject.to_string();
+                let delivery = Delivery { subject, payload };
+                wires.subscribers.retain(|(_, sender)| !sender.is_closed());
+                let listening = wires
+                    .subscribers
+                    .iter()
+                    .filter(|(pattern, _)| matches(pattern, &text));
+                listening.for_each(|(_, sender)| drop(sender.send(delivery.clone())));
+            }
+        }
+    }
+
+    /// Sets a fault for everything that follows.
+    pub(crate) fn fault(&self, fault: impl FnMut(Post) -> Vec<Post> + Send + 'static) {
+        self.wires.lock().unwrap().fault = Some(Box::new(fault));
+    }
+
+    pub(crate) fn no_fault(&self) {
+        self.wires.lock().unwrap().fault = None;
+    }
+
+    /// How often an event was published.
+    pub(crate) fn count(&self, event: &str) -> usize {
+        let wires = self.wires.lock().unwrap();
+        wires
+            .published
+            .iter()
+            .filter(|(subject, _)| subject.to_string().ends_with(&format!("forVault.{event}")))
+            .count()
+    }
+
+    /// Breaks every connection.
+    pub(crate) fn cut(&self) {
+        self.wires.lock().unwrap().subscribers.clear();
+    }
+}
+
+fn matches(pattern: &str, subject: &str) -> bool {
+    let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
+    loop {
+        match (pattern.next(), subject.next()) {
+            (Some(">"), Some(_)) => return true,
+            (Some("*"), Some(_)) => {}
+            (Some(one), Some(other)) if one == other => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+impl Transport for Broker {
+    type Connection = Broker;
+
+    async fn connect(&self, sign_in: SignIn<'_>) -> Result<Broker, TransportError> {
+        assert!(
+            !sign_in.credential.is_expired(self.clock.time()),
+            "an expired credential was offered"
+        );
+        assert_eq!(sign_in.trust, crate::world::TRUST);
+        let mut wires = self.wires.lock().unwrap();
+        if wires.down {
+            return Err(TransportError::Unreachable("down".into()));
+        }
+        wires.sign_ins.push(sign_in.credential.inbox().to_owned());
+        Ok(self.clone())
+    }
+}
+
+impl Connection for Broker {
+    type Subscription = Listener;
+
+    async fn subscribe(&self, pattern: &Pattern) -> Result<Listener, TransportError> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.wires
+            .lock()
+            .unwrap()
+            .subscribers
+            .push((pattern.to_string(), sender));
+        Ok(Listener(receiver))
+    }
+
+    async fn publish(&self, subject: &Subject, payload: &[u8]) -> Result<(), TransportError> {
+        {
+            let mut wires = self.wires.lock().unwrap();
+            wires.published.push((subject.clone(), payload.to_vec()));
+            if wires.deaf {
+                return Ok(());
+            }
+        }
+        let posts = self
+            .vault
+            .lock()
+            .unwrap()
+            .receive(self.clock.time(), subject, payload);
+        self.deliver(posts);
+        Ok(())
+    }
+
+    async fn close(self) {}
+}
+
+pub(crate) struct Listener(mpsc::UnboundedReceiver<Delivery>);
+
+impl Subscription for Listener {
+    async fn next(&mut self) -> Result<Delivery, TransportError> {
+        self.0
+            .recv()
+            .await
+            .ok_or_else(|| TransportError::Lost("cut".into()))
+    }
+}

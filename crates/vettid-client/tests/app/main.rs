@@ -1,0 +1,19 @@
+//! The app against a vault that speaks the real handshake and channel, over a broker in memory that can lose, repeat
+//! and change what passes. Time is virtual; the state lies in real sealed files.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
+
+mod broker;
+mod command;
+mod enrolment;
+mod export;
+mod impostor;
+mod operator;
+mod session;
+mod vault;
+mod watch;
+mod world;

@@ -1,0 +1,148 @@
+//! `vettid app`: the member's app in a terminal. Each noun has its own file; this one picks the state and opens the app.
+
+mod advice;
+mod connection;
+mod data;
+mod enroll;
+mod export;
+mod feed;
+mod input;
+mod message;
+mod ports;
+mod profile;
+mod request;
+mod services;
+mod settled;
+mod status;
+mod transport;
+mod watch;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::surroundings::Surroundings;
+use clap::{Args, Subcommand};
+use ports::Ports;
+use std::path::PathBuf;
+use vettid_client::app::App;
+
+/// The app with real ports.
+type Client = App<Ports>;
+
+/// Options of every `vettid app` command.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Folder in which apps keep their state [default: $XDG_DATA_HOME/vettid/app]
+    #[arg(long, global = true, value_name = "DIR", help_heading = HEADING)]
+    state: Option<PathBuf>,
+    /// Which app: each profile is enrolled on its own
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        default_value = "default",
+        value_parser = input::profile_name,
+        help_heading = HEADING
+    )]
+    profile: String,
+    /// Certificate authority (PEM) of services and broker; kept from enrolment on
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    ca_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HEADING: &str = "Options of every app command";
+
+const EXAMPLES: &str = "\
+Examples:
+  vettid app enroll --code-file code.txt
+  vettid app profile set --name Alice
+  vettid app connection invite
+  vettid app --profile bob connection accept < link.txt
+  vettid app --json connection list
+
+Exit codes: see `vettid --help`.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this app yours: enrol it with the code from the portal
+    Enroll(enroll::Arguments),
+    /// What your connections see of you
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Your personal data, field by field
+    #[command(subcommand)]
+    Data(data::Command),
+    /// People and services you are connected with
+    #[command(subcommand)]
+    Connection(connection::Command),
+    /// Messages with your connections
+    #[command(subcommand)]
+    Message(message::Command),
+    /// What waits for your decision
+    #[command(subcommand)]
+    Request(request::Command),
+    /// What happened, newest first
+    #[command(subcommand)]
+    Feed(feed::Command),
+    /// The record of everything your vault did
+    #[command(subcommand)]
+    Audit(export::Command),
+    /// How your vault is
+    #[command(after_help = status::EXAMPLES)]
+    Status,
+    /// Stay connected and show what happens
+    #[command(after_help = watch::EXAMPLES)]
+    Watch,
+}
+
+/// Runs one command of the app.
+pub(crate) async fn run(
+    arguments: Arguments,
+    surroundings: &Surroundings,
+    output: Output,
+) -> Result<(), Failure> {
+    let trust = arguments
+        .ca_file
+        .as_deref()
+        .map(input::certificate_file)
+        .transpose()?;
+    let app = Client::new(Ports::open(&folder(&arguments, surroundings)?)?, trust);
+    let outcome = dispatch(arguments.command, &app, output).await;
+    for settled in app.take_settled() {
+        output.notice(&settled::View::from(settled))?;
+    }
+    outcome
+}
+
+async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Enroll(command) => enroll::run(command, app, output).await,
+        Command::Profile(command) => profile::run(command, app, output).await,
+        Command::Data(command) => data::run(command, app, output).await,
+        Command::Connection(command) => connection::run(command, app, output).await,
+        Command::Message(command) => message::run(command, app, output).await,
+        Command::Request(command) => request::run(command, app, output).await,
+        Command::Feed(command) => feed::run(command, app, output).await,
+        Command::Audit(command) => export::run(command, app, output).await,
+        Command::Status => status::run(app, output).await,
+        Command::Watch => watch::run(app, output).await,
+    }
+}
+
+/// The folder of the chosen profile.
+fn folder(arguments: &Arguments, surroundings: &Surroundings) -> Result<PathBuf, Failure> {
+    let default = || {
+        surroundings
+            .data_home
+            .as_ref()
+            .map(|home| home.join("vettid/app"))
+    };
+    let state = arguments.state.clone().or_else(default);
+    let state = state.ok_or_else(|| {
+        Failure::usage("there is no home folder in which to keep the app's state")
+            .next("name one with --state DIR")
+    })?;
+    Ok(state.join(&arguments.profile))
+}

@@ -1,0 +1,228 @@
+//! `vettid app connection`: inviting, accepting, reviewing, deciding, verifying and ending connections.
+
+mod view;
+
+use super::advice::command;
+use super::{Client, input};
+use crate::failure::Failure;
+use crate::output::Output;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use vettid_wire::connection::{
+    AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke,
+};
+use vettid_wire::event::{
+    ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionList, ConnectionReview,
+    ConnectionRevoke, ConnectionVerify, Nothing,
+};
+use vettid_wire::handshake::{Invitation, InvitationKind};
+use vettid_wire::id::ConnectionId;
+use view::Fresh;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make an invitation; whoever gets it can answer it once
+    #[command(after_help = "\
+Examples:
+  vettid app connection invite
+  vettid app connection invite --label 'Bob, from work' --life 24h
+
+Up to 10m it is also shown as a QR code. Give the link only to the person you mean.")]
+    Invite(InviteOptions),
+    /// Answer an invitation; the link comes from standard input or a file
+    #[command(after_help = "\
+Examples:
+  vettid app connection accept < link.txt
+  vettid app connection accept --link-file link.txt --in-person")]
+    Accept(Accept),
+    /// List your connections
+    #[command(after_help = "Example:\n  vettid app connection list")]
+    List,
+    /// Show one connection: who it is, what it asks, how to check it
+    #[command(after_help = "Example:\n  vettid app connection review ID")]
+    Review(One),
+    /// Accept or reject a connection that waits for you
+    #[command(after_help = "\
+Examples:
+  vettid app connection decide ID --accept
+  vettid app connection decide ID --accept --optional email,birthday
+  vettid app connection decide ID --reject")]
+    Decide(Decision),
+    /// Say that you compared the safety number and it is the same on both sides
+    #[command(after_help = "Example:\n  vettid app connection verify ID")]
+    Verify(One),
+    /// End a connection at once
+    #[command(after_help = "Example:\n  vettid app connection revoke ID --reason user-requested")]
+    Revoke(End),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InviteOptions {
+    /// A note for your own list
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// How long it can be answered, up to 24h
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = input::seconds)]
+    life: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Accept {
+    /// Read the link from this file instead of standard input
+    #[arg(long, value_name = "FILE")]
+    link_file: Option<PathBuf>,
+    /// You scanned it from the other person's own screen; the connection counts as verified
+    #[arg(long)]
+    in_person: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The connection, from `vettid app connection list`
+    #[arg(value_name = "ID")]
+    connection: ConnectionId,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Decision {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    answer: Answer,
+    /// Of a service's contract: the optional fields that you agree to
+    #[arg(
+        long,
+        value_name = "FIELDS",
+        value_delimiter = ',',
+        conflicts_with = "reject"
+    )]
+    optional: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Answer {
+    /// Accept it
+    #[arg(long)]
+    accept: bool,
+    /// Reject it
+    #[arg(long)]
+    reject: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct End {
+    #[command(flatten)]
+    one: One,
+    /// Told to the other side
+    #[arg(long, value_enum)]
+    reason: Reason,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Reason {
+    UserRequested,
+    KeyCompromise,
+    ContractRejected,
+}
+
+pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
+    match wanted {
+        Command::Invite(options) => invite(options, app, output).await,
+        Command::Accept(accept) => {
+            let request = AcceptInvitation {
+                link: link(&accept)?,
+                in_person: accept.in_person,
+            };
+            Ok(output.result(
+                &app.command::<ConnectionAccept>(request)
+                    .await
+                    .map_err(command)?,
+            )?)
+        }
+        Command::List => Ok(output.result(
+            &app.command::<ConnectionList>(Nothing {})
+                .await
+                .map_err(command)?,
+        )?),
+        Command::Review(one) => Ok(output.result(
+            &app.command::<ConnectionReview>(one.reference())
+                .await
+                .map_err(command)?,
+        )?),
+        Command::Decide(decision) => Ok(output.result(
+            &app.command::<ConnectionDecide>(decision.request())
+                .await
+                .map_err(command)?,
+        )?),
+        Command::Verify(one) => Ok(output.result(
+            &app.command::<ConnectionVerify>(one.reference())
+                .await
+                .map_err(command)?,
+        )?),
+        Command::Revoke(end) => Ok(output.result(
+            &app.command::<ConnectionRevoke>(end.request())
+                .await
+                .map_err(command)?,
+        )?),
+    }
+}
+
+async fn invite(options: InviteOptions, app: &Client, output: Output) -> Result<(), Failure> {
+    let request = Invite {
+        label: options.label,
+        life_seconds: Some(options.life),
+    };
+    let invited = app
+        .command::<ConnectionInvite>(request)
+        .await
+        .map_err(command)?;
+    Ok(output.result(&Fresh::new(invited, options.life))?)
+}
+
+/// The link, after a look at it: what is not an invitation for a connection never leaves this machine.
+fn link(accept: &Accept) -> Result<String, Failure> {
+    let text = input::line(
+        accept.link_file.as_deref(),
+        "Paste the link of the invitation, then Enter",
+    )?;
+    let invitation = Invitation::read(&text).map_err(super::advice::invitation)?;
+    if invitation.kind == InvitationKind::Enroll {
+        let failure =
+            Failure::usage("this code enrols an app; it is not an invitation for a connection");
+        return Err(failure.next("to enrol this app: vettid app enroll --code-file FILE"));
+    }
+    Ok(text.to_string())
+}
+
+impl One {
+    fn reference(self) -> ConnectionRef {
+        ConnectionRef {
+            connection_id: self.connection,
+        }
+    }
+}
+
+impl Decision {
+    fn request(self) -> Decide {
+        Decide {
+            connection_id: self.one.connection,
+            accept: self.answer.accept,
+            optional_fields: self.optional,
+        }
+    }
+}
+
+impl End {
+    fn request(self) -> Revoke {
+        let reason = match self.reason {
+            Reason::UserRequested => RevocationReason::UserRequested,
+            Reason::KeyCompromise => RevocationReason::KeyCompromise,
+            Reason::ContractRejected => RevocationReason::ContractRejected,
+        };
+        Revoke {
+            connection_id: self.one.connection,
+            reason,
+        }
+    }
+}

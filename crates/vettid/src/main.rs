@@ -1,0 +1,64 @@
+//! The vettid binary: reads the command line and the environment once, runs one command, and turns its outcome into
+//! text, JSON and a documented exit code.
+
+mod app;
+mod audit;
+mod cli;
+mod failure;
+mod gateway;
+mod host;
+mod https;
+mod output;
+mod server_process;
+mod services;
+mod surroundings;
+mod up;
+
+use anyhow::Context as _;
+use clap::Parser;
+use cli::CommandLine;
+use failure::Failure;
+use output::Output;
+use std::process::ExitCode;
+use surroundings::Surroundings;
+
+fn main() -> ExitCode {
+    let (output, outcome) = match CommandLine::try_parse() {
+        Ok(line) => {
+            let output = Output::new(line.json);
+            (output, run(line, output))
+        }
+        Err(error) if error.use_stderr() && asks_for_json() => {
+            (Output::new(true), Err(usage(&error)))
+        }
+        Err(error) => error.exit(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // If even standard error is gone, the exit code still tells.
+        Err(failure) => output
+            .failure(&failure)
+            .map_or(ExitCode::FAILURE, |()| failure.exit().code().into()),
+    }
+}
+
+/// Whether a script reads the output of a command line that does not parse.
+fn asks_for_json() -> bool {
+    std::env::args_os().any(|argument| argument == "--json")
+}
+
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    Failure::usage(line.trim_start_matches("error: ")).next("see --help")
+}
+
+fn run(line: CommandLine, output: Output) -> Result<(), Failure> {
+    // Fails only if a provider is there already, which is then the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.context("the runtime does not start")?;
+    runtime.block_on(line.run(&Surroundings::read(), output))
+}
