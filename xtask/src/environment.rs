@@ -7,10 +7,7 @@ use std::path::PathBuf;
 pub(crate) const NATS_SERVER: &str = "VETTID_NATS_SERVER";
 
 /// The value of a variable, if it is set and not empty.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where a task reads the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where a task reads the environment")]
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -18,7 +15,5 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 /// Where a program lies on the PATH.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = variable("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }

@@ -39,66 +39,37 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let workspace = Workspace::current()?;
     let mut crates = read(&workspace, Area::Product, &workspace.root)?;
     if let Some(manifest) = workspace.handlers_manifest() {
-        crates.extend(read(
-            &Workspace::at(&manifest)?,
-            Area::Components,
-            &workspace.root,
-        )?);
+        crates.extend(read(&Workspace::at(&manifest)?, Area::Components, &workspace.root)?);
     }
     let files: usize = crates.iter().map(|member| member.sources.len()).sum();
     report::conclude(
         &check::check(&crates),
-        format_args!(
-            "layers: {} crates, {files} files, every arrow allowed",
-            crates.len()
-        ),
+        format_args!("layers: {} crates, {files} files, every arrow allowed", crates.len()),
     )
 }
 
 fn read(workspace: &Workspace, area: Area, root: &Path) -> anyhow::Result<Vec<Crate>> {
-    workspace
-        .packages
-        .iter()
-        .map(|package| read_crate(package, area, root))
-        .collect()
+    workspace.packages.iter().map(|package| read_crate(package, area, root)).collect()
 }
 
 fn read_crate(package: &Package, area: Area, root: &Path) -> anyhow::Result<Crate> {
-    let folder = package
-        .manifest_path
-        .parent()
-        .context("a manifest lies in no folder")?;
+    let folder = package.manifest_path.parent().context("a manifest lies in no folder")?;
     let mut files = Vec::new();
     rust_files(folder, &mut files)?;
-    let sources = files
-        .iter()
-        .map(|file| read_source(file, root))
-        .collect::<anyhow::Result<_>>()?;
-    let targets = package
-        .targets
-        .iter()
-        .map(|target| target.name.clone())
-        .collect();
-    Ok(Crate {
-        name: package.name.clone(),
-        area,
-        dependencies: package.dependencies.clone(),
-        targets,
-        sources,
-    })
+    let sources = files.iter().map(|file| read_source(file, root)).collect::<anyhow::Result<_>>()?;
+    let targets = package.targets.iter().map(|target| target.name.clone()).collect();
+    Ok(Crate { name: package.name.clone(), area, dependencies: package.dependencies.clone(), targets, sources })
 }
 
 fn read_source(file: &Path, root: &Path) -> anyhow::Result<Source> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("{} is not readable", file.display()))?;
+    let text = fs::read_to_string(file).with_context(|| format!("{} is not readable", file.display()))?;
     let path = file.strip_prefix(root).unwrap_or(file);
     Source::parse(path, text).map_err(|finding| anyhow::anyhow!("{finding}"))
 }
 
 /// All Rust files of a crate; build folders and crates inside the crate are not its own.
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("{} is not readable", folder.display()))?;
+    let entries = fs::read_dir(folder).with_context(|| format!("{} is not readable", folder.display()))?;
     for entry in entries {
         let entry = entry?;
         let path = entry.path();

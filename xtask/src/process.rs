@@ -14,9 +14,7 @@ pub(crate) fn shown(command: &Command) -> String {
 
 /// Runs a command on this terminal and fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("`{}` did not start", shown(command)))?;
+    let status = command.status().with_context(|| format!("`{}` did not start", shown(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", shown(command));
     }
@@ -26,14 +24,11 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 /// Runs a command and returns what it prints; its errors stay visible.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     command.stderr(std::process::Stdio::inherit());
-    let output = command
-        .output()
-        .with_context(|| format!("`{}` did not start", shown(command)))?;
+    let output = command.output().with_context(|| format!("`{}` did not start", shown(command)))?;
     if !output.status.success() {
         bail!("`{}` failed ({})", shown(command), output.status);
     }
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("`{}` printed something that is not text", shown(command)))
+    String::from_utf8(output.stdout).with_context(|| format!("`{}` printed something that is not text", shown(command)))
 }
 
 /// Whether a command starts and succeeds; it prints nothing here.

@@ -29,10 +29,7 @@ pub(crate) struct Finding {
 impl Finding {
     /// A finding at a place.
     pub(crate) fn new(place: impl Display, message: impl Display) -> Self {
-        Self {
-            place: place.to_string(),
-            message: message.to_string(),
-        }
+        Self { place: place.to_string(), message: message.to_string() }
     }
 }
 

@@ -70,22 +70,12 @@ impl Source {
     ///
     /// # Errors
     /// A finding with the line at which the text stops being Rust.
-    pub(crate) fn parse(
-        path: impl Into<PathBuf>,
-        text: impl Into<String>,
-    ) -> Result<Self, Finding> {
+    pub(crate) fn parse(path: impl Into<PathBuf>, text: impl Into<String>) -> Result<Self, Finding> {
         let (path, text) = (path.into(), text.into());
         let tokens = TokenStream::from_str(&text).map_err(|error| {
-            Finding::new(
-                format_args!("{}:{}", path.display(), error.span().start().line),
-                "is not readable as Rust",
-            )
+            Finding::new(format_args!("{}:{}", path.display(), error.span().start().line), "is not readable as Rust")
         })?;
-        Ok(Self {
-            facts: walk::facts(tokens),
-            path,
-            text,
-        })
+        Ok(Self { facts: walk::facts(tokens), path, text })
     }
 
     /// `path:line` of a thing in this source.
@@ -104,28 +94,16 @@ impl TestFiles {
     /// Learns from the declarations in all the sources.
     pub(crate) fn of(sources: &[Source]) -> Self {
         let stems = sources.iter().flat_map(|source| {
-            let declared = source
-                .facts
-                .modules
-                .iter()
-                .filter(|module| module.in_test && !module.what.inline);
+            let declared = source.facts.modules.iter().filter(|module| module.in_test && !module.what.inline);
             declared.map(|module| child_folder(&source.path).join(&module.what.name))
         });
-        Self {
-            stems: stems.collect(),
-        }
+        Self { stems: stems.collect() }
     }
 
     /// Whether all of a file is test code.
     pub(crate) fn contain(&self, path: &Path) -> bool {
-        let in_folder = path
-            .components()
-            .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches");
-        in_folder
-            || self
-                .stems
-                .iter()
-                .any(|stem| path.with_extension("") == *stem || path.starts_with(stem))
+        let in_folder = path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches");
+        in_folder || self.stems.iter().any(|stem| path.with_extension("") == *stem || path.starts_with(stem))
     }
 }
 
@@ -146,36 +124,20 @@ mod tests {
     }
 
     fn paths(text: &str) -> Vec<String> {
-        parse(text)
-            .facts
-            .paths
-            .iter()
-            .map(|path| path.what.join("::"))
-            .collect()
+        parse(text).facts.paths.iter().map(|path| path.what.join("::")).collect()
     }
 
     #[test]
     fn use_trees_are_taken_apart() {
         let found = paths("use std::{fs, io::{self, Read as _}, time::*}; use ::std::net;");
-        for path in [
-            "std::fs",
-            "std::io",
-            "std::io::Read",
-            "std::time::*",
-            "std::net",
-        ] {
-            assert!(
-                found.iter().any(|found| found == path),
-                "{path} not in {found:?}"
-            );
+        for path in ["std::fs", "std::io", "std::io::Read", "std::time::*", "std::net"] {
+            assert!(found.iter().any(|found| found == path), "{path} not in {found:?}");
         }
     }
 
     #[test]
     fn paths_in_macros_and_generics_are_seen() {
-        let found = paths(
-            "fn a() { assert!(Vec::<std::fs::File>::new().is_empty(), \"{}\", std::env::var(\"A\")); }",
-        );
+        let found = paths("fn a() { assert!(Vec::<std::fs::File>::new().is_empty(), \"{}\", std::env::var(\"A\")); }");
         assert!(found.iter().any(|path| path == "std::fs::File"));
         assert!(found.iter().any(|path| path == "std::env::var"));
     }
@@ -188,26 +150,15 @@ mod tests {
     #[test]
     fn comments_and_documentation_are_no_code() {
         let source = parse("//! Mentions std::fs.\n/// \"std::fs\"\nfn a() { /* std::fs */ }\n");
-        assert!(
-            source
-                .facts
-                .paths
-                .iter()
-                .all(|path| path.what.first().map(String::as_str) != Some("std"))
-        );
+        assert!(source.facts.paths.iter().all(|path| path.what.first().map(String::as_str) != Some("std")));
         assert!(source.facts.strings.is_empty());
     }
 
     #[test]
     fn functions_have_their_length() {
-        let source =
-            parse("trait T { fn a(); }\nfn b(f: fn(u8) -> u8)\nwhere u8: Copy\n{\n    f(1);\n}\n");
-        let functions: Vec<_> = source
-            .facts
-            .functions
-            .iter()
-            .map(|f| (f.what.name.as_str(), f.line, f.what.lines))
-            .collect();
+        let source = parse("trait T { fn a(); }\nfn b(f: fn(u8) -> u8)\nwhere u8: Copy\n{\n    f(1);\n}\n");
+        let functions: Vec<_> =
+            source.facts.functions.iter().map(|f| (f.what.name.as_str(), f.line, f.what.lines)).collect();
         assert_eq!(functions, [("b", 2, 5)]);
     }
 
@@ -216,32 +167,13 @@ mod tests {
         let source = parse(
             "fn a() { \"one\"; }\n#[cfg(test)]\nmod tests { fn b() { \"two\"; } }\n#[tokio::test]\nasync fn c() { \"three\"; }\n#[cfg(not(test))]\nfn d() { \"four\"; }",
         );
-        let strings: Vec<_> = source
-            .facts
-            .strings
-            .iter()
-            .map(|s| (s.what.as_str(), s.in_test))
-            .collect();
-        assert_eq!(
-            strings,
-            [
-                ("\"one\"", false),
-                ("\"two\"", true),
-                ("\"three\"", true),
-                ("\"four\"", false)
-            ]
-        );
+        let strings: Vec<_> = source.facts.strings.iter().map(|s| (s.what.as_str(), s.in_test)).collect();
+        assert_eq!(strings, [("\"one\"", false), ("\"two\"", true), ("\"three\"", true), ("\"four\"", false)]);
     }
 
     #[test]
     fn an_inner_attribute_makes_the_whole_file_test_code() {
-        assert!(
-            parse("#![cfg(test)]\nfn a() {}")
-                .facts
-                .functions
-                .iter()
-                .all(|function| function.in_test)
-        );
+        assert!(parse("#![cfg(test)]\nfn a() {}").facts.functions.iter().all(|function| function.in_test));
     }
 
     #[test]

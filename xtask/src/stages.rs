@@ -33,11 +33,8 @@ pub(crate) enum Stage {
 
 /// Runs all stages, or one.
 pub(crate) fn run(only: Option<Stage>) -> anyhow::Result<()> {
-    let chosen: Vec<Stage> = Stage::value_variants()
-        .iter()
-        .copied()
-        .filter(|stage| only.is_none_or(|only| only == *stage))
-        .collect();
+    let chosen: Vec<Stage> =
+        Stage::value_variants().iter().copied().filter(|stage| only.is_none_or(|only| only == *stage)).collect();
     let mut done = Vec::new();
     let mut counts = None;
     for stage in chosen {
@@ -51,18 +48,11 @@ pub(crate) fn run(only: Option<Stage>) -> anyhow::Result<()> {
                 done.push((stage, took, "failed"));
                 summary(&done)?;
                 return Err(error).with_context(|| {
-                    format!(
-                        "stage {0} failed; repeat it with: cargo xtask test --only {0}",
-                        stage.name()
-                    )
+                    format!("stage {0} failed; repeat it with: cargo xtask test --only {0}", stage.name())
                 });
             }
         }
-        say(format_args!(
-            "=== {} passed in {:.1} s",
-            stage.name(),
-            took.as_secs_f64()
-        ))?;
+        say(format_args!("=== {} passed in {:.1} s", stage.name(), took.as_secs_f64()))?;
         done.push((stage, took, "passed"));
     }
     summary(&done)?;
@@ -71,9 +61,7 @@ pub(crate) fn run(only: Option<Stage>) -> anyhow::Result<()> {
 
 impl Stage {
     fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Runs the stage; the tests also give their counts.
@@ -91,10 +79,7 @@ impl Stage {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a stage is timed for the person who waits for it"
-)]
+#[expect(clippy::disallowed_methods, reason = "a stage is timed for the person who waits for it")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -102,11 +87,9 @@ fn now() -> Instant {
 fn format() -> anyhow::Result<()> {
     process::run(Command::new("cargo").args(["fmt", "--all", "--check"]))?;
     match Workspace::current()?.handlers_manifest() {
-        Some(manifest) => process::run(
-            Command::new("cargo")
-                .args(["fmt", "--all", "--check", "--manifest-path"])
-                .arg(manifest),
-        ),
+        Some(manifest) => {
+            process::run(Command::new("cargo").args(["fmt", "--all", "--check", "--manifest-path"]).arg(manifest))
+        }
         None => Ok(()),
     }
 }
@@ -130,21 +113,13 @@ fn handlers() -> anyhow::Result<()> {
         say("handlers: the tree has none")?;
         return Ok(());
     }
-    process::run(
-        Command::new("scripts/build-handlers.sh")
-            .arg("handlers")
-            .current_dir(&workspace.root),
-    )
+    process::run(Command::new("scripts/build-handlers.sh").arg("handlers").current_dir(&workspace.root))
 }
 
 fn summary(done: &[(Stage, Duration, &str)]) -> anyhow::Result<()> {
     say("\nstage       seconds  result")?;
     for (stage, took, result) in done {
-        say(format_args!(
-            "{:<10} {:>8.1}  {result}",
-            stage.name(),
-            took.as_secs_f64()
-        ))?;
+        say(format_args!("{:<10} {:>8.1}  {result}", stage.name(), took.as_secs_f64()))?;
     }
     Ok(())
 }

@@ -15,17 +15,11 @@ pub(crate) fn up(release: bool, arguments: &[OsString]) -> anyhow::Result<()> {
     let workspace = Workspace::current()?;
     let server = nats_server::ensure(&workspace)?;
     let mut build = Command::new("cargo");
-    build
-        .args(["build", "--package", "vettid", "--bin", "vettid"])
-        .args(release.then_some("--release"));
+    build.args(["build", "--package", "vettid", "--bin", "vettid"]).args(release.then_some("--release"));
     process::run(&mut build)?;
     let profile = if release { "release" } else { "debug" };
     let program = workspace.target_directory.join(profile).join("vettid");
-    let error = Command::new(&program)
-        .args(["up", "--nats-server"])
-        .arg(&server)
-        .args(arguments)
-        .exec();
+    let error = Command::new(&program).args(["up", "--nats-server"]).arg(&server).args(arguments).exec();
     Err(error).with_context(|| format!("{} did not start", program.display()))
 }
 
@@ -40,12 +34,7 @@ pub(crate) fn bench(arguments: &[OsString]) -> anyhow::Result<()> {
     }
     let server = nats_server::ensure(&workspace)?;
     let mut command = Command::new("cargo");
-    command
-        .args(["bench", "--workspace"])
-        .args(benches.iter().flat_map(|bench| ["--bench", bench]));
-    command
-        .arg("--")
-        .args(arguments)
-        .env(environment::NATS_SERVER, server);
+    command.args(["bench", "--workspace"]).args(benches.iter().flat_map(|bench| ["--bench", bench]));
+    command.arg("--").args(arguments).env(environment::NATS_SERVER, server);
     process::run(&mut command)
 }

@@ -80,8 +80,7 @@ impl Workspace {
     }
 
     fn describe(command: &mut Command) -> anyhow::Result<Self> {
-        serde_json::from_str(&process::output(command)?)
-            .context("cargo metadata gave an unknown form")
+        serde_json::from_str(&process::output(command)?).context("cargo metadata gave an unknown form")
     }
 
     /// The separate workspace of the handler components, if the tree has it.

@@ -22,26 +22,14 @@ fn manifest(root: &Path, name: &str, dependencies: &str) {
 
 fn small_workspace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    write(
-        folder.path(),
-        "Cargo.toml",
-        "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n",
-    );
+    write(folder.path(), "Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n");
     manifest(folder.path(), "vettid-wire", "");
-    manifest(
-        folder.path(),
-        "vettid-core",
-        "vettid-wire = { path = \"../vettid-wire\" }",
-    );
+    manifest(folder.path(), "vettid-core", "vettid-wire = { path = \"../vettid-wire\" }");
     folder
 }
 
 fn layers(root: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .arg("layers")
-        .current_dir(root)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_xtask")).arg("layers").current_dir(root).output().unwrap()
 }
 
 #[test]
@@ -54,39 +42,21 @@ fn a_workspace_within_the_rules_passes() {
 #[test]
 fn a_planted_arrow_fails() {
     let folder = small_workspace();
-    manifest(
-        folder.path(),
-        "vettid-wire",
-        "vettid-core = { path = \"../vettid-core\" }",
-    );
+    manifest(folder.path(), "vettid-wire", "vettid-core = { path = \"../vettid-core\" }");
     manifest(folder.path(), "vettid-core", "");
     let output = layers(folder.path());
     assert!(!output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        text.contains("vettid-wire: must not use vettid-core"),
-        "{text}"
-    );
+    assert!(text.contains("vettid-wire: must not use vettid-core"), "{text}");
 }
 
 #[test]
 fn a_planted_file_access_fails() {
     let folder = small_workspace();
-    write(
-        folder.path(),
-        "crates/vettid-core/src/lib.rs",
-        "//! A crate.\nmod state;\n",
-    );
-    write(
-        folder.path(),
-        "crates/vettid-core/src/state.rs",
-        "//! State.\nuse std::fs::File;\n",
-    );
+    write(folder.path(), "crates/vettid-core/src/lib.rs", "//! A crate.\nmod state;\n");
+    write(folder.path(), "crates/vettid-core/src/state.rs", "//! State.\nuse std::fs::File;\n");
     let output = layers(folder.path());
     assert!(!output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        text.contains("crates/vettid-core/src/state.rs:2: `std::fs::File`"),
-        "{text}"
-    );
+    assert!(text.contains("crates/vettid-core/src/state.rs:2: `std::fs::File`"), "{text}");
 }

@@ -16,42 +16,22 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 fn git(root: &Path, arguments: &[&str]) {
-    let identity = [
-        "-c",
-        "user.name=Test",
-        "-c",
-        "user.email=test@example.org",
-        "-c",
-        "commit.gpgsign=false",
-    ];
-    let output = Command::new("git")
-        .current_dir(root)
-        .args(identity)
-        .args(arguments)
-        .output()
-        .unwrap();
+    let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"];
+    let output = Command::new("git").current_dir(root).args(identity).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
 fn small_repository() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     git(folder.path(), &["init", "--quiet"]);
-    write(
-        folder.path(),
-        "Cargo.toml",
-        "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
-    );
+    write(folder.path(), "Cargo.toml", "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
     write(folder.path(), "src/lib.rs", "//! A small crate.\n");
     write(folder.path(), "xtask/tidy.toml", RATCHET);
     folder
 }
 
 fn tidy(root: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .arg("tidy")
-        .current_dir(root)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_xtask")).arg("tidy").current_dir(root).output().unwrap()
 }
 
 fn assert_finds(root: &Path, wanted: &str) {
@@ -86,29 +66,12 @@ fn a_file_that_grew_too_long_is_found() {
 #[test]
 fn a_number_of_the_ratchet_cannot_be_raised() {
     let folder = small_repository();
-    write(
-        folder.path(),
-        "xtask/tidy.toml",
-        &RATCHET.replace("file_lines = 600", "file_lines = 10"),
-    );
+    write(folder.path(), "xtask/tidy.toml", &RATCHET.replace("file_lines = 600", "file_lines = 10"));
     git(folder.path(), &["add", "."]);
     git(folder.path(), &["commit", "--quiet", "--message", "lower"]);
     assert!(tidy(folder.path()).status.success());
-    write(
-        folder.path(),
-        "xtask/tidy.toml",
-        &RATCHET.replace("file_lines = 600", "file_lines = 11"),
-    );
-    assert_finds(
-        folder.path(),
-        "`file_lines` was raised from 10 (HEAD) to 11",
-    );
-    git(
-        folder.path(),
-        &["commit", "--quiet", "--all", "--message", "raise"],
-    );
-    assert_finds(
-        folder.path(),
-        "`file_lines` was raised from 10 (HEAD~1) to 11",
-    );
+    write(folder.path(), "xtask/tidy.toml", &RATCHET.replace("file_lines = 600", "file_lines = 11"));
+    assert_finds(folder.path(), "`file_lines` was raised from 10 (HEAD) to 11");
+    git(folder.path(), &["commit", "--quiet", "--all", "--message", "raise"]);
+    assert_finds(folder.path(), "`file_lines` was raised from 10 (HEAD~1) to 11");
 }

@@ -64,10 +64,7 @@ pub fn put(draft: &mut Draft<'_>, app: &App) -> Result<(), UnreadableState> {
 }
 
 /// The session of these keys.
-pub fn session(
-    draft: &Draft<'_>,
-    key_id: SessionKeyId,
-) -> Result<Option<Session>, UnreadableState> {
+pub fn session(draft: &Draft<'_>, key_id: SessionKeyId) -> Result<Option<Session>, UnreadableState> {
     draft.get(&session_key(key_id))
 }
 
@@ -75,8 +72,7 @@ pub fn session(
 pub fn begin_session(step: &mut Step<'_>, app: &mut App, session: &Session) -> Result<(), Failure> {
     if let Some(old) = app.session.replace(session.key_id) {
         step.draft.remove(&session_key(old));
-        step.channels
-            .wipe(&mut step.draft, ChannelName::Session(old));
+        step.channels.wipe(&mut step.draft, ChannelName::Session(old));
     }
     step.draft.put(session_key(session.key_id), session)?;
     Ok(())
@@ -102,22 +98,9 @@ pub fn refresh(
 }
 
 /// Issues the app's NATS credential.
-pub fn credential(
-    step: &Step<'_>,
-    device: &DeviceId,
-    user: &UserPublic,
-) -> Result<RefreshReply, Failure> {
+pub fn credential(step: &Step<'_>, device: &DeviceId, user: &UserPublic) -> Result<RefreshReply, Failure> {
     let account = step.identity.owner_account()?;
     let identity = MemberIdentity::App(device.clone());
-    let minted = mint::member(
-        &identity,
-        user,
-        account.public(),
-        &step.identity.app_signing()?,
-        step.now,
-    )?;
-    Ok(RefreshReply {
-        jwt: minted.jwt.as_str().to_owned(),
-        expires_at: minted.expires_at,
-    })
+    let minted = mint::member(&identity, user, account.public(), &step.identity.app_signing()?, step.now)?;
+    Ok(RefreshReply { jwt: minted.jwt.as_str().to_owned(), expires_at: minted.expires_at })
 }

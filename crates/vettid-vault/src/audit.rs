@@ -23,11 +23,7 @@ pub enum AuditFailed {
 }
 
 /// Begins the chain of a new vault.
-pub fn begin(
-    draft: &mut Draft<'_>,
-    guid: MemberId,
-    vault: &Fingerprint,
-) -> Result<(), UnreadableState> {
+pub fn begin(draft: &mut Draft<'_>, guid: MemberId, vault: &Fingerprint) -> Result<(), UnreadableState> {
     draft.put(CHAIN.into(), &Chain::new(guid, vault))
 }
 
@@ -42,22 +38,13 @@ pub fn append(draft: &mut Draft<'_>, rng: &mut dyn CryptoRng, act: Act) -> Resul
 
 /// The chain so far.
 pub fn chain(draft: &Draft<'_>) -> Result<Chain, UnreadableState> {
-    let missing = || UnreadableState {
-        kind: CHAIN.into(),
-        source: serde::de::Error::custom("missing"),
-    };
+    let missing = || UnreadableState { kind: CHAIN.into(), source: serde::de::Error::custom("missing") };
     draft.get(CHAIN)?.ok_or_else(missing)
 }
 
 /// Entries from this number on.
-pub fn entries(
-    draft: &Draft<'_>,
-    from: u64,
-    limit: u32,
-) -> Result<Vec<ExportedEntry>, UnreadableState> {
+pub fn entries(draft: &Draft<'_>, from: u64, limit: u32) -> Result<Vec<ExportedEntry>, UnreadableState> {
     let until = from.saturating_add(u64::from(limit.min(MAX_AUDIT_ENTRIES)));
     let numbers = from..until.min(chain(draft)?.size());
-    numbers
-        .filter_map(|number| draft.get(&numbered(PREFIX, number)).transpose())
-        .collect()
+    numbers.filter_map(|number| draft.get(&numbered(PREFIX, number)).transpose()).collect()
 }

@@ -11,18 +11,14 @@ use crate::send;
 use crate::step::Step;
 use serde_json::json;
 use vettid_core::channel::Channel;
-use vettid_core::handshake::{
-    Answer, InvitationTerms, Outcome, Phase, Reaction, Responder, SessionKeys, invite,
-};
+use vettid_core::handshake::{Answer, InvitationTerms, Outcome, Phase, Reaction, Responder, SessionKeys, invite};
 use vettid_crypto::nats::key::UserPublic;
 use vettid_crypto::suite::x25519;
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode};
 use vettid_wire::event::{AppBootstrap, Delivery, EventRow, EventType};
 use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
-use vettid_wire::handshake::{
-    EnrolmentPointer, HandshakeMessage, InvitationKind, Role, SpaceUri, Step as Message,
-};
+use vettid_wire::handshake::{EnrolmentPointer, HandshakeMessage, InvitationKind, Role, SpaceUri, Step as Message};
 use vettid_wire::id::{HandshakeId, KeyId};
 use vettid_wire::json as vjson;
 use vettid_wire::session::HandshakeEvent;
@@ -37,32 +33,16 @@ pub fn enrolment_code(step: &mut Step<'_>, asked: &EnrolVault) -> Result<Enrolme
         space: SpaceUri::new(step.endpoint, step.identity.guid)?,
         expires_at: asked.expires_at,
         inviter_hint: "Your vault".into(),
-        enrolment: Some(EnrolmentPointer {
-            services_url: asked.services_url.clone(),
-            session_id: asked.session_id,
-        }),
+        enrolment: Some(EnrolmentPointer { services_url: asked.services_url.clone(), session_id: asked.session_id }),
     };
-    let made = invite(
-        step.now,
-        step.rng,
-        &step.identity.party(),
-        InvitationKind::Enroll,
-        terms,
-    )?;
+    let made = invite(step.now, step.rng, &step.identity.party(), InvitationKind::Enroll, terms)?;
     let mut invitation = made.invitation;
     invitation.token = asked.token.clone();
     let prekey = x25519::PublicKey::from_bytes(invitation.invite_key).key_id();
     step.draft.put(prekey_key(&prekey), &made.responder)?;
     let event_type = AppBootstrap::ROW.event_type();
-    step.audit(
-        "control",
-        &event_type,
-        AuditOutcome::Success,
-        json!({"session_id": asked.session_id}),
-    )?;
-    Ok(EnrolmentCode {
-        qr: invitation.to_link(&format!("{}/enroll", asked.services_url))?,
-    })
+    step.audit("control", &event_type, AuditOutcome::Success, json!({"session_id": asked.session_id}))?;
+    Ok(EnrolmentCode { qr: invitation.to_link(&format!("{}/enroll", asked.services_url))? })
 }
 
 fn prekey_key(prekey: &KeyId) -> String {
@@ -118,10 +98,7 @@ fn find(
     match message.role {
         Role::Enroll if *event_type == AppBootstrap::ROW.event_type() => {
             let waiting = prekey_key(&hs1.prekey_id);
-            Ok(step
-                .draft
-                .get(&waiting)?
-                .map(|responder| (waiting, responder)))
+            Ok(step.draft.get(&waiting)?.map(|responder| (waiting, responder)))
         }
         Role::Session => Ok(begin_session(step, message)?.map(|responder| (under_way, responder))),
         _ => Ok(None),
@@ -129,40 +106,18 @@ fn find(
 }
 
 /// The first message of a session of the enrolled app.
-fn begin_session(
-    step: &Step<'_>,
-    message: &HandshakeMessage,
-) -> Result<Option<Responder>, Failure> {
+fn begin_session(step: &Step<'_>, message: &HandshakeMessage) -> Result<Option<Responder>, Failure> {
     let Some(app) = app::get(&step.draft)? else {
         return Ok(None);
     };
-    let resumes: Vec<_> = [&app.resume, &app.previous_resume]
-        .into_iter()
-        .flatten()
-        .map(|resume| &resume.0)
-        .collect();
-    let keys = SessionKeys {
-        prekeys: &[step.identity.session_kem()],
-        resumes: &resumes,
-        apps: &[app.fingerprint],
-    };
-    let begun = Responder::session(
-        step.now,
-        &step.identity.party(),
-        &keys,
-        &message.to_bytes()?,
-    );
-    Ok(begun
-        .inspect_err(|refusal| tracing::debug!(%refusal, "a session was not begun"))
-        .ok())
+    let resumes: Vec<_> = [&app.resume, &app.previous_resume].into_iter().flatten().map(|resume| &resume.0).collect();
+    let keys = SessionKeys { prekeys: &[step.identity.session_kem()], resumes: &resumes, apps: &[app.fingerprint] };
+    let begun = Responder::session(step.now, &step.identity.party(), &keys, &message.to_bytes()?);
+    Ok(begun.inspect_err(|refusal| tracing::debug!(%refusal, "a session was not begun")).ok())
 }
 
 /// An app needs nobody's decision: whoever holds the code or the secret of the last session is let in.
-fn advance(
-    step: &mut Step<'_>,
-    responder: &mut Responder,
-    reaction: Reaction,
-) -> Result<Reaction, Failure> {
+fn advance(step: &mut Step<'_>, responder: &mut Responder, reaction: Reaction) -> Result<Reaction, Failure> {
     if responder.phase() == Phase::Hs1Received {
         responder.accept(step.now)?;
     }
@@ -176,29 +131,17 @@ fn advance(
 fn answer_content(step: &Step<'_>, responder: &Responder) -> Result<Answer, Failure> {
     let peer = responder.peer();
     let device = peer.and_then(|peer| peer.device.clone());
-    let user = peer
-        .and_then(|peer| peer.nkey_pub.as_ref())
-        .and_then(|text| text.parse::<UserPublic>().ok());
+    let user = peer.and_then(|peer| peer.nkey_pub.as_ref()).and_then(|text| text.parse::<UserPublic>().ok());
     let jwt = match (device, user) {
         (Some(device), Some(user)) => Some(app::credential(step, &device, &user)?.jwt),
         _ => None,
     };
     let incarnation = (step.identity.incarnation != 1).then_some(step.identity.incarnation);
-    Ok(Answer {
-        jwt,
-        profile: Some(profile::signed(step)?),
-        incarnation,
-        ..Answer::default()
-    })
+    Ok(Answer { jwt, profile: Some(profile::signed(step)?), incarnation, ..Answer::default() })
 }
 
 /// Stores the handshake under its own id; the code that began it is used up.
-fn keep(
-    step: &mut Step<'_>,
-    key: &str,
-    message: &HandshakeMessage,
-    responder: &Responder,
-) -> Result<(), Failure> {
+fn keep(step: &mut Step<'_>, key: &str, message: &HandshakeMessage, responder: &Responder) -> Result<(), Failure> {
     match responder.hs_id() {
         Some(hs_id) => {
             let under_way = session_key(hs_id);
@@ -225,21 +168,10 @@ fn answer(
         None if responder.phase() == Phase::Active && reaction.refusal.is_none() => None,
         None => return drop_it(step),
     };
-    let answer = HandshakeEvent {
-        event_id: event.event_id,
-        timestamp: step.now,
-        handshake,
-    };
+    let answer = HandshakeEvent { event_id: event.event_id, timestamp: step.now, handshake };
     let subject = Subject::ForApp(step.identity.guid, event_type.clone(), event.event_id);
     let bytes = vjson::canonical(&answer)?;
-    let post = send::post(
-        step,
-        Route::Host,
-        subject,
-        event.event_id,
-        Delivery::BestEffort,
-        bytes,
-    );
+    let post = send::post(step, Route::Host, subject, event.event_id, Delivery::BestEffort, bytes);
     step.posts.push(post);
     Ok(())
 }
@@ -267,30 +199,16 @@ fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<(), Failure> {
     if resume.is_some() {
         app.previous_resume = std::mem::replace(&mut app.resume, resume);
     }
-    let session = Session {
-        key_id: keys.key_id,
-        limited,
-        started_at: step.now,
-        device,
-    };
+    let session = Session { key_id: keys.key_id, limited, started_at: step.now, device };
     app::begin_session(step, &mut app, &session)?;
-    step.channels.add(
-        &mut step.draft,
-        ChannelName::Session(session.key_id),
-        Channel::new(keys),
-    )?;
+    step.channels.add(&mut step.draft, ChannelName::Session(session.key_id), Channel::new(keys))?;
     app::put(&mut step.draft, &app)?;
     told(step, role)
 }
 
 fn told(step: &mut Step<'_>, role: Role) -> Result<(), Failure> {
     let event_type = AppBootstrap::ROW.event_type();
-    step.audit(
-        "app",
-        &event_type,
-        AuditOutcome::Success,
-        json!({"role": role.name()}),
-    )?;
+    step.audit("app", &event_type, AuditOutcome::Success, json!({"role": role.name()}))?;
     if role == Role::Enroll {
         step.tell(Note {
             event_type,

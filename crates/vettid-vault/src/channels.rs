@@ -33,11 +33,7 @@ pub struct Channels {
 
 impl Channels {
     /// The channel of this name, if there is one.
-    pub fn get(
-        &mut self,
-        draft: &Draft<'_>,
-        name: ChannelName,
-    ) -> Result<Option<&mut Channel>, UnreadableState> {
+    pub fn get(&mut self, draft: &Draft<'_>, name: ChannelName) -> Result<Option<&mut Channel>, UnreadableState> {
         let key = name.to_string();
         if !draft.has(&key) {
             self.loaded.remove(&name);
@@ -66,11 +62,7 @@ impl Channels {
     }
 
     /// Stores what must survive: the window, and how far sequences are reserved.
-    pub fn store(
-        &mut self,
-        draft: &mut Draft<'_>,
-        name: ChannelName,
-    ) -> Result<(), UnreadableState> {
+    pub fn store(&mut self, draft: &mut Draft<'_>, name: ChannelName) -> Result<(), UnreadableState> {
         let Some(channel) = self.loaded.get_mut(&name) else {
             return Ok(());
         };

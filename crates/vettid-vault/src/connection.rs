@@ -10,9 +10,7 @@ use vettid_crypto::stored;
 use vettid_wire::connection::{ConnectionState, PeerKind, Tombstone, Verification};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::{Claim, SpaceUri};
-use vettid_wire::id::{
-    ConnectionId, Fingerprint, HandshakeId, InviteId, MemberId, ServiceId, SessionKeyId,
-};
+use vettid_wire::id::{ConnectionId, Fingerprint, HandshakeId, InviteId, MemberId, ServiceId, SessionKeyId};
 use vettid_wire::key::TypedKey;
 use vettid_wire::profile::SignedProfile;
 use vettid_wire::time::Timestamp;
@@ -113,9 +111,7 @@ impl Connection {
     /// Whether this side has made the keys and waits for the other side to confirm them.
     #[must_use]
     pub fn awaits_ready(&self) -> bool {
-        self.state == ConnectionState::Accepted
-            && self.side == Side::Invited
-            && self.key_id.is_some()
+        self.state == ConnectionState::Accepted && self.side == Side::Invited && self.key_id.is_some()
     }
 
     /// Whether events are exchanged on it.
@@ -147,19 +143,12 @@ fn key(id: ConnectionId) -> String {
 }
 
 /// Remembers which connection uses these keys.
-pub fn index(
-    draft: &mut Draft<'_>,
-    key_id: SessionKeyId,
-    id: ConnectionId,
-) -> Result<(), UnreadableState> {
+pub fn index(draft: &mut Draft<'_>, key_id: SessionKeyId, id: ConnectionId) -> Result<(), UnreadableState> {
     draft.put(format!("by_key/{key_id}"), &id)
 }
 
 /// The connection that uses these keys.
-pub fn by_key(
-    draft: &Draft<'_>,
-    key_id: SessionKeyId,
-) -> Result<Option<ConnectionId>, UnreadableState> {
+pub fn by_key(draft: &Draft<'_>, key_id: SessionKeyId) -> Result<Option<ConnectionId>, UnreadableState> {
     draft.get(&format!("by_key/{key_id}"))
 }
 
@@ -169,10 +158,7 @@ pub fn forget_key(draft: &mut Draft<'_>, key_id: SessionKeyId) {
 }
 
 /// The contract in force.
-pub fn contract(
-    draft: &Draft<'_>,
-    id: ConnectionId,
-) -> Result<Option<AcceptedContract>, UnreadableState> {
+pub fn contract(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<AcceptedContract>, UnreadableState> {
     draft.get(&format!("contract/{id}"))
 }
 
@@ -191,11 +177,7 @@ pub fn buckets(draft: &Draft<'_>, id: ConnectionId) -> Result<Buckets, Unreadabl
 }
 
 /// Stores what is left of each rate.
-pub fn put_buckets(
-    draft: &mut Draft<'_>,
-    id: ConnectionId,
-    buckets: &Buckets,
-) -> Result<(), UnreadableState> {
+pub fn put_buckets(draft: &mut Draft<'_>, id: ConnectionId, buckets: &Buckets) -> Result<(), UnreadableState> {
     draft.put(format!("buckets/{id}"), buckets)
 }
 

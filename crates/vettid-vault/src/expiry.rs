@@ -31,10 +31,7 @@ fn unanswered(step: &mut Step<'_>) -> Result<(), Failure> {
             request_id: Some(waiting.shown.request_id),
             severity: Severity::Notice,
             outcome: Outcome::Refused(RefusalCode::Expired),
-            summary: format!(
-                "{} of {} expired without your answer",
-                waiting.event_type, waiting.shown.display_name
-            ),
+            summary: format!("{} of {} expired without your answer", waiting.event_type, waiting.shown.display_name),
         })?;
     }
     Ok(())

@@ -27,11 +27,7 @@ pub struct Note {
 }
 
 /// Adds an entry.
-pub fn add(
-    draft: &mut Draft<'_>,
-    now: Timestamp,
-    note: Note,
-) -> Result<FeedEntry, UnreadableState> {
+pub fn add(draft: &mut Draft<'_>, now: Timestamp, note: Note) -> Result<FeedEntry, UnreadableState> {
     let number = draft.count(COUNTER)?;
     let entry = FeedEntry {
         number,
@@ -50,15 +46,11 @@ pub fn add(
 /// Entries, newest first.
 pub fn list(draft: &Draft<'_>, query: &ListFeed) -> Result<FeedList, UnreadableState> {
     let newest = draft.counted(COUNTER)?;
-    let first = query
-        .before
-        .map_or(newest, |before| before.saturating_sub(1).min(newest));
+    let first = query.before.map_or(newest, |before| before.saturating_sub(1).min(newest));
     let limit = usize::try_from(query.limit.min(MAX_ENTRIES)).unwrap_or(0);
     let numbers = (1..=first).rev().take(limit);
     let found = numbers.filter_map(|number| draft.get(&numbered(PREFIX, number)).transpose());
-    Ok(FeedList {
-        entries: found.collect::<Result<_, _>>()?,
-    })
+    Ok(FeedList { entries: found.collect::<Result<_, _>>()? })
 }
 
 #[cfg(test)]
@@ -86,10 +78,7 @@ mod tests {
         }
         let page = |before, limit| {
             let list = list(&draft, &ListFeed { before, limit }).unwrap();
-            list.entries
-                .iter()
-                .map(|entry| entry.number)
-                .collect::<Vec<_>>()
+            list.entries.iter().map(|entry| entry.number).collect::<Vec<_>>()
         };
         assert_eq!(page(None, 2), [5, 4]);
         assert_eq!(page(Some(4), 9), [3, 2, 1]);

@@ -25,11 +25,7 @@ pub fn get(draft: &Draft<'_>, name: &str) -> Result<Option<StoredField>, Unreada
 }
 
 /// Stores a field; `false` when the name is not one, or there are too many.
-pub fn put(
-    draft: &mut Draft<'_>,
-    name: &str,
-    field: &StoredField,
-) -> Result<bool, UnreadableState> {
+pub fn put(draft: &mut Draft<'_>, name: &str, field: &StoredField) -> Result<bool, UnreadableState> {
     let key = key(name);
     let room = draft.has(&key) || draft.keys(PREFIX, MAX_FIELDS).len() < MAX_FIELDS;
     if !is_field_name(name) || !room {
@@ -50,10 +46,7 @@ pub fn list(draft: &Draft<'_>) -> Result<Vec<FieldSummary>, UnreadableState> {
     for key in draft.keys(PREFIX, usize::MAX) {
         let name = key.strip_prefix(PREFIX).unwrap_or_default().to_owned();
         if let Some(StoredField { updated_at, .. }) = draft.get(&key)? {
-            fields.push(FieldSummary {
-                field: name,
-                updated_at,
-            });
+            fields.push(FieldSummary { field: name, updated_at });
         }
     }
     Ok(fields)

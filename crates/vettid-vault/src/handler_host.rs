@@ -48,19 +48,8 @@ pub struct HandlerHost<'h, 's> {
 
 impl<'h, 's> HandlerHost<'h, 's> {
     /// Host functions for this event, with the store of this handler.
-    pub fn new(
-        step: &'h mut Step<'s>,
-        context: &'h Context,
-        handler: &str,
-        fields: FieldAuthority,
-    ) -> Self {
-        Self {
-            step,
-            context,
-            store: format!("data/{handler}/"),
-            fields,
-            failure: None,
-        }
+    pub fn new(step: &'h mut Step<'s>, context: &'h Context, handler: &str, fields: FieldAuthority) -> Self {
+        Self { step, context, store: format!("data/{handler}/"), fields, failure: None }
     }
 
     /// The first failure of the vault itself; the step must then not be kept.
@@ -75,38 +64,21 @@ impl<'h, 's> HandlerHost<'h, 's> {
 
     fn key(&self, key: &str) -> Result<String, HostError> {
         let fits = (1..=MAX_KEY_BYTES).contains(&key.len());
-        if fits {
-            Ok(format!("{}{key}", self.store))
-        } else {
-            Err(HostError::Invalid)
-        }
+        if fits { Ok(format!("{}{key}", self.store)) } else { Err(HostError::Invalid) }
     }
 
     /// Keeps count of the keys in this store, and refuses one too many.
     fn count_keys(&mut self, change: i64) -> Result<(), HostError> {
         let counter = format!("keys/{}", self.store);
-        let count = self
-            .step
-            .draft
-            .get::<i64>(&counter)
-            .map_err(|failure| self.fail(failure))?
-            .unwrap_or(0)
-            + change;
+        let count = self.step.draft.get::<i64>(&counter).map_err(|failure| self.fail(failure))?.unwrap_or(0) + change;
         if count > MAX_KEYS {
             return Err(HostError::Quota);
         }
-        self.step
-            .draft
-            .put(counter, &count)
-            .map_err(|failure| self.fail(failure))
+        self.step.draft.put(counter, &count).map_err(|failure| self.fail(failure))
     }
 
     fn owner_commands(&self) -> Result<(), HostError> {
-        if self.context.lane == Lane::Owner {
-            Ok(())
-        } else {
-            Err(HostError::Denied)
-        }
+        if self.context.lane == Lane::Owner { Ok(()) } else { Err(HostError::Denied) }
     }
 
     fn may_read(&self, name: &str) -> bool {
@@ -124,11 +96,7 @@ impl<'h, 's> HandlerHost<'h, 's> {
     }
 
     fn may_send(&self, connection_id: ConnectionId) -> bool {
-        let own = self
-            .context
-            .peer
-            .as_ref()
-            .is_some_and(|peer| peer.connection_id == connection_id);
+        let own = self.context.peer.as_ref().is_some_and(|peer| peer.connection_id == connection_id);
         own || self.context.lane == Lane::Owner
     }
 }
@@ -161,31 +129,19 @@ impl Host for HandlerHost<'_, '_> {
 
     fn list_keys(&mut self, prefix: &str, limit: u32) -> Result<Vec<String>, HostError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let keys = self
-            .step
-            .draft
-            .keys(&format!("{}{prefix}", self.store), limit);
-        Ok(keys
-            .iter()
-            .filter_map(|key| key.strip_prefix(&self.store))
-            .map(str::to_owned)
-            .collect())
+        let keys = self.step.draft.keys(&format!("{}{prefix}", self.store), limit);
+        Ok(keys.iter().filter_map(|key| key.strip_prefix(&self.store)).map(str::to_owned).collect())
     }
 
     fn field(&mut self, name: &str) -> Result<Option<Field>, HostError> {
         if !self.may_read(name) {
             return Err(HostError::Denied);
         }
-        let Some(stored) =
-            field::get(&self.step.draft, name).map_err(|failure| self.fail(failure))?
-        else {
+        let Some(stored) = field::get(&self.step.draft, name).map_err(|failure| self.fail(failure))? else {
             return Ok(None);
         };
         let value = json::canonical(&stored.value).map_err(|_| HostError::Invalid)?;
-        Ok(Some(Field {
-            value,
-            updated_at: stored.updated_at,
-        }))
+        Ok(Some(Field { value, updated_at: stored.updated_at }))
     }
 
     fn field_list(&mut self) -> Result<Vec<FieldSummary>, HostError> {
@@ -196,17 +152,9 @@ impl Host for HandlerHost<'_, '_> {
     fn field_put(&mut self, name: &str, value: &[u8]) -> Result<(), HostError> {
         self.owner_commands()?;
         let value: Value = json::parse(value).map_err(|_| HostError::Invalid)?;
-        let stored = StoredField {
-            value,
-            updated_at: self.step.now,
-        };
-        let kept = field::put(&mut self.step.draft, name, &stored)
-            .map_err(|failure| self.fail(failure))?;
-        if kept {
-            Ok(())
-        } else {
-            Err(HostError::Invalid)
-        }
+        let stored = StoredField { value, updated_at: self.step.now };
+        let kept = field::put(&mut self.step.draft, name, &stored).map_err(|failure| self.fail(failure))?;
+        if kept { Ok(()) } else { Err(HostError::Invalid) }
     }
 
     fn field_delete(&mut self, name: &str) -> Result<(), HostError> {
@@ -253,8 +201,7 @@ impl Host for HandlerHost<'_, '_> {
             summary: note.summary.clone(),
         };
         let now = self.step.now;
-        let entry =
-            feed::add(&mut self.step.draft, now, note).map_err(|failure| self.fail(failure))?;
+        let entry = feed::add(&mut self.step.draft, now, note).map_err(|failure| self.fail(failure))?;
         self.step.told.push(entry);
         Ok(())
     }

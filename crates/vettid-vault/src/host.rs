@@ -160,17 +160,10 @@ struct HostKeys {
 impl HostKeys {
     fn open_or_make(storage_keys: &StorageKeys) -> Result<Self, HostFailed> {
         let subscriber = kept_key(storage_keys, "subscriber")?;
-        Ok(Self {
-            subscriber,
-            publisher: kept_key(storage_keys, "publisher")?,
-        })
+        Ok(Self { subscriber, publisher: kept_key(storage_keys, "publisher")? })
     }
 
-    async fn join(
-        &self,
-        config: &HostConfig,
-        joining: &impl Joining,
-    ) -> Result<HostJoined, HostFailed> {
+    async fn join(&self, config: &HostConfig, joining: &impl Joining) -> Result<HostJoined, HostFailed> {
         let asked = JoinHost {
             host_id: config.host_id.clone(),
             subscriber_nkey: self.subscriber.public().as_str().to_owned(),
@@ -179,33 +172,13 @@ impl HostKeys {
         Ok(joining.join(asked).await?)
     }
 
-    fn credentials(
-        &self,
-        config: &HostConfig,
-        joined: &HostJoined,
-    ) -> Result<(Credential, Credential), HostFailed> {
+    fn credentials(&self, config: &HostConfig, joined: &HostJoined) -> Result<(Credential, Credential), HostFailed> {
         let one = |role, key: &Arc<UserKey>, jwt: &str| {
-            let identity = OperatorIdentity {
-                role,
-                process: config.host_id.clone(),
-            };
-            Credential::operator(
-                &identity,
-                key.clone(),
-                UserJwt::unchecked(jwt.to_owned()),
-                clock::now(),
-            )
+            let identity = OperatorIdentity { role, process: config.host_id.clone() };
+            Credential::operator(&identity, key.clone(), UserJwt::unchecked(jwt.to_owned()), clock::now())
         };
-        let subscriber = one(
-            OperatorRole::HostSubscribing,
-            &self.subscriber,
-            &joined.subscriber_jwt,
-        )?;
-        let publisher = one(
-            OperatorRole::HostPublishing,
-            &self.publisher,
-            &joined.publisher_jwt,
-        )?;
+        let subscriber = one(OperatorRole::HostSubscribing, &self.subscriber, &joined.subscriber_jwt)?;
+        let publisher = one(OperatorRole::HostPublishing, &self.publisher, &joined.publisher_jwt)?;
         Ok((subscriber, publisher))
     }
 }
@@ -246,20 +219,12 @@ impl Host {
         let keys = HostKeys::open_or_make(&storage_keys)?;
         let joined = keys.join(&config, joining).await?;
         let (subscriber, publisher) = keys.credentials(&config, &joined)?;
-        let endpoint = Endpoint {
-            address: joined.nats_endpoint.clone(),
-            tls: config.broker_tls.clone(),
-        };
+        let endpoint = Endpoint { address: joined.nats_endpoint.clone(), tls: config.broker_tls.clone() };
         let subscriber = Connection::open(&endpoint, subscriber).await?;
         let publisher = Connection::open(&endpoint, publisher).await?;
         let members = storage_keys.members()?;
         let host_name = config.host_id.as_str().to_owned();
-        let inbox = Inbox::open(
-            &subscriber,
-            &host_name,
-            Members::Only(members.iter().copied().collect()),
-        )
-        .await?;
+        let inbox = Inbox::open(&subscriber, &host_name, Members::Only(members.iter().copied().collect())).await?;
         let control_key = VerifyingKey::from_typed(&joined.control_key)?;
         let services = ServicesKeys {
             fingerprint: control_key.fingerprint(),
@@ -300,11 +265,7 @@ impl Host {
     }
 
     /// Serves until told to stop; then finishes what was begun.
-    pub async fn run(
-        mut self,
-        joining: &impl Joining,
-        stop: CancellationToken,
-    ) -> Result<(), HostFailed> {
+    pub async fn run(mut self, joining: &impl Joining, stop: CancellationToken) -> Result<(), HostFailed> {
         let mut control = control::Control::start(&self).await?;
         let mut renewal = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
         loop {
@@ -351,10 +312,7 @@ impl Host {
     }
 
     async fn durable(&mut self, message: InboxMessage) {
-        let vault = message
-            .subject
-            .member()
-            .and_then(|member| self.vaults.get(&member));
+        let vault = message.subject.member().and_then(|member| self.vaults.get(&member));
         let refused = match vault {
             Some(vault) => match vault.work.try_send(Work::Durable(message)) {
                 Ok(()) => return,
@@ -375,11 +333,7 @@ impl Host {
             return;
         };
         // Whoever misses an answer asks again.
-        if vault
-            .work
-            .try_send(Work::BestEffort(subject, bytes))
-            .is_err()
-        {
+        if vault.work.try_send(Work::BestEffort(subject, bytes)).is_err() {
             tracing::info!("a vault has too much to do; a message was dropped");
         }
     }
@@ -419,11 +373,7 @@ impl Host {
             tokio::time::sleep(RESTART_AFTER).await;
             match self.load(member).await {
                 Ok(()) => return Ok(()),
-                Err(
-                    error @ (HostFailed::Journal(_)
-                    | HostFailed::Request(_)
-                    | HostFailed::Object(_)),
-                ) => {
+                Err(error @ (HostFailed::Journal(_) | HostFailed::Request(_) | HostFailed::Object(_))) => {
                     tracing::warn!(%error, "a vault cannot be loaded yet");
                 }
                 Err(error) => return Err(error),
@@ -433,11 +383,7 @@ impl Host {
 
     /// Loads a vault from its journal and lets it run.
     async fn load(&mut self, member: MemberId) -> Result<(), HostFailed> {
-        let key = || {
-            self.storage_keys
-                .get(member)?
-                .ok_or(HostFailed::Vault(CannotStart::NoIdentity))
-        };
+        let key = || self.storage_keys.get(member)?.ok_or(HostFailed::Vault(CannotStart::NoIdentity));
         let records = self.journal.load(member).collect().await?;
         let sequence = records.last().map_or(0, |record| record.sequence);
         let bytes: Vec<Vec<u8>> = records.iter().map(|record| record.bytes.to_vec()).collect();
@@ -452,36 +398,16 @@ impl Host {
             None => None,
         };
         let endpoint = self.publisher_endpoint();
-        let vault = Vault::load(
-            member,
-            key()?,
-            self.handlers.clone(),
-            endpoint,
-            &bytes,
-            snapshot.as_deref(),
-        )?;
+        let vault = Vault::load(member, key()?, self.handlers.clone(), endpoint, &bytes, snapshot.as_deref())?;
         self.run_vault(vault, sequence).await
     }
 
     /// A new vault: its first commit is its identity.
-    async fn found(
-        &mut self,
-        member: MemberId,
-        key: vettid_crypto::at_rest::StorageKey,
-    ) -> Result<(), HostFailed> {
+    async fn found(&mut self, member: MemberId, key: vettid_crypto::at_rest::StorageKey) -> Result<(), HostFailed> {
         let endpoint = self.publisher_endpoint();
-        let (mut vault, first) = Vault::found(
-            member,
-            key,
-            self.handlers.clone(),
-            endpoint,
-            clock::now(),
-            &mut UnwrapErr(SysRng),
-        )?;
-        let sequence = self
-            .journal
-            .commit(member, 0, Bytes::copy_from_slice(&first.sealed))
-            .await?;
+        let (mut vault, first) =
+            Vault::found(member, key, self.handlers.clone(), endpoint, clock::now(), &mut UnwrapErr(SysRng))?;
+        let sequence = self.journal.commit(member, 0, Bytes::copy_from_slice(&first.sealed)).await?;
         vault.committed(&first).map_err(CannotStart::from)?;
         self.run_vault(vault, sequence).await
     }
@@ -499,10 +425,7 @@ impl Host {
     }
 
     fn publisher_endpoint(&self) -> String {
-        self.config
-            .public_endpoint
-            .clone()
-            .unwrap_or_else(|| self.endpoint.clone())
+        self.config.public_endpoint.clone().unwrap_or_else(|| self.endpoint.clone())
     }
 
     async fn run_vault(&mut self, vault: Vault, sequence: u64) -> Result<(), HostFailed> {
@@ -510,24 +433,13 @@ impl Host {
         let (work, queue) = mpsc::channel(QUEUE);
         let sender = Sender {
             publisher: self.publisher.clone(),
-            endpoint: Endpoint {
-                address: self.publisher_endpoint(),
-                tls: self.config.broker_tls.clone(),
-            },
+            endpoint: Endpoint { address: self.publisher_endpoint(), tls: self.config.broker_tls.clone() },
             peers: self.config.peers.clone(),
             services: self.services.clone(),
             work: work.downgrade(),
         };
-        let actor = Actor::new(
-            vault,
-            sequence,
-            self.journal.clone(),
-            self.objects.clone(),
-            sender,
-            queue,
-        );
-        self.running
-            .spawn(async move { (member, actor.run().await) });
+        let actor = Actor::new(vault, sequence, self.journal.clone(), self.objects.clone(), sender, queue);
+        self.running.spawn(async move { (member, actor.run().await) });
         self.vaults.insert(member, Running { work });
         self.listen(member).await
     }
@@ -539,8 +451,7 @@ impl Host {
         }
         for pattern in best_effort_of(member) {
             let subscription = self.subscriber.subscribe(&pattern).await?;
-            self.listening
-                .spawn(forward(subscription, self.best_effort.clone()));
+            self.listening.spawn(forward(subscription, self.best_effort.clone()));
         }
         Ok(())
     }
@@ -549,9 +460,7 @@ impl Host {
 /// What comes for a member's vault by best effort.
 fn best_effort_of(member: MemberId) -> Vec<Pattern> {
     let patterns = Receiver::Vault.best_effort().into_iter();
-    patterns
-        .map(|pattern| vettid_core::grants::delivery::of_member(pattern, member))
-        .collect()
+    patterns.map(|pattern| vettid_core::grants::delivery::of_member(pattern, member)).collect()
 }
 
 async fn forward(mut subscription: Subscription, to: mpsc::Sender<(Subject, Bytes)>) {

@@ -61,11 +61,7 @@ pub enum IdentityFailed {
 
 impl VaultIdentity {
     /// Fresh keys for a new vault.
-    pub fn new(
-        guid: MemberId,
-        now: Timestamp,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Self, IdentityFailed> {
+    pub fn new(guid: MemberId, now: Timestamp, rng: &mut dyn CryptoRng) -> Result<Self, IdentityFailed> {
         let signing = SigningKey::random(rng);
         let session_kem = KemSecretKey::generate(Suite::X25519, rng)?;
         Ok(Self {
@@ -98,10 +94,7 @@ impl VaultIdentity {
     /// This vault as a side of a handshake.
     #[must_use]
     pub fn party(&self) -> Party<'_> {
-        Party {
-            key_record: &self.key_record,
-            signing: &self.signing,
-        }
+        Party { key_record: &self.key_record, signing: &self.signing }
     }
 
     /// What other parties know this vault by.
@@ -169,11 +162,7 @@ fn key_record(
         guid,
         signing_key: signing.verifying_key(),
         device_key: None,
-        kem_keys: vec![key_record::kem_key(
-            &session_kem.public_key(),
-            now,
-            expires_at,
-        )],
+        kem_keys: vec![key_record::kem_key(&session_kem.public_key(), now, expires_at)],
         suites: vec![Suite::X25519],
         issued_at: now,
         expires_at,

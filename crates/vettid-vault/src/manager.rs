@@ -130,17 +130,8 @@ impl Vault {
         let chain = Chain::default();
         let prepared = prepare(&journal, &chain, RecordKind::Commit, changes, rng);
         let channels = Channels::default();
-        let vault = Self {
-            projection,
-            chain,
-            journal,
-            identity,
-            channels,
-            handlers,
-            endpoint,
-            dropped: 0,
-            since_snapshot: 0,
-        };
+        let vault =
+            Self { projection, chain, journal, identity, channels, handlers, endpoint, dropped: 0, since_snapshot: 0 };
         Ok((vault, prepared))
     }
 
@@ -171,32 +162,16 @@ impl Vault {
                 RecordKind::Snapshot => since_snapshot = 0,
             }
         }
-        let identity: VaultIdentity = Draft::new(&projection)
-            .get(identity::KEY)?
-            .ok_or(CannotStart::NoIdentity)?;
+        let identity: VaultIdentity = Draft::new(&projection).get(identity::KEY)?.ok_or(CannotStart::NoIdentity)?;
         if identity.guid != guid {
             return Err(CannotStart::OtherVault);
         }
         let channels = Channels::default();
-        Ok(Self {
-            projection,
-            chain,
-            journal,
-            identity,
-            channels,
-            handlers,
-            endpoint,
-            dropped: 0,
-            since_snapshot,
-        })
+        Ok(Self { projection, chain, journal, identity, channels, handlers, endpoint, dropped: 0, since_snapshot })
     }
 
     /// The stored object that a first record names, if it is a snapshot.
-    pub fn snapshot_name(
-        guid: MemberId,
-        storage_key: StorageKey,
-        first: &[u8],
-    ) -> Result<Option<String>, CannotStart> {
+    pub fn snapshot_name(guid: MemberId, storage_key: StorageKey, first: &[u8]) -> Result<Option<String>, CannotStart> {
         let journal = SealedJournal::new(guid, storage_key);
         let record = Record::from_bytes(&journal.open_record(first)?)?;
         Ok(SealedJournal::snapshot_name(&record))
@@ -209,13 +184,9 @@ impl Vault {
         let (posts, changes) = (std::mem::take(&mut step.posts), step.draft.into_changes());
         let dropped = step.dropped;
         self.dropped = dropped;
-        let commit = (!changes.is_empty())
-            .then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
-        Batch {
-            handled,
-            commit,
-            posts,
-        }
+        let commit =
+            (!changes.is_empty()).then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
+        Batch { handled, commit, posts }
     }
 
     /// Makes an enrolment code.
@@ -229,10 +200,7 @@ impl Vault {
         let code = crate::bootstrap::enrolment_code(&mut step, asked)?;
         step.draft.keep_step();
         let changes = step.draft.into_changes();
-        Ok((
-            code,
-            prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng),
-        ))
+        Ok((code, prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng)))
     }
 
     fn step<'s>(&'s mut self, now: Timestamp, rng: &'s mut dyn CryptoRng) -> Step<'s> {
@@ -271,20 +239,8 @@ impl Vault {
 
     /// The whole state as a stored object (name and bytes), and the record that names it. The object is stored first.
     pub fn snapshot(&self, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Prepared) {
-        let (name, object, changes) =
-            self.journal
-                .seal_snapshot(&self.chain, self.projection.all(), rng);
-        (
-            name,
-            object,
-            prepare(
-                &self.journal,
-                &self.chain,
-                RecordKind::Snapshot,
-                changes,
-                rng,
-            ),
-        )
+        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, self.projection.all(), rng);
+        (name, object, prepare(&self.journal, &self.chain, RecordKind::Snapshot, changes, rng))
     }
 
     /// Items of the outbox that still have to arrive.
@@ -353,9 +309,7 @@ fn tell_app(step: &mut Step<'_>, from: usize) -> Result<(), Failure> {
     let Some(session) = session else {
         return Ok(());
     };
-    entries
-        .iter()
-        .try_for_each(|entry| send::push_feed(step, session, entry))
+    entries.iter().try_for_each(|entry| send::push_feed(step, session, entry))
 }
 
 fn prepare(
@@ -368,9 +322,5 @@ fn prepare(
     let record = chain.next(kind, changes);
     let bytes = record.to_bytes();
     let sealed = journal.seal_record(&record, &bytes, rng);
-    Prepared {
-        record,
-        bytes,
-        sealed,
-    }
+    Prepared { record, bytes, sealed }
 }

@@ -57,12 +57,7 @@ pub fn look_up(
 }
 
 /// Marks an event as processed, or gives it another answer.
-pub fn put(
-    draft: &mut Draft<'_>,
-    sender: &str,
-    event_id: EventId,
-    mark: &Mark,
-) -> Result<(), UnreadableState> {
+pub fn put(draft: &mut Draft<'_>, sender: &str, event_id: EventId, mark: &Mark) -> Result<(), UnreadableState> {
     draft.put(key(sender, event_id), mark)
 }
 
@@ -75,13 +70,7 @@ pub fn answer(
 ) -> Result<(), UnreadableState> {
     let key = key(sender, event_id);
     if let Some(mark) = draft.get::<Mark>(&key)? {
-        draft.put(
-            key,
-            &Mark {
-                answer: Some(answer),
-                ..mark
-            },
-        )?;
+        draft.put(key, &Mark { answer: Some(answer), ..mark })?;
     }
     Ok(())
 }
@@ -89,9 +78,7 @@ pub fn answer(
 /// Forgets the marks that are old enough.
 pub fn forget_old(draft: &mut Draft<'_>, now: Timestamp) -> Result<(), UnreadableState> {
     for key in draft.keys(PREFIX, usize::MAX) {
-        let old = draft
-            .get::<Mark>(&key)?
-            .is_some_and(|mark| now.since_ms(mark.at) > KEEP_MS);
+        let old = draft.get::<Mark>(&key)?.is_some_and(|mark| now.since_ms(mark.at) > KEEP_MS);
         if old {
             draft.remove(&key);
         }

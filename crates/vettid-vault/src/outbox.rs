@@ -70,11 +70,7 @@ pub fn size(draft: &Draft<'_>) -> usize {
 }
 
 /// Forgets everything that was to leave on a connection, except the post of this number.
-pub fn withdraw(
-    draft: &mut Draft<'_>,
-    connection: ConnectionId,
-    except: u64,
-) -> Result<(), UnreadableState> {
+pub fn withdraw(draft: &mut Draft<'_>, connection: ConnectionId, except: u64) -> Result<(), UnreadableState> {
     let routes = [Route::Peer(connection), Route::Claim(connection)];
     for post in waiting(draft)? {
         if routes.contains(&post.route) && post.number != except {

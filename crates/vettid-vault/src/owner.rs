@@ -72,13 +72,7 @@ fn take_up(
     match mark::look_up(&step.draft, app::SCOPE, event_id, &hash)? {
         Seen::Before(answer) => return answer_again(step, session, envelope, content, answer),
         Seen::OtherBody => {
-            return answer(
-                step,
-                session,
-                envelope,
-                content,
-                &Err(RefusalCode::Conflict),
-            );
+            return answer(step, session, envelope, content, &Err(RefusalCode::Conflict));
         }
         Seen::Never if freshness != Freshness::New => return Ok(()),
         Seen::Never => {}
@@ -96,25 +90,11 @@ fn take_up(
             &mut step.draft,
             app::SCOPE,
             event_id,
-            &Mark {
-                body_hash: hash,
-                at: step.now,
-                answer: Some(stored),
-            },
+            &Mark { body_hash: hash, at: step.now, answer: Some(stored) },
         )?;
-        let ended = if outcome.is_ok() {
-            AuditOutcome::Success
-        } else {
-            AuditOutcome::Refused
-        };
-        step.audit(
-            "app",
-            event_type,
-            ended,
-            json!({"event_id": event_id, "refusal": outcome.as_ref().err()}),
-        )?;
-        step.channels
-            .store(&mut step.draft, ChannelName::Session(session.key_id))?;
+        let ended = if outcome.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
+        step.audit("app", event_type, ended, json!({"event_id": event_id, "refusal": outcome.as_ref().err()}))?;
+        step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?;
     }
     answer(step, session, envelope, content, &outcome)
 }
@@ -134,14 +114,7 @@ fn answer(
     outcome: &Outcomes,
 ) -> Result<(), Failure> {
     let question = in_reply_to(envelope.event_id, &content.body)?;
-    send::to_app(
-        step,
-        session.key_id,
-        &envelope.event_type,
-        envelope.event_id,
-        wrap(outcome),
-        Some(question),
-    )
+    send::to_app(step, session.key_id, &envelope.event_type, envelope.event_id, wrap(outcome), Some(question))
 }
 
 fn answer_again(
@@ -153,14 +126,7 @@ fn answer_again(
 ) -> Result<(), Failure> {
     let Some(stored) = stored else { return Ok(()) };
     let question = in_reply_to(envelope.event_id, &content.body)?;
-    send::to_app(
-        step,
-        session.key_id,
-        &envelope.event_type,
-        envelope.event_id,
-        stored.body,
-        Some(question),
-    )
+    send::to_app(step, session.key_id, &envelope.event_type, envelope.event_id, stored.body, Some(question))
 }
 
 /// Row, session, size and time.
@@ -170,14 +136,11 @@ fn admit(
     envelope: &Envelope,
     content: &Content<Value>,
 ) -> Result<&'static Row, RefusalCode> {
-    let row =
-        event::find(Lane::Owner, &envelope.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
+    let row = event::find(Lane::Owner, &envelope.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
     if session.limited {
         return Err(RefusalCode::Locked);
     }
-    let size = vjson::canonical(&content.body)
-        .map_err(|_| RefusalCode::InvalidRequest)?
-        .len();
+    let size = vjson::canonical(&content.body).map_err(|_| RefusalCode::InvalidRequest)?.len();
     let age_ms = step.now.since_ms(envelope.timestamp);
     let late = row.within_ms.is_some_and(|within_ms| age_ms > within_ms) || age_ms < -MAX_SKEW_MS;
     let expired = content.expires_at.is_some_and(|at| at < step.now);
@@ -197,34 +160,20 @@ fn act(
     body: &Value,
 ) -> Result<Outcomes, Failure> {
     match row.name {
-        "session.refresh" => {
-            run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request))
-        }
+        "session.refresh" => run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request)),
         "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
-        "connection.invite" => {
-            run::<event::ConnectionInvite>(body, |request| establish::invite(step, &request))
-        }
-        "connection.accept" => {
-            run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request))
-        }
-        "connection.review" => {
-            run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id))
-        }
+        "connection.invite" => run::<event::ConnectionInvite>(body, |request| establish::invite(step, &request)),
+        "connection.accept" => run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request)),
+        "connection.review" => run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id)),
         "connection.list" => run::<event::ConnectionList>(body, |_| view::all(step)),
-        "connection.decide" => {
-            run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request))
+        "connection.decide" => run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request)),
+        "connection.verify" => {
+            run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
         }
-        "connection.verify" => run::<event::ConnectionVerify>(body, |request| {
-            view::verify(step, request.connection_id)
-        }),
-        "connection.revoke" => {
-            run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request))
-        }
+        "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
-        "feed.list" => {
-            run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?)))
-        }
+        "feed.list" => run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?))),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
     }
@@ -243,42 +192,20 @@ where
         return Ok(Err(RefusalCode::InvalidRequest));
     };
     match command(request)? {
-        Ok(reply) => Ok(Ok(
-            serde_json::to_value(reply).map_err(vjson::JsonError::Shape)?
-        )),
+        Ok(reply) => Ok(Ok(serde_json::to_value(reply).map_err(vjson::JsonError::Shape)?)),
         Err(code) => Ok(Err(code)),
     }
 }
 
-fn by_handler(
-    step: &mut Step<'_>,
-    row: &Row,
-    event_id: EventId,
-    body: &Value,
-) -> Result<Outcomes, Failure> {
+fn by_handler(step: &mut Step<'_>, row: &Row, event_id: EventId, body: &Value) -> Result<Outcomes, Failure> {
     let event_type: EventType = row.event_type();
     let Some(handler) = step.handlers.find(Lane::Owner, &event_type).cloned() else {
         return Ok(Err(RefusalCode::UnsupportedEvent));
     };
-    let context = Context {
-        event_id,
-        event_type,
-        lane: Lane::Owner,
-        occurred_at: step.now,
-        peer: None,
-        answer: None,
-    };
-    let event = Event {
-        context: context.clone(),
-        payload: vjson::canonical(body)?,
-    };
+    let context = Context { event_id, event_type, lane: Lane::Owner, occurred_at: step.now, peer: None, answer: None };
+    let event = Event { context: context.clone(), payload: vjson::canonical(body)? };
     let (posts, told) = (step.posts.len(), step.told.len());
-    let mut host = HandlerHost::new(
-        step,
-        &context,
-        &handler.manifest().name,
-        FieldAuthority::Owner,
-    );
+    let mut host = HandlerHost::new(step, &context, &handler.manifest().name, FieldAuthority::Owner);
     let replied = handler.handle(&mut host, &event);
     if let Some(failure) = host.into_failure() {
         return Err(failure.into());
@@ -295,10 +222,7 @@ fn by_handler(
 }
 
 fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> {
-    let connections = crate::connection::all(&step.draft)?
-        .iter()
-        .filter(|connection| connection.is_active())
-        .count();
+    let connections = crate::connection::all(&step.draft)?.iter().filter(|connection| connection.is_active()).count();
     Ok(Ok(VaultHealth {
         now: step.now,
         incarnation: step.identity.incarnation,
@@ -311,12 +235,8 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
 }
 
 fn requests(step: &Step<'_>) -> Result<Result<RequestList, RefusalCode>, Failure> {
-    let open = request::all(&step.draft)?
-        .into_iter()
-        .map(|waiting| waiting.shown);
-    Ok(Ok(RequestList {
-        requests: open.filter(|shown| shown.expires_at > step.now).collect(),
-    }))
+    let open = request::all(&step.draft)?.into_iter().map(|waiting| waiting.shown);
+    Ok(Ok(RequestList { requests: open.filter(|shown| shown.expires_at > step.now).collect() }))
 }
 
 /// The owner's decision: the waiting event is handled again with it.
@@ -330,11 +250,7 @@ fn decide(
     if waiting.shown.expires_at <= step.now {
         return Ok(Err(RefusalCode::Expired));
     }
-    let decided = Decided {
-        decision: asked.decision,
-        decided_at: step.now,
-        method: vec!["user".into()],
-    };
+    let decided = Decided { decision: asked.decision, decided_at: step.now, method: vec!["user".into()] };
     if let Err(code) = crate::peer::resume(step, &waiting, OwnerAnswer::Decided(decided))? {
         return Ok(Err(code));
     }
@@ -348,15 +264,9 @@ fn decide(
         request_id: Some(asked.request_id),
         severity: Severity::Info,
         outcome,
-        summary: format!(
-            "You {word} {} of {}",
-            waiting.event_type, waiting.shown.display_name
-        ),
+        summary: format!("You {word} {} of {}", waiting.event_type, waiting.shown.display_name),
     })?;
-    Ok(Ok(vettid_wire::request::Decided {
-        request_id: asked.request_id,
-        decision: asked.decision,
-    }))
+    Ok(Ok(vettid_wire::request::Decided { request_id: asked.request_id, decision: asked.decision }))
 }
 
 fn export(
@@ -365,11 +275,9 @@ fn export(
 ) -> Result<Result<AuditStretch, RefusalCode>, Failure> {
     let chain = audit::chain(&step.draft)?;
     let entries = audit::entries(&step.draft, asked.from, asked.limit)?;
-    let reached = asked
-        .from
-        .saturating_add(u64::try_from(entries.len()).unwrap_or(0));
-    let checkpoint = (reached >= chain.size())
-        .then(|| Checkpoint::of(&chain).sign(step.identity.guid, step.identity.signing_key()));
+    let reached = asked.from.saturating_add(u64::try_from(entries.len()).unwrap_or(0));
+    let checkpoint =
+        (reached >= chain.size()).then(|| Checkpoint::of(&chain).sign(step.identity.guid, step.identity.signing_key()));
     Ok(Ok(AuditStretch {
         head: ExportHead {
             version: 1,

@@ -56,12 +56,7 @@ enum Done {
 }
 
 /// Takes up one envelope that arrived on a connection's or service's subject.
-pub fn receive(
-    step: &mut Step<'_>,
-    lane: Lane,
-    subject: &Subject,
-    envelope: &Envelope,
-) -> Result<(), Failure> {
+pub fn receive(step: &mut Step<'_>, lane: Lane, subject: &Subject, envelope: &Envelope) -> Result<(), Failure> {
     let Some(connection) = sender(step, subject, envelope)? else {
         step.dropped += 1;
         return Ok(());
@@ -99,11 +94,7 @@ pub fn receive(
 }
 
 /// The connection that may use this subject with these keys, if it is active.
-fn sender(
-    step: &Step<'_>,
-    subject: &Subject,
-    envelope: &Envelope,
-) -> Result<Option<Connection>, Failure> {
+fn sender(step: &Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<Option<Connection>, Failure> {
     let Some(key_id) = envelope.encryption.connection_key_id else {
         return Ok(None);
     };
@@ -113,8 +104,8 @@ fn sender(
     if connection::is_buried(&step.draft, id) {
         return Ok(None);
     }
-    let connection = connection::get(&step.draft, id)?
-        .filter(|connection| connection.is_active() || connection.awaits_ready());
+    let connection =
+        connection::get(&step.draft, id)?.filter(|connection| connection.is_active() || connection.awaits_ready());
     Ok(connection.filter(|connection| match subject {
         Subject::ForOwner(_, named, event_type) => {
             *named == id && connection.service_id().is_none() && *event_type == envelope.event_type
@@ -137,14 +128,7 @@ fn take_up(
         Seen::Before(Some(answer)) => return answer_again(step, connection, arrived, answer),
         Seen::Before(None) => return Ok(()),
         Seen::OtherBody => {
-            return finish(
-                step,
-                connection,
-                arrived,
-                Err(RefusalCode::Conflict),
-                Buckets::default(),
-                false,
-            );
+            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Buckets::default(), false);
         }
         Seen::Never if freshness != Freshness::New => return Ok(()),
         Seen::Never => {}
@@ -165,18 +149,9 @@ fn answer_again(
     answer: StoredAnswer,
 ) -> Result<(), Failure> {
     if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
-        send::to_peer(
-            step,
-            connection,
-            row,
-            answer.body,
-            Some(arrived.question.clone()),
-        )?;
+        send::to_peer(step, connection, row, answer.body, Some(arrived.question.clone()))?;
     }
-    step.channels.store(
-        &mut step.draft,
-        ChannelName::Connection(connection.connection_id),
-    )?;
+    step.channels.store(&mut step.draft, ChannelName::Connection(connection.connection_id))?;
     Ok(())
 }
 
@@ -205,10 +180,7 @@ fn admit(
 }
 
 fn is_built_in(row: &Row) -> bool {
-    matches!(
-        row.name,
-        "connection.ready" | "connection.revoked" | "event.refused"
-    )
+    matches!(row.name, "connection.ready" | "connection.revoked" | "event.refused")
 }
 
 fn is_late(step: &Step<'_>, row: &Row, arrived: &Arrived) -> bool {
@@ -233,34 +205,17 @@ fn under_contract(
         let Ok(asked) = vjson::from_value::<DataRequest>(arrived.content.body.clone()) else {
             return Ok(Err(RefusalCode::InvalidRequest));
         };
-        let own = connection.service_id() == Some(&asked.service_id)
-            && asked.connection_id == connection.connection_id;
+        let own = connection.service_id() == Some(&asked.service_id) && asked.connection_id == connection.connection_id;
         if !own {
             return Ok(Err(RefusalCode::NotAllowed));
         }
-        let access = contract::read_field(
-            step.now,
-            &accepted,
-            buckets,
-            &asked.contract_hash,
-            &asked.field,
-        );
-        let tier = accepted
-            .contract
-            .field(&asked.field)
-            .map(|field| field.tier);
+        let access = contract::read_field(step.now, &accepted, buckets, &asked.contract_hash, &asked.field);
+        let tier = accepted.contract.field(&asked.field).map(|field| field.tier);
         return Ok(access.map(|_| tier));
     }
     if arrived.event_type == event::AuthChallenge::ROW.event_type() {
-        let admitted = contract::act(
-            step.now,
-            &accepted,
-            buckets,
-            Permission::RequestAuthentication,
-        );
-        return Ok(admitted
-            .and_then(|()| check_challenge(connection, &arrived.content.body))
-            .map(|()| None));
+        let admitted = contract::act(step.now, &accepted, buckets, Permission::RequestAuthentication);
+        return Ok(admitted.and_then(|()| check_challenge(connection, &arrived.content.body)).map(|()| None));
     }
     Ok(Err(RefusalCode::UnsupportedEvent))
 }
@@ -269,21 +224,11 @@ fn under_contract(
 fn check_challenge(connection: &Connection, body: &Value) -> Result<(), RefusalCode> {
     let peer = connection.peer.as_ref().ok_or(RefusalCode::NotConnected)?;
     let key = VerifyingKey::from_typed(&peer.signing_key).map_err(|_| RefusalCode::NotAllowed)?;
-    let opened = signature::open::<auth::AuthChallenge>(
-        SignatureContext::ServiceRequest,
-        &key,
-        body.clone(),
-    );
-    let challenge = opened
-        .map_err(|_| RefusalCode::InvalidRequest)?
-        .into_inner();
-    let own = connection.service_id() == Some(&challenge.service_id)
-        && challenge.connection_id == connection.connection_id;
-    if own {
-        Ok(())
-    } else {
-        Err(RefusalCode::NotAllowed)
-    }
+    let opened = signature::open::<auth::AuthChallenge>(SignatureContext::ServiceRequest, &key, body.clone());
+    let challenge = opened.map_err(|_| RefusalCode::InvalidRequest)?.into_inner();
+    let own =
+        connection.service_id() == Some(&challenge.service_id) && challenge.connection_id == connection.connection_id;
+    if own { Ok(()) } else { Err(RefusalCode::NotAllowed) }
 }
 
 /// Carries out an admitted event.
@@ -295,24 +240,16 @@ fn act(
     tier: Option<Tier>,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
     match row.name {
-        "connection.ready" => {
-            crate::establish::ready(step, connection, arrived.content.body.clone())
-                .map(|done| done.map(|()| Done::Quiet))
+        "connection.ready" => crate::establish::ready(step, connection, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
+        "connection.revoked" => {
+            revocation::by_peer(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
-        "connection.revoked" => revocation::by_peer(step, connection, arrived.content.body.clone())
-            .map(|done| done.map(|()| Done::Quiet)),
-        "event.refused" => peer_refused(step, connection, arrived.content.body.clone())
-            .map(|done| done.map(|()| Done::Quiet)),
+        "event.refused" => {
+            peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
         _ => {
-            let context = context(
-                step,
-                connection,
-                arrived.lane,
-                arrived.event_id,
-                &arrived.event_type,
-                tier,
-                None,
-            )?;
+            let context = context(step, connection, arrived.lane, arrived.event_id, &arrived.event_type, tier, None)?;
             handle(step, connection, &context, &arrived.content.body)
         }
     }
@@ -329,10 +266,7 @@ fn context(
     answer: Option<Answer>,
 ) -> Result<Context, Failure> {
     let accepted = connection::contract(&step.draft, connection.connection_id)?;
-    let profile = connection
-        .peer
-        .as_ref()
-        .and_then(|peer| peer.profile.service.as_ref());
+    let profile = connection.peer.as_ref().and_then(|peer| peer.profile.service.as_ref());
     let service = profile.zip(accepted).map(|(service, accepted)| Service {
         service_id: service.service_id.clone(),
         contract_hash: accepted.contract_hash,
@@ -340,19 +274,8 @@ fn context(
         origins: service.origins.clone(),
         tier,
     });
-    let peer = Peer {
-        connection_id: connection.connection_id,
-        display_name: connection.display_name.clone(),
-        service,
-    };
-    Ok(Context {
-        event_id,
-        event_type: event_type.clone(),
-        lane,
-        occurred_at: step.now,
-        peer: Some(peer),
-        answer,
-    })
+    let peer = Peer { connection_id: connection.connection_id, display_name: connection.display_name.clone(), service };
+    Ok(Context { event_id, event_type: event_type.clone(), lane, occurred_at: step.now, peer: Some(peer), answer })
 }
 
 /// Runs the handler and takes its reply. Effects of a handler that refuses are gone.
@@ -362,18 +285,11 @@ fn handle(
     context: &Context,
     body: &Value,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
-    let Some(handler) = step
-        .handlers
-        .find(context.lane, &context.event_type)
-        .cloned()
-    else {
+    let Some(handler) = step.handlers.find(context.lane, &context.event_type).cloned() else {
         return Ok(Err(RefusalCode::UnsupportedEvent));
     };
     let fields = authorised_field(context, body);
-    let event = Event {
-        context: context.clone(),
-        payload: vjson::canonical(body)?,
-    };
+    let event = Event { context: context.clone(), payload: vjson::canonical(body)? };
     let (posts, told) = (step.posts.len(), step.told.len());
     let mut host = HandlerHost::new(step, context, &handler.manifest().name, fields);
     let replied = handler.handle(&mut host, &event);
@@ -399,9 +315,7 @@ fn handle(
 
 /// The one field that a data request may read; its contract was checked.
 fn authorised_field(context: &Context, body: &Value) -> FieldAuthority {
-    let checked = context
-        .service()
-        .is_some_and(|(_, service)| service.tier.is_some());
+    let checked = context.service().is_some_and(|(_, service)| service.tier.is_some());
     match body.get("field").and_then(Value::as_str) {
         Some(field) if checked => FieldAuthority::One(field.to_owned()),
         _ => FieldAuthority::Nothing,
@@ -422,10 +336,7 @@ fn answer_with(
     let body = vjson::parse(body)?;
     let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
     send::to_peer(step, connection, row, &body, Some(question))?;
-    Ok(Done::Answered(StoredAnswer {
-        event_type: row.event_type(),
-        body,
-    }))
+    Ok(Done::Answered(StoredAnswer { event_type: row.event_type(), body }))
 }
 
 /// Lets the event wait for the owner.
@@ -436,12 +347,7 @@ fn ask_owner(
     event: &Event,
     question: Question,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
-    let Question {
-        request_id,
-        ask,
-        expires_at,
-        interim,
-    } = question;
+    let Question { request_id, ask, expires_at, interim } = question;
     let shown = PendingRequest {
         request_id,
         connection_id: connection.connection_id,
@@ -482,28 +388,14 @@ fn finish(
         Err(code) => refuse(step, connection, arrived, *code)?,
     };
     if mark_it {
-        let mark = Mark {
-            body_hash: arrived.body_hash.clone(),
-            at: step.now,
-            answer,
-        };
+        let mark = Mark { body_hash: arrived.body_hash.clone(), at: step.now, answer };
         mark::put(&mut step.draft, &id.to_string(), arrived.event_id, &mark)?;
         connection::put_buckets(&mut step.draft, id, &buckets)?;
     }
-    let outcome = if decided.is_ok() {
-        AuditOutcome::Success
-    } else {
-        AuditOutcome::Refused
-    };
+    let outcome = if decided.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let code = decided.err();
-    step.audit(
-        &actor(connection),
-        event_type,
-        outcome,
-        json!({"event_id": arrived.event_id, "refusal": code}),
-    )?;
-    step.channels
-        .store(&mut step.draft, ChannelName::Connection(id))?;
+    step.audit(&actor(connection), event_type, outcome, json!({"event_id": arrived.event_id, "refusal": code}))?;
+    step.channels.store(&mut step.draft, ChannelName::Connection(id))?;
     Ok(())
 }
 
@@ -523,29 +415,11 @@ fn refuse(
     code: RefusalCode,
 ) -> Result<Option<StoredAnswer>, Failure> {
     let (event_id, event_type) = (arrived.event_id, &arrived.event_type);
-    send::refuse(
-        step,
-        connection,
-        event_id,
-        event_type,
-        code,
-        Some(arrived.question.clone()),
-    )?;
-    let severity = if code == RefusalCode::Conflict {
-        Severity::Alarm
-    } else {
-        Severity::Warning
-    };
-    let field = arrived
-        .content
-        .body
-        .get("field")
-        .and_then(Value::as_str)
-        .filter(|name| vettid_wire::data::is_field_name(name));
-    let about = field.map_or_else(
-        || event_type.to_string(),
-        |field| format!("{event_type} for {field}"),
-    );
+    send::refuse(step, connection, event_id, event_type, code, Some(arrived.question.clone()))?;
+    let severity = if code == RefusalCode::Conflict { Severity::Alarm } else { Severity::Warning };
+    let field =
+        arrived.content.body.get("field").and_then(Value::as_str).filter(|name| vettid_wire::data::is_field_name(name));
+    let about = field.map_or_else(|| event_type.to_string(), |field| format!("{event_type} for {field}"));
     step.tell(Note {
         event_type: event_type.clone(),
         connection_id: Some(connection.connection_id),
@@ -554,24 +428,14 @@ fn refuse(
         outcome: Outcome::Refused(code),
         summary: format!("{}: {about} was refused ({code})", connection.display_name),
     })?;
-    let refused = EventRefused {
-        event_id,
-        event_type: event_type.clone(),
-        code,
-    };
+    let refused = EventRefused { event_id, event_type: event_type.clone(), code };
     let name = "event.refused".parse::<EventType>().ok();
     let body = serde_json::to_value(refused).ok();
-    Ok(name
-        .zip(body)
-        .map(|(event_type, body)| StoredAnswer { event_type, body }))
+    Ok(name.zip(body).map(|(event_type, body)| StoredAnswer { event_type, body }))
 }
 
 /// The peer says that an event of this vault had no effect there.
-fn peer_refused(
-    step: &mut Step<'_>,
-    connection: &Connection,
-    body: Value,
-) -> Result<Result<(), RefusalCode>, Failure> {
+fn peer_refused(step: &mut Step<'_>, connection: &Connection, body: Value) -> Result<Result<(), RefusalCode>, Failure> {
     let Ok(refused) = vjson::from_value::<EventRefused>(body) else {
         return Ok(Err(RefusalCode::InvalidRequest));
     };
@@ -581,66 +445,35 @@ fn peer_refused(
         request_id: None,
         severity: Severity::Warning,
         outcome: Outcome::Refused(refused.code),
-        summary: format!(
-            "{} refused {} ({})",
-            connection.display_name, refused.event_type, refused.code
-        ),
+        summary: format!("{} refused {} ({})", connection.display_name, refused.event_type, refused.code),
     })?;
     Ok(Ok(()))
 }
 
 /// Handles a waiting event again, now with the owner's answer or its absence.
-pub fn resume(
-    step: &mut Step<'_>,
-    waiting: &Waiting,
-    answer: Answer,
-) -> Result<Result<(), RefusalCode>, Failure> {
+pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<Result<(), RefusalCode>, Failure> {
     request::remove(&mut step.draft, waiting.shown.request_id);
-    let found =
-        connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
+    let found = connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
     let Some(connection) = found else {
         return Ok(Err(RefusalCode::NotConnected));
     };
     let body = vjson::parse(&waiting.payload)?;
     let tier = waiting_tier(step, &connection, waiting, &body)?;
-    let context = context(
-        step,
-        &connection,
-        waiting.lane,
-        waiting.event_id,
-        &waiting.event_type,
-        tier,
-        Some(answer),
-    )?;
+    let context = context(step, &connection, waiting.lane, waiting.event_id, &waiting.event_type, tier, Some(answer))?;
     let done = match handle(step, &connection, &context, &body)? {
         Ok(done) => done,
         Err(code) => {
             let question = in_reply_to(waiting.event_id, &body)?;
-            send::refuse(
-                step,
-                &connection,
-                waiting.event_id,
-                &waiting.event_type,
-                code,
-                Some(question),
-            )?;
+            send::refuse(step, &connection, waiting.event_id, &waiting.event_type, code, Some(question))?;
             audit_resumed(step, &connection, waiting, Some(code))?;
             return Ok(Err(code));
         }
     };
     if let Done::Answered(answer) = done {
-        mark::answer(
-            &mut step.draft,
-            &connection.connection_id.to_string(),
-            waiting.event_id,
-            answer,
-        )?;
+        mark::answer(&mut step.draft, &connection.connection_id.to_string(), waiting.event_id, answer)?;
     }
     audit_resumed(step, &connection, waiting, None)?;
-    step.channels.store(
-        &mut step.draft,
-        ChannelName::Connection(connection.connection_id),
-    )?;
+    step.channels.store(&mut step.draft, ChannelName::Connection(connection.connection_id))?;
     Ok(Ok(()))
 }
 
@@ -650,11 +483,7 @@ fn audit_resumed(
     waiting: &Waiting,
     code: Option<RefusalCode>,
 ) -> Result<(), Failure> {
-    let outcome = if code.is_none() {
-        AuditOutcome::Success
-    } else {
-        AuditOutcome::Refused
-    };
+    let outcome = if code.is_none() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let detail = json!({"event_id": waiting.event_id, "request_id": waiting.shown.request_id, "refusal": code});
     Ok(step.audit(&actor(connection), &waiting.event_type, outcome, detail)?)
 }
@@ -669,9 +498,6 @@ fn waiting_tier(
         return Ok(None);
     }
     let accepted = connection::contract(&step.draft, connection.connection_id)?;
-    let field = body
-        .get("field")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let field = body.get("field").and_then(Value::as_str).unwrap_or_default();
     Ok(accepted.and_then(|accepted| accepted.contract.field(field).map(|field| field.tier)))
 }

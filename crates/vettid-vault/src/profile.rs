@@ -38,34 +38,20 @@ pub enum ProfileFailed {
 /// The owner's view.
 pub fn view(draft: &Draft<'_>) -> Result<ProfileView, UnreadableState> {
     let published: Option<Published> = draft.get(KEY)?;
-    Ok(published.map_or(
-        ProfileView {
-            public: None,
-            sequence: 0,
-        },
-        |p| ProfileView {
-            public: Some(p.public),
-            sequence: p.sequence,
-        },
-    ))
+    Ok(published.map_or(ProfileView { public: None, sequence: 0 }, |p| ProfileView {
+        public: Some(p.public),
+        sequence: p.sequence,
+    }))
 }
 
 /// Stores the public part under the next sequence and publishes it after the commit.
 pub fn publish(step: &mut Step<'_>, public: PublicProfile) -> Result<u64, ProfileFailed> {
     let sequence = view(&step.draft)?.sequence + 1;
-    step.draft
-        .put(KEY.into(), &Published { public, sequence })?;
+    step.draft.put(KEY.into(), &Published { public, sequence })?;
     let bytes = json::canonical(&signed(step)?)?;
     let event_id = EventId::v7(step.now, step.random());
     let subject = Subject::OwnerProfile(step.identity.guid);
-    let post = send::post(
-        step,
-        Route::Host,
-        subject,
-        event_id,
-        Delivery::Durable,
-        bytes,
-    );
+    let post = send::post(step, Route::Host, subject, event_id, Delivery::Durable, bytes);
     step.post(post)?;
     Ok(sequence)
 }
@@ -80,21 +66,12 @@ pub fn signed(step: &Step<'_>) -> Result<SignedProfile, ProfileFailed> {
         key_record: step.identity.key_record.record().clone(),
         public: view.public.unwrap_or_default(),
         service: None,
-        event_types: step
-            .handlers
-            .event_types()
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        event_types: step.handlers.event_types().iter().map(ToString::to_string).collect(),
         sequence: view.sequence,
         updated_at: step.now,
         valid_until: step.now.plus_ms(MAX_LIFE_MS),
         key_id: step.identity.signing_key().key_id(),
         signature: Base64::default(),
     };
-    Ok(json::from_value(sign_object(
-        Context::Profile,
-        step.identity.signing_key(),
-        &profile,
-    )?)?)
+    Ok(json::from_value(sign_object(Context::Profile, step.identity.signing_key(), &profile)?)?)
 }

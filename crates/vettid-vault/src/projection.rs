@@ -37,19 +37,13 @@ impl Projection {
 
     /// Replaces everything by the entries of a snapshot.
     pub fn replace(&mut self, changes: Changes) {
-        self.entries = changes
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-            .collect();
+        self.entries = changes.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     }
 
     /// Everything, as the changes of a snapshot.
     #[must_use]
     pub fn all(&self) -> Changes {
-        self.entries
-            .iter()
-            .map(|(key, value)| (key.clone(), Some(value.clone())))
-            .collect()
+        self.entries.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
     }
 
     /// Number of entries.
@@ -77,11 +71,7 @@ impl<'a> Draft<'a> {
     /// An empty draft over the state.
     #[must_use]
     pub fn new(base: &'a Projection) -> Self {
-        Self {
-            base,
-            kept: Changes::new(),
-            step: Changes::new(),
-        }
+        Self { base, kept: Changes::new(), step: Changes::new() }
     }
 
     /// Makes the changes of the present step part of the commit.
@@ -110,10 +100,7 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn bytes(&self, key: &str) -> Option<&[u8]> {
         let changed = self.step.get(key).or_else(|| self.kept.get(key));
-        changed.map_or_else(
-            || self.base.entries.get(key).map(Vec::as_slice),
-            Option::as_deref,
-        )
+        changed.map_or_else(|| self.base.entries.get(key).map(Vec::as_slice), Option::as_deref)
     }
 
     /// Whether a key holds a value.
@@ -150,14 +137,8 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn keys(&self, prefix: &str, limit: usize) -> Vec<String> {
         let mut found: BTreeMap<&str, bool> = BTreeMap::new();
-        let stored = self
-            .base
-            .entries
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        for key in stored
-            .map(|(key, _)| key)
-            .take_while(|key| key.starts_with(prefix))
-        {
+        let stored = self.base.entries.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        for key in stored.map(|(key, _)| key).take_while(|key| key.starts_with(prefix)) {
             found.insert(key, true);
         }
         for changes in [&self.kept, &self.step] {
@@ -166,20 +147,13 @@ impl<'a> Draft<'a> {
                 found.insert(key, value.is_some());
             }
         }
-        found
-            .into_iter()
-            .filter(|(_, present)| *present)
-            .map(|(key, _)| key.to_owned())
-            .take(limit)
-            .collect()
+        found.into_iter().filter(|(_, present)| *present).map(|(key, _)| key.to_owned()).take(limit).collect()
     }
 
     /// The values whose keys begin with `prefix`, in the order of their keys.
     pub fn values<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, UnreadableState> {
         let keys = self.keys(prefix, usize::MAX);
-        keys.iter()
-            .filter_map(|key| self.get(key).transpose())
-            .collect()
+        keys.iter().filter_map(|key| self.get(key).transpose()).collect()
     }
 
     /// The next number of a counter, from 1.
@@ -217,10 +191,7 @@ mod tests {
 
     fn state() -> Projection {
         let mut state = Projection::default();
-        state.apply(&Changes::from([
-            ("a/1".into(), Some(b"1".to_vec())),
-            ("a/2".into(), Some(b"2".to_vec())),
-        ]));
+        state.apply(&Changes::from([("a/1".into(), Some(b"1".to_vec())), ("a/2".into(), Some(b"2".to_vec()))]));
         state
     }
 
@@ -236,10 +207,7 @@ mod tests {
         draft.drop_step();
         assert_eq!(draft.keys("a/", 9), ["a/1", "a/2", "a/3"]);
         assert_eq!(draft.get::<u64>("a/3").unwrap(), Some(3));
-        assert_eq!(
-            draft.into_changes(),
-            Changes::from([("a/3".into(), Some(b"3".to_vec()))])
-        );
+        assert_eq!(draft.into_changes(), Changes::from([("a/3".into(), Some(b"3".to_vec()))]));
     }
 
     #[test]
@@ -258,10 +226,7 @@ mod tests {
     fn counters_count() {
         let state = state();
         let mut draft = Draft::new(&state);
-        assert_eq!(
-            (draft.count("feed").unwrap(), draft.count("feed").unwrap()),
-            (1, 2)
-        );
+        assert_eq!((draft.count("feed").unwrap(), draft.count("feed").unwrap()), (1, 2));
         assert_eq!(draft.counted("feed").unwrap(), 2);
     }
 

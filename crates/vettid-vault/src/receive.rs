@@ -21,9 +21,7 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
         Event::Message { subject, bytes } => message(step, subject, bytes),
         Event::Tick => expiry::tick(step),
         Event::Sent(numbers) => {
-            numbers
-                .iter()
-                .for_each(|number| outbox::done(&mut step.draft, *number));
+            numbers.iter().for_each(|number| outbox::done(&mut step.draft, *number));
             Ok(())
         }
         Event::Quarantine { subject, bytes } => quarantine(step, subject, bytes),
@@ -44,15 +42,13 @@ fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), F
             bootstrap::receive(step, event_type, bytes)
         }
         Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),
-        Subject::ForVault(..) => sealed(step, bytes, |step, envelope| {
-            owner::receive(step, subject, envelope)
-        }),
-        Subject::ForOwner(..) => sealed(step, bytes, |step, envelope| {
-            peer::receive(step, Lane::Connection, subject, envelope)
-        }),
-        Subject::FromService(..) => sealed(step, bytes, |step, envelope| {
-            peer::receive(step, Lane::Service, subject, envelope)
-        }),
+        Subject::ForVault(..) => sealed(step, bytes, |step, envelope| owner::receive(step, subject, envelope)),
+        Subject::ForOwner(..) => {
+            sealed(step, bytes, |step, envelope| peer::receive(step, Lane::Connection, subject, envelope))
+        }
+        Subject::FromService(..) => {
+            sealed(step, bytes, |step, envelope| peer::receive(step, Lane::Service, subject, envelope))
+        }
         _ => {
             step.dropped += 1;
             Ok(())
@@ -78,19 +74,11 @@ fn sealed(
 /// Keeps a message apart that the vault could not handle; it never runs by itself.
 fn quarantine(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), Failure> {
     let number = step.draft.count("quarantine")?;
-    step.draft.put(
-        numbered("quarantine/", number),
-        &(subject, Base64::new(bytes)),
-    )?;
+    step.draft.put(numbered("quarantine/", number), &(subject, Base64::new(bytes)))?;
     let Ok(event_type) = "event.quarantined".parse() else {
         return Ok(());
     };
-    step.audit(
-        "vault",
-        &event_type,
-        Outcome::Failure,
-        json!({"number": number}),
-    )?;
+    step.audit("vault", &event_type, Outcome::Failure, json!({"number": number}))?;
     step.tell(Note {
         event_type,
         connection_id: None,

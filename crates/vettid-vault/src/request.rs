@@ -30,10 +30,7 @@ pub fn get(draft: &Draft<'_>, id: RequestId) -> Result<Option<Waiting>, Unreadab
 }
 
 /// Lets a request wait. Another one under the same id is a conflict.
-pub fn put(
-    draft: &mut Draft<'_>,
-    waiting: &Waiting,
-) -> Result<Result<(), RefusalCode>, UnreadableState> {
+pub fn put(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), RefusalCode>, UnreadableState> {
     let id = waiting.shown.request_id;
     if draft.has(&key(id)) {
         return Ok(Err(RefusalCode::Conflict));
@@ -56,10 +53,7 @@ pub fn all(draft: &Draft<'_>) -> Result<Vec<Waiting>, UnreadableState> {
 
 /// Everything of one connection that waits.
 pub fn of_connection(draft: &Draft<'_>, id: ConnectionId) -> Result<Vec<Waiting>, UnreadableState> {
-    Ok(all(draft)?
-        .into_iter()
-        .filter(|waiting| waiting.shown.connection_id == id)
-        .collect())
+    Ok(all(draft)?.into_iter().filter(|waiting| waiting.shown.connection_id == id).collect())
 }
 
 fn key(id: RequestId) -> String {

@@ -13,8 +13,7 @@ use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::{
-    ConnectionState, ConnectionView, RevocationNotice, RevocationReason, Revoke, RevokedBy,
-    Tombstone,
+    ConnectionState, ConnectionView, RevocationNotice, RevocationReason, Revoke, RevokedBy, Tombstone,
 };
 use vettid_wire::event::{ConnectionRevoke, ConnectionRevoked, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
@@ -37,21 +36,14 @@ pub fn was_cut_off(draft: &mut Draft<'_>, user_nkey: &str) {
 }
 
 /// The owner ends a connection.
-pub fn by_owner(
-    step: &mut Step<'_>,
-    asked: &Revoke,
-) -> Result<Result<ConnectionView, RefusalCode>, Failure> {
+pub fn by_owner(step: &mut Step<'_>, asked: &Revoke) -> Result<Result<ConnectionView, RefusalCode>, Failure> {
     let Some(connection) = connection::get(&step.draft, asked.connection_id)? else {
         return Ok(Err(RefusalCode::NotFound));
     };
     if connection.state == ConnectionState::Revoked {
         return Ok(Ok(view::of(step, &connection)?));
     }
-    let notice = if connection.is_active() {
-        Some(notice(step, &connection, asked.reason)?)
-    } else {
-        None
-    };
+    let notice = if connection.is_active() { Some(notice(step, &connection, asked.reason)?) } else { None };
     let ended = end(step, connection, RevokedBy::Owner, notice)?;
     step.tell(Note {
         event_type: ConnectionRevoke::ROW.event_type(),
@@ -65,11 +57,7 @@ pub fn by_owner(
 }
 
 /// The peer ended the connection: its notice must be signed by its own key.
-pub fn by_peer(
-    step: &mut Step<'_>,
-    connection: &Connection,
-    body: Value,
-) -> Result<Result<(), RefusalCode>, Failure> {
+pub fn by_peer(step: &mut Step<'_>, connection: &Connection, body: Value) -> Result<Result<(), RefusalCode>, Failure> {
     let Some(peer) = &connection.peer else {
         return Ok(Err(RefusalCode::NotConnected));
     };
@@ -98,11 +86,7 @@ pub fn by_peer(
 }
 
 /// Seals the notice while the keys are still there. Returns its place in the outbox.
-fn notice(
-    step: &mut Step<'_>,
-    connection: &Connection,
-    reason: RevocationReason,
-) -> Result<u64, Failure> {
+fn notice(step: &mut Step<'_>, connection: &Connection, reason: RevocationReason) -> Result<u64, Failure> {
     let signing = step.identity.signing_key();
     let notice = RevocationNotice {
         kind: KIND.into(),
@@ -117,13 +101,7 @@ fn notice(
     let Some(row) = send::row_to(connection.kind, &ConnectionRevoked::ROW.event_type()) else {
         return Ok(0);
     };
-    send::to_peer(
-        step,
-        connection,
-        row,
-        json::from_value::<Value>(body)?,
-        None,
-    )?;
+    send::to_peer(step, connection, row, json::from_value::<Value>(body)?, None)?;
     Ok(step.posts.last().map_or(0, |post| post.number))
 }
 
@@ -143,8 +121,7 @@ fn end(
         revoked_by: by,
     };
     connection::bury(&mut step.draft, &tombstone)?;
-    step.channels
-        .wipe(&mut step.draft, ChannelName::Connection(id));
+    step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }
@@ -152,22 +129,11 @@ fn end(
         request::remove(&mut step.draft, waiting.shown.request_id);
     }
     outbox::withdraw(&mut step.draft, id, notice.unwrap_or(0))?;
-    step.draft
-        .remove(&format!("handshake/{}", connection.handshake_id));
+    step.draft.remove(&format!("handshake/{}", connection.handshake_id));
     if let Some(user_nkey) = connection.peer_nkey.take() {
-        let account_nkey = step
-            .identity
-            .message_account()?
-            .public()
-            .as_str()
-            .to_owned();
-        let cut_off = CutOff {
-            account_nkey,
-            user_nkey,
-            revoked_at: step.now,
-        };
-        step.draft
-            .put(format!("{CUT_OFF}{}", cut_off.user_nkey), &cut_off)?;
+        let account_nkey = step.identity.message_account()?.public().as_str().to_owned();
+        let cut_off = CutOff { account_nkey, user_nkey, revoked_at: step.now };
+        step.draft.put(format!("{CUT_OFF}{}", cut_off.user_nkey), &cut_off)?;
     }
     connection.state = ConnectionState::Revoked;
     if notice.is_none() {

@@ -42,73 +42,38 @@ impl SealedJournal {
     /// The bytes of a record.
     pub fn open_record(&self, stored: &[u8]) -> Result<Vec<u8>, Unopened> {
         let (number, sealed) = stored.split_first_chunk::<8>().ok_or(Unopened)?;
-        let opened =
-            at_rest::open(&self.key, &self.aad("record", number), sealed).map_err(|_| Unopened)?;
+        let opened = at_rest::open(&self.key, &self.aad("record", number), sealed).map_err(|_| Unopened)?;
         Ok(opened.expose().to_vec())
     }
 
     /// Seals the whole state; gives the object's name, its bytes, and the changes of the record that names it.
     #[must_use]
-    pub fn seal_snapshot(
-        &self,
-        chain: &Chain,
-        state: Changes,
-        rng: &mut dyn CryptoRng,
-    ) -> (String, Vec<u8>, Changes) {
+    pub fn seal_snapshot(&self, chain: &Chain, state: Changes, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Changes) {
         let name = format!("{}-{}", self.guid, chain.number() + 1);
         let state = Chain::default().next(RecordKind::Commit, state).to_bytes();
-        let sealed = at_rest::seal(
-            &self.key,
-            &self.aad("snapshot", name.as_bytes()),
-            &state,
-            rng,
-        );
+        let sealed = at_rest::seal(&self.key, &self.aad("snapshot", name.as_bytes()), &state, rng);
         let hash = h256(&sealed).to_vec();
-        let changes = [
-            (OBJECT.to_owned(), Some(name.clone().into_bytes())),
-            (HASH.to_owned(), Some(hash)),
-        ];
+        let changes = [(OBJECT.to_owned(), Some(name.clone().into_bytes())), (HASH.to_owned(), Some(hash))];
         (name, sealed, Changes::from(changes))
     }
 
     /// The object that a snapshot record names.
     #[must_use]
     pub fn snapshot_name(record: &Record) -> Option<String> {
-        let name = record
-            .changes
-            .get(OBJECT)
-            .filter(|_| record.kind == RecordKind::Snapshot)?;
+        let name = record.changes.get(OBJECT).filter(|_| record.kind == RecordKind::Snapshot)?;
         String::from_utf8(name.clone()?).ok()
     }
 
     /// The state that a snapshot record stands for.
-    pub fn open_snapshot(
-        &self,
-        record: &Record,
-        object: Option<&[u8]>,
-    ) -> Result<Changes, Unopened> {
+    pub fn open_snapshot(&self, record: &Record, object: Option<&[u8]>) -> Result<Changes, Unopened> {
         let name = Self::snapshot_name(record).ok_or(Unopened)?;
-        let hash = record
-            .changes
-            .get(HASH)
-            .cloned()
-            .flatten()
-            .ok_or(Unopened)?;
-        let object = object
-            .filter(|object| h256(object).as_slice() == hash)
-            .ok_or(Unopened)?;
-        let opened = at_rest::open(&self.key, &self.aad("snapshot", name.as_bytes()), object)
-            .map_err(|_| Unopened)?;
-        Ok(Record::from_bytes(opened.expose())
-            .map_err(|_| Unopened)?
-            .changes)
+        let hash = record.changes.get(HASH).cloned().flatten().ok_or(Unopened)?;
+        let object = object.filter(|object| h256(object).as_slice() == hash).ok_or(Unopened)?;
+        let opened = at_rest::open(&self.key, &self.aad("snapshot", name.as_bytes()), object).map_err(|_| Unopened)?;
+        Ok(Record::from_bytes(opened.expose()).map_err(|_| Unopened)?.changes)
     }
 
     fn aad(&self, kind: &str, place: &[u8]) -> Vec<u8> {
-        Lp::labelled("vettid-journal-v1")
-            .lp_str(kind)
-            .lp_str(&self.guid.to_string())
-            .lp(place)
-            .finish()
+        Lp::labelled("vettid-journal-v1").lp_str(kind).lp_str(&self.guid.to_string()).lp(place).finish()
     }
 }

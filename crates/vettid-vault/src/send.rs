@@ -41,18 +41,12 @@ pub fn to_connection(
     in_reply_to: Option<InReplyTo>,
 ) -> Result<EventId, HostError> {
     let unavailable = |_| HostError::Unavailable;
-    let connection = connection::get(&step.draft, id)
-        .map_err(unavailable)?
-        .ok_or(HostError::NotConnected)?;
+    let connection = connection::get(&step.draft, id).map_err(unavailable)?.ok_or(HostError::NotConnected)?;
     if !connection.is_active() {
         return Err(HostError::NotConnected);
     }
     let row = row_to(connection.kind, event_type).ok_or(HostError::Invalid)?;
-    if json::canonical(&body)
-        .map_err(|_| HostError::Invalid)?
-        .len()
-        > row.cap_bytes
-    {
+    if json::canonical(&body).map_err(|_| HostError::Invalid)?.len() > row.cap_bytes {
         return Err(HostError::Quota);
     }
     to_peer(step, &connection, row, body, in_reply_to).map_err(|_| HostError::Unavailable)
@@ -69,23 +63,8 @@ pub fn to_peer(
     let event_id = EventId::v7(step.now, step.random());
     let (id, event_type) = (connection.connection_id, row.event_type());
     let subject = Subject::ForOwner(connection.peer_guid(), id, event_type.clone());
-    let sealed = seal(
-        step,
-        ChannelName::Connection(id),
-        &subject,
-        event_id,
-        &event_type,
-        body,
-        in_reply_to,
-    )?;
-    step.post(post(
-        step,
-        Route::Peer(id),
-        subject,
-        event_id,
-        row.delivery,
-        sealed,
-    ))?;
+    let sealed = seal(step, ChannelName::Connection(id), &subject, event_id, &event_type, body, in_reply_to)?;
+    step.post(post(step, Route::Peer(id), subject, event_id, row.delivery, sealed))?;
     Ok(event_id)
 }
 
@@ -98,16 +77,9 @@ pub fn refuse(
     code: RefusalCode,
     in_reply_to: Option<InReplyTo>,
 ) -> Result<(), Failure> {
-    let refused = "event.refused"
-        .parse()
-        .ok()
-        .and_then(|name| row_to(connection.kind, &name));
+    let refused = "event.refused".parse().ok().and_then(|name| row_to(connection.kind, &name));
     let Some(row) = refused else { return Ok(()) };
-    let body = EventRefused {
-        event_id,
-        event_type: event_type.clone(),
-        code,
-    };
+    let body = EventRefused { event_id, event_type: event_type.clone(), code };
     to_peer(step, connection, row, body, in_reply_to)?;
     Ok(())
 }
@@ -122,67 +94,25 @@ pub fn to_app(
     in_reply_to: Option<InReplyTo>,
 ) -> Result<(), Failure> {
     let subject = Subject::ForApp(step.identity.guid, event_type.clone(), event_id);
-    let sealed = seal(
-        step,
-        ChannelName::Session(session),
-        &subject,
-        event_id,
-        event_type,
-        body,
-        in_reply_to,
-    )?;
-    step.posts.push(post(
-        step,
-        Route::Host,
-        subject,
-        event_id,
-        Delivery::BestEffort,
-        sealed,
-    ));
+    let sealed = seal(step, ChannelName::Session(session), &subject, event_id, event_type, body, in_reply_to)?;
+    step.posts.push(post(step, Route::Host, subject, event_id, Delivery::BestEffort, sealed));
     Ok(())
 }
 
 /// Tells the app of a new entry in the feed.
-pub fn push_feed(
-    step: &mut Step<'_>,
-    session: SessionKeyId,
-    entry: &FeedEntry,
-) -> Result<(), Failure> {
+pub fn push_feed(step: &mut Step<'_>, session: SessionKeyId, entry: &FeedEntry) -> Result<(), Failure> {
     let event_id = EventId::v7(step.now, step.random());
-    to_app(
-        step,
-        session,
-        &event::FeedItem::ROW.event_type(),
-        event_id,
-        entry,
-        None,
-    )
+    to_app(step, session, &event::FeedItem::ROW.event_type(), event_id, entry, None)
 }
 
 /// Signs an object where the event's row lets the vault sign: the answer to a login, by the pairwise key.
-pub fn sign_for_row(
-    step: &Step<'_>,
-    context: &Context,
-    object: Value,
-) -> Result<Vec<u8>, HostError> {
-    let signs = context.lane == AuthChallenge::ROW.lane
-        && context.event_type.as_str() == AuthChallenge::ROW.name;
-    let peer = context
-        .peer
-        .as_ref()
-        .filter(|_| signs)
-        .ok_or(HostError::Denied)?;
-    let connection =
-        connection::get(&step.draft, peer.connection_id).map_err(|_| HostError::Unavailable)?;
-    let connection = connection
-        .filter(Connection::is_active)
-        .ok_or(HostError::NotConnected)?;
-    let signed = sign_object(
-        SignatureContext::AuthResponse,
-        &connection.pairwise,
-        &object,
-    )
-    .map_err(|_| HostError::Invalid)?;
+pub fn sign_for_row(step: &Step<'_>, context: &Context, object: Value) -> Result<Vec<u8>, HostError> {
+    let signs = context.lane == AuthChallenge::ROW.lane && context.event_type.as_str() == AuthChallenge::ROW.name;
+    let peer = context.peer.as_ref().filter(|_| signs).ok_or(HostError::Denied)?;
+    let connection = connection::get(&step.draft, peer.connection_id).map_err(|_| HostError::Unavailable)?;
+    let connection = connection.filter(Connection::is_active).ok_or(HostError::NotConnected)?;
+    let signed =
+        sign_object(SignatureContext::AuthResponse, &connection.pairwise, &object).map_err(|_| HostError::Invalid)?;
     json::canonical(&signed).map_err(|_| HostError::Invalid)
 }
 
@@ -195,17 +125,9 @@ fn seal(
     body: impl Serialize,
     in_reply_to: Option<InReplyTo>,
 ) -> Result<Vec<u8>, Failure> {
-    let channel: &mut Channel = step
-        .channels
-        .get(&step.draft, name)?
-        .ok_or(Failure::Retry)?;
+    let channel: &mut Channel = step.channels.get(&step.draft, name)?.ok_or(Failure::Retry)?;
     let to_incarnation = channel.peer_incarnation();
-    let content = Content {
-        body,
-        to_incarnation,
-        in_reply_to,
-        expires_at: None,
-    };
+    let content = Content { body, to_incarnation, in_reply_to, expires_at: None };
     let sealed = channel.seal(step.now, step.rng, subject, event_id, event_type, &content)?;
     if channel.must_store() {
         step.channels.store(&mut step.draft, name)?;
@@ -223,13 +145,5 @@ pub fn post(
     delivery: Delivery,
     bytes: Vec<u8>,
 ) -> Post {
-    Post {
-        number: 0,
-        route,
-        subject,
-        event_id,
-        delivery,
-        bytes: Base64::new(bytes),
-        created_at: step.now,
-    }
+    Post { number: 0, route, subject, event_id, delivery, bytes: Base64::new(bytes), created_at: step.now }
 }

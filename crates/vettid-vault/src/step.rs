@@ -78,11 +78,7 @@ impl Step<'_> {
 
     /// Sends after the commit: durable posts through the outbox, the others once.
     pub fn post(&mut self, post: Post) -> Result<(), UnreadableState> {
-        let post = if post.delivery == Delivery::Durable {
-            outbox::store(&mut self.draft, post)?
-        } else {
-            post
-        };
+        let post = if post.delivery == Delivery::Durable { outbox::store(&mut self.draft, post)? } else { post };
         self.posts.push(post);
         Ok(())
     }

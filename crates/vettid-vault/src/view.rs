@@ -14,10 +14,7 @@ use vettid_wire::id::ConnectionId;
 use vettid_wire::refusal::RefusalCode;
 
 /// One connection.
-pub fn one(
-    step: &Step<'_>,
-    id: ConnectionId,
-) -> Result<Result<ConnectionView, RefusalCode>, Failure> {
+pub fn one(step: &Step<'_>, id: ConnectionId) -> Result<Result<ConnectionView, RefusalCode>, Failure> {
     match connection::get(&step.draft, id)? {
         Some(connection) => Ok(Ok(of(step, &connection)?)),
         None => Ok(Err(RefusalCode::NotFound)),
@@ -27,22 +24,13 @@ pub fn one(
 /// Every connection.
 pub fn all(step: &Step<'_>) -> Result<Result<ConnectionList, RefusalCode>, Failure> {
     let connections = connection::all(&step.draft)?;
-    let views: Result<_, _> = connections
-        .iter()
-        .map(|connection| of(step, connection))
-        .collect();
-    Ok(Ok(ConnectionList {
-        connections: views?,
-    }))
+    let views: Result<_, _> = connections.iter().map(|connection| of(step, connection)).collect();
+    Ok(Ok(ConnectionList { connections: views? }))
 }
 
 /// The owner compared the safety number.
-pub fn verify(
-    step: &mut Step<'_>,
-    id: ConnectionId,
-) -> Result<Result<ConnectionView, RefusalCode>, Failure> {
-    let Some(mut connection) = connection::get(&step.draft, id)?.filter(Connection::is_active)
-    else {
+pub fn verify(step: &mut Step<'_>, id: ConnectionId) -> Result<Result<ConnectionView, RefusalCode>, Failure> {
+    let Some(mut connection) = connection::get(&step.draft, id)?.filter(Connection::is_active) else {
         return Ok(Err(RefusalCode::NotConnected));
     };
     connection.verification = Verification::Verified;
@@ -78,12 +66,8 @@ pub fn of(step: &Step<'_>, connection: &Connection) -> Result<ConnectionView, Fa
         peer_fingerprint: peer.map(|peer| peer.fingerprint),
         safety_number: peer.map(|peer| safety_number(&own, &peer.fingerprint)),
         symbols: connection.symbols.clone(),
-        profile: peer
-            .filter(|_| connection.state != ConnectionState::Revoked)
-            .map(|peer| peer.profile.clone()),
-        missing_fields: contract
-            .as_ref()
-            .map_or(Ok(Vec::new()), |contract| missing(step, contract))?,
+        profile: peer.filter(|_| connection.state != ConnectionState::Revoked).map(|peer| peer.profile.clone()),
+        missing_fields: contract.as_ref().map_or(Ok(Vec::new()), |contract| missing(step, contract))?,
         contract,
         created_at: connection.created_at,
     })
@@ -92,11 +76,7 @@ pub fn of(step: &Step<'_>, connection: &Connection) -> Result<ConnectionView, Fa
 /// Fields of a contract for which the vault holds no value; optional ones are no lack.
 fn missing(step: &Step<'_>, contract: &Contract) -> Result<Vec<String>, Failure> {
     let mut missing = Vec::new();
-    for wanted in contract
-        .fields
-        .iter()
-        .filter(|field| field.tier != Tier::Optional)
-    {
+    for wanted in contract.fields.iter().filter(|field| field.tier != Tier::Optional) {
         if field::get(&step.draft, &wanted.field)?.is_none() {
             missing.push(wanted.field.clone());
         }

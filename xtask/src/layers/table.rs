@@ -134,14 +134,10 @@ pub(crate) const OWNED: &[Owned] = &[
     Owned { what: "an untyped error", crates: &["anyhow", "eyre", "color-eyre"], owners: &["vettid", "vettid-testkit", "xtask"] },
 ];
 
-/// Single exceptions from [`OWNED`]: crate, foreign crate, kind, and why.
+/// Single exceptions from [`CRATES`] and [`OWNED`]: crate, the crate it uses, kind, and why.
 pub(crate) const EXCEPTIONS: &[(&str, &str, Kind, &str)] = &[
-    (
-        "vettid",
-        "async-nats",
-        Kind::Dev,
-        "tests look at the broker from outside, as a stranger would",
-    ),
+    ("vettid", "async-nats", Kind::Dev, "tests look at the broker from outside, as a stranger would"),
+    ("vettid-wasm", "vettid-handlers", Kind::Dev, "a test runs the same handlers natively and as components"),
     (
         "xtask",
         "sha2",
@@ -228,15 +224,5 @@ pub(crate) const IMPURE_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Names that say nothing: a helper lives with its noun.
-pub(crate) const EMPTY_NAMES: &[&str] = &[
-    "common",
-    "helper",
-    "helpers",
-    "misc",
-    "prelude",
-    "type",
-    "types",
-    "util",
-    "utilities",
-    "utils",
-];
+pub(crate) const EMPTY_NAMES: &[&str] =
+    &["common", "helper", "helpers", "misc", "prelude", "type", "types", "util", "utilities", "utils"];

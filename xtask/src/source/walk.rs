@@ -12,8 +12,8 @@ pub(super) fn facts(tokens: TokenStream) -> Facts {
 
 /// Words before a path such as `::std::fs` that are no part of it.
 const CANNOT_START_A_PATH: [&str; 18] = [
-    "as", "break", "const", "dyn", "else", "extern", "for", "if", "impl", "in", "match", "move",
-    "mut", "ref", "return", "use", "where", "while",
+    "as", "break", "const", "dyn", "else", "extern", "for", "if", "impl", "in", "match", "move", "mut", "ref",
+    "return", "use", "where", "while",
 ];
 
 /// The tokens between two delimiters, and where we are in them.
@@ -30,13 +30,7 @@ struct Level {
 
 impl Level {
     fn new(tokens: TokenStream, in_test: bool) -> Self {
-        Self {
-            tokens: tokens.into_iter().collect(),
-            next: 0,
-            in_test,
-            item_in_test: false,
-            open_function: None,
-        }
+        Self { tokens: tokens.into_iter().collect(), next: 0, in_test, item_in_test: false, open_function: None }
     }
 
     fn walk(mut self, facts: &mut Facts) {
@@ -47,20 +41,14 @@ impl Level {
                 TokenTree::Punct(punct) if punct.as_char() == ';' => self.end_item(),
                 TokenTree::Punct(_) => {}
                 TokenTree::Ident(ident) => self.ident(&ident, facts),
-                TokenTree::Literal(literal) => {
-                    self.literal(&literal.to_string(), literal.span(), facts)
-                }
+                TokenTree::Literal(literal) => self.literal(&literal.to_string(), literal.span(), facts),
                 TokenTree::Group(group) => self.group(&group, facts),
             }
         }
     }
 
     fn located<T>(&self, what: T, span: Span) -> Located<T> {
-        Located {
-            what,
-            line: span.start().line,
-            in_test: self.in_test || self.item_in_test,
-        }
+        Located { what, line: span.start().line, in_test: self.in_test || self.item_in_test }
     }
 
     fn end_item(&mut self) {
@@ -71,9 +59,7 @@ impl Level {
     /// After `#`: an outer attribute belongs to the next item, an inner one to the whole level.
     fn attribute(&mut self, facts: &mut Facts) {
         let inner = self.punct_at(self.next, '!');
-        let Some(TokenTree::Group(group)) =
-            self.tokens.get(self.next + usize::from(inner)).cloned()
-        else {
+        let Some(TokenTree::Group(group)) = self.tokens.get(self.next + usize::from(inner)).cloned() else {
             return;
         };
         if group.delimiter() != Delimiter::Bracket {
@@ -104,11 +90,7 @@ impl Level {
         if let Some((name, line)) = self.open_function.take_if(|_| brace) {
             let lines = group.span_close().end().line - line + 1;
             let in_test = self.in_test || self.item_in_test;
-            facts.functions.push(Located {
-                what: Function { name, lines },
-                line,
-                in_test,
-            });
+            facts.functions.push(Located { what: Function { name, lines }, line, in_test });
         }
         Level::new(group.stream(), self.in_test || self.item_in_test).walk(facts);
         if brace {
@@ -127,10 +109,7 @@ impl Level {
             && let Some(TokenTree::Ident(module)) = self.tokens.get(self.next)
         {
             let inline = matches!(self.tokens.get(self.next + 1), Some(TokenTree::Group(_)));
-            let module = Module {
-                name: module.to_string(),
-                inline,
-            };
+            let module = Module { name: module.to_string(), inline };
             facts.modules.push(self.located(module, ident.span()));
         }
         if self.punct_at(self.next, '!') && !self.punct_at(self.next + 1, '=') {
@@ -146,9 +125,7 @@ impl Level {
         while self.punct_at(self.next, ':') && self.punct_at(self.next + 1, ':') {
             match self.tokens.get(self.next + 2).cloned() {
                 Some(TokenTree::Ident(ident)) => segments.push(ident.to_string()),
-                Some(TokenTree::Punct(punct)) if punct.as_char() == '*' => {
-                    segments.push("*".to_owned())
-                }
+                Some(TokenTree::Punct(punct)) if punct.as_char() == '*' => segments.push("*".to_owned()),
                 Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
                     self.next += 3;
                     return self.use_tree(&group, &segments, facts);
@@ -160,9 +137,7 @@ impl Level {
         if segments.len() > 1 && segments.last().is_some_and(|last| last == "self") {
             segments.pop();
         }
-        if segments.len() == 1
-            && matches!(self.tokens.get(self.next), Some(TokenTree::Ident(word)) if word == "as")
-        {
+        if segments.len() == 1 && matches!(self.tokens.get(self.next), Some(TokenTree::Ident(word)) if word == "as") {
             segments.push("*".to_owned());
         }
         facts.paths.push(self.located(segments, span));
@@ -206,9 +181,7 @@ fn first_ident(tokens: &TokenStream) -> Option<Ident> {
 fn marks_test(attribute: &TokenStream) -> bool {
     let idents = flat_idents(attribute);
     match idents.first().map(String::as_str) {
-        Some("cfg") => {
-            idents.iter().any(|ident| ident == "test") && !idents.iter().any(|ident| ident == "not")
-        }
+        Some("cfg") => idents.iter().any(|ident| ident == "test") && !idents.iter().any(|ident| ident == "not"),
         Some("cfg_attr" | "doc") | None => false,
         Some(_) => top_level_path(attribute).is_some_and(|last| last == "test"),
     }
@@ -216,14 +189,11 @@ fn marks_test(attribute: &TokenStream) -> bool {
 
 /// The last word of the path that an attribute begins with.
 fn top_level_path(attribute: &TokenStream) -> Option<String> {
-    let words = attribute
-        .clone()
-        .into_iter()
-        .take_while(|token| match token {
-            TokenTree::Ident(_) => true,
-            TokenTree::Punct(punct) => punct.as_char() == ':',
-            _ => false,
-        });
+    let words = attribute.clone().into_iter().take_while(|token| match token {
+        TokenTree::Ident(_) => true,
+        TokenTree::Punct(punct) => punct.as_char() == ':',
+        _ => false,
+    });
     words.last().map(|token| token.to_string())
 }
 
@@ -233,10 +203,7 @@ fn contains_allow(attribute: &TokenStream) -> bool {
         matches!(pair, [TokenTree::Ident(ident), TokenTree::Group(group)]
             if ident == "allow" && group.delimiter() == Delimiter::Parenthesis)
     });
-    called
-        || tokens.iter().any(
-            |token| matches!(token, TokenTree::Group(group) if contains_allow(&group.stream())),
-        )
+    called || tokens.iter().any(|token| matches!(token, TokenTree::Group(group) if contains_allow(&group.stream())))
 }
 
 fn flat_idents(tokens: &TokenStream) -> Vec<String> {

@@ -42,11 +42,7 @@ pub(super) fn run() -> anyhow::Result<Counts> {
     let runner = Runner::find();
     // Built on the terminal itself, so that its progress is seen; run through a pipe, so that it can be counted.
     process::run(runner.command(&server).arg("--no-run"))?;
-    let colour = if io::stdout().is_terminal() {
-        "always"
-    } else {
-        "never"
-    };
+    let colour = if io::stdout().is_terminal() { "always" } else { "never" };
     let mut command = runner.command(&server);
     let (passed, counts) = counted(command.args(["--color", colour]), runner, &mut io::stdout())?;
     if !passed || counts.failed > 0 {
@@ -59,11 +55,7 @@ pub(super) fn run() -> anyhow::Result<Counts> {
 }
 
 /// Runs a test runner, passes its lines on, and counts from its summaries.
-fn counted(
-    command: &mut Command,
-    runner: Runner,
-    out: &mut impl Write,
-) -> anyhow::Result<(bool, Counts)> {
+fn counted(command: &mut Command, runner: Runner, out: &mut impl Write) -> anyhow::Result<(bool, Counts)> {
     let shown = process::shown(command);
     let (reader, writer) = io::pipe().context("no pipe could be made")?;
     command.stdout(writer.try_clone()?).stderr(writer);
@@ -103,10 +95,7 @@ impl Runner {
             Self::Standard => &["test", "--no-fail-fast", "--lib", "--bins", "--tests"],
         };
         let mut command = Command::new("cargo");
-        command
-            .args(runner)
-            .args(["--workspace", "--locked"])
-            .env(environment::NATS_SERVER, server);
+        command.args(runner).args(["--workspace", "--locked"]).env(environment::NATS_SERVER, server);
         command
     }
 
@@ -115,24 +104,16 @@ impl Runner {
         match self {
             // `Summary [ 3.2s] 12 tests run: 11 passed, 1 failed, 0 skipped`
             Self::Nextest => {
-                let numbers = line
-                    .trim_start()
-                    .strip_prefix("Summary [")
-                    .and_then(|rest| rest.split_once(" run: "));
+                let numbers = line.trim_start().strip_prefix("Summary [").and_then(|rest| rest.split_once(" run: "));
                 numbers.map_or_else(Counts::default, |(_, numbers)| Counts {
                     passed: before(numbers, "passed"),
-                    failed: before(numbers, "failed")
-                        + before(numbers, "timed")
-                        + before(numbers, "exec"),
+                    failed: before(numbers, "failed") + before(numbers, "timed") + before(numbers, "exec"),
                 })
             }
             // `test result: ok. 3 passed; 0 failed; 1 ignored; …`
             Self::Standard => {
                 let numbers = line.strip_prefix("test result:").unwrap_or_default();
-                Counts {
-                    passed: before(numbers, "passed"),
-                    failed: before(numbers, "failed"),
-                }
+                Counts { passed: before(numbers, "passed"), failed: before(numbers, "failed") }
             }
         }
     }
@@ -140,22 +121,16 @@ impl Runner {
 
 /// The number right before a word.
 fn before(text: &str, word: &str) -> usize {
-    let words: Vec<&str> = text
-        .split([' ', ',', ';', '(', ')'])
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<&str> = text.split([' ', ',', ';', '(', ')']).filter(|word| !word.is_empty()).collect();
     let pair = words.windows(2).find(|pair| pair.last() == Some(&word));
-    pair.and_then(|pair| pair.first()?.parse().ok())
-        .unwrap_or(0)
+    pair.and_then(|pair| pair.first()?.parse().ok()).unwrap_or(0)
 }
 
 /// A line without its colours.
 fn plain(line: &str) -> String {
     let mut pieces = line.split('\u{1b}');
     let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |text, piece| {
-        text + piece.split_once('m').map_or(piece, |(_, rest)| rest)
-    })
+    pieces.fold(first, |text, piece| text + piece.split_once('m').map_or(piece, |(_, rest)| rest))
 }
 
 #[cfg(test)]
@@ -164,53 +139,33 @@ mod tests {
 
     fn counts(runner: Runner, lines: &[&str]) -> Counts {
         let mut counts = Counts::default();
-        lines
-            .iter()
-            .for_each(|line| counts.add(runner.counts(&plain(line))));
+        lines.iter().for_each(|line| counts.add(runner.counts(&plain(line))));
         counts
     }
 
     #[test]
     fn the_summary_of_nextest_is_counted() {
-        let line = "     Summary [   3.214s] 13 tests run: 10 passed (1 slow, 1 leaky), 2 failed, 1 timed out, 4 skipped";
-        assert_eq!(
-            counts(Runner::Nextest, &[line]),
-            Counts {
-                passed: 10,
-                failed: 3
-            }
-        );
+        let line =
+            "     Summary [   3.214s] 13 tests run: 10 passed (1 slow, 1 leaky), 2 failed, 1 timed out, 4 skipped";
+        assert_eq!(counts(Runner::Nextest, &[line]), Counts { passed: 10, failed: 3 });
     }
 
     #[test]
     fn one_test_is_counted_as_one() {
         let line = "     Summary [   0.003s] 1 test run: 1 passed, 52 skipped";
-        assert_eq!(
-            counts(Runner::Nextest, &[line]),
-            Counts {
-                passed: 1,
-                failed: 0
-            }
-        );
+        assert_eq!(counts(Runner::Nextest, &[line]), Counts { passed: 1, failed: 0 });
     }
 
     #[test]
     fn what_a_failed_test_printed_is_not_counted() {
-        let line =
-            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 49 filtered out";
+        let line = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 49 filtered out";
         assert_eq!(counts(Runner::Nextest, &[line]), Counts::default());
     }
 
     #[test]
     fn colours_do_not_matter() {
         let line = "\u{1b}[32;1m     Summary\u{1b}[0m [   0.1s] \u{1b}[1m2\u{1b}[0m tests run: \u{1b}[1m2\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, 0 skipped";
-        assert_eq!(
-            counts(Runner::Nextest, &[line]),
-            Counts {
-                passed: 2,
-                failed: 0
-            }
-        );
+        assert_eq!(counts(Runner::Nextest, &[line]), Counts { passed: 2, failed: 0 });
     }
 
     #[test]
@@ -220,33 +175,17 @@ mod tests {
             "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "test a_summary_of_5_passed ... ok",
         ];
-        assert_eq!(
-            counts(Runner::Standard, &lines),
-            Counts {
-                passed: 7,
-                failed: 2
-            }
-        );
+        assert_eq!(counts(Runner::Standard, &lines), Counts { passed: 7, failed: 2 });
     }
 
     #[test]
     fn both_streams_are_passed_on_and_counted_and_the_exit_code_kept() {
-        let script = "echo 'test result: ok. 2 passed; 0 failed'; echo 'test result: ok. 1 passed; 0 failed' >&2; exit 3";
+        let script =
+            "echo 'test result: ok. 2 passed; 0 failed'; echo 'test result: ok. 1 passed; 0 failed' >&2; exit 3";
         let mut out = Vec::new();
-        let (passed, counts) = counted(
-            Command::new("sh").args(["-c", script]),
-            Runner::Standard,
-            &mut out,
-        )
-        .unwrap();
+        let (passed, counts) = counted(Command::new("sh").args(["-c", script]), Runner::Standard, &mut out).unwrap();
         assert!(!passed);
-        assert_eq!(
-            counts,
-            Counts {
-                passed: 3,
-                failed: 0
-            }
-        );
+        assert_eq!(counts, Counts { passed: 3, failed: 0 });
         assert_eq!(String::from_utf8(out).unwrap().lines().count(), 2);
     }
 }

@@ -41,24 +41,16 @@ pub(super) fn all(files: &[TreeFile]) -> (Vec<Measure>, Vec<Finding>) {
     let (sources, unreadable) = sources(files);
     let test_files = TestFiles::of(&sources);
     let measures = Metric::ALL.map(|metric| {
-        let from_sources = sources
-            .iter()
-            .flat_map(|source| of_source(metric, source, &test_files));
+        let from_sources = sources.iter().flat_map(|source| of_source(metric, source, &test_files));
         let from_files = files.iter().flat_map(|file| of_file(metric, file));
-        Measure {
-            metric,
-            seen: from_sources.chain(from_files).collect(),
-        }
+        Measure { metric, seen: from_sources.chain(from_files).collect() }
     });
     (measures.into(), unreadable)
 }
 
 fn sources(files: &[TreeFile]) -> (Vec<Source>, Vec<Finding>) {
     let (mut sources, mut unreadable) = (Vec::new(), Vec::new());
-    for file in files
-        .iter()
-        .filter(|file| has_extension(&file.path, &["rs"]))
-    {
+    for file in files.iter().filter(|file| has_extension(&file.path, &["rs"])) {
         match Source::parse(&file.path, String::from_utf8_lossy(&file.bytes)) {
             Ok(source) => sources.push(source),
             Err(finding) => unreadable.push(finding),
@@ -89,11 +81,7 @@ fn of_file(metric: Metric, file: &TreeFile) -> Vec<Seen> {
 }
 
 fn file_lines(source: &Source) -> Vec<Seen> {
-    if source
-        .path
-        .components()
-        .any(|part| part.as_os_str() == "tests")
-    {
+    if source.path.components().any(|part| part.as_os_str() == "tests") {
         return Vec::new();
     }
     let lines = source.text.lines().count();
@@ -106,68 +94,32 @@ fn file_lines(source: &Source) -> Vec<Seen> {
 
 fn function_lines(source: &Source) -> Vec<Seen> {
     let seen = source.facts.functions.iter().map(|function| {
-        let message = format!(
-            "`{}` has {} lines: split it",
-            function.what.name, function.what.lines
-        );
-        Seen {
-            place: source.place(function),
-            message,
-            value: function.what.lines,
-        }
+        let message = format!("`{}` has {} lines: split it", function.what.name, function.what.lines);
+        Seen { place: source.place(function), message, value: function.what.lines }
     });
     seen.collect()
 }
 
 /// The head stands before the first item; attributes and blank lines may come before it.
 fn missing_head(source: &Source) -> Vec<Seen> {
-    if source
-        .text
-        .lines()
-        .take(HEAD_WITHIN_LINES)
-        .any(|line| line.starts_with("//!"))
-    {
+    if source.text.lines().take(HEAD_WITHIN_LINES).any(|line| line.starts_with("//!")) {
         return Vec::new();
     }
-    one(
-        source.path.display(),
-        "does not say in a `//!` head what it is for and what it must never do",
-    )
+    one(source.path.display(), "does not say in a `//!` head what it is for and what it must never do")
 }
 
 const HEAD_WITHIN_LINES: usize = 5;
 
 fn allow_attributes(source: &Source) -> Vec<Seen> {
     let allows = source.facts.allows.iter();
-    allows
-        .flat_map(|allow| {
-            one(
-                source.place(allow),
-                "`allow`: use `#[expect(…, reason = \"…\")]`",
-            )
-        })
-        .collect()
+    allows.flat_map(|allow| one(source.place(allow), "`allow`: use `#[expect(…, reason = \"…\")]`")).collect()
 }
 
 fn unfinished(source: &Source) -> Vec<Seen> {
-    let macros = source
-        .facts
-        .macros
-        .iter()
-        .filter(|name| matches!(name.what.as_str(), "todo" | "unimplemented"));
-    let macros = macros.flat_map(|name| {
-        one(
-            source.place(name),
-            format_args!("`{}!`: finish it", name.what),
-        )
-    });
-    let lines = source
-        .text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.contains(MARK));
-    let marks = lines
-        .flat_map(|(index, _)| one(at(&source.path, index), format_args!("{MARK}: finish it")));
+    let macros = source.facts.macros.iter().filter(|name| matches!(name.what.as_str(), "todo" | "unimplemented"));
+    let macros = macros.flat_map(|name| one(source.place(name), format_args!("`{}!`: finish it", name.what)));
+    let lines = source.text.lines().enumerate().filter(|(_, line)| line.contains(MARK));
+    let marks = lines.flat_map(|(index, _)| one(at(&source.path, index), format_args!("{MARK}: finish it")));
     macros.chain(marks).collect()
 }
 
@@ -177,18 +129,9 @@ fn spelled_subjects(source: &Source) -> Vec<Seen> {
     if source.path.ends_with("vettid-wire/src/subject.rs") {
         return Vec::new();
     }
-    let spelled = source
-        .facts
-        .strings
-        .iter()
-        .filter(|string| !string.in_test && string.what.contains(SPACE));
+    let spelled = source.facts.strings.iter().filter(|string| !string.in_test && string.what.contains(SPACE));
     spelled
-        .flat_map(|string| {
-            one(
-                source.place(string),
-                "spells a subject: take it from `vettid_wire::subject`",
-            )
-        })
+        .flat_map(|string| one(source.place(string), "spells a subject: take it from `vettid_wire::subject`"))
         .collect()
 }
 
@@ -205,22 +148,12 @@ fn file_kib(file: &TreeFile) -> Seen {
 
 /// In files that are written by hand; a golden file may record blanks.
 fn trailing_blanks(file: &TreeFile) -> Vec<Seen> {
-    if !has_extension(
-        &file.path,
-        &[
-            "rs", "toml", "sh", "ts", "js", "css", "html", "sql", "wit", "yml", "yaml",
-        ],
-    ) {
+    if !has_extension(&file.path, &["rs", "toml", "sh", "ts", "js", "css", "html", "sql", "wit", "yml", "yaml"]) {
         return Vec::new();
     }
     let text = String::from_utf8_lossy(&file.bytes);
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.ends_with([' ', '\t']));
-    lines
-        .flat_map(|(index, _)| one(at(&file.path, index), "ends in blanks"))
-        .collect()
+    let lines = text.lines().enumerate().filter(|(_, line)| line.ends_with([' ', '\t']));
+    lines.flat_map(|(index, _)| one(at(&file.path, index), "ends in blanks")).collect()
 }
 
 fn machine(file: &TreeFile) -> Vec<Seen> {
@@ -232,10 +165,7 @@ fn machine(file: &TreeFile) -> Vec<Seen> {
     lines
         .filter_map(|(index, line)| Some((index, names_machine(line)?)))
         .flat_map(|(index, what)| {
-            one(
-                at(&file.path, index),
-                format_args!("names `{what}`: the tree speaks of the product only"),
-            )
+            one(at(&file.path, index), format_args!("names `{what}`: the tree speaks of the product only"))
         })
         .collect()
 }
@@ -252,11 +182,8 @@ const HOSTS: [&str; 6] = [
 
 fn names_machine(line: &str) -> Option<&'static str> {
     let folder = FOLDERS.into_iter().find(|folder| {
-        line.match_indices(folder).any(|(index, _)| {
-            !line
-                .get(..index)
-                .is_some_and(|before| before.ends_with(is_path_character))
-        })
+        line.match_indices(folder)
+            .any(|(index, _)| !line.get(..index).is_some_and(|before| before.ends_with(is_path_character)))
     });
     folder.or_else(|| HOSTS.into_iter().find(|host| line.contains(host)))
 }
@@ -267,8 +194,7 @@ fn is_path_character(character: char) -> bool {
 }
 
 fn has_extension(path: &Path, wanted: &[&str]) -> bool {
-    path.extension()
-        .is_some_and(|extension| wanted.iter().any(|wanted| extension == *wanted))
+    path.extension().is_some_and(|extension| wanted.iter().any(|wanted| extension == *wanted))
 }
 
 fn at(path: &Path, index: usize) -> String {
@@ -276,11 +202,7 @@ fn at(path: &Path, index: usize) -> String {
 }
 
 fn one(place: impl std::fmt::Display, message: impl std::fmt::Display) -> Vec<Seen> {
-    vec![Seen {
-        place: place.to_string(),
-        message: message.to_string(),
-        value: 1,
-    }]
+    vec![Seen { place: place.to_string(), message: message.to_string(), value: 1 }]
 }
 
 #[cfg(test)]
@@ -288,20 +210,13 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: &str) -> TreeFile {
-        TreeFile {
-            path: path.into(),
-            bytes: text.into(),
-        }
+        TreeFile { path: path.into(), bytes: text.into() }
     }
 
     fn value(metric: Metric, files: &[TreeFile]) -> usize {
         let (measures, unreadable) = all(files);
         assert_eq!(unreadable, []);
-        measures
-            .iter()
-            .find(|measure| measure.metric == metric)
-            .unwrap()
-            .value()
+        measures.iter().find(|measure| measure.metric == metric).unwrap().value()
     }
 
     fn value_of(metric: Metric, path: &str, text: &str) -> usize {
@@ -311,10 +226,7 @@ mod tests {
     #[test]
     fn a_clean_file_has_nothing_to_count() {
         let clean = "//! A head.\n\n/// Reads `OwnerSpace.{guid}`.\nfn a() {\n    \"text\";\n}\n";
-        for metric in Metric::ALL
-            .into_iter()
-            .filter(|metric| metric.kind() == Kind::Count)
-        {
+        for metric in Metric::ALL.into_iter().filter(|metric| metric.kind() == Kind::Count) {
             assert_eq!(value_of(metric, "src/a.rs", clean), 0, "{metric:?}");
         }
     }
@@ -322,13 +234,7 @@ mod tests {
     #[test]
     fn lines_are_those_of_the_longest_file_outside_tests() {
         let long = "//! Head.\n".repeat(700);
-        assert_eq!(
-            value(
-                Metric::FileLines,
-                &[file("src/a.rs", &long), file("src/b.rs", "//! Head.\n")]
-            ),
-            700
-        );
+        assert_eq!(value(Metric::FileLines, &[file("src/a.rs", &long), file("src/b.rs", "//! Head.\n")]), 700);
         assert_eq!(value_of(Metric::FileLines, "tests/a.rs", &long), 0);
     }
 
@@ -340,52 +246,23 @@ mod tests {
 
     #[test]
     fn the_largest_file_counts_whatever_it_is() {
-        assert_eq!(
-            value(
-                Metric::FileKib,
-                &[file("logo.png", &"x".repeat(600 * 1024 + 1)), file("b", "")]
-            ),
-            601
-        );
+        assert_eq!(value(Metric::FileKib, &[file("logo.png", &"x".repeat(600 * 1024 + 1)), file("b", "")]), 601);
     }
 
     #[test]
     fn a_missing_head_is_found() {
-        assert_eq!(
-            value_of(
-                Metric::MissingHeads,
-                "src/a.rs",
-                "/// Not a head.\nfn a() {}\n"
-            ),
-            1
-        );
-        assert_eq!(
-            value_of(
-                Metric::MissingHeads,
-                "src/a.rs",
-                "#![no_std]\n\n//! Head.\n"
-            ),
-            0
-        );
+        assert_eq!(value_of(Metric::MissingHeads, "src/a.rs", "/// Not a head.\nfn a() {}\n"), 1);
+        assert_eq!(value_of(Metric::MissingHeads, "src/a.rs", "#![no_std]\n\n//! Head.\n"), 0);
     }
 
     #[test]
     fn allow_is_found() {
-        assert_eq!(
-            value_of(
-                Metric::AllowAttributes,
-                "src/a.rs",
-                "//! Head.\n#[allow(dead_code)]\nfn a() {}\n"
-            ),
-            1
-        );
+        assert_eq!(value_of(Metric::AllowAttributes, "src/a.rs", "//! Head.\n#[allow(dead_code)]\nfn a() {}\n"), 1);
     }
 
     #[test]
     fn unfinished_work_is_found() {
-        let text = format!(
-            "//! Head.\nfn a() {{ todo!() }}\nfn b() {{ unimplemented!() }}\n// {MARK}: later\n"
-        );
+        let text = format!("//! Head.\nfn a() {{ todo!() }}\nfn b() {{ unimplemented!() }}\n// {MARK}: later\n");
         assert_eq!(value_of(Metric::Unfinished, "src/a.rs", &text), 3);
     }
 
@@ -394,69 +271,25 @@ mod tests {
         let text = format!(
             "//! Head.\nfn a() {{ format!(\"Owner{SPACE}{{}}\", 1); }}\n#[cfg(test)]\nmod tests {{ const A: &str = \"Owner{SPACE}a\"; }}\n"
         );
-        assert_eq!(
-            value_of(
-                Metric::SpelledSubjects,
-                "crates/vettid-core/src/a.rs",
-                &text
-            ),
-            1
-        );
-        assert_eq!(
-            value_of(
-                Metric::SpelledSubjects,
-                "crates/vettid-wire/src/subject.rs",
-                &text
-            ),
-            0
-        );
-        assert_eq!(
-            value_of(
-                Metric::SpelledSubjects,
-                "crates/vettid-core/tests/a.rs",
-                &text
-            ),
-            0
-        );
+        assert_eq!(value_of(Metric::SpelledSubjects, "crates/vettid-core/src/a.rs", &text), 1);
+        assert_eq!(value_of(Metric::SpelledSubjects, "crates/vettid-wire/src/subject.rs", &text), 0);
+        assert_eq!(value_of(Metric::SpelledSubjects, "crates/vettid-core/tests/a.rs", &text), 0);
     }
 
     #[test]
     fn trailing_blanks_are_found_in_written_files() {
-        assert_eq!(
-            value_of(Metric::TrailingBlanks, "a.toml", "a = 1 \nb = 2\n"),
-            1
-        );
+        assert_eq!(value_of(Metric::TrailingBlanks, "a.toml", "a = 1 \nb = 2\n"), 1);
         assert_eq!(value_of(Metric::TrailingBlanks, "a.snap", "a \n"), 0);
     }
 
     #[test]
     fn machine_paths_and_registry_hosts_are_found() {
         for folder in FOLDERS {
-            assert_eq!(
-                value_of(Metric::Machine, "README.md", &format!("cd {folder}main\n")),
-                1,
-                "{folder}"
-            );
-            assert_eq!(
-                value_of(
-                    Metric::Machine,
-                    "README.md",
-                    &format!("see the src{folder}main.rs\n")
-                ),
-                0,
-                "{folder}"
-            );
+            assert_eq!(value_of(Metric::Machine, "README.md", &format!("cd {folder}main\n")), 1, "{folder}");
+            assert_eq!(value_of(Metric::Machine, "README.md", &format!("see the src{folder}main.rs\n")), 0, "{folder}");
         }
         for host in HOSTS {
-            assert_eq!(
-                value_of(
-                    Metric::Machine,
-                    "README.md",
-                    &format!("https://{host}/simple\n")
-                ),
-                1,
-                "{host}"
-            );
+            assert_eq!(value_of(Metric::Machine, "README.md", &format!("https://{host}/simple\n")), 1, "{host}");
             assert_eq!(value_of(Metric::Machine, "Cargo.lock", host), 0, "{host}");
         }
     }

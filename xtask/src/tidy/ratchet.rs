@@ -18,12 +18,9 @@ pub(super) struct Ratchet {
 impl Ratchet {
     /// Reads the file: exactly one number for each metric, none above the ceiling that the style sets.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        let ratchet: Self = toml::from_str(text)
-            .with_context(|| format!("{RATCHET_FILE} is not a table of numbers"))?;
-        if let Some(name) = ratchet
-            .maxima
-            .keys()
-            .find(|name| !Metric::ALL.iter().any(|metric| metric.name() == **name))
+        let ratchet: Self =
+            toml::from_str(text).with_context(|| format!("{RATCHET_FILE} is not a table of numbers"))?;
+        if let Some(name) = ratchet.maxima.keys().find(|name| !Metric::ALL.iter().any(|metric| metric.name() == **name))
         {
             bail!("{RATCHET_FILE}: `{name}` is not a metric");
         }
@@ -32,11 +29,7 @@ impl Ratchet {
                 bail!("{RATCHET_FILE}: `{}` is missing", metric.name())
             };
             if *maximum > metric.ceiling() {
-                bail!(
-                    "{RATCHET_FILE}: `{}` is above its ceiling of {}",
-                    metric.name(),
-                    metric.ceiling()
-                );
+                bail!("{RATCHET_FILE}: `{}` is above its ceiling of {}", metric.name(), metric.ceiling());
             }
         }
         Ok(ratchet)
@@ -48,18 +41,13 @@ impl Ratchet {
 
     /// Numbers that are higher than in an earlier ratchet.
     pub(super) fn above(&self, earlier: &Self, revision: &str) -> Vec<Finding> {
-        let raised = Metric::ALL
-            .into_iter()
-            .filter(|metric| self.maximum(*metric) > earlier.maximum(*metric));
+        let raised = Metric::ALL.into_iter().filter(|metric| self.maximum(*metric) > earlier.maximum(*metric));
         raised
             .map(|metric| {
                 let (now, before) = (self.maximum(metric), earlier.maximum(metric));
                 Finding::new(
                     RATCHET_FILE,
-                    format_args!(
-                        "`{}` was raised from {before} ({revision}) to {now}",
-                        metric.name()
-                    ),
+                    format_args!("`{}` was raised from {before} ({revision}) to {now}", metric.name()),
                 )
             })
             .collect()
@@ -71,44 +59,28 @@ pub(super) fn broken(measures: &[Measure], ratchet: &Ratchet) -> Vec<Finding> {
     let offenders = measures.iter().flat_map(|measure| {
         let maximum = ratchet.maximum(measure.metric);
         let over = measure.value() > maximum;
-        let seen = measure.seen.iter().filter(move |seen| {
-            over && (measure.metric.kind() == Kind::Count || seen.value > maximum)
-        });
-        seen.map(move |seen| {
-            Finding::new(
-                &seen.place,
-                format_args!("{} ({} allowed)", seen.message, maximum),
-            )
-        })
+        let seen = measure
+            .seen
+            .iter()
+            .filter(move |seen| over && (measure.metric.kind() == Kind::Count || seen.value > maximum));
+        seen.map(move |seen| Finding::new(&seen.place, format_args!("{} ({} allowed)", seen.message, maximum)))
     });
     offenders.collect()
 }
 
 /// What is long, but still allowed.
 pub(super) fn warnings(measures: &[Measure]) -> Vec<String> {
-    let functions = measures
-        .iter()
-        .filter(|measure| measure.metric == Metric::FunctionLines);
-    let long = functions
-        .flat_map(|measure| &measure.seen)
-        .filter(|seen| seen.value > LONG_FUNCTION_LINES);
+    let functions = measures.iter().filter(|measure| measure.metric == Metric::FunctionLines);
+    let long = functions.flat_map(|measure| &measure.seen).filter(|seen| seen.value > LONG_FUNCTION_LINES);
     let count = long.count();
-    if count == 0 {
-        Vec::new()
-    } else {
-        vec![format!(
-            "warning: {count} function(s) over {LONG_FUNCTION_LINES} lines"
-        )]
-    }
+    if count == 0 { Vec::new() } else { vec![format!("warning: {count} function(s) over {LONG_FUNCTION_LINES} lines")] }
 }
 
 const LONG_FUNCTION_LINES: usize = 70;
 
 /// Numbers of the ratchet that could go down.
 pub(super) fn hints(measures: &[Measure], ratchet: &Ratchet) -> Vec<String> {
-    let slack = measures
-        .iter()
-        .filter(|measure| measure.value() < ratchet.maximum(measure.metric));
+    let slack = measures.iter().filter(|measure| measure.value() < ratchet.maximum(measure.metric));
     slack
         .map(|measure| {
             let name = measure.metric.name();
@@ -128,26 +100,15 @@ mod tests {
 
     fn text(change: &str, value: usize) -> String {
         let line = |metric: &Metric| {
-            let number = if metric.name() == change {
-                value
-            } else {
-                metric.ceiling()
-            };
+            let number = if metric.name() == change { value } else { metric.ceiling() };
             format!("{} = {number}\n", metric.name())
         };
         Metric::ALL.iter().map(line).collect()
     }
 
     fn measure(metric: Metric, values: &[usize]) -> Measure {
-        let seen = values.iter().map(|value| Seen {
-            place: "a".into(),
-            message: "is so".into(),
-            value: *value,
-        });
-        Measure {
-            metric,
-            seen: seen.collect(),
-        }
+        let seen = values.iter().map(|value| Seen { place: "a".into(), message: "is so".into(), value: *value });
+        Measure { metric, seen: seen.collect() }
     }
 
     #[test]
@@ -174,14 +135,8 @@ mod tests {
     #[test]
     fn only_what_is_over_the_maximum_is_shown() {
         let ratchet = Ratchet::parse(&text("", 0)).unwrap();
-        assert_eq!(
-            broken(&[measure(Metric::FunctionLines, &[90, 91, 3])], &ratchet).len(),
-            1
-        );
-        assert_eq!(
-            broken(&[measure(Metric::AllowAttributes, &[1, 1])], &ratchet).len(),
-            2
-        );
+        assert_eq!(broken(&[measure(Metric::FunctionLines, &[90, 91, 3])], &ratchet).len(), 1);
+        assert_eq!(broken(&[measure(Metric::AllowAttributes, &[1, 1])], &ratchet).len(), 2);
         assert!(broken(&[measure(Metric::AllowAttributes, &[])], &ratchet).is_empty());
     }
 
@@ -189,20 +144,12 @@ mod tests {
     fn slack_is_pointed_out() {
         let ratchet = Ratchet::parse(&text("", 0)).unwrap();
         let hints = hints(&[measure(Metric::FileLines, &[10, 480])], &ratchet);
-        assert_eq!(
-            hints,
-            [format!(
-                "hint: {RATCHET_FILE}: file_lines could go down from 600 to 480"
-            )]
-        );
+        assert_eq!(hints, [format!("hint: {RATCHET_FILE}: file_lines could go down from 600 to 480")]);
     }
 
     #[test]
     fn long_functions_are_counted() {
         let measures = [measure(Metric::FunctionLines, &[70, 71, 90])];
-        assert_eq!(
-            warnings(&measures),
-            ["warning: 2 function(s) over 70 lines"]
-        );
+        assert_eq!(warnings(&measures), ["warning: 2 function(s) over 70 lines"]);
     }
 }

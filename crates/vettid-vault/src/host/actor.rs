@@ -131,9 +131,7 @@ impl Actor {
     /// What was committed and is neither delivered nor on its way.
     fn send_waiting(&mut self) {
         match self.vault.waiting() {
-            Ok(posts) => posts
-                .into_iter()
-                .for_each(|post| self.ways.send(&self.vault, post)),
+            Ok(posts) => posts.into_iter().for_each(|post| self.ways.send(&self.vault, post)),
             Err(error) => tracing::error!(%error, "the outbox cannot be read"),
         }
     }
@@ -145,30 +143,15 @@ impl Actor {
         while let Some(work) = next {
             match work {
                 Work::Durable(message) => {
-                    let event = Event::Message {
-                        subject: message.subject.clone(),
-                        bytes: message.payload.to_vec(),
-                    };
-                    taken.push(Taken {
-                        event,
-                        message: Some(message),
-                    });
+                    let event = Event::Message { subject: message.subject.clone(), bytes: message.payload.to_vec() };
+                    taken.push(Taken { event, message: Some(message) });
                 }
                 Work::BestEffort(subject, bytes) => {
-                    taken.push(Taken {
-                        event: Event::Message {
-                            subject,
-                            bytes: bytes.to_vec(),
-                        },
-                        message: None,
-                    });
+                    taken.push(Taken { event: Event::Message { subject, bytes: bytes.to_vec() }, message: None });
                 }
                 Work::Sent(number) => {
                     self.ways.ended(number);
-                    taken.push(Taken {
-                        event: Event::Sent(vec![number]),
-                        message: None,
-                    });
+                    taken.push(Taken { event: Event::Sent(vec![number]), message: None });
                 }
                 Work::NotSent(number) => self.ways.ended(number),
                 Work::CutOff(nkey, done) => self.cut_off(nkey, done, &mut taken),
@@ -178,11 +161,7 @@ impl Actor {
                     let _ = answer.send(self.vault.public().ok());
                 }
             }
-            next = if taken.len() < BATCH {
-                self.work.try_recv().ok()
-            } else {
-                None
-            };
+            next = if taken.len() < BATCH { self.work.try_recv().ok() } else { None };
         }
         self.handle(taken).await
     }
@@ -190,10 +169,7 @@ impl Actor {
     fn cut_off(&mut self, nkey: String, done: bool, taken: &mut Vec<Taken>) {
         self.cutting.remove(&nkey);
         if done {
-            taken.push(Taken {
-                event: Event::CutOff(nkey),
-                message: None,
-            });
+            taken.push(Taken { event: Event::CutOff(nkey), message: None });
         }
     }
 
@@ -202,19 +178,14 @@ impl Actor {
         if taken.is_empty() {
             return Ok(());
         }
-        let (events, messages): (Vec<_>, Vec<_>) =
-            taken.into_iter().map(|t| (t.event, t.message)).unzip();
-        let batch = self
-            .vault
-            .handle(clock::now(), &mut UnwrapErr(SysRng), &events);
+        let (events, messages): (Vec<_>, Vec<_>) = taken.into_iter().map(|t| (t.event, t.message)).unzip();
+        let batch = self.vault.handle(clock::now(), &mut UnwrapErr(SysRng), &events);
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
         }
         for (message, handled) in messages.into_iter().zip(&batch.handled) {
             match message {
-                Some(message)
-                    if *handled == Handled::Again && message.deliveries >= MOST_DELIVERIES =>
-                {
+                Some(message) if *handled == Handled::Again && message.deliveries >= MOST_DELIVERIES => {
                     self.quarantine(message).await?
                 }
                 Some(message) => self.acknowledge(message, *handled),
@@ -228,10 +199,7 @@ impl Actor {
 
     async fn commit(&mut self, prepared: &Prepared) -> Result<(), Stopped> {
         let bytes = Bytes::copy_from_slice(&prepared.sealed);
-        self.sequence = self
-            .journal
-            .commit(self.vault.guid(), self.sequence, bytes)
-            .await?;
+        self.sequence = self.journal.commit(self.vault.guid(), self.sequence, bytes).await?;
         self.vault.committed(prepared)?;
         Ok(())
     }
@@ -257,13 +225,8 @@ impl Actor {
 
     /// An event that cannot be handled time after time is kept apart, sealed as it came, and not delivered any more.
     async fn quarantine(&mut self, message: InboxMessage) -> Result<(), Stopped> {
-        let event = Event::Quarantine {
-            subject: message.subject.clone(),
-            bytes: message.payload.to_vec(),
-        };
-        let batch = self
-            .vault
-            .handle(clock::now(), &mut UnwrapErr(SysRng), &[event]);
+        let event = Event::Quarantine { subject: message.subject.clone(), bytes: message.payload.to_vec() };
+        let batch = self.vault.handle(clock::now(), &mut UnwrapErr(SysRng), &[event]);
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
             self.acknowledge(message, Handled::Done);
@@ -288,10 +251,7 @@ impl Actor {
         asked: &EnrolVault,
         answer: oneshot::Sender<Option<EnrolmentCode>>,
     ) -> Result<(), Stopped> {
-        let code = match self
-            .vault
-            .enrolment_code(clock::now(), &mut UnwrapErr(SysRng), asked)
-        {
+        let code = match self.vault.enrolment_code(clock::now(), &mut UnwrapErr(SysRng), asked) {
             Ok((code, prepared)) => {
                 self.commit(&prepared).await?;
                 Some(code)
@@ -314,11 +274,7 @@ impl Actor {
         let (name, object, prepared) = self.vault.snapshot(&mut UnwrapErr(SysRng));
         self.objects.put(&name, &Bytes::from(object)).await?;
         self.commit(&prepared).await?;
-        if let Err(error) = self
-            .journal
-            .purge_below(self.vault.guid(), self.sequence)
-            .await
-        {
+        if let Err(error) = self.journal.purge_below(self.vault.guid(), self.sequence).await {
             tracing::warn!(%error, "old journal records stay for now");
         }
         Ok(())

@@ -9,9 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use vettid_core::control::{
-    ControlJournal, ControlKey, Received, Receiver, VAULT_DEPLOY, VAULT_ENROLL,
-};
+use vettid_core::control::{ControlJournal, ControlKey, Received, Receiver, VAULT_DEPLOY, VAULT_ENROLL};
 use vettid_crypto::signature::Verified;
 use vettid_nats::connection::{Incoming, Subscription};
 use vettid_wire::control::{ControlCommand, ControlOutcome, ControlResult};
@@ -35,22 +33,15 @@ pub(super) struct Control {
 impl Control {
     pub(super) async fn start(host: &Host) -> Result<Self, HostFailed> {
         let journal = match host.storage_keys.kept(FILE)? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| HostFailed::Control(error.to_string()))?,
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| HostFailed::Control(error.to_string()))?,
             None => ControlJournal::default(),
         };
         let host_id = host.config.host_id.clone();
         Ok(Self {
             keys: vec![ControlKey::of_services(host.control_key)],
             journal,
-            enclave: host
-                .subscriber
-                .subscribe(&Pattern::ControlEnclave(Some(host_id.clone())))
-                .await?,
-            user: host
-                .subscriber
-                .subscribe(&Pattern::ControlUser(None))
-                .await?,
+            enclave: host.subscriber.subscribe(&Pattern::ControlEnclave(Some(host_id.clone()))).await?,
+            user: host.subscriber.subscribe(&Pattern::ControlUser(None)).await?,
             global: host.subscriber.subscribe(&Pattern::ControlGlobal).await?,
             host_id,
         })
@@ -73,25 +64,19 @@ impl Control {
     }
 
     /// Checks a command, carries it out, keeps its result, and answers.
-    pub(super) async fn carry_out(
-        &mut self,
-        host: &mut Host,
-        incoming: Incoming,
-    ) -> Result<(), HostFailed> {
+    pub(super) async fn carry_out(&mut self, host: &mut Host, incoming: Incoming) -> Result<(), HostFailed> {
         let result = match self.receive(host, &incoming) {
             Some(Received::Execute(command)) => self.execute(host, &command).await?,
             Some(Received::Repeat(result)) => result,
-            Some(Received::NotHeld(command_id)) => ControlResult {
-                command_id,
-                outcome: ControlOutcome::NotHoldingUser,
-            },
+            Some(Received::NotHeld(command_id)) => {
+                ControlResult { command_id, outcome: ControlOutcome::NotHoldingUser }
+            }
             None => return Ok(()),
         };
         let Some(reply) = incoming.reply else {
             return Ok(());
         };
-        let bytes =
-            vjson::canonical(&result).map_err(|error| HostFailed::Control(error.to_string()))?;
+        let bytes = vjson::canonical(&result).map_err(|error| HostFailed::Control(error.to_string()))?;
         // Services that did not get the answer send the command again.
         if let Err(error) = reply.send(bytes.into()).await {
             tracing::warn!(%error, "the answer to a command was not sent");
@@ -101,18 +86,13 @@ impl Control {
 
     fn receive(&self, host: &Host, incoming: &Incoming) -> Option<Received> {
         let holds = |member: MemberId| host.vaults.contains_key(&member);
-        let receiver = Receiver {
-            host: &self.host_id,
-            holds: &holds,
-            keys: &self.keys,
-        };
-        let received = receiver.receive(
-            clock::now(),
-            &self.journal,
-            &incoming.subject,
-            &incoming.payload,
-        );
-        received.inspect_err(|refused| tracing::warn!(%refused, subject = %incoming.subject, "a control command was refused")).ok()
+        let receiver = Receiver { host: &self.host_id, holds: &holds, keys: &self.keys };
+        let received = receiver.receive(clock::now(), &self.journal, &incoming.subject, &incoming.payload);
+        received
+            .inspect_err(
+                |refused| tracing::warn!(%refused, subject = %incoming.subject, "a control command was refused"),
+            )
+            .ok()
     }
 
     async fn execute(
@@ -125,23 +105,16 @@ impl Control {
         let outcome = match command.command.as_str() {
             VAULT_DEPLOY => deploy(host, command).await?,
             VAULT_ENROLL => enrol(host, command).await,
-            "health.request" => {
-                ControlOutcome::Done(json!({"host_id": self.host_id, "vaults": host.vaults.len()}))
-            }
+            "health.request" => ControlOutcome::Done(json!({"host_id": self.host_id, "vaults": host.vaults.len()})),
             _ => ControlOutcome::Refused,
         };
-        let result = ControlResult {
-            command_id: command.command_id,
-            outcome,
-        };
+        let result = ControlResult { command_id: command.command_id, outcome };
         let journal = self
             .journal
             .done(verified, result.clone(), clock::now())
             .map_err(|error| HostFailed::Control(error.to_string()))?;
-        let bytes =
-            serde_json::to_vec(&journal).map_err(|error| HostFailed::Control(error.to_string()))?;
-        host.storage_keys
-            .keep(FILE, &bytes, &mut UnwrapErr(SysRng))?;
+        let bytes = serde_json::to_vec(&journal).map_err(|error| HostFailed::Control(error.to_string()))?;
+        host.storage_keys.keep(FILE, &bytes, &mut UnwrapErr(SysRng))?;
         self.journal = journal;
         Ok(result)
     }
@@ -179,10 +152,6 @@ async fn ask<T: Serialize>(
     if vault.work.send(work(answer)).await.is_err() {
         return ControlOutcome::Refused;
     }
-    let value: Option<Value> = answered
-        .await
-        .ok()
-        .flatten()
-        .and_then(|value| serde_json::to_value(value).ok());
+    let value: Option<Value> = answered.await.ok().flatten().and_then(|value| serde_json::to_value(value).ok());
     value.map_or(ControlOutcome::Refused, ControlOutcome::Done)
 }

@@ -73,12 +73,7 @@ impl Ways {
     /// No way is open yet.
     #[must_use]
     pub fn new(guid: MemberId, sender: Sender) -> Self {
-        Self {
-            guid,
-            sender,
-            lanes: HashMap::new(),
-            on_the_way: HashSet::new(),
-        }
+        Self { guid, sender, lanes: HashMap::new(), on_the_way: HashSet::new() }
     }
 
     /// Sends a post, unless it is on its way already. What cannot be queued now is tried again with the next tick.
@@ -87,9 +82,7 @@ impl Ways {
         if number.is_some_and(|number| !self.on_the_way.insert(number)) {
             return;
         }
-        let queued = self
-            .lane(vault, &post.route)
-            .is_some_and(|lane| lane.try_send(post).is_ok());
+        let queued = self.lane(vault, &post.route).is_some_and(|lane| lane.try_send(post).is_ok());
         if let Some(number) = number.filter(|_| !queued) {
             self.on_the_way.remove(&number);
         }
@@ -115,10 +108,7 @@ impl Ways {
     fn way(&self, vault: &Vault, route: &Route) -> Option<Way> {
         let id = match route {
             Route::Host => {
-                return Some(Way::Host {
-                    publisher: self.sender.publisher.clone(),
-                    guid: self.guid,
-                });
+                return Some(Way::Host { publisher: self.sender.publisher.clone(), guid: self.guid });
             }
             Route::Peer(id) | Route::Claim(id) => *id,
         };
@@ -134,30 +124,18 @@ impl Ways {
             _ => peer_door(&peer)?,
         };
         let endpoint = self.endpoint(&door.space)?;
-        Some(Way::Peer {
-            door,
-            endpoint,
-            open: None,
-        })
+        Some(Way::Peer { door, endpoint, open: None })
     }
 
     /// The broker of a peer, if this host may go there.
     fn endpoint(&self, space: &SpaceUri) -> Option<Endpoint> {
         let own = &self.sender.endpoint;
-        let known = space.endpoint() == own.address
-            || self
-                .sender
-                .peers
-                .iter()
-                .any(|peer| peer == space.endpoint());
+        let known = space.endpoint() == own.address || self.sender.peers.iter().any(|peer| peer == space.endpoint());
         if !known {
             tracing::warn!("a peer lives on a broker that this host does not go to");
             return None;
         }
-        Some(Endpoint {
-            address: space.endpoint().to_owned(),
-            tls: own.tls.clone(),
-        })
+        Some(Endpoint { address: space.endpoint().to_owned(), tls: own.tls.clone() })
     }
 
     /// Asks services to cut a user off; the vault learns whether they did.
@@ -182,16 +160,9 @@ impl Ways {
     }
 }
 
-async fn is_cut_off(
-    publisher: &Connection,
-    subject: &Subject,
-    bytes: Bytes,
-    user_nkey: &str,
-) -> bool {
+async fn is_cut_off(publisher: &Connection, subject: &Subject, bytes: Bytes, user_nkey: &str) -> bool {
     match publisher.request(subject, bytes, REQUEST_TIMEOUT).await {
-        Ok(answer) => {
-            json::read::<UserRevoked>(&answer).is_ok_and(|revoked| revoked.user_nkey == user_nkey)
-        }
+        Ok(answer) => json::read::<UserRevoked>(&answer).is_ok_and(|revoked| revoked.user_nkey == user_nkey),
         Err(error) => {
             tracing::warn!(%error, "services did not cut a user off yet");
             false
@@ -213,11 +184,7 @@ fn seal_cut_off(vault: &Vault, services: &ServicesKeys, user: &CutOff) -> Option
     rng.fill_bytes(&mut random);
     let subject = Subject::ForServices(vault.guid(), RevokeUser::ROW.event_type()).to_string();
     let own = vault.fingerprint();
-    let binding = Binding {
-        subject: &subject,
-        sender: &own,
-        recipient: &services.fingerprint,
-    };
+    let binding = Binding { subject: &subject, sender: &own, recipient: &services.fingerprint };
     let outgoing = Outgoing {
         event_id: EventId::v7(now, random),
         event_type: RevokeUser::ROW.event_type(),
@@ -227,15 +194,8 @@ fn seal_cut_off(vault: &Vault, services: &ServicesKeys, user: &CutOff) -> Option
         epoch: 0,
         sequence: u64::try_from(now.unix_ms()).unwrap_or(0),
     };
-    let envelope = seal_signed(
-        &mut rng,
-        &services.kem,
-        vault.identity().signing_key(),
-        &binding,
-        outgoing,
-        body,
-    )
-    .ok()?;
+    let envelope =
+        seal_signed(&mut rng, &services.kem, vault.identity().signing_key(), &binding, outgoing, body).ok()?;
     serde_json::to_vec(&envelope).ok().map(Bytes::from)
 }
 
@@ -250,32 +210,18 @@ struct Door {
 fn peer_door(peer: &Peer) -> Option<Door> {
     let key = UserKey::from_secret(peer.nkey_seed.duplicate()).ok()?;
     let identity = MemberIdentity::Connection(peer.connection_id);
-    Some(Door {
-        space: peer.space.clone(),
-        identity,
-        key: Some(Arc::new(key)),
-        jwt: peer.jwt.clone()?,
-    })
+    Some(Door { space: peer.space.clone(), identity, key: Some(Arc::new(key)), jwt: peer.jwt.clone()? })
 }
 
 fn claim_door(peer: &Peer) -> Option<Door> {
     let claim = peer.claim.as_ref()?;
     let identity = MemberIdentity::Claim(peer.claim_id?);
-    Some(Door {
-        space: claim.messagespace_uri.clone(),
-        identity,
-        key: None,
-        jwt: claim.token.clone(),
-    })
+    Some(Door { space: claim.messagespace_uri.clone(), identity, key: None, jwt: claim.token.clone() })
 }
 
 impl Door {
     async fn open(&self, endpoint: &Endpoint) -> Option<Connection> {
-        let (guid, jwt, now) = (
-            self.space.guid(),
-            UserJwt::unchecked(self.jwt.clone()),
-            clock::now(),
-        );
+        let (guid, jwt, now) = (self.space.guid(), UserJwt::unchecked(self.jwt.clone()), clock::now());
         let credential = match &self.key {
             Some(key) => Credential::member(&self.identity, guid, key.clone(), jwt, now),
             None => Credential::bearer(&self.identity, guid, jwt, now),
@@ -292,15 +238,8 @@ impl Door {
 
 /// One way out.
 enum Way {
-    Host {
-        publisher: Connection,
-        guid: MemberId,
-    },
-    Peer {
-        door: Door,
-        endpoint: Endpoint,
-        open: Option<Connection>,
-    },
+    Host { publisher: Connection, guid: MemberId },
+    Peer { door: Door, endpoint: Endpoint, open: Option<Connection> },
 }
 
 /// Sends what comes, in order, until nothing came for a while.
@@ -316,11 +255,7 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
         };
         let Some(post) = post else { break };
         let arrived = way.deliver(&post).await;
-        pause = if arrived {
-            FIRST_PAUSE
-        } else {
-            (pause * 2).min(LONGEST_PAUSE)
-        };
+        pause = if arrived { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         if !arrived {
             way.close().await;
         }
@@ -338,17 +273,10 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
 
 /// Only posts that must arrive are reported; the others are asked for again by whoever misses them.
 async fn report(post: &Post, arrived: bool, work: &mpsc::WeakSender<Work>) {
-    let Some(work) = work
-        .upgrade()
-        .filter(|_| post.delivery == Delivery::Durable)
-    else {
+    let Some(work) = work.upgrade().filter(|_| post.delivery == Delivery::Durable) else {
         return;
     };
-    let news = if arrived {
-        Work::Sent(post.number)
-    } else {
-        Work::NotSent(post.number)
-    };
+    let news = if arrived { Work::Sent(post.number) } else { Work::NotSent(post.number) };
     // A vault that stopped sends again what it still has when it starts.
     let _ = work.send(news).await;
 }
@@ -358,11 +286,7 @@ impl Way {
         let bytes = Bytes::copy_from_slice(post.bytes.as_bytes());
         let sent = match self {
             Self::Host { publisher, guid } => through_host(publisher, *guid, post, bytes).await,
-            Self::Peer {
-                door,
-                endpoint,
-                open,
-            } => {
+            Self::Peer { door, endpoint, open } => {
                 if open.is_none() {
                     *open = door.open(endpoint).await;
                 }
@@ -393,21 +317,15 @@ type Sent = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 async fn through_host(publisher: &Connection, guid: MemberId, post: &Post, bytes: Bytes) -> Sent {
     match (&post.subject, post.delivery) {
-        (Subject::OwnerProfile(_), _) => {
-            Ok(profiles::publish_profile(publisher, guid, bytes).await?)
-        }
-        (Subject::EventTypes(_), _) => {
-            Ok(profiles::publish_event_types(publisher, guid, bytes).await?)
-        }
+        (Subject::OwnerProfile(_), _) => Ok(profiles::publish_profile(publisher, guid, bytes).await?),
+        (Subject::EventTypes(_), _) => Ok(profiles::publish_event_types(publisher, guid, bytes).await?),
         (subject, _) => Ok(publisher.publish(subject, bytes).await?),
     }
 }
 
 async fn through_peer(connection: &Connection, post: &Post, bytes: Bytes) -> Sent {
     match post.delivery {
-        Delivery::Durable => {
-            Ok(inbox::deliver(connection, &post.subject, post.event_id, bytes).await?)
-        }
+        Delivery::Durable => Ok(inbox::deliver(connection, &post.subject, post.event_id, bytes).await?),
         Delivery::BestEffort => Ok(connection.publish(&post.subject, bytes).await?),
     }
 }

@@ -1,0 +1,183 @@
+//! The inviter's side: the invitation, the request of whoever answers it, and the owner's yes.
+
+use super::{
+    Answered, claim_token, connected, credential_for, ended, invite_key, known, name_of, note_reaction, open_channel,
+    post_handshake, tell,
+};
+use crate::connection::{self, Connection, Side};
+use crate::failure::Failure;
+use crate::step::Step;
+use crate::{profile, send};
+use vettid_core::handshake::{
+    Answer, InvitationTerms, MAX_LINK_LIFE_MS, MAX_SCREEN_LIFE_MS, Outcome, Phase, Responder, invite as make_invitation,
+};
+use vettid_crypto::identity::SigningKey;
+use vettid_crypto::nats::key::UserKey;
+use vettid_crypto::secret::Secret32;
+use vettid_wire::connection::{ConnectionState, Invite, Invited, PeerKind, Ready, Verification};
+use vettid_wire::event::{self, ConnectionHandshake, EventRow};
+use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
+use vettid_wire::handshake::{HandshakeMessage, InvitationKind, SpaceUri};
+use vettid_wire::id::{ConnectionId, InviteId};
+use vettid_wire::refusal::RefusalCode;
+
+/// Owner's command: make an invitation.
+pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
+    let life_ms = asked.life_seconds.map_or(MAX_SCREEN_LIFE_MS, |seconds| i64::from(seconds) * 1000);
+    if !(1..=MAX_LINK_LIFE_MS).contains(&life_ms) {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    }
+    let expires_at = step.now.plus_ms(life_ms);
+    let hint: String = profile::view(&step.draft)?.public.map_or_else(String::new, |public| public.first_name);
+    let terms = InvitationTerms {
+        space: SpaceUri::new(step.endpoint, step.identity.guid)?,
+        expires_at,
+        inviter_hint: hint.chars().take(30).collect(),
+        enrolment: None,
+    };
+    let made = make_invitation(step.now, step.rng, &step.identity.party(), InvitationKind::Connect, terms)?;
+    let mut invitation = made.invitation;
+    let invite_id = invitation.invite_id;
+    invitation.token = claim_token(step, invite_id, expires_at)?;
+    step.draft.put(invite_key(invite_id), &made.responder)?;
+    let link = invitation.to_link("https://vettid.dev/connect")?;
+    tell(step, "connection.invite", None, FeedOutcome::Done, Severity::Info, "You made an invitation".into())?;
+    Ok(Ok(Invited { invite_id, link, expires_at }))
+}
+
+/// The inviter's side: hs1 and hs3.
+pub(super) fn receive_request(
+    step: &mut Step<'_>,
+    id: InviteId,
+    message: &HandshakeMessage,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    let key = invite_key(id);
+    let Some(mut responder) = step.draft.get::<Responder>(&key)? else {
+        step.dropped += 1;
+        return Ok(());
+    };
+    let before = responder.phase();
+    let reaction = responder.receive(step.now, bytes);
+    note_reaction(step, &reaction, message.hs_id)?;
+    match (before, responder.phase()) {
+        (Phase::Invited, Phase::Hs1Received) => requested(step, id, &responder)?,
+        (Phase::Hs2Sent, Phase::Active) => {
+            if let Some(outcome) = responder.take_outcome() {
+                inviter_active(step, outcome)?;
+            }
+        }
+        (_, Phase::Aborted | Phase::Expired) if before != responder.phase() => {
+            ended(step, message.hs_id.connection_id(), responder.phase())?;
+        }
+        _ => {}
+    }
+    if reaction.changed {
+        step.draft.put(key, &responder)?;
+    }
+    if reaction.send.is_some() {
+        if let Some(connection) = connection::get(&step.draft, message.hs_id.connection_id())? {
+            post_handshake(step, &connection, reaction)?;
+        }
+    }
+    Ok(())
+}
+
+/// Somebody answered an invitation: the owner has to decide.
+fn requested(step: &mut Step<'_>, id: InviteId, responder: &Responder) -> Result<(), Failure> {
+    let (Some(peer), Some(handshake_id)) = (responder.peer(), responder.hs_id()) else {
+        return Ok(());
+    };
+    let Some(claim) = peer.claim.clone() else {
+        return Ok(());
+    };
+    if connection::get(&step.draft, handshake_id.connection_id())?.is_some() {
+        return Ok(());
+    }
+    let space = claim.messagespace_uri.clone();
+    let connection = Connection {
+        connection_id: handshake_id.connection_id(),
+        handshake_id,
+        side: Side::Inviter,
+        kind: PeerKind::Member,
+        state: ConnectionState::Review,
+        verification: Verification::Unverified,
+        display_name: name_of(peer),
+        created_at: step.now,
+        space,
+        peer: known(peer),
+        symbols: None,
+        nkey_seed: Secret32::random(step.rng),
+        jwt: None,
+        claim: Some(claim),
+        claim_id: Some(InviteId::from_bytes(handshake_id.to_bytes())),
+        peer_nkey: peer.nkey_pub.clone(),
+        pairwise: SigningKey::random(step.rng),
+        offered: None,
+        key_id: None,
+    };
+    if connection.peer.is_none() || peer.guid() != connection.space.guid() {
+        return Ok(());
+    }
+    step.draft.put(format!("invite_of/{}", connection.connection_id), &id)?;
+    connection::put(&mut step.draft, &connection)?;
+    let summary = format!("{} wants to connect with you", connection.display_name);
+    tell(
+        step,
+        ConnectionHandshake::ROW.name,
+        Some(connection.connection_id),
+        FeedOutcome::Pending,
+        Severity::Notice,
+        summary,
+    )
+}
+
+/// The inviter said yes: the second message goes out.
+pub(super) fn accept_request(step: &mut Step<'_>, connection: &mut Connection) -> Answered<()> {
+    let Some((key, mut responder)) = invitation_of(step, connection.connection_id)? else {
+        return Ok(Err(RefusalCode::NotFound));
+    };
+    if responder.accept(step.now).is_err() {
+        return Ok(Err(RefusalCode::Expired));
+    }
+    let Some(jwt) = credential_for(step, connection)? else {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    };
+    let content = Answer {
+        profile: Some(profile::signed(step)?),
+        jwt: Some(jwt),
+        nkey_pub: Some(UserKey::from_secret(connection.nkey_seed.duplicate())?.public().as_str().to_owned()),
+        pairwise_key: Some(connection.pairwise.verifying_key().typed()),
+        incarnation: (step.identity.incarnation != 1).then_some(step.identity.incarnation),
+        ..Answer::default()
+    };
+    let reaction = responder.answer(step.now, step.rng, &step.identity.party(), &content)?;
+    step.draft.put(key, &responder)?;
+    connection.state = ConnectionState::Accepted;
+    post_handshake(step, connection, reaction)?;
+    Ok(Ok(()))
+}
+
+/// The third message came: this side has the keys and says so with the first envelope.
+fn inviter_active(step: &mut Step<'_>, outcome: Outcome) -> Result<(), Failure> {
+    let id = outcome.hs_id().connection_id();
+    let Some(mut connection) = connection::get(&step.draft, id)? else {
+        return Ok(());
+    };
+    connection.jwt = outcome.peer().jwt.clone();
+    open_channel(step, &mut connection, outcome)?;
+    connection.state = ConnectionState::Active;
+    connection::put(&mut step.draft, &connection)?;
+    if let Some(row) = send::row_to(connection.kind, &event::ConnectionReady::ROW.event_type()) {
+        send::to_peer(step, &connection, row, Ready { connection_id: id, counter_signature: None }, None)?;
+    }
+    connected(step, &connection)
+}
+
+pub(super) fn invitation_of(step: &Step<'_>, id: ConnectionId) -> Result<Option<(String, Responder)>, Failure> {
+    let Some(invite_id) = step.draft.get::<InviteId>(&format!("invite_of/{id}"))? else {
+        return Ok(None);
+    };
+    let key = invite_key(invite_id);
+    Ok(step.draft.get::<Responder>(&key)?.map(|responder| (key, responder)))
+}
