@@ -43,7 +43,7 @@ pub struct ControlCommand {
 
 /// Whom a command is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "type", content = "id")]
+#[serde(rename_all = "snake_case", tag = "type", content = "id", deny_unknown_fields)]
 pub enum Target {
     /// Every host.
     Global,

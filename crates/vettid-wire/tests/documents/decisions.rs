@@ -33,35 +33,19 @@ fn index() -> String {
 /// File names with titles, in order of their numbers.
 fn decisions() -> Vec<(String, String)> {
     let folder = root().join("docs/decisions");
-    let names = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut files: Vec<String> = names
-        .filter(|name| name.ends_with(".md") && name != "README.md")
-        .collect();
+    let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = names.filter(|name| name.ends_with(".md") && name != "README.md").collect();
     files.sort();
     files
         .into_iter()
-        .map(|file| {
-            (
-                file.clone(),
-                title(&fs::read_to_string(folder.join(&file)).unwrap(), &file),
-            )
-        })
+        .map(|file| (file.clone(), title(&fs::read_to_string(folder.join(&file)).unwrap(), &file)))
         .collect()
 }
 
 /// The heading of a decision, which begins with the number of its file.
 fn title(text: &str, file: &str) -> String {
-    let heading = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("# "))
-        .unwrap_or_default();
+    let heading = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
     let number = file.split('-').next().unwrap();
-    assert!(
-        heading.contains(number),
-        "{file} does not begin with `# {number} Title`"
-    );
+    assert!(heading.contains(number), "{file} does not begin with `# {number} Title`");
     heading.to_owned()
 }

@@ -34,10 +34,7 @@ fn every_row_is_listed_with_its_bodies() {
     let text = document();
     for row in ROWS {
         let (request, reply) = bodies(row);
-        let line = text
-            .lines()
-            .find(|line| line.contains(row.summary) && line.contains(&request))
-            .unwrap();
+        let line = text.lines().find(|line| line.contains(row.summary) && line.contains(&request)).unwrap();
         assert!(line.contains(row.name) && line.contains(&reply), "{line}");
     }
 }
@@ -55,11 +52,7 @@ fn document() -> String {
 fn section(text: &mut String, lane: Lane, rows: &[&Row]) {
     let (title, subject) = lane_words(lane);
     let first = "| event | delivery | within | up to | request | reply | what for |";
-    write!(
-        text,
-        "\n## {title}\n\nSubject: `{subject}`\n\n{first}\n|---|---|---|---|---|---|---|\n"
-    )
-    .unwrap();
+    write!(text, "\n## {title}\n\nSubject: `{subject}`\n\n{first}\n|---|---|---|---|---|---|---|\n").unwrap();
     for row in rows {
         let (request, reply) = bodies(row);
         writeln!(
@@ -77,38 +70,18 @@ fn section(text: &mut String, lane: Lane, rows: &[&Row]) {
 
 fn lane_words(lane: Lane) -> (&'static str, &'static str) {
     match lane {
-        Lane::Bootstrap => (
-            "Bootstrap: app to vault, before a session",
-            "OwnerSpace.{guid}.forVault.{event}",
-        ),
-        Lane::Owner => (
-            "Owner: app to vault, inside a session",
-            "OwnerSpace.{guid}.forVault.{event}",
-        ),
-        Lane::App => (
-            "App: vault to app, unasked",
-            "OwnerSpace.{guid}.forApp.{event}.{event_id}",
-        ),
-        Lane::Invite => (
-            "Invite: holder of an invitation",
-            "MessageSpace.{guid}.forOwner.invite.{invite_id}",
-        ),
-        Lane::Connection => (
-            "Connection: a member's vault to a vault",
-            "MessageSpace.{guid}.forOwner.{connection_id}.{event}",
-        ),
-        Lane::Service => (
-            "Service: a service to a vault",
-            "MessageSpace.{guid}.fromService.{service_id}.{event}",
-        ),
-        Lane::Member => (
-            "Member: a member's vault to a service",
-            "MessageSpace.{guid}.forOwner.{connection_id}.{event}",
-        ),
-        Lane::Services => (
-            "Services: vault to the operator's services",
-            "OwnerSpace.{guid}.forServices.{event}",
-        ),
+        Lane::Bootstrap => ("Bootstrap: app to vault, before a session", "OwnerSpace.{guid}.forVault.{event}"),
+        Lane::Owner => ("Owner: app to vault, inside a session", "OwnerSpace.{guid}.forVault.{event}"),
+        Lane::App => ("App: vault to app, unasked", "OwnerSpace.{guid}.forApp.{event}.{event_id}"),
+        Lane::Invite => ("Invite: holder of an invitation", "MessageSpace.{guid}.forOwner.invite.{invite_id}"),
+        Lane::Connection => {
+            ("Connection: a member's vault to a vault", "MessageSpace.{guid}.forOwner.{connection_id}.{event}")
+        }
+        Lane::Service => ("Service: a service to a vault", "MessageSpace.{guid}.fromService.{service_id}.{event}"),
+        Lane::Member => {
+            ("Member: a member's vault to a service", "MessageSpace.{guid}.forOwner.{connection_id}.{event}")
+        }
+        Lane::Services => ("Services: vault to the operator's services", "OwnerSpace.{guid}.forServices.{event}"),
     }
 }
 
@@ -131,9 +104,7 @@ fn within(limit_ms: Option<i64>) -> String {
 fn bodies(row: &Row) -> (String, String) {
     let start = format!("\"{}\", {:?}, {:?},", row.name, row.lane, row.delivery);
     let mut rows = ROW_SOURCE.lines().filter(|line| line.contains(&start));
-    let line = rows
-        .next()
-        .unwrap_or_else(|| panic!("the row of {} is not on one line", row.name));
+    let line = rows.next().unwrap_or_else(|| panic!("the row of {} is not on one line", row.name));
     assert!(rows.next().is_none(), "{} has two rows", row.name);
     let (_, pair) = line.split_once("KiB, ").unwrap();
     let (request, reply) = pair.trim_end_matches(';').split_once(" => ").unwrap();

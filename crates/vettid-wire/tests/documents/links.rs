@@ -9,18 +9,8 @@ use std::path::{Path, PathBuf};
 /// Folders that hold nothing of ours.
 const SKIPPED: &[&str] = &[".git", "target", "node_modules", "dist"];
 /// How a path of this tree begins.
-const OWN_FOLDERS: &[&str] = &[
-    "crates/",
-    "docs/",
-    "xtask/",
-    "examples/",
-    "handlers/",
-    "scripts/",
-    "web/",
-    ".ci/",
-    ".config/",
-    ".cargo/",
-];
+const OWN_FOLDERS: &[&str] =
+    &["crates/", "docs/", "xtask/", "examples/", "handlers/", "scripts/", "web/", ".ci/", ".config/", ".cargo/"];
 
 /// A document with its headings as link targets.
 struct Document {
@@ -32,19 +22,10 @@ struct Document {
 #[test]
 fn links_lead_somewhere() {
     let documents = documents();
-    assert!(
-        documents.len() > 5,
-        "the walk sees too little: {}",
-        documents.len()
-    );
-    let by_path: HashMap<PathBuf, &Document> = documents
-        .iter()
-        .map(|document| (document.path.canonicalize().unwrap(), document))
-        .collect();
-    let broken: Vec<String> = documents
-        .iter()
-        .flat_map(|document| broken_links(document, &by_path))
-        .collect();
+    assert!(documents.len() > 5, "the walk sees too little: {}", documents.len());
+    let by_path: HashMap<PathBuf, &Document> =
+        documents.iter().map(|document| (document.path.canonicalize().unwrap(), document)).collect();
+    let broken: Vec<String> = documents.iter().flat_map(|document| broken_links(document, &by_path)).collect();
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
@@ -62,20 +43,12 @@ fn named_code_stands_in_its_file() {
 
 #[test]
 fn a_broken_link_and_a_missing_path_are_found() {
-    let text =
-        "# One\n[a](#one) [b](#two) [c](no/such.md) [d](https://x.example) `crates/no/such.rs`\n"
-            .to_owned();
-    let document = Document {
-        path: root().join("README.md"),
-        anchors: anchors(&text),
-        text,
-    };
+    let text = "# One\n[a](#one) [b](#two) [c](no/such.md) [d](https://x.example) `crates/no/such.rs`\n".to_owned();
+    let document = Document { path: root().join("README.md"), anchors: anchors(&text), text };
     let broken = broken_links(&document, &HashMap::new());
     assert_eq!(broken.len(), 2, "{broken:?}");
     assert_eq!(missing_paths(&document).len(), 1);
-    let text =
-        "[`ROWS`](crates/vettid-wire/src/event.rs) [`NO_SUCH`](crates/vettid-wire/src/event.rs)"
-            .to_owned();
+    let text = "[`ROWS`](crates/vettid-wire/src/event.rs) [`NO_SUCH`](crates/vettid-wire/src/event.rs)".to_owned();
     let document = Document { text, ..document };
     assert_eq!(stale_names(&document).len(), 1);
 }
@@ -101,11 +74,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 
 fn read(path: PathBuf) -> Document {
     let text = fs::read_to_string(&path).unwrap();
-    Document {
-        anchors: anchors(&text),
-        path,
-        text,
-    }
+    Document { anchors: anchors(&text), path, text }
 }
 
 /// Lines outside code blocks.
@@ -120,48 +89,26 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
 
 /// Headings in the form in which links name them.
 fn anchors(text: &str) -> Vec<String> {
-    prose(text)
-        .filter(|line| line.starts_with('#'))
-        .map(|line| anchor(line.trim_start_matches('#').trim()))
-        .collect()
+    prose(text).filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#').trim())).collect()
 }
 
 fn anchor(heading: &str) -> String {
-    let kept = heading
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.map(|c| {
-        if c == ' ' {
-            '-'
-        } else {
-            c.to_ascii_lowercase()
-        }
-    })
-    .collect()
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
 fn broken_links(document: &Document, by_path: &HashMap<PathBuf, &Document>) -> Vec<String> {
     let broken = |target: &&str| !leads_somewhere(document, target, by_path);
     let links = prose(&document.text).flat_map(links);
-    links
-        .filter(broken)
-        .map(|target| format!("{}: {target}", document.path.display()))
-        .collect()
+    links.filter(broken).map(|target| format!("{}: {target}", document.path.display())).collect()
 }
 
 /// The targets of the links `[…](target)` of a line.
 fn links(line: &str) -> Vec<&str> {
-    line.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .collect()
+    line.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect()
 }
 
-fn leads_somewhere(
-    document: &Document,
-    target: &str,
-    by_path: &HashMap<PathBuf, &Document>,
-) -> bool {
+fn leads_somewhere(document: &Document, target: &str, by_path: &HashMap<PathBuf, &Document>) -> bool {
     if target.contains("://") || target.starts_with("mailto:") {
         return true;
     }
@@ -172,23 +119,17 @@ fn leads_somewhere(
     let Ok(path) = document.path.parent().unwrap().join(file).canonicalize() else {
         return false;
     };
-    let known = by_path
-        .get(&path)
-        .is_some_and(|other| other.anchors.iter().any(|known| known == heading));
+    let known = by_path.get(&path).is_some_and(|other| other.anchors.iter().any(|known| known == heading));
     heading.is_empty() || known
 }
 
 /// Links such as [`name`](file.rs) whose file does not contain the name.
 fn stale_names(document: &Document) -> Vec<String> {
     let folder = document.path.parent().unwrap();
-    let stale = |(name, file): &(&str, &str)| {
-        !fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains(name))
-    };
+    let stale =
+        |(name, file): &(&str, &str)| !fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains(name));
     let named = prose(&document.text).flat_map(named_sources);
-    named
-        .filter(stale)
-        .map(|(name, file)| format!("{}: {name} in {file}", document.path.display()))
-        .collect()
+    named.filter(stale).map(|(name, file)| format!("{}: {name} in {file}", document.path.display())).collect()
 }
 
 /// Name and file of each link of a line whose text is code and whose target is a Rust source.
@@ -198,29 +139,21 @@ fn named_sources(line: &str) -> Vec<(&str, &str)> {
         .skip(1)
         .filter_map(|rest| rest.split_once("`]("))
         .map(|(name, rest)| (name, rest.split(')').next()));
-    pairs
-        .filter_map(|(name, file)| Some((name, file?)))
-        .filter(|(_, file)| file.ends_with(".rs"))
-        .collect()
+    pairs.filter_map(|(name, file)| Some((name, file?))).filter(|(_, file)| file.ends_with(".rs")).collect()
 }
 
 fn missing_paths(document: &Document) -> Vec<String> {
     let root = root();
     let missing = |path: &&str| !root.join(path.trim_end_matches('/')).exists();
     let paths = prose(&document.text).flat_map(paths);
-    paths
-        .filter(missing)
-        .map(|path| format!("{}: {path}", document.path.display()))
-        .collect()
+    paths.filter(missing).map(|path| format!("{}: {path}", document.path.display())).collect()
 }
 
-/// Texts in backticks that are paths of this tree, without patterns and arguments.
+/// Texts in backticks that are paths of this tree, without patterns, arguments and what only a build makes.
 fn paths(line: &str) -> Vec<&str> {
     let quoted = line.split('`').skip(1).step_by(2);
-    let plain =
-        |text: &&str| !text.contains(['{', '<', '*', ' ', '…', '$']) && !text.contains("NNNN");
-    quoted
-        .filter(|text| OWN_FOLDERS.iter().any(|folder| text.starts_with(folder)))
-        .filter(plain)
-        .collect()
+    let plain = |text: &&str| !text.contains(['{', '<', '*', ' ', '…', '$']) && !text.contains("NNNN");
+    let made = |text: &str| text.split('/').any(|part| SKIPPED.contains(&part));
+    let own = quoted.filter(|text| OWN_FOLDERS.iter().any(|folder| text.starts_with(folder)) && !made(text));
+    own.filter(plain).collect()
 }

@@ -12,18 +12,11 @@ fn standard() -> String {
 }
 
 fn assert_described(term: &str) {
-    assert!(
-        standard().contains(&format!("`{term}`")),
-        "docs/wire.md does not name {term}"
-    );
+    assert!(standard().contains(&format!("`{term}`")), "docs/wire.md does not name {term}");
 }
 
 fn wire_name(value: impl Serialize) -> String {
-    serde_json::to_value(value)
-        .unwrap()
-        .as_str()
-        .unwrap()
-        .to_owned()
+    serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
 }
 
 /// A subject with what stands in each of its places.
@@ -40,11 +33,7 @@ fn described(pattern: impl ToString) -> String {
         ("some-host".to_owned(), "{host_id}"),
         ("some-device".to_owned(), "{device}"),
     ];
-    filled
-        .iter()
-        .fold(pattern.to_string(), |text, (value, place)| {
-            text.replace(value, place)
-        })
+    filled.iter().fold(pattern.to_string(), |text, (value, place)| text.replace(value, place))
 }
 
 fn member() -> MemberId {
@@ -85,31 +74,21 @@ fn every_subject_is_described() {
         Subject::DirectoryService("some-service".parse().unwrap()),
         Subject::Journal(member()),
     ];
-    subjects
-        .into_iter()
-        .for_each(|subject| assert_described(&described(subject)));
-    assert_described(&described(Pattern::AppInbox(
-        Some(member()),
-        Some("some-device".parse().unwrap()),
-    )));
+    subjects.into_iter().for_each(|subject| assert_described(&described(subject)));
+    assert_described(&described(Pattern::AppInbox(Some(member()), Some("some-device".parse().unwrap()))));
     let peer_inbox = described(Pattern::PeerInbox(Some(member()), Some(PeerName::Template)));
     assert_described(&peer_inbox.replace("{{name()}}", "{name}"));
 }
 
 #[test]
 fn every_lane_is_described() {
-    Lane::ALL
-        .into_iter()
-        .for_each(|lane| assert_described(&wire_name(lane)));
+    Lane::ALL.into_iter().for_each(|lane| assert_described(&wire_name(lane)));
 }
 
 #[test]
 fn every_refusal_is_described() {
     let golden = include_str!("../snapshots/snapshots/snapshots__refusal.snap");
-    let codes: Vec<&str> = golden
-        .lines()
-        .filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'))
-        .collect();
+    let codes: Vec<&str> = golden.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"')).collect();
     assert!(codes.len() > 10, "{codes:?}");
     codes.into_iter().for_each(assert_described);
 }

@@ -19,57 +19,31 @@ pub(crate) fn entry() -> Entry {
 }
 
 pub(crate) fn detail() -> Detail {
-    Detail {
-        salt: value::bytes(16),
-        value: json!({ "number": 1 }),
-    }
+    Detail { salt: value::bytes(16), value: json!({ "number": 1 }) }
 }
 
 pub(crate) fn head() -> ExportHead {
-    ExportHead {
-        version: 1,
-        guid: value::member(),
-        vault_fp: value::fingerprint(),
-        exported_at: value::at(1),
-    }
+    ExportHead { version: 1, guid: value::member(), vault_fp: value::fingerprint(), exported_at: value::at(1) }
 }
 
 pub(crate) fn exported() -> ExportedEntry {
-    ExportedEntry {
-        entry: entry(),
-        detail: Some(detail()),
-    }
+    ExportedEntry { entry: entry(), detail: Some(detail()) }
 }
 
 /// The text of a signed checkpoint note.
 pub(crate) fn checkpoint() -> String {
-    format!(
-        "vettid.dev/audit/{}\n8\n{}\n",
-        value::member(),
-        value::digest()
-    )
+    format!("vettid.dev/audit/{}\n8\n{}\n", value::member(), value::digest())
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("audit");
-    samples.cases(
-        "Outcome",
-        [Outcome::Success, Outcome::Refused, Outcome::Failure],
-    );
+    samples.cases("Outcome", [Outcome::Success, Outcome::Refused, Outcome::Failure]);
     samples.object("Entry", entry()).optional(&["/ref"]);
     samples.object("Detail", detail()).open(&["/value"]);
     samples.object("ExportHead", head());
-    samples
-        .object("ExportedEntry", exported())
-        .optional(&["/detail"])
-        .open(&["/detail/value"]);
+    samples.object("ExportedEntry", exported()).optional(&["/detail"]).open(&["/detail/value"]);
     samples.case("ExportLine", ExportLine::Head(head()));
-    samples
-        .case(
-            "ExportLine",
-            ExportLine::KeyRecord(json!({ "type": "vettid_key_record" })),
-        )
-        .open(&["/key_record"]);
+    samples.case("ExportLine", ExportLine::KeyRecord(json!({ "type": "vettid_key_record" }))).open(&["/key_record"]);
     samples
         .case("ExportLine", ExportLine::Entry(exported()))
         .optional(&["/entry/detail"])

@@ -3,9 +3,8 @@
 use crate::sample::Samples;
 use crate::{contract, profile, value};
 use vettid_wire::connection::{
-    AcceptInvitation, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide,
-    Invite, Invited, PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy,
-    Tombstone, Verification,
+    AcceptInvitation, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide, Invite, Invited,
+    PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy, Tombstone, Verification,
 };
 
 fn view() -> ConnectionView {
@@ -64,64 +63,26 @@ fn states() -> [ConnectionState; 8] {
 
 fn commands(samples: &mut Samples) {
     let connection_id = value::connection();
-    let invite = Invite {
-        label: Some("Bob, from work".to_owned()),
-        life_seconds: Some(600),
-    };
-    samples
-        .object("Invite", invite)
-        .optional(&["/label", "/life_seconds"]);
+    let invite = Invite { label: Some("Bob, from work".to_owned()), life_seconds: Some(600) };
+    samples.object("Invite", invite).optional(&["/label", "/life_seconds"]);
     let link = "https://app.vettid.dev/c#VklUWFQ".to_owned();
-    samples.object(
-        "Invited",
-        Invited {
-            invite_id: value::invite(),
-            link: link.clone(),
-            expires_at: value::at(10),
-        },
-    );
-    samples
-        .object(
-            "AcceptInvitation",
-            AcceptInvitation {
-                link,
-                in_person: true,
-            },
-        )
-        .optional(&["/in_person"]);
+    samples.object("Invited", Invited { invite_id: value::invite(), link: link.clone(), expires_at: value::at(10) });
+    samples.object("AcceptInvitation", AcceptInvitation { link, in_person: true }).optional(&["/in_person"]);
     samples.object("ConnectionRef", ConnectionRef { connection_id });
-    let decide = Decide {
-        connection_id,
-        accept: true,
-        optional_fields: vec!["birth_date".to_owned()],
-    };
-    samples
-        .object("Decide", decide)
-        .optional(&["/optional_fields"]);
-    samples.object(
-        "Revoke",
-        Revoke {
-            connection_id,
-            reason: RevocationReason::KeyCompromise,
-        },
-    );
+    let decide = Decide { connection_id, accept: true, optional_fields: vec!["birth_date".to_owned()] };
+    samples.object("Decide", decide).optional(&["/optional_fields"]);
+    samples.object("Revoke", Revoke { connection_id, reason: RevocationReason::KeyCompromise });
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("connection");
     commands(&mut samples);
-    let reasons = [
-        RevocationReason::UserRequested,
-        RevocationReason::KeyCompromise,
-        RevocationReason::ContractRejected,
-    ];
+    let reasons =
+        [RevocationReason::UserRequested, RevocationReason::KeyCompromise, RevocationReason::ContractRejected];
     samples.cases("RevocationReason", reasons);
     samples.cases("PeerKind", [PeerKind::Member, PeerKind::Service]);
     samples.cases("ConnectionState", states());
-    samples.cases(
-        "Verification",
-        [Verification::Unverified, Verification::Verified],
-    );
+    samples.cases("Verification", [Verification::Unverified, Verification::Verified]);
     samples
         .object("ConnectionView", view())
         .optional(&[
@@ -136,20 +97,10 @@ pub(crate) fn samples() -> Samples {
         ])
         .open(&["/profile/public/more"]);
     samples
-        .object(
-            "ConnectionList",
-            ConnectionList {
-                connections: vec![view()],
-            },
-        )
+        .object("ConnectionList", ConnectionList { connections: vec![view()] })
         .open(&["/connections/0/profile/public/more"]);
-    let ready = Ready {
-        connection_id: value::connection(),
-        counter_signature: Some(contract::counter_signature()),
-    };
-    samples
-        .object("Ready", ready)
-        .optional(&["/counter_signature"]);
+    let ready = Ready { connection_id: value::connection(), counter_signature: Some(contract::counter_signature()) };
+    samples.object("Ready", ready).optional(&["/counter_signature"]);
     samples.object("RevocationNotice", notice());
     samples.object("Tombstone", tombstone());
     samples.cases("RevokedBy", [RevokedBy::Owner, RevokedBy::Peer]);

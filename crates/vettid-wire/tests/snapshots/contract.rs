@@ -2,26 +2,15 @@
 
 use crate::sample::Samples;
 use crate::value;
-use vettid_wire::contract::{
-    Acceptance, Contract, ContractField, CounterSignature, Permission, Rate, Retention, Tier,
-};
+use vettid_wire::contract::{Acceptance, Contract, ContractField, CounterSignature, Permission, Rate, Retention, Tier};
 
 fn field(field: &str, tier: Tier, retention: Retention, rate: Option<Rate>) -> ContractField {
     let purpose = "To deliver what you order".to_owned();
-    ContractField {
-        field: field.to_owned(),
-        tier,
-        purpose,
-        retention,
-        rate,
-    }
+    ContractField { field: field.to_owned(), tier, purpose, retention, rate }
 }
 
 fn rate() -> Rate {
-    Rate {
-        count: 5,
-        per_seconds: 60,
-    }
+    Rate { count: 5, per_seconds: 60 }
 }
 
 pub(crate) fn contract() -> Contract {
@@ -30,19 +19,11 @@ pub(crate) fn contract() -> Contract {
         contract_version: 2,
         description: "Delivery of orders".to_owned(),
         fields: vec![
-            field(
-                "address",
-                Tier::OnDemand,
-                Retention::TimeLimited { days: 30 },
-                Some(rate()),
-            ),
+            field("address", Tier::OnDemand, Retention::TimeLimited { days: 30 }, Some(rate())),
             field("birth_date", Tier::Optional, Retention::Session, None),
         ],
         permissions: vec![Permission::RequestAuthentication],
-        rate: Rate {
-            count: 60,
-            per_seconds: 3600,
-        },
+        rate: Rate { count: 60, per_seconds: 3600 },
         terms_url: "https://shop.example/terms".to_owned(),
         privacy_url: "https://shop.example/privacy".to_owned(),
     }
@@ -82,26 +63,9 @@ fn the_sample_is_a_sound_contract() {
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("contract");
     samples.object("Contract", contract());
-    samples
-        .object("ContractField", contract().fields.remove(0))
-        .optional(&["/rate"]);
-    samples.cases(
-        "Tier",
-        [
-            Tier::Required,
-            Tier::Optional,
-            Tier::OnDemand,
-            Tier::Consent,
-        ],
-    );
-    samples.cases(
-        "Retention",
-        [
-            Retention::Session,
-            Retention::TimeLimited { days: 30 },
-            Retention::UntilRevoked,
-        ],
-    );
+    samples.object("ContractField", contract().fields.remove(0)).optional(&["/rate"]);
+    samples.cases("Tier", [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent]);
+    samples.cases("Retention", [Retention::Session, Retention::TimeLimited { days: 30 }, Retention::UntilRevoked]);
     let permissions = [
         Permission::RequestAuthentication,
         Permission::RequestPayment,

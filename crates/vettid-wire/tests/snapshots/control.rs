@@ -6,10 +6,7 @@ use serde_json::json;
 use vettid_wire::control::{Approval, ControlCommand, ControlOutcome, ControlResult, Target};
 
 fn approval() -> Approval {
-    Approval {
-        key_id: value::kem_key_id(),
-        signature: value::signature(),
-    }
+    Approval { key_id: value::kem_key_id(), signature: value::signature() }
 }
 
 fn command() -> ControlCommand {
@@ -30,34 +27,14 @@ fn command() -> ControlCommand {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("control");
-    samples
-        .object("ControlCommand", command())
-        .optional(&["/approvals"])
-        .open(&["/params", "/target"]);
-    for target in [
-        Target::Global,
-        Target::Enclave(value::host()),
-        Target::User(value::member()),
-    ] {
-        samples.case("Target", target).open(&[""]);
+    samples.object("ControlCommand", command()).optional(&["/approvals"]).open(&["/params"]);
+    for target in [Target::Global, Target::Enclave(value::host()), Target::User(value::member())] {
+        samples.case("Target", target);
     }
     samples.object("Approval", approval());
-    let result = ControlResult {
-        command_id: value::event(),
-        outcome: ControlOutcome::Done(json!({ "ok": true })),
-    };
-    samples
-        .object("ControlResult", result)
-        .open(&["/outcome/done"]);
-    samples
-        .case(
-            "ControlOutcome",
-            ControlOutcome::Done(json!({ "ok": true })),
-        )
-        .open(&["/done"]);
-    samples.cases(
-        "ControlOutcome",
-        [ControlOutcome::Refused, ControlOutcome::NotHoldingUser],
-    );
+    let result = ControlResult { command_id: value::event(), outcome: ControlOutcome::Done(json!({ "ok": true })) };
+    samples.object("ControlResult", result).open(&["/outcome/done"]);
+    samples.case("ControlOutcome", ControlOutcome::Done(json!({ "ok": true }))).open(&["/done"]);
+    samples.cases("ControlOutcome", [ControlOutcome::Refused, ControlOutcome::NotHoldingUser]);
     samples
 }

@@ -4,11 +4,10 @@ use crate::sample::Samples;
 use crate::value;
 use serde_json::json;
 use vettid_wire::credential::{
-    BODY_FORMAT_VERSION, Binding, Confirm, Confirmed, CredentialBackup, CredentialBody,
-    CredentialPackage, CredentialPolicies, CredentialTimes, JournalHead, LatAnswer, LatChallenge,
-    LatId, LatReference, LedgerToken, PasswordVerifier, ReplenishKeys, ReplenishedKeys,
-    RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest, UseResult,
-    UseStatus, VerifierKind,
+    BODY_FORMAT_VERSION, Binding, Confirm, Confirmed, CredentialBackup, CredentialBody, CredentialPackage,
+    CredentialPolicies, CredentialTimes, JournalHead, LatAnswer, LatChallenge, LatId, LatReference, LedgerToken,
+    PasswordVerifier, ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM,
+    TransactionKey, UseRequest, UseResult, UseStatus, VerifierKind,
 };
 
 pub(crate) fn lat_id() -> LatId {
@@ -33,17 +32,11 @@ fn policies() -> CredentialPolicies {
 }
 
 fn binding() -> Binding {
-    Binding {
-        vault_id: value::fingerprint(),
-        bound_at: value::at(0),
-    }
+    Binding { vault_id: value::fingerprint(), bound_at: value::at(0) }
 }
 
 fn times() -> CredentialTimes {
-    CredentialTimes {
-        created_at: value::at(0),
-        updated_at: value::at(5),
-    }
+    CredentialTimes { created_at: value::at(0), updated_at: value::at(5) }
 }
 
 fn body() -> CredentialBody {
@@ -63,11 +56,7 @@ fn body() -> CredentialBody {
 }
 
 fn token() -> LedgerToken {
-    LedgerToken {
-        lat_id: lat_id(),
-        token: SecretField::new(vec![0x5e; 32]),
-        version: 42,
-    }
+    LedgerToken { lat_id: lat_id(), token: SecretField::new(vec![0x5e; 32]), version: 42 }
 }
 
 fn transaction_key() -> TransactionKey {
@@ -93,19 +82,11 @@ fn package() -> CredentialPackage {
 }
 
 fn journal_head() -> JournalHead {
-    JournalHead {
-        incarnation: 1,
-        sequence: 812,
-        hash: value::digest(),
-    }
+    JournalHead { incarnation: 1, sequence: 812, hash: value::digest() }
 }
 
 fn challenge() -> LatChallenge {
-    LatChallenge {
-        lat_id: lat_id(),
-        version: 42,
-        client_nonce: value::bytes(32),
-    }
+    LatChallenge { lat_id: lat_id(), version: 42, client_nonce: value::bytes(32) }
 }
 
 fn use_request() -> UseRequest {
@@ -144,10 +125,7 @@ fn request_binding() -> RequestBinding {
         cek_version: 42,
         blob_hash: value::digest(),
         key_id: value::transaction_key_id(),
-        lat: LatReference {
-            lat_id: lat_id(),
-            version: 42,
-        },
+        lat: LatReference { lat_id: lat_id(), version: 42 },
     }
 }
 
@@ -176,83 +154,39 @@ fn credential_backup() -> CredentialBackup {
 }
 
 fn at_rest(samples: &mut Samples) {
-    samples
-        .object("CredentialBody", body())
-        .optional(&["/binding", "/timestamps"]);
+    samples.object("CredentialBody", body()).optional(&["/binding", "/timestamps"]);
     samples.object("PasswordVerifier", verifier());
     samples.cases("VerifierKind", [VerifierKind::Password]);
-    samples
-        .object("CredentialPolicies", policies())
-        .optional(&["/ttl_minutes", "/authorized_operations"]);
+    samples.object("CredentialPolicies", policies()).optional(&["/ttl_minutes", "/authorized_operations"]);
     samples.object("Binding", binding());
     samples.object("CredentialTimes", times());
-    samples
-        .object("CredentialPackage", package())
-        .optional(&["/prev_cek_version"]);
+    samples.object("CredentialPackage", package()).optional(&["/prev_cek_version"]);
     samples.object("LedgerToken", token());
     samples.text("SecretField", SecretField::new(vec![0x5e; 32]));
     samples.object("TransactionKey", transaction_key());
-    samples
-        .object("CredentialBackup", credential_backup())
-        .optional(&["/services_credential", "/journal_head"]);
+    samples.object("CredentialBackup", credential_backup()).optional(&["/services_credential", "/journal_head"]);
 }
 
 fn in_use(samples: &mut Samples) {
     samples.object("LatReference", request_binding().lat);
     samples.object("LatChallenge", challenge());
     let (server_nonce, token) = (value::bytes(32), value::bytes(32));
-    samples.object(
-        "LatAnswer",
-        LatAnswer {
-            lat_id: lat_id(),
-            version: 42,
-            server_nonce,
-            token,
-        },
-    );
-    samples
-        .object("RequestBinding", request_binding())
-        .open(&["/params"]);
+    samples.object("LatAnswer", LatAnswer { lat_id: lat_id(), version: 42, server_nonce, token });
+    samples.object("RequestBinding", request_binding()).open(&["/params"]);
     samples.object("JournalHead", journal_head());
-    samples
-        .object("UseRequest", use_request())
-        .optional(&["/journal_head"])
-        .open(&["/params"]);
+    samples.object("UseRequest", use_request()).optional(&["/journal_head"]).open(&["/params"]);
     samples.cases("UseStatus", statuses());
     samples
         .object("UseResult", use_result())
-        .optional(&[
-            "/action_result",
-            "/credential_package",
-            "/retry_after_ms",
-            "/live_key_ids",
-        ])
+        .optional(&["/action_result", "/credential_package", "/retry_after_ms", "/live_key_ids"])
         .open(&["/action_result"]);
     let (op_id, cek_version) = (value::operation(), 43);
-    samples.object(
-        "Confirm",
-        Confirm {
-            op_id,
-            cek_version,
-            blob_hash: value::digest(),
-        },
-    );
+    samples.object("Confirm", Confirm { op_id, cek_version, blob_hash: value::digest() });
     samples.object("Confirmed", Confirmed { op_id, cek_version });
     let live_key_ids = vec![value::transaction_key_id()];
-    samples.object(
-        "ReplenishKeys",
-        ReplenishKeys {
-            live_key_ids: live_key_ids.clone(),
-        },
-    );
+    samples.object("ReplenishKeys", ReplenishKeys { live_key_ids: live_key_ids.clone() });
     let new_transaction_keys = vec![transaction_key()];
-    samples.object(
-        "ReplenishedKeys",
-        ReplenishedKeys {
-            new_transaction_keys,
-            live_key_ids,
-        },
-    );
+    samples.object("ReplenishedKeys", ReplenishedKeys { new_transaction_keys, live_key_ids });
 }
 
 pub(crate) fn samples() -> Samples {

@@ -10,10 +10,7 @@ use vettid_wire::refusal::RefusalCode;
 const FIELD: &str = "address";
 
 fn served() -> DataOutcome {
-    DataOutcome::Served {
-        field: FIELD.to_owned(),
-        value: value::address(),
-    }
+    DataOutcome::Served { field: FIELD.to_owned(), value: value::address() }
 }
 
 fn request() -> DataRequest {
@@ -30,59 +27,17 @@ fn request() -> DataRequest {
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("data");
     let (field, updated_at) = (FIELD.to_owned(), value::at(0));
-    samples
-        .object(
-            "SetField",
-            SetField {
-                field: field.clone(),
-                value: value::address(),
-            },
-        )
-        .open(&["/value"]);
-    samples.object(
-        "FieldName",
-        FieldName {
-            field: field.clone(),
-        },
-    );
-    let view = FieldView {
-        field: field.clone(),
-        value: value::address(),
-        updated_at,
-    };
+    samples.object("SetField", SetField { field: field.clone(), value: value::address() }).open(&["/value"]);
+    samples.object("FieldName", FieldName { field: field.clone() });
+    let view = FieldView { field: field.clone(), value: value::address(), updated_at };
     samples.object("FieldView", view).open(&["/value"]);
-    samples.object(
-        "FieldList",
-        FieldList {
-            fields: vec![FieldSummary {
-                field: field.clone(),
-                updated_at,
-            }],
-        },
-    );
+    samples.object("FieldList", FieldList { fields: vec![FieldSummary { field: field.clone(), updated_at }] });
     samples.object("FieldSummary", FieldSummary { field, updated_at });
     samples.object("DataRequest", request());
-    let response = DataResponse {
-        request_id: value::request(),
-        outcome: served(),
-    };
-    samples
-        .object("DataResponse", response)
-        .open(&["/outcome/served/value"]);
-    samples
-        .case("DataOutcome", served())
-        .open(&["/served/value"]);
-    samples.case(
-        "DataOutcome",
-        DataOutcome::Pending {
-            expires_at: value::at(5),
-        },
-    );
-    samples.case(
-        "DataOutcome",
-        DataOutcome::Refused {
-            code: RefusalCode::NotInContract,
-        },
-    );
+    let response = DataResponse { request_id: value::request(), outcome: served() };
+    samples.object("DataResponse", response).open(&["/outcome/served/value"]);
+    samples.case("DataOutcome", served()).open(&["/served/value"]);
+    samples.case("DataOutcome", DataOutcome::Pending { expires_at: value::at(5) });
+    samples.case("DataOutcome", DataOutcome::Refused { code: RefusalCode::NotInContract });
     samples
 }

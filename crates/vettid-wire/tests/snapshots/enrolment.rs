@@ -3,10 +3,9 @@
 use crate::sample::Samples;
 use crate::value;
 use vettid_wire::enrolment::{
-    AccountCreated, Authenticate, Authenticated, CreateAccount, DeployVault, EnrolVault,
-    EnrolmentCode, EnrolmentStarted, EnrolmentState, Finalized, HostJoined, JoinHost,
-    NatsBootstrap, NatsBootstrapped, RegisterService, RevokeUser, Scan, Scanned, ServiceRegistered,
-    UserRevoked, VaultDeployed,
+    AccountCreated, Authenticate, Authenticated, CreateAccount, DeployVault, EnrolVault, EnrolmentCode,
+    EnrolmentStarted, EnrolmentState, Finalized, HostJoined, JoinHost, NatsBootstrap, NatsBootstrapped,
+    RegisterService, RevokeUser, Scan, Scanned, ServiceRegistered, UserRevoked, VaultDeployed,
 };
 
 const ENDPOINT: &str = "tls://nats.vettid.dev:4222";
@@ -51,51 +50,17 @@ fn of_members(samples: &mut Samples) {
         EnrolmentState::Completed,
     ];
     samples.cases("EnrolmentState", states);
-    samples.object(
-        "CreateAccount",
-        CreateAccount {
-            name: "alice".to_owned(),
-        },
-    );
-    samples.object(
-        "AccountCreated",
-        AccountCreated {
-            guid: value::member(),
-            portal_token: TOKEN.to_owned(),
-        },
-    );
+    samples.object("CreateAccount", CreateAccount { name: "alice".to_owned() });
+    samples.object("AccountCreated", AccountCreated { guid: value::member(), portal_token: TOKEN.to_owned() });
     samples.object("EnrolmentStarted", started());
-    samples.object(
-        "Scan",
-        Scan {
-            session_id: value::enrolment(),
-        },
-    );
-    samples.object(
-        "Scanned",
-        Scanned {
-            challenge: value::bytes_url(32),
-        },
-    );
+    samples.object("Scan", Scan { session_id: value::enrolment() });
+    samples.object("Scanned", Scanned { challenge: value::bytes_url(32) });
     samples.object("Authenticate", authenticate());
-    let authenticated = Authenticated {
-        enrolment_token: TOKEN.to_owned(),
-        expires_at: value::at(10),
-    };
+    let authenticated = Authenticated { enrolment_token: TOKEN.to_owned(), expires_at: value::at(10) };
     samples.object("Authenticated", authenticated);
-    samples.object(
-        "NatsBootstrap",
-        NatsBootstrap {
-            nkey_pub: value::nkey('U'),
-        },
-    );
+    samples.object("NatsBootstrap", NatsBootstrap { nkey_pub: value::nkey('U') });
     samples.object("NatsBootstrapped", bootstrapped());
-    samples.object(
-        "Finalized",
-        Finalized {
-            state: EnrolmentState::Completed,
-        },
-    );
+    samples.object("Finalized", Finalized { state: EnrolmentState::Completed });
 }
 
 fn joined() -> HostJoined {
@@ -145,37 +110,16 @@ fn enrol_vault() -> EnrolVault {
 
 fn of_hosts_and_services(samples: &mut Samples) {
     let (subscriber_nkey, publisher_nkey) = (value::nkey('U'), value::nkey('U'));
-    samples.object(
-        "JoinHost",
-        JoinHost {
-            host_id: value::host(),
-            subscriber_nkey,
-            publisher_nkey,
-        },
-    );
+    samples.object("JoinHost", JoinHost { host_id: value::host(), subscriber_nkey, publisher_nkey });
     samples.object("HostJoined", joined());
     samples.object("RegisterService", register_service());
-    samples.object(
-        "ServiceRegistered",
-        ServiceRegistered {
-            nats_endpoint: ENDPOINT.to_owned(),
-        },
-    );
-    samples.object(
-        "DeployVault",
-        DeployVault {
-            guid: value::member(),
-        },
-    );
+    samples.object("ServiceRegistered", ServiceRegistered { nats_endpoint: ENDPOINT.to_owned() });
+    samples.object("DeployVault", DeployVault { guid: value::member() });
     samples.object("VaultDeployed", deployed());
     samples.object("EnrolVault", enrol_vault());
     samples.object("EnrolmentCode", EnrolmentCode { qr: QR.to_owned() });
     let (account_nkey, user_nkey) = (value::nkey('A'), value::nkey('U'));
-    let revoke = RevokeUser {
-        account_nkey,
-        user_nkey: user_nkey.clone(),
-        revoked_at: value::at(0),
-    };
+    let revoke = RevokeUser { account_nkey, user_nkey: user_nkey.clone(), revoked_at: value::at(0) };
     samples.object("RevokeUser", revoke);
     samples.object("UserRevoked", UserRevoked { user_nkey });
 }

@@ -32,49 +32,25 @@ fn envelope() -> Envelope {
 }
 
 fn body() -> FieldName {
-    FieldName {
-        field: "address".to_owned(),
-    }
+    FieldName { field: "address".to_owned() }
 }
 
 fn content() -> Content<FieldName> {
-    Content {
-        body: body(),
-        to_incarnation: 1,
-        in_reply_to: Some(in_reply_to()),
-        expires_at: Some(value::at(2)),
-    }
+    Content { body: body(), to_incarnation: 1, in_reply_to: Some(in_reply_to()), expires_at: Some(value::at(2)) }
 }
 
 fn in_reply_to() -> InReplyTo {
-    InReplyTo {
-        event_id: value::event(),
-        body_hash: value::bytes_url(32),
-    }
+    InReplyTo { event_id: value::event(), body_hash: value::bytes_url(32) }
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("envelope");
     samples.cases("Mode", [Mode::Psk, Mode::Signed]);
-    samples
-        .object("Envelope", envelope())
-        .open(&["", "/encryption"]);
-    samples
-        .object("Encryption", encryption())
-        .optional(&["/connection_key_id"])
-        .open(&[""]);
-    samples
-        .object("Content", content())
-        .optional(&["/in_reply_to", "/expires_at"]);
+    samples.object("Envelope", envelope()).open(&["", "/encryption"]);
+    samples.object("Encryption", encryption()).optional(&["/connection_key_id"]).open(&[""]);
+    samples.object("Content", content()).optional(&["/in_reply_to", "/expires_at"]);
     samples.object("InReplyTo", in_reply_to());
     samples.case("Answer", Answer::Success(body()));
-    samples
-        .case(
-            "Answer",
-            Answer::<FieldName>::Refused(Refusal {
-                code: RefusalCode::NotFound,
-            }),
-        )
-        .open(&["/value"]);
+    samples.case("Answer", Answer::<FieldName>::Refused(Refusal { code: RefusalCode::NotFound })).open(&["/value"]);
     samples
 }

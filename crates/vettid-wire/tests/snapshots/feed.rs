@@ -2,9 +2,7 @@
 
 use crate::sample::Samples;
 use crate::{audit, key_record, value};
-use vettid_wire::feed::{
-    AuditStretch, ExportAudit, FeedEntry, FeedList, ListFeed, Outcome, Severity,
-};
+use vettid_wire::feed::{AuditStretch, ExportAudit, FeedEntry, FeedList, ListFeed, Outcome, Severity};
 use vettid_wire::refusal::RefusalCode;
 
 fn entry() -> FeedEntry {
@@ -32,54 +30,13 @@ fn stretch() -> AuditStretch {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("feed");
-    samples
-        .object("FeedEntry", entry())
-        .optional(&["/connection_id", "/request_id"]);
-    samples.cases(
-        "Severity",
-        [
-            Severity::Info,
-            Severity::Notice,
-            Severity::Warning,
-            Severity::Alarm,
-        ],
-    );
+    samples.object("FeedEntry", entry()).optional(&["/connection_id", "/request_id"]);
+    samples.cases("Severity", [Severity::Info, Severity::Notice, Severity::Warning, Severity::Alarm]);
     let refused = Outcome::Refused(RefusalCode::RateLimited);
-    samples.cases(
-        "Outcome",
-        [
-            Outcome::Done,
-            Outcome::Pending,
-            Outcome::Approved,
-            Outcome::Denied,
-            refused,
-        ],
-    );
-    samples
-        .object(
-            "ListFeed",
-            ListFeed {
-                before: Some(12),
-                limit: 50,
-            },
-        )
-        .optional(&["/before"]);
-    samples.object(
-        "FeedList",
-        FeedList {
-            entries: vec![entry()],
-        },
-    );
-    samples.object(
-        "ExportAudit",
-        ExportAudit {
-            from: 0,
-            limit: 500,
-        },
-    );
-    samples
-        .object("AuditStretch", stretch())
-        .optional(&["/checkpoint"])
-        .open(&["/entries/0/detail/value"]);
+    samples.cases("Outcome", [Outcome::Done, Outcome::Pending, Outcome::Approved, Outcome::Denied, refused]);
+    samples.object("ListFeed", ListFeed { before: Some(12), limit: 50 }).optional(&["/before"]);
+    samples.object("FeedList", FeedList { entries: vec![entry()] });
+    samples.object("ExportAudit", ExportAudit { from: 0, limit: 500 });
+    samples.object("AuditStretch", stretch()).optional(&["/checkpoint"]).open(&["/entries/0/detail/value"]);
     samples
 }

@@ -5,8 +5,7 @@ use crate::{contract, key_record, profile, value};
 use serde_json::json;
 use vettid_wire::base64::Base64;
 use vettid_wire::handshake::{
-    Claim, HandshakeMessage, Hs1, Hs1Payload, Hs2, Hs2Payload, Hs3, Hs3Payload, Role, SpaceUri,
-    Step,
+    Claim, HandshakeMessage, Hs1, Hs1Payload, Hs2, Hs2Payload, Hs3, Hs3Payload, Role, SpaceUri, Step,
 };
 
 fn hs1() -> Hs1 {
@@ -20,21 +19,12 @@ fn hs1() -> Hs1 {
 }
 
 fn hs2() -> Hs2 {
-    Hs2 {
-        e: value::bytes(32),
-        ct: Base64::default(),
-    }
+    Hs2 { e: value::bytes(32), ct: Base64::default() }
 }
 
 /// A message of a role around a clear part.
 pub(crate) fn message(role: Role, step: Step) -> HandshakeMessage {
-    HandshakeMessage {
-        hs_id: value::handshake(),
-        suite: 1,
-        role,
-        step,
-        c: value::bytes(64),
-    }
+    HandshakeMessage { hs_id: value::handshake(), suite: 1, role, step, c: value::bytes(64) }
 }
 
 pub(crate) fn first() -> HandshakeMessage {
@@ -46,10 +36,7 @@ pub(crate) fn space() -> SpaceUri {
 }
 
 fn claim() -> Claim {
-    Claim {
-        messagespace_uri: space(),
-        token: value::jwt(),
-    }
+    Claim { messagespace_uri: space(), token: value::jwt() }
 }
 
 fn hs1_payload() -> Hs1Payload {
@@ -110,35 +97,17 @@ fn payloads(samples: &mut Samples) {
         .open(&["/device_attestation", "/profile/public/more"]);
     samples
         .object("Hs2Payload", hs2_payload())
-        .optional(&[
-            "/profile",
-            "/jwt",
-            "/nkey_pub",
-            "/pairwise_key",
-            "/contract",
-            "/attestation",
-            "/incarnation",
-        ])
+        .optional(&["/profile", "/jwt", "/nkey_pub", "/pairwise_key", "/contract", "/attestation", "/incarnation"])
         .open(&["/attestation", "/profile/public/more"]);
-    samples
-        .object("Hs3Payload", hs3_payload())
-        .optional(&["/device_sig", "/jwt", "/acceptance"]);
+    samples.object("Hs3Payload", hs3_payload()).optional(&["/device_sig", "/jwt", "/acceptance"]);
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("handshake");
-    samples.cases(
-        "Role",
-        [Role::Enroll, Role::Session, Role::Connect, Role::Service],
-    );
-    samples
-        .case("HandshakeMessage", first())
-        .optional(&["/h/psk_id"]);
+    samples.cases("Role", [Role::Enroll, Role::Session, Role::Connect, Role::Service]);
+    samples.case("HandshakeMessage", first()).optional(&["/h/psk_id"]);
     samples.case("HandshakeMessage", message(Role::Connect, Step::Hs2(hs2())));
-    samples.case(
-        "HandshakeMessage",
-        message(Role::Connect, Step::Hs3(Hs3 {})),
-    );
+    samples.case("HandshakeMessage", message(Role::Connect, Step::Hs3(Hs3 {})));
     samples.object("Hs1", hs1()).optional(&["/psk_id"]);
     samples.object("Hs2", hs2());
     samples.object("Hs3", Hs3 {});

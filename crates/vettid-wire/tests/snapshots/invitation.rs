@@ -21,10 +21,7 @@ fn connect() -> Invitation {
 }
 
 fn enroll() -> Invitation {
-    let pointer = EnrolmentPointer {
-        services_url: "https://vettid.dev".to_owned(),
-        session_id: value::enrolment(),
-    };
+    let pointer = EnrolmentPointer { services_url: "https://vettid.dev".to_owned(), session_id: value::enrolment() };
     Invitation {
         kind: InvitationKind::Enroll,
         token: "one-time-token".to_owned(),
@@ -34,11 +31,7 @@ fn enroll() -> Invitation {
 }
 
 fn service() -> Invitation {
-    Invitation {
-        kind: InvitationKind::Service,
-        inviter_hint: "Demo Shop".to_owned(),
-        ..connect()
-    }
+    Invitation { kind: InvitationKind::Service, inviter_hint: "Demo Shop".to_owned(), ..connect() }
 }
 
 #[test]
@@ -54,23 +47,13 @@ fn invitations_have_one_text() {
 #[test]
 fn a_link_carries_the_text_in_its_fragment() {
     let link = connect().to_link("https://app.vettid.dev/c").unwrap();
-    assert_eq!(
-        link,
-        format!("https://app.vettid.dev/c#{}", connect().to_text().unwrap())
-    );
+    assert_eq!(link, format!("https://app.vettid.dev/c#{}", connect().to_text().unwrap()));
     assert_eq!(Invitation::read(&link).unwrap(), connect());
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("invitation");
-    samples.cases(
-        "InvitationKind",
-        [
-            InvitationKind::Enroll,
-            InvitationKind::Connect,
-            InvitationKind::Service,
-        ],
-    );
+    samples.cases("InvitationKind", [InvitationKind::Enroll, InvitationKind::Connect, InvitationKind::Service]);
     samples.cases("Invitation", [connect(), service(), enroll()]);
     samples.text("SpaceUri", handshake::space());
     samples

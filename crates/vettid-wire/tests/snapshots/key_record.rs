@@ -36,17 +36,9 @@ pub(crate) fn record() -> KeyRecord {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("key_record");
-    let roles = [
-        KeyRole::Vault,
-        KeyRole::App,
-        KeyRole::Service,
-        KeyRole::Registry,
-        KeyRole::Control,
-    ];
+    let roles = [KeyRole::Vault, KeyRole::App, KeyRole::Service, KeyRole::Registry, KeyRole::Control];
     samples.cases("KeyRole", roles);
     samples.object("KemKey", kem_key());
-    samples
-        .object("KeyRecord", record())
-        .optional(&["/device_key"]);
+    samples.object("KeyRecord", record()).optional(&["/device_key"]);
     samples
 }

@@ -1,11 +1,7 @@
 //! What every type looks like on the wire: one full sample of each, its minimal form, and what it refuses.
 //! The files in `snapshots/` are the published examples; a change there is a change of the standard.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that fails stops there"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails stops there")]
 
 mod sample;
 mod source;
@@ -101,36 +97,24 @@ fn every_serialised_type_has_a_sample() {
     let exempt: BTreeSet<String> = EXEMPT.iter().map(|(name, _)| (*name).to_owned()).collect();
     let declared: BTreeSet<String> = source::declared().into_iter().map(|d| d.name).collect();
     let covered: BTreeSet<String> = sampled.union(&exempt).cloned().collect();
-    assert!(
-        declared.len() > 100,
-        "the walk over the sources sees too little: {}",
-        declared.len()
-    );
+    assert!(declared.len() > 100, "the walk over the sources sees too little: {}", declared.len());
     let forgotten: Vec<_> = declared.difference(&covered).collect();
     assert!(forgotten.is_empty(), "without a sample: {forgotten:?}");
     let gone: Vec<_> = covered.difference(&declared).collect();
-    assert!(
-        gone.is_empty(),
-        "sampled or exempt, but not declared: {gone:?}"
-    );
+    assert!(gone.is_empty(), "sampled or exempt, but not declared: {gone:?}");
     assert!(sampled.is_disjoint(&exempt), "sampled and exempt at once");
 }
 
 #[test]
 fn samples_show_every_field_and_every_variant() {
     let all = all();
-    let incomplete: Vec<String> = source::declared()
-        .iter()
-        .filter_map(|declared| incomplete(&all, declared))
-        .collect();
+    let incomplete: Vec<String> = source::declared().iter().filter_map(|declared| incomplete(&all, declared)).collect();
     assert!(incomplete.is_empty(), "{incomplete:#?}");
 }
 
 /// What the samples of a type leave out, if they do.
 fn incomplete(all: &[Samples], declared: &Declared) -> Option<String> {
-    let shown = all
-        .iter()
-        .find_map(|samples| samples.members(&declared.name))?;
+    let shown = all.iter().find_map(|samples| samples.members(&declared.name))?;
     let wanted = declared.members.as_ref()?;
     (shown != *wanted).then(|| format!("{}: shown {shown:?}, declared {wanted:?}", declared.name))
 }

@@ -4,8 +4,8 @@ use crate::sample::Samples;
 use crate::value;
 use serde_json::json;
 use vettid_wire::manifest::{
-    Access, AccessModel, Compatibility, Manifest, ManifestSignature, ManifestSignatures,
-    Permissions, Publisher, SignerRole, WasmHash,
+    Access, AccessModel, Compatibility, Manifest, ManifestSignature, ManifestSignatures, Permissions, Publisher,
+    SignerRole, WasmHash,
 };
 
 pub(crate) fn wasm_hash() -> WasmHash {
@@ -29,10 +29,7 @@ fn paid() -> Access {
 }
 
 fn compatibility() -> Compatibility {
-    Compatibility {
-        min_app_version: "1.0.0".to_owned(),
-        min_vault_version: "1.0.0".to_owned(),
-    }
+    Compatibility { min_app_version: "1.0.0".to_owned(), min_vault_version: "1.0.0".to_owned() }
 }
 
 fn permissions() -> Permissions {
@@ -67,11 +64,7 @@ fn manifest() -> Manifest {
 }
 
 fn signature(role: SignerRole) -> ManifestSignature {
-    ManifestSignature {
-        key_id: value::key_id(),
-        role,
-        signature: value::signature(),
-    }
+    ManifestSignature { key_id: value::key_id(), role, signature: value::signature() }
 }
 
 pub(crate) fn samples() -> Samples {
@@ -82,19 +75,12 @@ pub(crate) fn samples() -> Samples {
         .open(&["/event_schema", "/response_schema"]);
     samples.object("Publisher", publisher());
     samples.cases("Access", [Access::Free {}, paid()]);
-    let models = [
-        AccessModel::Perpetual,
-        AccessModel::Subscription,
-        AccessModel::PerUse,
-        AccessModel::Permission,
-    ];
+    let models = [AccessModel::Perpetual, AccessModel::Subscription, AccessModel::PerUse, AccessModel::Permission];
     samples.cases("AccessModel", models);
     samples.object("Compatibility", compatibility());
     samples.object("Permissions", permissions());
     samples.text("WasmHash", wasm_hash());
-    let signatures = [SignerRole::Publisher, SignerRole::Reviewer]
-        .map(signature)
-        .to_vec();
+    let signatures = [SignerRole::Publisher, SignerRole::Reviewer].map(signature).to_vec();
     samples.object("ManifestSignatures", ManifestSignatures { signatures });
     samples.object("ManifestSignature", signature(SignerRole::Reviewer));
     samples.cases("SignerRole", [SignerRole::Publisher, SignerRole::Reviewer]);

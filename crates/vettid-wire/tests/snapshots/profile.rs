@@ -2,24 +2,15 @@
 
 use crate::sample::Samples;
 use crate::{auth, contract, key_record, value};
-use vettid_wire::profile::{
-    ProfileUpdate, ProfileView, PublicProfile, ServiceProfile, SignedProfile,
-};
+use vettid_wire::profile::{ProfileUpdate, ProfileView, PublicProfile, ServiceProfile, SignedProfile};
 
 fn public() -> PublicProfile {
     let more = [("city".to_owned(), "Springfield".to_owned())].into();
-    PublicProfile {
-        first_name: "Alice".to_owned(),
-        more,
-    }
+    PublicProfile { first_name: "Alice".to_owned(), more }
 }
 
 fn service() -> ServiceProfile {
-    ServiceProfile {
-        service_id: value::service(),
-        origins: vec![auth::origin()],
-        contract: contract::contract(),
-    }
+    ServiceProfile { service_id: value::service(), origins: vec![auth::origin()], contract: contract::contract() }
 }
 
 pub(crate) fn signed() -> SignedProfile {
@@ -41,26 +32,12 @@ pub(crate) fn signed() -> SignedProfile {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("profile");
-    samples
-        .object("SignedProfile", signed())
-        .optional(&["/service"])
-        .open(&["/public/more"]);
-    samples
-        .object("PublicProfile", public())
-        .optional(&["/more"])
-        .open(&["/more"]);
+    samples.object("SignedProfile", signed()).optional(&["/service"]).open(&["/public/more"]);
+    samples.object("PublicProfile", public()).optional(&["/more"]).open(&["/more"]);
     samples.object("ServiceProfile", service());
+    samples.object("ProfileUpdate", ProfileUpdate { public: public() }).open(&["/public/more"]);
     samples
-        .object("ProfileUpdate", ProfileUpdate { public: public() })
-        .open(&["/public/more"]);
-    samples
-        .object(
-            "ProfileView",
-            ProfileView {
-                public: Some(public()),
-                sequence: 3,
-            },
-        )
+        .object("ProfileView", ProfileView { public: Some(public()), sequence: 3 })
         .optional(&["/public"])
         .open(&["/public/more"]);
     samples

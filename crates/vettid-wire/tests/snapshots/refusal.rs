@@ -24,22 +24,8 @@ const CODES: [RefusalCode; 14] = [
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("refusal");
     samples.cases("RefusalCode", CODES);
-    samples
-        .object(
-            "Refusal",
-            Refusal {
-                code: RefusalCode::NotFound,
-            },
-        )
-        .open(&[""]);
+    samples.object("Refusal", Refusal { code: RefusalCode::NotFound }).open(&[""]);
     let (event_id, event_type) = (value::event(), value::event_type("messaging.text"));
-    samples.object(
-        "EventRefused",
-        EventRefused {
-            event_id,
-            event_type,
-            code: RefusalCode::NotConnected,
-        },
-    );
+    samples.object("EventRefused", EventRefused { event_id, event_type, code: RefusalCode::NotConnected });
     samples
 }

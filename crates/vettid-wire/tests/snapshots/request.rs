@@ -6,17 +6,11 @@ use vettid_wire::auth::Decision;
 use vettid_wire::request::{Ask, Decide, Decided, PendingRequest, RequestList};
 
 fn data() -> Ask {
-    Ask::Data {
-        field: "birth_date".to_owned(),
-        purpose: "To check your age".to_owned(),
-    }
+    Ask::Data { field: "birth_date".to_owned(), purpose: "To check your age".to_owned() }
 }
 
 fn login() -> Ask {
-    Ask::Login {
-        origin: auth::origin(),
-        display: auth::display(),
-    }
+    Ask::Login { origin: auth::origin(), display: auth::display() }
 }
 
 fn pending() -> PendingRequest {
@@ -32,28 +26,11 @@ fn pending() -> PendingRequest {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("request");
-    samples.object(
-        "RequestList",
-        RequestList {
-            requests: vec![pending()],
-        },
-    );
+    samples.object("RequestList", RequestList { requests: vec![pending()] });
     samples.object("PendingRequest", pending());
     samples.cases("Ask", [data(), login()]);
     let (request_id, decision) = (value::request(), Decision::Approve);
-    samples.object(
-        "Decide",
-        Decide {
-            request_id,
-            decision,
-        },
-    );
-    samples.object(
-        "Decided",
-        Decided {
-            request_id,
-            decision,
-        },
-    );
+    samples.object("Decide", Decide { request_id, decision });
+    samples.object("Decided", Decided { request_id, decision });
     samples
 }

@@ -40,18 +40,11 @@ enum Kind {
 impl Samples {
     /// No samples yet.
     pub(crate) fn of(module: &'static str) -> Self {
-        Self {
-            module,
-            list: Vec::new(),
-        }
+        Self { module, list: Vec::new() }
     }
 
     /// An object with every optional field present.
-    pub(crate) fn object<T: Serialize + DeserializeOwned>(
-        &mut self,
-        name: &'static str,
-        full: T,
-    ) -> &mut Sample {
+    pub(crate) fn object<T: Serialize + DeserializeOwned>(&mut self, name: &'static str, full: T) -> &mut Sample {
         self.push(name, Kind::Object, &full)
     }
 
@@ -67,37 +60,18 @@ impl Samples {
     }
 
     /// One variant of an enum that makes promises of its own.
-    pub(crate) fn case<T: Serialize + DeserializeOwned>(
-        &mut self,
-        name: &'static str,
-        case: T,
-    ) -> &mut Sample {
+    pub(crate) fn case<T: Serialize + DeserializeOwned>(&mut self, name: &'static str, case: T) -> &mut Sample {
         self.push(name, Kind::Case, &case)
     }
 
     /// A value that is written as one text.
     pub(crate) fn text<T: Serialize + DeserializeOwned>(&mut self, name: &'static str, value: T) {
-        assert!(
-            self.push(name, Kind::Text, &value).json.is_string(),
-            "{name} is not a text"
-        );
+        assert!(self.push(name, Kind::Text, &value).json.is_string(), "{name} is not a text");
     }
 
-    fn push<T: Serialize + DeserializeOwned>(
-        &mut self,
-        name: &'static str,
-        kind: Kind,
-        value: &T,
-    ) -> &mut Sample {
+    fn push<T: Serialize + DeserializeOwned>(&mut self, name: &'static str, kind: Kind, value: &T) -> &mut Sample {
         let json = serde_json::to_value(value).unwrap();
-        self.list.push(Sample {
-            name,
-            kind,
-            json,
-            optional: &[],
-            open: &[],
-            reread: reread::<T>,
-        });
+        self.list.push(Sample { name, kind, json, optional: &[], open: &[], reread: reread::<T> });
         self.list.last_mut().unwrap()
     }
 
@@ -112,30 +86,17 @@ impl Samples {
     }
 
     fn full_name(&self, sample: &Sample) -> String {
-        if sample.name.contains("::") {
-            sample.name.to_owned()
-        } else {
-            format!("{}::{}", self.module, sample.name)
-        }
+        if sample.name.contains("::") { sample.name.to_owned() } else { format!("{}::{}", self.module, sample.name) }
     }
 
     /// The fields or the number of variants that the samples of a type show.
     pub(crate) fn members(&self, name: &str) -> Option<Members> {
-        let of_type: Vec<&Sample> = self
-            .list
-            .iter()
-            .filter(|sample| self.full_name(sample) == name)
-            .collect();
+        let of_type: Vec<&Sample> = self.list.iter().filter(|sample| self.full_name(sample) == name).collect();
         let first = of_type.first()?;
         match first.kind {
-            Kind::Object => Some(Members::Fields(
-                first.json.as_object()?.keys().cloned().collect(),
-            )),
+            Kind::Object => Some(Members::Fields(first.json.as_object()?.keys().cloned().collect())),
             Kind::Case => {
-                let different: BTreeSet<String> = of_type
-                    .iter()
-                    .map(|sample| sample.json.to_string())
-                    .collect();
+                let different: BTreeSet<String> = of_type.iter().map(|sample| sample.json.to_string()).collect();
                 Some(Members::Variants(different.len()))
             }
             Kind::Text => None,
@@ -162,11 +123,7 @@ impl Samples {
             let bytes = json::canonical(&sample.json).unwrap();
             (sample.reread)(&bytes) != Some(bytes)
         };
-        self.list
-            .iter()
-            .filter(changed)
-            .map(|sample| self.full_name(sample))
-            .collect()
+        self.list.iter().filter(changed).map(|sample| self.full_name(sample)).collect()
     }
 
     /// Places where an unknown field is let through unannounced, or refused although announced.
@@ -174,9 +131,7 @@ impl Samples {
         let one = |sample: &Sample| {
             let name = self.full_name(sample);
             let wrong = sample.wrongly_open();
-            wrong
-                .into_iter()
-                .map(move |place| format!("{name} at {place:?}"))
+            wrong.into_iter().map(move |place| format!("{name} at {place:?}"))
         };
         self.list.iter().flat_map(one).collect()
     }
@@ -186,9 +141,7 @@ impl Samples {
         let one = |sample: &Sample| {
             let name = self.full_name(sample);
             let wrong = sample.wrongly_missing();
-            wrong
-                .into_iter()
-                .map(move |place| format!("{name} without {place:?}"))
+            wrong.into_iter().map(move |place| format!("{name} without {place:?}"))
         };
         self.list.iter().flat_map(one).collect()
     }
@@ -214,26 +167,17 @@ impl Sample {
     fn wrongly_open(&self) -> Vec<String> {
         let places = objects(&self.json, "");
         let announced = |place: &str| self.open.iter().any(|open| inside(open, place));
-        places
-            .into_iter()
-            .filter(|place| self.accepts(&with_unknown(&self.json, place)) != announced(place))
-            .collect()
+        places.into_iter().filter(|place| self.accepts(&with_unknown(&self.json, place)) != announced(place)).collect()
     }
 
     fn wrongly_missing(&self) -> Vec<String> {
         let depth = if self.kind == Kind::Case { 2 } else { 1 };
         let places = fields(&self.json, "", depth);
         let announced = |place: &str| self.optional.contains(&place);
-        let hidden = |place: &str| {
-            self.open
-                .iter()
-                .any(|open| place != *open && inside(open, place))
-        };
+        let hidden = |place: &str| self.open.iter().any(|open| place != *open && inside(open, place));
         places
             .into_iter()
-            .filter(|place| {
-                !hidden(place) && self.accepts(&without(&self.json, place)) != announced(place)
-            })
+            .filter(|place| !hidden(place) && self.accepts(&without(&self.json, place)) != announced(place))
             .collect()
     }
 
@@ -243,11 +187,7 @@ impl Sample {
             text += &format!("optional: {}\n", self.optional.join(" "));
         }
         if !self.open.is_empty() {
-            let places: Vec<&str> = self
-                .open
-                .iter()
-                .map(|open| if open.is_empty() { "/" } else { open })
-                .collect();
+            let places: Vec<&str> = self.open.iter().map(|open| if open.is_empty() { "/" } else { open }).collect();
             text += &format!("open: {}\n", places.join(" "));
         }
         text += &pretty(&self.json);
@@ -262,10 +202,7 @@ impl Sample {
         if self.optional.is_empty() {
             return None;
         }
-        let bare = self
-            .optional
-            .iter()
-            .fold(self.json.clone(), |json, place| without(&json, place));
+        let bare = self.optional.iter().fold(self.json.clone(), |json, place| without(&json, place));
         let bytes = (self.reread)(&serde_json::to_vec(&bare).unwrap());
         let bytes = bytes.unwrap_or_else(|| panic!("{} has no minimal form: {bare}", self.name));
         Some(json::parse(&bytes).unwrap())
@@ -283,19 +220,13 @@ fn pretty(json: &Value) -> String {
 
 /// Whether an announced place covers another: the root covers itself only, any other place all below it.
 fn inside(open: &str, place: &str) -> bool {
-    place == open
-        || (!open.is_empty()
-            && place
-                .strip_prefix(open)
-                .is_some_and(|rest| rest.starts_with('/')))
+    place == open || (!open.is_empty() && place.strip_prefix(open).is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// Pointers to every object in a value.
 fn objects(json: &Value, here: &str) -> Vec<String> {
     let own = json.is_object().then(|| here.to_owned());
-    own.into_iter()
-        .chain(children(json, here).flat_map(|(place, child)| objects(child, &place)))
-        .collect()
+    own.into_iter().chain(children(json, here).flat_map(|(place, child)| objects(child, &place))).collect()
 }
 
 /// Pointers to the fields of the objects down to a depth.
@@ -313,41 +244,22 @@ fn fields(json: &Value, here: &str, depth: u8) -> Vec<String> {
 fn children<'a>(json: &'a Value, here: &str) -> Box<dyn Iterator<Item = (String, &'a Value)> + 'a> {
     let here = here.to_owned();
     match json {
-        Value::Object(map) => Box::new(
-            map.iter()
-                .map(move |(key, child)| (format!("{here}/{key}"), child)),
-        ),
-        Value::Array(items) => Box::new(
-            items
-                .iter()
-                .enumerate()
-                .map(move |(n, child)| (format!("{here}/{n}"), child)),
-        ),
+        Value::Object(map) => Box::new(map.iter().map(move |(key, child)| (format!("{here}/{key}"), child))),
+        Value::Array(items) => Box::new(items.iter().enumerate().map(move |(n, child)| (format!("{here}/{n}"), child))),
         _ => Box::new(std::iter::empty()),
     }
 }
 
 fn with_unknown(json: &Value, place: &str) -> Value {
     let mut changed = json.clone();
-    let object = changed
-        .pointer_mut(place)
-        .and_then(Value::as_object_mut)
-        .unwrap();
-    assert!(
-        object
-            .insert("not_in_the_standard".to_owned(), Value::from("x"))
-            .is_none()
-    );
+    let object = changed.pointer_mut(place).and_then(Value::as_object_mut).unwrap();
+    assert!(object.insert("not_in_the_standard".to_owned(), Value::from("x")).is_none());
     changed
 }
 
 fn without(json: &Value, place: &str) -> Value {
     let mut changed = json.clone();
     let (parent, key) = place.rsplit_once('/').unwrap();
-    changed
-        .pointer_mut(parent)
-        .and_then(Value::as_object_mut)
-        .and_then(|object| object.remove(key))
-        .unwrap();
+    changed.pointer_mut(parent).and_then(Value::as_object_mut).and_then(|object| object.remove(key)).unwrap();
     changed
 }

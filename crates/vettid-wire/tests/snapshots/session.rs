@@ -18,28 +18,11 @@ fn health() -> VaultHealth {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("session");
-    let event = HandshakeEvent {
-        event_id: value::event(),
-        timestamp: value::at(0),
-        handshake: Some(handshake::first()),
-    };
-    samples
-        .object("HandshakeEvent", event)
-        .optional(&["/handshake"]);
-    samples.object(
-        "RefreshRequest",
-        RefreshRequest {
-            device: value::device(),
-            nkey_pub: value::nkey('U'),
-        },
-    );
-    samples.object(
-        "RefreshReply",
-        RefreshReply {
-            jwt: value::jwt(),
-            expires_at: value::at(24 * 60),
-        },
-    );
+    let event =
+        HandshakeEvent { event_id: value::event(), timestamp: value::at(0), handshake: Some(handshake::first()) };
+    samples.object("HandshakeEvent", event).optional(&["/handshake"]);
+    samples.object("RefreshRequest", RefreshRequest { device: value::device(), nkey_pub: value::nkey('U') });
+    samples.object("RefreshReply", RefreshReply { jwt: value::jwt(), expires_at: value::at(24 * 60) });
     samples.object("VaultHealth", health());
     samples
 }

@@ -45,22 +45,11 @@ fn in_file(path: &Path) -> Vec<Declared> {
     let module = path.file_stem().unwrap().to_str().unwrap();
     let text = fs::read_to_string(path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let named = |name: &str, members| Declared {
-        name: format!("{module}::{name}"),
-        members,
-    };
-    let derived = (0..lines.len())
-        .filter_map(|at| derived(&lines, at))
-        .map(|(name, members)| named(name, members));
-    let by_hand = lines
-        .iter()
-        .filter_map(|line| line.strip_prefix("impl Serialize for "))
-        .map(first_word);
+    let named = |name: &str, members| Declared { name: format!("{module}::{name}"), members };
+    let derived = (0..lines.len()).filter_map(|at| derived(&lines, at)).map(|(name, members)| named(name, members));
+    let by_hand = lines.iter().filter_map(|line| line.strip_prefix("impl Serialize for ")).map(first_word);
     let by_macro = (0..lines.len()).filter_map(|at| by_macro(&lines, at));
-    let other: Vec<Declared> = by_hand
-        .chain(by_macro)
-        .map(|name| named(name, None))
-        .collect();
+    let other: Vec<Declared> = by_hand.chain(by_macro).map(|name| named(name, None)).collect();
     derived.chain(other).collect()
 }
 
@@ -72,10 +61,7 @@ fn first_word(text: &str) -> &str {
 /// A public type that starts at this line under a derive of `Serialize`.
 fn derived<'a>(lines: &[&'a str], at: usize) -> Option<(&'a str, Option<Members>)> {
     let line = lines.get(at)?;
-    let (name, is_struct) = match (
-        line.strip_prefix("pub struct "),
-        line.strip_prefix("pub enum "),
-    ) {
+    let (name, is_struct) = match (line.strip_prefix("pub struct "), line.strip_prefix("pub enum ")) {
         (Some(rest), _) => (first_word(rest), true),
         (_, Some(rest)) => (first_word(rest), false),
         _ => return None,
@@ -85,26 +71,14 @@ fn derived<'a>(lines: &[&'a str], at: usize) -> Option<(&'a str, Option<Members>
         return None;
     }
     let own_form = above.contains("into = ");
-    let body = if line.ends_with("{}") {
-        &[]
-    } else {
-        body(lines, at)
-    };
-    let members = if is_struct {
-        Members::Fields(fields(body))
-    } else {
-        Members::Variants(variants(body))
-    };
+    let body = if line.ends_with("{}") { &[] } else { body(lines, at) };
+    let members = if is_struct { Members::Fields(fields(body)) } else { Members::Variants(variants(body)) };
     Some((name, (!own_form).then_some(members)))
 }
 
 /// The text from the end of the item before to this line.
 fn attributes_above(lines: &[&str], at: usize) -> String {
-    let above = lines
-        .iter()
-        .take(at)
-        .rev()
-        .take_while(|line| !line.is_empty() && !line.starts_with('}'));
+    let above = lines.iter().take(at).rev().take_while(|line| !line.is_empty() && !line.starts_with('}'));
     above.copied().collect::<Vec<_>>().join("\n")
 }
 
@@ -121,9 +95,7 @@ fn fields(body: &[&str]) -> BTreeSet<String> {
     for line in body {
         match line.strip_prefix("    pub ") {
             Some(field) => {
-                let renamed = attributes
-                    .split_once("rename = \"")
-                    .map(|(_, rest)| rest.split('"').next().unwrap());
+                let renamed = attributes.split_once("rename = \"").map(|(_, rest)| rest.split('"').next().unwrap());
                 let written = field.split(':').next().unwrap();
                 names.insert(renamed.unwrap_or(written).to_owned());
                 attributes.clear();
@@ -135,10 +107,7 @@ fn fields(body: &[&str]) -> BTreeSet<String> {
 }
 
 fn variants(body: &[&str]) -> usize {
-    let starts = |line: &&&str| {
-        line.strip_prefix("    ")
-            .is_some_and(|rest| rest.starts_with(char::is_uppercase))
-    };
+    let starts = |line: &&&str| line.strip_prefix("    ").is_some_and(|rest| rest.starts_with(char::is_uppercase));
     body.iter().filter(starts).count()
 }
 
@@ -148,15 +117,8 @@ fn by_macro<'a>(lines: &[&'a str], at: usize) -> Option<&'a str> {
     if let Some(name) = line.strip_prefix("as_text!(") {
         return Some(first_word(name));
     }
-    let name = line
-        .strip_prefix("    ")
-        .filter(|rest| rest.starts_with(char::is_uppercase))?;
-    let above = lines
-        .iter()
-        .take(at)
-        .rev()
-        .take_while(|line| line.starts_with(' '))
-        .count();
+    let name = line.strip_prefix("    ").filter(|rest| rest.starts_with(char::is_uppercase))?;
+    let above = lines.iter().take(at).rev().take_while(|line| line.starts_with(' ')).count();
     let opening = lines.get(at.checked_sub(above + 1)?)?;
     opening.ends_with("!(").then(|| first_word(name))
 }

@@ -7,8 +7,8 @@ use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::digest::Digest;
 use vettid_wire::event::EventType;
 use vettid_wire::id::{
-    ConnectionId, DeviceId, EventId, Fingerprint, HandshakeId, HostId, InviteId, KeyId, MemberId,
-    OperationId, RequestId, ServiceId, SessionKeyId,
+    ConnectionId, DeviceId, EventId, Fingerprint, HandshakeId, HostId, InviteId, KeyId, MemberId, OperationId,
+    RequestId, ServiceId, SessionKeyId,
 };
 use vettid_wire::key::{KeyAlgorithm, TypedKey};
 use vettid_wire::time::Timestamp;
