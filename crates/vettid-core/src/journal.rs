@@ -130,19 +130,10 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Follows a journal record by record and refuses holes and broken links.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chain {
     number: u64,
     hash: [u8; 32],
-}
-
-impl Default for Chain {
-    fn default() -> Self {
-        Self {
-            number: 0,
-            hash: [0; 32],
-        }
-    }
 }
 
 impl Chain {

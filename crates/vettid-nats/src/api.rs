@@ -37,8 +37,9 @@ pub(crate) const WRONG_LAST_SEQUENCE: u64 = 10071;
 pub(crate) const WRONG_LAST_SEQUENCE_CONSTANT: u64 = 10164;
 /// There is no such message.
 pub(crate) const MESSAGE_NOT_FOUND: u64 = 10037;
-/// The stream did not take the message: it is full, or full for this subject.
-pub(crate) const STORE_FAILED: u64 = 10077;
+/// The stream did not take the message: it is full, or full for this subject, or the account or the disk is.
+pub(crate) const NO_ROOM: [u64; 3] = [STORE_FAILED, 10002, 10023];
+const STORE_FAILED: u64 = 10077;
 
 impl ApiError {
     pub(crate) fn number(&self) -> Option<u64> {

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use vettid_wire::id::{EventId, MemberId};
 use vettid_wire::subject::Subject;
 
-use crate::api::{ApiError, STORE_FAILED};
+use crate::api::{ApiError, NO_ROOM};
 use crate::connection::{Connection, RequestError};
-use consumer::Consumer;
+use consumer::{Consumer, Fate};
+use message::Handle;
 
 pub use message::InboxMessage;
 
@@ -63,7 +64,7 @@ pub async fn deliver(
     headers.insert(async_nats::header::NATS_MESSAGE_ID, event_id.to_string());
     match connection.store(&subject.to_string(), headers, payload).await {
         Ok(_) => Ok(()),
-        Err(error) if error.number() == Some(STORE_FAILED) => Err(InboxError::Full),
+        Err(error) if error.number().is_some_and(|number| NO_ROOM.contains(&number)) => Err(InboxError::Full),
         Err(error) => Err(error.into()),
     }
 }
@@ -86,6 +87,8 @@ impl std::fmt::Debug for Inbox {
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const EXPIRY: Duration = Duration::from_secs(30);
 const BATCH: usize = 256;
+/// What is given back must not come again to the one who gives it back.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(500);
 
 impl Inbox {
     /// Opens the inbox with the consumer of this name, which must be the name of the connection's user. The consumer is made
@@ -105,8 +108,8 @@ impl Inbox {
     /// # Errors
     /// See [`InboxError`].
     pub async fn attach(&mut self, member: MemberId) -> Result<(), InboxError> {
-        self.consumer.attach(&self.connection, member).await?;
-        self.pull().await
+        let fate = self.consumer.attach(&self.connection, member).await?;
+        self.follow(fate).await
     }
 
     /// Lets a member go: its events wait for another host.
@@ -114,8 +117,8 @@ impl Inbox {
     /// # Errors
     /// See [`InboxError`].
     pub async fn detach(&mut self, member: MemberId) -> Result<(), InboxError> {
-        self.consumer.detach(&self.connection, member).await?;
-        self.pull().await
+        let fate = self.consumer.detach(&self.connection, member).await?;
+        self.follow(fate).await
     }
 
     /// The next event. Waits for ever where there is no member.
@@ -132,11 +135,11 @@ impl Inbox {
                 Some(Err(error)) => return Err(InboxError::Consumer(error.into())),
                 None => return Err(RequestError::Closed.into()),
             };
-            match InboxMessage::read(&self.connection, message) {
-                Ok(message) => return Ok(message),
-                Err(foreign) => {
+            match message.subject.parse() {
+                Ok(subject) => return Ok(InboxMessage::new(&self.connection, subject, &message)),
+                Err(_) => {
                     self.foreign += 1;
-                    foreign.discard().await?;
+                    Handle::of(&self.connection, &message).discard().await?;
                 }
             }
         }
@@ -146,6 +149,30 @@ impl Inbox {
     #[must_use]
     pub fn foreign(&self) -> u64 {
         self.foreign
+    }
+
+    /// Gives back what was fetched but not asked for yet, so that the next to open this inbox gets it soon. Events that
+    /// are in hand are given back with [`InboxMessage::later`], else they come again after half a minute.
+    ///
+    /// # Errors
+    /// If the server does not answer; the events come again after half a minute.
+    pub async fn close(mut self) -> Result<(), InboxError> {
+        let Some(mut messages) = self.messages.take() else { return Ok(()) };
+        // What the server has sent by now is here after this.
+        self.connection.settle().await?;
+        for _ in 0..2 * BATCH {
+            let Some(Some(Ok(message))) = messages.next().now_or_never() else { break };
+            Handle::of(&self.connection, &message).give_back(GIVE_BACK_PAUSE).await?;
+        }
+        Ok(self.connection.settle().await?)
+    }
+
+    /// An inbox whose consumer was replaced is pulled from anew; the old consumer's events in hand come again.
+    async fn follow(&mut self, fate: Fate) -> Result<(), InboxError> {
+        match fate {
+            Fate::Kept => Ok(()),
+            Fate::Replaced => self.pull().await,
+        }
     }
 
     async fn pull(&mut self) -> Result<(), InboxError> {

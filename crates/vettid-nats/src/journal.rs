@@ -16,7 +16,7 @@ use vettid_wire::id::MemberId;
 use vettid_wire::subject::Subject;
 
 use crate::api::{
-    ApiError, Done, MESSAGE_NOT_FOUND, STORE_FAILED, Stored, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_CONSTANT, answer,
+    ApiError, Done, MESSAGE_NOT_FOUND, NO_ROOM, Stored, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_CONSTANT, answer,
 };
 use crate::connection::{Connection, RequestError};
 
@@ -52,7 +52,7 @@ pub enum JournalError {
     },
     /// It could not be found out whether the record was stored. Stop and load before anything else.
     #[error("it is unknown whether the journal took the record")]
-    Unknown(#[source] RequestError),
+    Unknown(#[source] ApiError),
     /// There is no room. Nothing was stored.
     #[error("the journal has no room")]
     Full,
@@ -117,17 +117,17 @@ impl Journal {
         loop {
             let lost = match self.attempt(&subject, expected_last, bytes.clone()).await {
                 Ok(stored) => return Ok(stored.sequence),
-                Err(ApiError::Refused { number: WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_CONSTANT, .. }) => {
-                    return Err(JournalError::Conflict { last: 0 });
-                }
-                Err(ApiError::Refused { number: STORE_FAILED, .. }) => return Err(JournalError::Full),
                 Err(ApiError::Request(lost @ (RequestError::TimedOut | RequestError::NobodyListens))) => lost,
-                Err(error) if attempt == 1 => return Err(error.into()),
-                Err(ApiError::Request(lost)) => return Err(JournalError::Unknown(lost)),
-                Err(error) => return Err(error.into()),
+                // The first attempt went nowhere; of an earlier one nobody knows.
+                Err(ApiError::Request(never @ (RequestError::Denied(_) | RequestError::TooLarge))) if attempt == 1 => {
+                    return Err(never.into());
+                }
+                Err(ApiError::Request(lost)) => return Err(JournalError::Unknown(lost.into())),
+                Err(ApiError::Malformed(source)) => return Err(JournalError::Unknown(ApiError::Malformed(source))),
+                Err(refusal) => return self.refused(refusal, &subject, expected_last, &bytes, attempt > 1).await,
             };
             if attempt == ATTEMPTS {
-                return Err(JournalError::Unknown(lost));
+                return Err(JournalError::Unknown(lost.into()));
             }
             tracing::debug!(attempt, "no acknowledgement from the journal; the record is sent again");
             // A server that was just started may not have found its stream yet.
@@ -143,27 +143,43 @@ impl Journal {
         answer(&self.0.unless_reconnected(exchange).await?.payload)
     }
 
-    /// Another record has the place: ours, whose acknowledgement was lost, or somebody else's. Sealed bytes are never the
-    /// same twice, so they tell.
-    async fn whose(&self, subject: &str, expected_last: u64, bytes: &Bytes) -> Result<u64, JournalError> {
+    /// The server refuses the record. Another one may have its place: itself, if the acknowledgement of an earlier attempt
+    /// was lost, or somebody else's. Sealed bytes are never the same twice, so they tell.
+    async fn refused(
+        &self,
+        refusal: ApiError,
+        subject: &str,
+        expected_last: u64,
+        bytes: &Bytes,
+        repeated: bool,
+    ) -> Result<u64, JournalError> {
+        let number = refusal.number().unwrap_or_default();
+        let taken = matches!(number, WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_CONSTANT);
+        if taken || repeated {
+            let last = self.last_repeated(subject).await.map_err(JournalError::Unknown)?;
+            match last {
+                Some(LastMessage { sequence, data: Some(data) })
+                    if sequence > expected_last && data.as_bytes() == bytes =>
+                {
+                    return Ok(sequence);
+                }
+                last if taken => return Err(JournalError::Conflict { last: last.map_or(0, |last| last.sequence) }),
+                _ => {}
+            }
+        }
+        if NO_ROOM.contains(&number) { Err(JournalError::Full) } else { Err(refusal.into()) }
+    }
+
+    async fn last_repeated(&self, subject: &str) -> Result<Option<LastMessage>, ApiError> {
         let mut attempt = 1;
-        let last = loop {
+        loop {
             match self.last(subject).await {
                 Err(ApiError::Request(RequestError::TimedOut | RequestError::NobodyListens)) if attempt < ATTEMPTS => {
-                    attempt += 1
+                    tokio::time::sleep(ATTEMPT_PAUSE * attempt).await;
+                    attempt += 1;
                 }
-                Err(ApiError::Request(error)) => return Err(JournalError::Unknown(error)),
-                outcome => break outcome?,
+                outcome => return outcome,
             }
-        };
-        match last {
-            Some(LastMessage { sequence, data: Some(data) })
-                if sequence > expected_last && data.as_bytes() == bytes =>
-            {
-                Ok(sequence)
-            }
-            Some(LastMessage { sequence, .. }) => Err(JournalError::Conflict { last: sequence }),
-            None => Err(JournalError::Conflict { last: 0 }),
         }
     }
 

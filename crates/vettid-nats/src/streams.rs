@@ -53,9 +53,11 @@ impl InitialisationMark {
     }
 
     /// Whether the streams were made.
-    #[must_use]
-    pub fn is_set(&self) -> bool {
-        self.0.exists()
+    ///
+    /// # Errors
+    /// If that cannot be found out.
+    pub fn is_set(&self) -> std::io::Result<bool> {
+        self.0.try_exists()
     }
 
     fn set(&self) -> std::io::Result<()> {
@@ -78,8 +80,8 @@ pub enum StreamError {
     /// The server could not be asked or refuses.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The mark could not be written.
-    #[error("the mark of an initialised store cannot be written")]
+    /// The mark could not be read or written.
+    #[error("the mark of an initialised store cannot be read or written")]
     Mark(#[from] std::io::Error),
 }
 
@@ -204,17 +206,18 @@ pub async fn initialise(
     plan: &StreamPlan,
     mark: &InitialisationMark,
 ) -> Result<(), StreamError> {
+    let made_before = mark.is_set()?;
     for (stream, config) in &plan.0 {
         match show(connection, *stream).await? {
             Some(shown) if same(&shown.config.subjects, &config.subjects) => {}
             Some(_) => return Err(StreamError::Different(stream.name())),
-            None if mark.is_set() => return Err(StreamError::Lost(stream.name())),
+            None if made_before => return Err(StreamError::Lost(stream.name())),
             None => {
                 connection.api::<Done>(&stream.create(), config).await?;
             }
         }
     }
-    if !mark.is_set() {
+    if !made_before {
         mark.set()?;
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Journals on the real server: order, fencing, lost acknowledgements, killed servers, and what stays after a purge.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod proxy;
 

@@ -1,7 +1,7 @@
 //! The supervised server: how it starts, what it refuses, and how it comes back.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
@@ -275,4 +275,66 @@ async fn a_dropped_server_ends() {
     let process = broker.server().unwrap().process_id().unwrap();
     tokio::task::spawn_blocking(move || drop(broker)).await.unwrap();
     assert!(!Path::new(&format!("/proc/{process}")).exists());
+}
+
+/// Only for the test below: a process that starts a broker and then does nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "is started and killed by another test"]
+async fn a_process_with_a_broker() {
+    let broker = TestServer::start().await.unwrap();
+    println!("\nbroker {} {}", broker.server().unwrap().process_id().unwrap(), broker.folder().display());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_does_not_outlive_the_process_that_supervises_it() {
+    if !Path::new("/usr/bin/setpriv").exists() {
+        return;
+    }
+    let mut supervisor = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_process_with_a_broker", "--ignored", "--nocapture"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(supervisor.stdout.take().unwrap()).lines();
+    let told = lines.map(|line| line.unwrap()).find(|line| line.starts_with("broker ")).unwrap();
+    let words: Vec<&str> = told.split(' ').collect();
+    let (server, folder) = (format!("/proc/{}", words[1]), words[2]);
+    assert!(Path::new(&server).exists());
+
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    tokio::time::timeout(SOON, async {
+        while Path::new(&server).exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_of_other_origins_are_turned_away() {
+    let broker = TestServer::start().await.unwrap();
+    assert!(websocket_answer(&broker, "https://localhost").starts_with("HTTP/1.1 101"));
+    assert!(websocket_answer(&broker, "https://evil.example").starts_with("HTTP/1.1 403"));
+    broker.shut().await;
+}
+
+/// What the server answers to a browser page of this origin that opens a WebSocket (RFC 6455 §4.1).
+fn websocket_answer(broker: &TestServer, origin: &str) -> String {
+    let port = broker.server().unwrap().ports().websocket;
+    let config = std::sync::Arc::new(broker.endpoint().unwrap().tls.config());
+    let mut tls = rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = vec![0; 256];
+    let read = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..read]).into_owned()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer::pull};
 use serde_json::{Value, json};
 use vettid_core::grants::broker::Stream;
@@ -24,37 +25,50 @@ pub(super) struct Consumer {
     members: Members,
 }
 
+/// What the consumer on the server lets through.
+#[derive(PartialEq, Eq)]
+enum Filter {
+    /// There is no consumer.
+    Nothing,
+    Everything,
+    Only(BTreeSet<String>),
+}
+
+/// What became of the consumer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Whoever pulls from it goes on.
+    Kept,
+    /// It is another one, or none: to pull from it is to begin anew.
+    Replaced,
+}
+
 impl Consumer {
     pub(super) async fn open(connection: &Connection, name: &str, members: Members) -> Result<Self, InboxError> {
         let consumer = Self { name: name.to_owned(), members };
-        let had = consumer.filters_on_server(connection).await?;
-        let wanted = consumer.filters();
-        match had {
-            None => consumer.create(connection).await?,
-            Some(had) if had == wanted => {}
-            Some(had) => consumer.change(connection, &had).await?,
-        }
+        let had = consumer.on_server(connection).await?;
+        consumer.bring(connection, had).await?;
         Ok(consumer)
     }
 
-    pub(super) async fn attach(&mut self, connection: &Connection, member: MemberId) -> Result<(), InboxError> {
-        self.change_members(connection, |members| members.insert(member)).await
+    pub(super) async fn attach(&mut self, connection: &Connection, member: MemberId) -> Result<Fate, InboxError> {
+        self.change(connection, |members| members.insert(member)).await
     }
 
-    pub(super) async fn detach(&mut self, connection: &Connection, member: MemberId) -> Result<(), InboxError> {
-        self.change_members(connection, |members| members.remove(&member)).await
+    pub(super) async fn detach(&mut self, connection: &Connection, member: MemberId) -> Result<Fate, InboxError> {
+        self.change(connection, |members| members.remove(&member)).await
     }
 
-    async fn change_members(
+    async fn change(
         &mut self,
         connection: &Connection,
         change: impl FnOnce(&mut BTreeSet<MemberId>) -> bool,
-    ) -> Result<(), InboxError> {
-        let had = self.filters();
-        let Members::Only(members) = &mut self.members else {
-            return Ok(());
-        };
-        if change(members) { self.change(connection, &had).await } else { Ok(()) }
+    ) -> Result<Fate, InboxError> {
+        let had = self.wanted();
+        if let Members::Only(members) = &mut self.members {
+            change(members);
+        }
+        self.bring(connection, had).await
     }
 
     /// The library's handle for pulling; `None` without members.
@@ -62,7 +76,7 @@ impl Consumer {
         &self,
         connection: &Connection,
     ) -> Result<Option<jetstream::consumer::Consumer<pull::Config>>, InboxError> {
-        if self.is_idle() {
+        if self.wanted() == Filter::Nothing {
             return Ok(None);
         }
         let context = jetstream::new(connection.client().clone());
@@ -70,56 +84,48 @@ impl Consumer {
         handle.map(Some).map_err(|error| InboxError::Consumer(error.into()))
     }
 
-    fn is_idle(&self) -> bool {
-        self.members == Members::Only(BTreeSet::new())
-    }
-
-    /// What the filter should be; empty stands for all.
-    fn filters(&self) -> BTreeSet<String> {
+    fn wanted(&self) -> Filter {
         match &self.members {
-            Members::All => BTreeSet::new(),
-            Members::Only(members) => members.iter().copied().map(durable_of_member).collect(),
+            Members::All => Filter::Everything,
+            Members::Only(members) if members.is_empty() => Filter::Nothing,
+            Members::Only(members) => Filter::Only(members.iter().copied().map(durable_of_member).collect()),
         }
     }
 
-    async fn filters_on_server(&self, connection: &Connection) -> Result<Option<BTreeSet<String>>, ApiError> {
+    async fn on_server(&self, connection: &Connection) -> Result<Filter, ApiError> {
         match connection.api::<Value>(&STREAM.consumer_info(&self.name), &json!({})).await {
-            Ok(info) => Ok(Some(filters_in(&info))),
-            Err(error) if error.number() == Some(CONSUMER_NOT_FOUND) => Ok(None),
+            Ok(info) => Ok(filter_in(&info)),
+            Err(error) if error.number() == Some(CONSUMER_NOT_FOUND) => Ok(Filter::Nothing),
             Err(error) => Err(error),
         }
     }
 
-    /// Creates the consumer from the first event on, unless there is nobody to serve.
-    async fn create(&self, connection: &Connection) -> Result<(), InboxError> {
-        if !self.is_idle() {
-            self.put(connection).await?;
-        }
-        Ok(())
-    }
-
-    /// Brings the consumer from the filters it `had` to those it should have.
-    async fn change(&self, connection: &Connection, had: &BTreeSet<String>) -> Result<(), InboxError> {
-        let wanted = self.filters();
-        // Empty filters stand for all: whatever is wanted then, or was had, has no single new subjects.
-        let widens_to_all = wanted.is_empty() && !self.is_idle();
-        let added: Vec<_> = if had.is_empty() { Vec::new() } else { wanted.difference(had).collect() };
-        let idle_before = had.is_empty() && self.filters_on_server(connection).await?.is_none();
-        if self.is_idle() {
-            self.delete(connection).await?;
-        } else if idle_before {
-            self.put(connection).await?;
-        } else if widens_to_all {
-            self.delete(connection).await?;
-            self.put(connection).await?;
-        } else {
-            self.put(connection).await?;
-            if self.any_waiting(connection, &added).await? {
-                self.delete(connection).await?;
+    /// Brings the consumer from what it lets through to what it should.
+    async fn bring(&self, connection: &Connection, had: Filter) -> Result<Fate, InboxError> {
+        match (had, self.wanted()) {
+            (had, wanted) if had == wanted => return Ok(Fate::Kept),
+            (_, Filter::Nothing) => self.delete(connection).await?,
+            (Filter::Nothing, _) => self.put(connection).await?,
+            (_, Filter::Everything) => self.replace(connection).await?,
+            (Filter::Everything, Filter::Only(_)) => {
                 self.put(connection).await?;
+                return Ok(Fate::Kept);
+            }
+            (Filter::Only(had), Filter::Only(wanted)) => {
+                self.put(connection).await?;
+                if !self.any_waiting(connection, wanted.difference(&had)).await? {
+                    return Ok(Fate::Kept);
+                }
+                self.replace(connection).await?;
             }
         }
-        Ok(())
+        Ok(Fate::Replaced)
+    }
+
+    /// A consumer of the same name that begins at the first event. What is done is not there any more.
+    async fn replace(&self, connection: &Connection) -> Result<(), ApiError> {
+        self.delete(connection).await?;
+        self.put(connection).await
     }
 
     async fn put(&self, connection: &Connection) -> Result<(), ApiError> {
@@ -134,8 +140,8 @@ impl Consumer {
             "max_waiting": 16,
             "replay_policy": "instant",
         });
-        if let (Value::Object(config), Members::Only(_)) = (&mut config, &self.members) {
-            config.insert("filter_subjects".to_owned(), self.filters().into_iter().collect());
+        if let (Value::Object(config), Filter::Only(subjects)) = (&mut config, self.wanted()) {
+            config.insert("filter_subjects".to_owned(), subjects.into_iter().collect());
         }
         let request = json!({ "stream_name": STREAM.name(), "config": config });
         connection.api::<Done>(&STREAM.consumer_create(&self.name), &request).await.map(|_| ())
@@ -149,12 +155,16 @@ impl Consumer {
     }
 
     /// Whether the stream holds an event for one of these subjects.
-    async fn any_waiting(&self, connection: &Connection, subjects: &[&String]) -> Result<bool, RequestError> {
+    async fn any_waiting(
+        &self,
+        connection: &Connection,
+        subjects: impl Iterator<Item = &String>,
+    ) -> Result<bool, RequestError> {
+        let api = STREAM.direct_get();
         for subject in subjects {
             let body = json!({ "seq": 1, "next_by_subj": subject }).to_string();
-            let message =
-                connection.exchange(&STREAM.direct_get(), Default::default(), body.into(), REQUEST_TIMEOUT).await?;
-            if message.status.is_none() {
+            let request = connection.exchange(&api, HeaderMap::new(), body.into(), REQUEST_TIMEOUT);
+            if request.await?.status.is_none() {
                 return Ok(true);
             }
         }
@@ -162,10 +172,12 @@ impl Consumer {
     }
 }
 
-/// The filters of a consumer as the server shows it: one, several or none.
-fn filters_in(info: &Value) -> BTreeSet<String> {
+/// The filter of a consumer as the server shows it: one subject, several or none.
+fn filter_in(info: &Value) -> Filter {
     let config = info.get("config");
     let many = config.and_then(|config| config.get("filter_subjects")).and_then(Value::as_array);
     let one = config.and_then(|config| config.get("filter_subject")).filter(|value| value.as_str() != Some(""));
-    many.into_iter().flatten().chain(one).filter_map(Value::as_str).map(str::to_owned).collect()
+    let subjects: BTreeSet<_> =
+        many.into_iter().flatten().chain(one).filter_map(Value::as_str).map(str::to_owned).collect();
+    if subjects.is_empty() { Filter::Everything } else { Filter::Only(subjects) }
 }

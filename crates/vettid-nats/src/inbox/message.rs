@@ -41,16 +41,10 @@ pub(super) struct Handle {
 }
 
 impl InboxMessage {
-    /// Reads a message of the consumer; one with a foreign subject comes back as a handle to discard it.
-    pub(super) fn read(connection: &Connection, message: Message) -> Result<Self, Handle> {
-        let (deliveries, sequence) =
-            message.info().map_or((1, 0), |info| (info.delivered.unsigned_abs(), info.stream_sequence));
-        let acknowledge = message.reply.as_ref().map(ToString::to_string).unwrap_or_default();
-        let handle = Handle { connection: connection.clone(), acknowledge, sequence };
-        match message.subject.parse() {
-            Ok(subject) => Ok(Self { subject, payload: message.payload.clone(), deliveries, sequence, handle }),
-            Err(_) => Err(handle),
-        }
+    pub(super) fn new(connection: &Connection, subject: Subject, message: &Message) -> Self {
+        let deliveries = message.info().map_or(1, |info| info.delivered.unsigned_abs());
+        let handle = Handle::of(connection, message);
+        Self { subject, payload: message.payload.clone(), deliveries, sequence: handle.sequence, handle }
     }
 
     /// Its effect is committed: it is removed. Returns once the server knows.
@@ -74,9 +68,7 @@ impl InboxMessage {
     /// # Errors
     /// If the connection is closed.
     pub async fn later(self, delay: Duration) -> Result<(), InboxError> {
-        let nanoseconds = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-        let text = format!("{NAK} {}", json!({ "delay": nanoseconds }));
-        self.handle.tell(text).await
+        self.handle.give_back(delay).await
     }
 
     /// Still at work: half a minute more.
@@ -89,8 +81,19 @@ impl InboxMessage {
 }
 
 impl Handle {
+    pub(super) fn of(connection: &Connection, message: &Message) -> Self {
+        let acknowledge = message.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+        let sequence = message.info().map_or(0, |info| info.stream_sequence);
+        Self { connection: connection.clone(), acknowledge, sequence }
+    }
+
     pub(super) async fn discard(self) -> Result<(), InboxError> {
         self.end(TERM).await
+    }
+
+    pub(super) async fn give_back(&self, delay: Duration) -> Result<(), InboxError> {
+        let nanoseconds = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        self.tell(format!("{NAK} {}", json!({ "delay": nanoseconds }))).await
     }
 
     /// Tells the consumer and waits until it knows; removes the message from the stream.

@@ -50,6 +50,14 @@ pub(super) fn remove(path: &Path) -> Result<(), ServerError> {
     }
 }
 
+/// Removes the files of a folder, such as what a server that ended has left behind.
+pub(super) fn empty(folder: &Path) -> Result<(), ServerError> {
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        remove(&entry.map_err(failed(folder))?.path())?;
+    }
+    Ok(())
+}
+
 /// Makes a folder that only this user may enter.
 pub(super) fn make_folder(path: &Path) -> Result<(), ServerError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))

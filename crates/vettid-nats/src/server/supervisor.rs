@@ -25,6 +25,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 /// So many ends in a row without having been ready are the last.
 const FAILURES_IN_A_ROW: u32 = 8;
+/// A server that ends sooner than this after it was ready is started again after a growing pause.
+const SHORT_LIFE: Duration = Duration::from_secs(30);
 /// How often the ports file is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -124,7 +126,7 @@ pub(super) fn spawn(
         .name("nats-server".to_owned())
         .spawn(move || {
             let path = prepared.plan.program.clone();
-            runtime.block_on(Supervisor { prepared, links, ready: Some(ready), failures: 0 }.run(stop));
+            runtime.block_on(Supervisor { prepared, links, ready: Some(ready), failures: 0, short_lives: 0 }.run(stop));
             tracing::debug!(program = %path.display(), "broker supervisor ended");
         })
         .map_err(|source| ServerError::Program { path: "nats-server".into(), source })
@@ -134,7 +136,10 @@ struct Supervisor {
     prepared: Prepared,
     links: Links,
     ready: Option<Ready>,
+    /// Ends in a row without having been ready.
     failures: u32,
+    /// Ends in a row soon after having been ready.
+    short_lives: u32,
 }
 
 /// How a life of the server ended.
@@ -157,7 +162,7 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 _ = &mut stop => break ServerState::Stopped,
-                () = sleep(pause(self.failures)) => {}
+                () = sleep(pause(self.failures.max(self.short_lives))) => {}
             }
         };
         self.links.process.send_replace(None);
@@ -187,6 +192,7 @@ impl Supervisor {
     }
 
     fn start(&self) -> Result<Child, ServerError> {
+        store::empty(&self.prepared.layout.run())?;
         self.prepared.write_files(clock::now())?;
         self.prepared.spawn()
     }
@@ -204,12 +210,14 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn until_end(&self, mut child: Child, stop: &mut oneshot::Receiver<()>) -> Life {
+    async fn until_end(&mut self, mut child: Child, stop: &mut oneshot::Receiver<()>) -> Life {
+        let since = Instant::now();
         tokio::select! {
             biased;
             _ = &mut *stop => terminate(&mut child).await,
             status = child.wait() => {
                 tracing::warn!(status = ?status.ok(), "broker ended; it is started again");
+                self.short_lives = if since.elapsed() < SHORT_LIFE { self.short_lives + 1 } else { 0 };
                 Life::Ended
             }
         }
