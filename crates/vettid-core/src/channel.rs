@@ -21,7 +21,7 @@ use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
 /// Sequences that one stored form of the channel reserves.
-const RESERVE: u64 = 1000;
+const RESERVE: u64 = 64;
 
 /// A session or connection in one epoch. `Serialize` is for sealed stores alone.
 #[derive(Debug, Serialize, Deserialize)]

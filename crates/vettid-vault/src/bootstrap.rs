@@ -45,12 +45,30 @@ pub fn enrolment_code(step: &mut Step<'_>, asked: &EnrolVault) -> Result<Enrolme
     Ok(EnrolmentCode { qr: invitation.to_link(&format!("{}/enroll", asked.services_url))? })
 }
 
+const ENROLLING: &str = "enrolling/";
+const UNDER_WAY: &str = "app_handshake/";
+/// Most handshakes of apps that are kept; each ends by itself after ten minutes.
+const MAX_UNDER_WAY: usize = 64;
+
 fn prekey_key(prekey: &KeyId) -> String {
-    format!("enrolling/{prekey}")
+    format!("{ENROLLING}{prekey}")
 }
 
 fn session_key(hs_id: HandshakeId) -> String {
-    format!("app_handshake/{hs_id}")
+    format!("{UNDER_WAY}{hs_id}")
+}
+
+/// Forgets codes and handshakes that are past their time. The sessions that they made stand by themselves.
+pub fn expire(step: &mut Step<'_>) -> Result<(), Failure> {
+    for prefix in [ENROLLING, UNDER_WAY] {
+        for key in step.draft.keys(prefix, usize::MAX) {
+            let over = step.draft.get::<Responder>(&key)?.is_some_and(|responder| step.now > responder.expires_at());
+            if over {
+                step.draft.remove(&key);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes up a handshake event of an app.
@@ -66,10 +84,13 @@ pub fn receive(step: &mut Step<'_>, event_type: &EventType, bytes: &[u8]) -> Res
     let before = responder.phase();
     let reaction = responder.receive(step.now, &message.to_bytes()?);
     let reaction = advance(step, &mut responder, reaction)?;
-    if responder.phase() == Phase::Active && before != Phase::Active {
-        if let Some(outcome) = responder.take_outcome() {
-            activate(step, outcome)?;
-        }
+    if responder.phase() == Phase::Active
+        && before != Phase::Active
+        && let Some(outcome) = responder.take_outcome()
+        && !activate(step, outcome)?
+    {
+        step.draft.remove(&key);
+        return drop_it(step);
     }
     if reaction.changed || before != responder.phase() {
         keep(step, &key, &message, &responder)?;
@@ -96,10 +117,12 @@ fn find(
         return Ok(None);
     };
     match message.role {
-        Role::Enroll if *event_type == AppBootstrap::ROW.event_type() => {
+        // A vault takes one app: while it has one, no code leads anywhere.
+        Role::Enroll if *event_type == AppBootstrap::ROW.event_type() && app::get(&step.draft)?.is_none() => {
             let waiting = prekey_key(&hs1.prekey_id);
             Ok(step.draft.get(&waiting)?.map(|responder| (waiting, responder)))
         }
+        Role::Session if step.draft.keys(UNDER_WAY, MAX_UNDER_WAY).len() == MAX_UNDER_WAY => Ok(None),
         Role::Session => Ok(begin_session(step, message)?.map(|responder| (under_way, responder))),
         _ => Ok(None),
     }
@@ -176,17 +199,18 @@ fn answer(
     Ok(())
 }
 
-/// Both sides have the keys: the app is enrolled, or its session begins.
-fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<(), Failure> {
+/// Both sides have the keys: the app is enrolled, or its session begins. `false` if that app has no place here.
+fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<bool, Failure> {
     let (role, limited) = (outcome.role(), outcome.is_limited());
     let resume = (!limited).then(|| Resume(outcome.resume().duplicate()));
     let (keys, peer) = outcome.into_keys(step.identity.incarnation);
     let Some(device) = peer.device.clone() else {
-        return Err(Failure::Retry);
+        return Ok(false);
     };
     let mut app = match app::get(&step.draft)? {
         Some(app) if role == Role::Session => app,
-        Some(_) => return Err(Failure::Retry),
+        // Another handshake was faster: this one leads nowhere.
+        Some(_) => return Ok(false),
         None => App {
             fingerprint: peer.fingerprint(),
             identity_key: peer.identity().typed(),
@@ -203,7 +227,11 @@ fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<(), Failure> {
     app::begin_session(step, &mut app, &session)?;
     step.channels.add(&mut step.draft, ChannelName::Session(session.key_id), Channel::new(keys))?;
     app::put(&mut step.draft, &app)?;
-    told(step, role)
+    if role == Role::Enroll {
+        step.draft.keys(ENROLLING, usize::MAX).iter().for_each(|code| step.draft.remove(code));
+    }
+    told(step, role)?;
+    Ok(true)
 }
 
 fn told(step: &mut Step<'_>, role: Role) -> Result<(), Failure> {

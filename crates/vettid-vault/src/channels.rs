@@ -2,7 +2,7 @@
 //! sequences are reserved, so a channel that was read again goes on above everything it may have used.
 
 use crate::projection::{Draft, UnreadableState};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use vettid_core::channel::Channel;
 use vettid_wire::id::{ConnectionId, SessionKeyId};
@@ -29,6 +29,10 @@ impl fmt::Display for ChannelName {
 #[derive(Debug, Default)]
 pub struct Channels {
     loaded: HashMap<ChannelName, Channel>,
+    /// Stored by the present step, which may still be taken back.
+    stored: HashSet<ChannelName>,
+    /// Stored by a step that was taken back: the commit does not have what memory counts on.
+    unsaved: HashSet<ChannelName>,
 }
 
 impl Channels {
@@ -39,11 +43,11 @@ impl Channels {
             self.loaded.remove(&name);
             return Ok(None);
         }
-        if !self.loaded.contains_key(&name) {
+        if let std::collections::hash_map::Entry::Vacant(e) = self.loaded.entry(name) {
             let Some(channel) = draft.get(&key)? else {
                 return Ok(None);
             };
-            self.loaded.insert(name, channel);
+            e.insert(channel);
         }
         Ok(self.loaded.get_mut(&name))
     }
@@ -58,6 +62,7 @@ impl Channels {
         channel.stored();
         draft.put(name.to_string(), &channel)?;
         self.loaded.insert(name, channel);
+        self.note_stored(name);
         Ok(())
     }
 
@@ -67,18 +72,78 @@ impl Channels {
             return Ok(());
         };
         channel.stored();
-        draft.put(name.to_string(), channel)
+        draft.put(name.to_string(), channel)?;
+        self.note_stored(name);
+        Ok(())
+    }
+
+    fn note_stored(&mut self, name: ChannelName) {
+        self.unsaved.remove(&name);
+        self.stored.insert(name);
+    }
+
+    /// The present step is part of the commit.
+    pub fn keep(&mut self) {
+        self.stored.clear();
+    }
+
+    /// The present step is taken back, and with it the stored forms that it made.
+    pub fn roll_back(&mut self) {
+        self.unsaved.extend(self.stored.drain());
     }
 
     /// Whether a channel used sequences that its stored form does not reserve yet.
     #[must_use]
     pub fn must_store(&self, name: ChannelName) -> bool {
-        self.loaded.get(&name).is_some_and(Channel::must_store)
+        self.unsaved.contains(&name) || self.loaded.get(&name).is_some_and(Channel::must_store)
     }
 
     /// Wipes a channel and its keys.
     pub fn wipe(&mut self, draft: &mut Draft<'_>, name: ChannelName) {
         draft.remove(&name.to_string());
         self.loaded.remove(&name);
+        self.unsaved.remove(&name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projection::Projection;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use vettid_core::channel::Keys;
+    use vettid_crypto::secret::Secret32;
+    use vettid_crypto::suite::{KemSecretKey, Suite};
+    use vettid_wire::id::Fingerprint;
+
+    /// What a step that was taken back had reserved is not in the commit: the next message must not leave without it.
+    #[test]
+    fn a_reservation_that_was_taken_back_is_made_again() {
+        let kem = |seed| KemSecretKey::generate(Suite::X25519, &mut StdRng::seed_from_u64(seed)).unwrap();
+        let channel = Channel::new(Keys {
+            key_id: SessionKeyId::from_bytes([3; 16]),
+            own: Fingerprint::from_bytes([1; 32]),
+            peer: Fingerprint::from_bytes([2; 32]),
+            own_incarnation: 1,
+            peer_incarnation: 1,
+            epoch_key: Secret32::from_bytes([4; 32]),
+            own_kem: kem(1),
+            peer_kem: kem(2).public_key().typed(),
+        });
+        let name = ChannelName::Session(channel.key_id());
+        let (state, mut channels) = (Projection::default(), Channels::default());
+        let mut draft = Draft::new(&state);
+        channels.add(&mut draft, name, channel).unwrap();
+        draft.keep_step();
+        channels.keep();
+        assert!(!channels.must_store(name));
+        channels.store(&mut draft, name).unwrap();
+        draft.drop_step();
+        channels.roll_back();
+        assert!(channels.must_store(name));
+        channels.store(&mut draft, name).unwrap();
+        channels.keep();
+        assert!(!channels.must_store(name));
     }
 }

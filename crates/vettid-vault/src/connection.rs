@@ -104,7 +104,8 @@ impl Connection {
     /// The service's id, if the peer is a service with a verified profile.
     #[must_use]
     pub fn service_id(&self) -> Option<&ServiceId> {
-        let profile = &self.peer.as_ref()?.profile;
+        // What a member's profile may say about a service gives it nothing.
+        let profile = &self.peer.as_ref().filter(|_| self.kind == PeerKind::Service)?.profile;
         profile.service.as_ref().map(|service| &service.service_id)
     }
 
@@ -112,6 +113,18 @@ impl Connection {
     #[must_use]
     pub fn awaits_ready(&self) -> bool {
         self.state == ConnectionState::Accepted && self.side == Side::Invited && self.key_id.is_some()
+    }
+
+    /// Whether its handshake is under way and may still end without keys in use.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state, ConnectionState::Requested | ConnectionState::Review | ConnectionState::Accepted)
+    }
+
+    /// Whether it is active or may become so.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.is_under_way() || self.is_active()
     }
 
     /// Whether events are exchanged on it.
@@ -179,6 +192,11 @@ pub fn buckets(draft: &Draft<'_>, id: ConnectionId) -> Result<Buckets, Unreadabl
 /// Stores what is left of each rate.
 pub fn put_buckets(draft: &mut Draft<'_>, id: ConnectionId, buckets: &Buckets) -> Result<(), UnreadableState> {
     draft.put(format!("buckets/{id}"), buckets)
+}
+
+/// Forgets the rates of a connection that ended.
+pub fn forget_buckets(draft: &mut Draft<'_>, id: ConnectionId) {
+    draft.remove(&format!("buckets/{id}"));
 }
 
 /// Whether a connection ended.

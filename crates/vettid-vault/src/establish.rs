@@ -8,15 +8,16 @@ use crate::feed::Note;
 use crate::outbox::Route;
 use crate::peer::actor;
 use crate::step::Step;
-use crate::{profile, send, view};
+use crate::{outbox, profile, revocation, send, view};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use vettid_core::channel::Channel;
+use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::{self, MemberIdentity};
-use vettid_core::handshake::{
-    Closing, Initiator, MAX_LINK_LIFE_MS, Opening, Outcome, Peer, Phase, Reaction, Responder, Target,
-};
+use vettid_core::handshake::{Closing, Initiator, MAX_LINK_LIFE_MS, Opening, Outcome, Peer, Phase, Reaction, Target};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::nats::key::{UserKey, UserPublic};
+use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::secret::Secret32;
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::connection::{
@@ -29,10 +30,12 @@ use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId};
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::subject::Subject;
+use vettid_wire::time::Timestamp;
 
 mod agreement;
 mod inviter;
 
+pub(crate) use inviter::abandon;
 pub use inviter::invite;
 
 use agreement::{agree, countersigned, service_fits};
@@ -44,12 +47,16 @@ fn invite_key(id: InviteId) -> String {
     format!("invite/{id}")
 }
 
+fn alarm_key(id: InviteId) -> String {
+    format!("alarm/{id}")
+}
+
 fn handshake_key(id: HandshakeId) -> String {
     format!("handshake/{id}")
 }
 
 /// A bearer token for one handshake subject in this vault's space.
-fn claim_token(step: &mut Step<'_>, id: InviteId, expires_at: vettid_wire::time::Timestamp) -> Result<String, Failure> {
+fn claim_token(step: &mut Step<'_>, id: InviteId, expires_at: Timestamp) -> Result<String, Failure> {
     // The holder needs no key of its own; the token names one that nobody has.
     let nobody = UserKey::random(step.rng)?;
     let account = step.identity.message_account()?;
@@ -153,29 +160,34 @@ pub fn receive(step: &mut Step<'_>, id: InviteId, bytes: &[u8]) -> Result<(), Fa
         return Ok(());
     };
     match &message.step {
-        Message::Hs2(_) => receive_answer(step, message.hs_id, bytes),
-        Message::Hs1(_) | Message::Hs3(_) => receive_request(step, id, &message, bytes),
+        // The second message comes with the claim that this vault made for this handshake, on its subject and no other.
+        Message::Hs2(_) if id.to_bytes() == message.hs_id.to_bytes() => receive_answer(step, message.hs_id, bytes),
+        Message::Hs2(_) => {
+            step.dropped += 1;
+            Ok(())
+        }
+        Message::Hs1(_) | Message::Hs3(_) => receive_request(step, id, bytes),
     }
 }
 
-/// A message that was refused is logged; one that shows tampering is told to the owner.
-fn note_reaction(step: &mut Step<'_>, reaction: &Reaction, hs_id: HandshakeId) -> Result<(), Failure> {
+/// A message that was refused is logged; one that shows tampering is told to the owner, once for each subject.
+fn note_reaction(
+    step: &mut Step<'_>,
+    reaction: &Reaction,
+    subject: InviteId,
+    connection: Option<ConnectionId>,
+) -> Result<(), Failure> {
     let Some(refusal) = reaction.refusal else {
         return Ok(());
     };
     step.dropped += 1;
     tracing::info!(%refusal, "a handshake message had no effect");
-    if reaction.alarm {
+    let alarmed = alarm_key(subject);
+    if reaction.alarm && !step.draft.has(&alarmed) {
+        step.draft.put(alarmed, &step.now)?;
         let code = FeedOutcome::Refused(RefusalCode::Conflict);
-        let id = Some(hs_id.connection_id());
-        tell(
-            step,
-            ConnectionHandshake::ROW.name,
-            id,
-            code,
-            Severity::Alarm,
-            "Somebody may be tampering with an invitation".into(),
-        )?;
+        let summary = "Somebody may be tampering with an invitation".to_owned();
+        tell(step, ConnectionHandshake::ROW.name, connection, code, Severity::Alarm, summary)?;
     }
     Ok(())
 }
@@ -204,10 +216,11 @@ fn receive_answer(step: &mut Step<'_>, hs_id: HandshakeId, bytes: &[u8]) -> Resu
     };
     let before = initiator.phase();
     let reaction = initiator.receive(step.now, bytes);
-    note_reaction(step, &reaction, hs_id)?;
+    note_reaction(step, &reaction, InviteId::from_bytes(hs_id.to_bytes()), Some(connection.connection_id))?;
     match (before, initiator.phase()) {
         (Phase::Hs1Sent, Phase::Hs2Received) => {
-            if answered(&mut connection, &initiator).is_some() {
+            let fits = answered(step.now, &mut connection, &initiator).is_some();
+            if fits && !poses_as_another(step, &connection)? {
                 connection::put(&mut step.draft, &connection)?;
                 let summary = format!("{} accepted your answer; please review", connection.display_name);
                 let id = Some(connection.connection_id);
@@ -228,7 +241,7 @@ fn receive_answer(step: &mut Step<'_>, hs_id: HandshakeId, bytes: &[u8]) -> Resu
 }
 
 /// Takes over what the inviter says about itself. `None` if something is missing that the connection cannot do without.
-fn answered(connection: &mut Connection, initiator: &Initiator) -> Option<()> {
+fn answered(now: Timestamp, connection: &mut Connection, initiator: &Initiator) -> Option<()> {
     let peer = initiator.peer()?;
     let profile_fits = match connection.kind {
         PeerKind::Member => peer.profile.as_ref()?.service.is_none() && peer.contract.is_none(),
@@ -240,11 +253,34 @@ fn answered(connection: &mut Connection, initiator: &Initiator) -> Option<()> {
     connection.peer = Some(known(peer)?);
     connection.display_name = name_of(peer);
     connection.symbols = initiator.symbols().map(|symbols| symbols.to_vec());
-    connection.jwt = Some(peer.jwt.clone()?);
+    connection.jwt = Some(usable_jwt(now, connection, peer)?);
     connection.peer_nkey = Some(peer.nkey_pub.clone()?);
     connection.offered = peer.contract.clone();
     connection.state = ConnectionState::Review;
     Some(())
+}
+
+/// The credential that the peer issued, if it is one for this vault's own key, under the name of this connection.
+fn usable_jwt(now: Timestamp, connection: &Connection, peer: &Peer) -> Option<String> {
+    let jwt = peer.jwt.clone()?;
+    let key = UserKey::from_secret(connection.nkey_seed.duplicate()).ok()?;
+    let identity = MemberIdentity::Connection(connection.connection_id);
+    let credential =
+        Credential::member(&identity, connection.peer_guid(), Arc::new(key), UserJwt::unchecked(jwt.clone()), now);
+    credential.is_ok().then_some(jwt)
+}
+
+/// Whether another live connection has the same name at the broker and is not the same party: the same service id under
+/// another identity, or the same user. The credential of one would reach what belongs to the other.
+fn poses_as_another(step: &Step<'_>, new: &Connection) -> Result<bool, Failure> {
+    let Some(peer) = &new.peer else { return Ok(true) };
+    let others = connection::all(&step.draft)?;
+    let mut others = others.iter().filter(|other| other.connection_id != new.connection_id && other.is_live());
+    Ok(others.any(|other| {
+        let same_service = new.service_id().is_some() && other.service_id() == new.service_id();
+        let same_party = other.peer.as_ref().is_some_and(|known| known.fingerprint == peer.fingerprint);
+        (same_service && !same_party) || (other.peer_nkey.is_some() && other.peer_nkey == new.peer_nkey)
+    }))
 }
 
 /// Owner's command: accept or reject.
@@ -347,6 +383,12 @@ fn open_channel(step: &mut Step<'_>, connection: &mut Connection, outcome: Outco
     Ok(())
 }
 
+/// The peer answered the last handshake message, so it has it, whatever its broker acknowledged.
+fn arrived(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failure> {
+    connection.claim = None;
+    Ok(outbox::withdraw_claims(&mut step.draft, connection.connection_id)?)
+}
+
 fn connected(step: &mut Step<'_>, connection: &Connection) -> Result<(), Failure> {
     let event_type = event::ConnectionReady::ROW.event_type();
     step.audit(
@@ -370,16 +412,16 @@ pub fn ready(step: &mut Step<'_>, connection: &Connection, body: Value) -> Answe
     if connection.state == ConnectionState::Active {
         return Ok(Ok(()));
     }
-    if connection.kind == PeerKind::Service {
-        if let Err(code) = countersigned(step, connection, ready.counter_signature)? {
-            return Ok(Err(code));
-        }
+    if connection.kind == PeerKind::Service
+        && let Err(code) = countersigned(step, connection, ready.counter_signature)?
+    {
+        return Ok(Err(code));
     }
     let Some(mut connection) = connection::get(&step.draft, connection.connection_id)? else {
         return Ok(Err(RefusalCode::NotConnected));
     };
     connection.state = ConnectionState::Active;
-    connection.claim = None;
+    arrived(step, &mut connection)?;
     connection::put(&mut step.draft, &connection)?;
     step.draft.remove(&handshake_key(connection.handshake_id));
     connected(step, &connection)?;
@@ -388,13 +430,16 @@ pub fn ready(step: &mut Step<'_>, connection: &Connection, body: Value) -> Answe
 
 /// A handshake ended without keys.
 fn ended(step: &mut Step<'_>, id: ConnectionId, phase: Phase) -> Result<(), Failure> {
-    let Some(mut connection) = connection::get(&step.draft, id)? else {
+    let under_way = connection::get(&step.draft, id)?.filter(Connection::is_under_way);
+    let Some(mut connection) = under_way else {
         return Ok(());
     };
     let (state, code) = match phase {
         Phase::Expired => (ConnectionState::Expired, RefusalCode::Expired),
         _ => (ConnectionState::Aborted, RefusalCode::NotAllowed),
     };
+    // The second message may have carried a credential for the peer.
+    revocation::cut_off(step, &mut connection)?;
     connection.state = state;
     connection.claim = None;
     connection::put(&mut step.draft, &connection)?;
@@ -402,30 +447,23 @@ fn ended(step: &mut Step<'_>, id: ConnectionId, phase: Phase) -> Result<(), Fail
     tell(step, ConnectionHandshake::ROW.name, Some(id), FeedOutcome::Refused(code), Severity::Warning, summary)
 }
 
-/// Ends handshakes and invitations that are past their time.
+/// Ends handshakes and invitations that are past their time, and forgets finished ones that nobody can repeat any more.
 pub fn expire(step: &mut Step<'_>) -> Result<(), Failure> {
     for key in step.draft.keys("handshake/", usize::MAX) {
         let Some(mut initiator) = step.draft.get::<Initiator>(&key)? else {
             continue;
         };
-        if initiator.expire(step.now) {
-            step.draft.remove(&key);
+        let expired = initiator.expire(step.now);
+        if expired {
             ended(step, initiator.hs_id().connection_id(), Phase::Expired)?;
         }
-    }
-    for key in step.draft.keys("invite/", usize::MAX) {
-        let Some(mut responder) = step.draft.get::<Responder>(&key)? else {
-            continue;
-        };
-        let id = responder.hs_id().map(HandshakeId::connection_id);
-        if responder.expire(step.now) {
+        let over = matches!(initiator.phase(), Phase::Expired | Phase::Rejected | Phase::Aborted);
+        if expired || (over && step.now > initiator.expires_at()) {
             step.draft.remove(&key);
-            if let Some(id) = id {
-                ended(step, id, Phase::Expired)?;
-            }
+            step.draft.remove(&alarm_key(InviteId::from_bytes(initiator.hs_id().to_bytes())));
         }
     }
-    Ok(())
+    inviter::expire(step)
 }
 
 fn tell(

@@ -4,45 +4,75 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
-use crate::{establish, outbox, peer, request};
+use crate::{bootstrap, establish, mark, outbox, peer, request};
 use vettid_handler::event::Answer;
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
-/// Ends what expired.
+/// Most things of one kind that one tick ends: a commit has a largest size, and the next tick goes on.
+const AT_ONCE: usize = 32;
+/// Old marks are looked for this seldom, in milliseconds (one day).
+const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
+const FORGOTTEN_AT: &str = "forgotten_at";
+
+/// Ends what expired. One thing that cannot be ended does not hold up the others.
 pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     unanswered(step)?;
     establish::expire(step)?;
-    undelivered(step)
+    bootstrap::expire(step)?;
+    undelivered(step)?;
+    forget(step)
 }
 
-/// A question without an answer counts as denied.
-fn unanswered(step: &mut Step<'_>) -> Result<(), Failure> {
-    for waiting in request::all(&step.draft)? {
-        if waiting.shown.expires_at > step.now {
-            continue;
-        }
-        // A peer that is gone needs no answer; the request is removed in both cases.
-        let answered = peer::resume(step, &waiting, Answer::Expired)?;
-        tracing::debug!(answered = answered.is_ok(), "an unanswered request expired");
-        step.tell(Note {
-            event_type: waiting.event_type.clone(),
-            connection_id: Some(waiting.shown.connection_id),
-            request_id: Some(waiting.shown.request_id),
-            severity: Severity::Notice,
-            outcome: Outcome::Refused(RefusalCode::Expired),
-            summary: format!("{} of {} expired without your answer", waiting.event_type, waiting.shown.display_name),
-        })?;
+/// Once a day the marks that are old enough are forgotten.
+fn forget(step: &mut Step<'_>) -> Result<(), Failure> {
+    let last: Option<Timestamp> = step.draft.get(FORGOTTEN_AT)?;
+    let due = last.is_none_or(|last| step.now.since_ms(last) >= FORGET_EVERY_MS);
+    if due && !mark::forget_old(&mut step.draft, step.now)? {
+        step.draft.put(FORGOTTEN_AT.into(), &step.now)?;
     }
+    Ok(())
+}
+
+/// A question without an answer counts as denied; one that was decided is forgotten at its end.
+fn unanswered(step: &mut Step<'_>) -> Result<(), Failure> {
+    let mut over = request::all(&step.draft)?;
+    over.retain(|waiting| waiting.shown.expires_at <= step.now);
+    for waiting in over.iter().take(AT_ONCE) {
+        let before = step.savepoint();
+        if let Err(failure) = expired(step, waiting) {
+            tracing::error!(error = %failure, "a question could not be ended in good order");
+            step.roll_back(before);
+        }
+        request::remove(&mut step.draft, waiting);
+    }
+    Ok(())
+}
+
+fn expired(step: &mut Step<'_>, waiting: &request::Waiting) -> Result<(), Failure> {
+    if !waiting.is_open() {
+        return Ok(());
+    }
+    // A peer that is gone needs no answer.
+    let answered = peer::resume(step, waiting, Answer::Expired)?;
+    tracing::debug!(answered = answered.is_ok(), "an unanswered request expired");
+    step.tell(Note {
+        event_type: waiting.event_type.clone(),
+        connection_id: Some(waiting.shown.connection_id),
+        request_id: Some(waiting.shown.request_id),
+        severity: Severity::Notice,
+        outcome: Outcome::Refused(RefusalCode::Expired),
+        summary: format!("{} of {} expired without your answer", waiting.event_type, waiting.shown.display_name),
+    })?;
     Ok(())
 }
 
 /// What no broker took in time is given up and told.
 fn undelivered(step: &mut Step<'_>) -> Result<(), Failure> {
-    for post in outbox::waiting(&step.draft)? {
-        if step.now.since_ms(post.created_at) <= outbox::GIVE_UP_AFTER_MS {
-            continue;
-        }
+    let mut old = outbox::waiting(&step.draft)?;
+    old.retain(|post| step.now.since_ms(post.created_at) > outbox::GIVE_UP_AFTER_MS);
+    for post in old.into_iter().take(AT_ONCE) {
         outbox::done(&mut step.draft, post.number);
         let outbox::Route::Peer(id) = post.route else {
             continue;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use config::HostConfig;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use storage_key::{KeyFile, StorageKeyError, StorageKeys};
@@ -36,6 +36,7 @@ use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError, 
 use vettid_nats::inbox::{Inbox, InboxError, InboxMessage, Members};
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
+use vettid_nats::profiles;
 use vettid_wire::enrolment::{HostJoined, JoinHost};
 use vettid_wire::id::MemberId;
 use vettid_wire::subject::{Pattern, Subject};
@@ -224,6 +225,8 @@ impl Host {
         let publisher = Connection::open(&endpoint, publisher).await?;
         let members = storage_keys.members()?;
         let host_name = config.host_id.as_str().to_owned();
+        // Without members the old consumer is deleted: what a killed process had in hand comes at once to the new one.
+        Inbox::open(&subscriber, &host_name, Members::Only(BTreeSet::new())).await?;
         let inbox = Inbox::open(&subscriber, &host_name, Members::Only(members.iter().copied().collect())).await?;
         let control_key = VerifyingKey::from_typed(&joined.control_key)?;
         let services = ServicesKeys {
@@ -306,6 +309,7 @@ impl Host {
             }
         }
         self.listening.shutdown().await;
+        self.inbox.close().await?;
         self.subscriber.close().await?;
         self.publisher.close().await?;
         Ok(())
@@ -314,17 +318,17 @@ impl Host {
     async fn durable(&mut self, message: InboxMessage) {
         let vault = message.subject.member().and_then(|member| self.vaults.get(&member));
         let refused = match vault {
-            Some(vault) => match vault.work.try_send(Work::Durable(message)) {
+            Some(vault) => match vault.work.try_send(Work::Durable(Box::new(message))) {
                 Ok(()) => return,
                 Err(error) => error.into_inner(),
             },
-            None => Work::Durable(message),
+            None => Work::Durable(Box::new(message)),
         };
         // The vault is full or being loaded: one vault must not hold up the others.
-        if let Work::Durable(message) = refused {
-            if let Err(error) = message.later(LATER).await {
-                tracing::warn!(%error, "an event was not put off and will come again");
-            }
+        if let Work::Durable(message) = refused
+            && let Err(error) = message.later(LATER).await
+        {
+            tracing::warn!(%error, "an event was not put off and will come again");
         }
     }
 
@@ -376,6 +380,11 @@ impl Host {
                 Err(error @ (HostFailed::Journal(_) | HostFailed::Request(_) | HostFailed::Object(_))) => {
                     tracing::warn!(%error, "a vault cannot be loaded yet");
                 }
+                // Its journal does not open or is not whole: this one stays down, the others run.
+                Err(HostFailed::Vault(error)) => {
+                    tracing::error!(%error, "a vault cannot be loaded and stays down");
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -390,16 +399,17 @@ impl Host {
         if bytes.is_empty() {
             return self.found(member, key()?).await;
         }
-        let snapshot = match bytes.first() {
-            Some(first) => match Vault::snapshot_name(member, key()?, first)? {
-                Some(name) => Some(self.objects.get(&name, MAX_SNAPSHOT_BYTES).await?),
-                None => None,
-            },
+        let stored = match bytes.first() {
+            Some(first) => Vault::snapshot_name(member, key()?, first)?,
+            None => None,
+        };
+        let snapshot = match &stored {
+            Some(name) => Some(self.objects.get(name, MAX_SNAPSHOT_BYTES).await?),
             None => None,
         };
         let endpoint = self.publisher_endpoint();
         let vault = Vault::load(member, key()?, self.handlers.clone(), endpoint, &bytes, snapshot.as_deref())?;
-        self.run_vault(vault, sequence).await
+        self.run_vault(vault, sequence, stored).await
     }
 
     /// A new vault: its first commit is its identity.
@@ -409,7 +419,7 @@ impl Host {
             Vault::found(member, key, self.handlers.clone(), endpoint, clock::now(), &mut UnwrapErr(SysRng))?;
         let sequence = self.journal.commit(member, 0, Bytes::copy_from_slice(&first.sealed)).await?;
         vault.committed(&first).map_err(CannotStart::from)?;
-        self.run_vault(vault, sequence).await
+        self.run_vault(vault, sequence, None).await
     }
 
     /// Makes a vault for a member, unless one runs here.
@@ -428,7 +438,7 @@ impl Host {
         self.config.public_endpoint.clone().unwrap_or_else(|| self.endpoint.clone())
     }
 
-    async fn run_vault(&mut self, vault: Vault, sequence: u64) -> Result<(), HostFailed> {
+    async fn run_vault(&mut self, vault: Vault, sequence: u64, stored: Option<String>) -> Result<(), HostFailed> {
         let member = vault.guid();
         let (work, queue) = mpsc::channel(QUEUE);
         let sender = Sender {
@@ -438,10 +448,21 @@ impl Host {
             services: self.services.clone(),
             work: work.downgrade(),
         };
-        let actor = Actor::new(vault, sequence, self.journal.clone(), self.objects.clone(), sender, queue);
+        let actor = Actor::new(vault, sequence, self.journal.clone(), self.objects.clone(), sender, queue, stored);
         self.running.spawn(async move { (member, actor.run().await) });
         self.vaults.insert(member, Running { work });
+        self.publish_event_types(member).await;
         self.listen(member).await
+    }
+
+    /// Tells the app what the vault can do. An app that misses it learns from the refusal of an event.
+    async fn publish_event_types(&self, member: MemberId) {
+        let event_types = serde_json::json!({ "event_types": self.handlers.event_types() });
+        let published =
+            profiles::publish_event_types(&self.publisher, member, Bytes::from(event_types.to_string())).await;
+        if let Err(error) = published {
+            tracing::warn!(%error, "the event types of a vault were not published");
+        }
     }
 
     /// Hears what comes for a vault by best effort; once, also when the vault is loaded again.

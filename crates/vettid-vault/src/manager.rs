@@ -10,6 +10,7 @@ use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
 use crate::{app, audit, connection, receive, revocation, send};
 use rand_core::CryptoRng;
+use std::fmt;
 use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
@@ -64,12 +65,18 @@ pub struct Batch {
 }
 
 /// A commit that the journal does not have yet.
-#[derive(Debug)]
 pub struct Prepared {
     record: Record,
     bytes: Vec<u8>,
     /// What the journal stores.
     pub sealed: Vec<u8>,
+}
+
+/// The record holds keys and member data: only its number is shown.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prepared({})", self.record.number)
+    }
 }
 
 /// Why a vault cannot start.
@@ -198,7 +205,7 @@ impl Vault {
     ) -> Result<(EnrolmentCode, Prepared), Failure> {
         let mut step = self.step(now, rng);
         let code = crate::bootstrap::enrolment_code(&mut step, asked)?;
-        step.draft.keep_step();
+        step.keep();
         let changes = step.draft.into_changes();
         Ok((code, prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng)))
     }
@@ -229,6 +236,18 @@ impl Vault {
             self.since_snapshot = 0;
         }
         Ok(())
+    }
+
+    /// The committed state.
+    #[must_use]
+    pub fn state(&self) -> &Projection {
+        &self.projection
+    }
+
+    /// Events that were dropped without an answer since the vault was loaded.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Commits since the last snapshot.
@@ -287,16 +306,16 @@ impl Vault {
 
 /// Handles one event in its own step.
 fn one(step: &mut Step<'_>, event: &Event) -> Handled {
-    let (posts, told) = (step.posts.len(), step.told.len());
+    let (before, told) = (step.savepoint(), step.told.len());
     let done = receive::one(step, event).and_then(|()| tell_app(step, told));
     match done {
         Ok(()) => {
-            step.draft.keep_step();
+            step.keep();
             Handled::Done
         }
         Err(failure) => {
             tracing::error!(error = %failure, "an event could not be handled");
-            step.drop_event(posts, told);
+            step.roll_back(before);
             Handled::Again
         }
     }
@@ -305,11 +324,16 @@ fn one(step: &mut Step<'_>, event: &Event) -> Handled {
 /// Pushes new feed entries to the app.
 fn tell_app(step: &mut Step<'_>, from: usize) -> Result<(), Failure> {
     let entries: Vec<_> = step.told.iter().skip(from).cloned().collect();
-    let session = app::get(&step.draft)?.and_then(|app| app.session);
-    let Some(session) = session else {
-        return Ok(());
+    let running = app::get(&step.draft)?.and_then(|app| app.session);
+    let session = match running {
+        Some(key_id) if !entries.is_empty() => app::session(&step.draft, key_id)?,
+        _ => None,
     };
-    entries.iter().try_for_each(|entry| send::push_feed(step, session, entry))
+    // Whoever could not prove an earlier session is told nothing.
+    match session.filter(|session| !session.limited) {
+        Some(session) => entries.iter().try_for_each(|entry| send::push_feed(step, session.key_id, entry)),
+        None => Ok(()),
+    }
 }
 
 fn prepare(

@@ -75,15 +75,23 @@ pub fn answer(
     Ok(())
 }
 
-/// Forgets the marks that are old enough.
-pub fn forget_old(draft: &mut Draft<'_>, now: Timestamp) -> Result<(), UnreadableState> {
+/// Most marks that are forgotten in one commit.
+pub const FORGET_AT_ONCE: usize = 1_000;
+
+/// Forgets marks that are old enough; `true` if there may be more of them.
+pub fn forget_old(draft: &mut Draft<'_>, now: Timestamp) -> Result<bool, UnreadableState> {
+    let mut forgotten = 0;
     for key in draft.keys(PREFIX, usize::MAX) {
         let old = draft.get::<Mark>(&key)?.is_some_and(|mark| now.since_ms(mark.at) > KEEP_MS);
         if old {
             draft.remove(&key);
+            forgotten += 1;
+        }
+        if forgotten == FORGET_AT_ONCE {
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 const PREFIX: &str = "seen/";

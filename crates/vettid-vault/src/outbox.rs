@@ -69,6 +69,16 @@ pub fn size(draft: &Draft<'_>) -> usize {
     draft.keys(PREFIX, usize::MAX).len()
 }
 
+/// Forgets the handshake messages of a connection.
+pub fn withdraw_claims(draft: &mut Draft<'_>, connection: ConnectionId) -> Result<(), UnreadableState> {
+    for post in waiting(draft)? {
+        if post.route == Route::Claim(connection) {
+            done(draft, post.number);
+        }
+    }
+    Ok(())
+}
+
 /// Forgets everything that was to leave on a connection, except the post of this number.
 pub fn withdraw(draft: &mut Draft<'_>, connection: ConnectionId, except: u64) -> Result<(), UnreadableState> {
     let routes = [Route::Peer(connection), Route::Claim(connection)];

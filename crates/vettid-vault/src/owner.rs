@@ -52,10 +52,11 @@ pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> R
         return Ok(());
     };
     let handled = take_up(step, &session, envelope, &opened.content, opened.freshness);
-    if handled.is_err() && opened.freshness == Freshness::New {
-        if let Some(channel) = step.channels.get(&step.draft, name)? {
-            channel.unmark(opened.sequence);
-        }
+    if handled.is_err()
+        && opened.freshness == Freshness::New
+        && let Some(channel) = step.channels.get(&step.draft, name)?
+    {
+        channel.unmark(opened.sequence);
     }
     handled
 }
@@ -68,6 +69,13 @@ fn take_up(
     freshness: Freshness,
 ) -> Result<(), Failure> {
     let (event_id, event_type) = (envelope.event_id, &envelope.event_type);
+    if session.limited {
+        // Nothing, not even what was answered in an earlier session.
+        return answer(step, session, envelope, content, &Err(RefusalCode::Locked));
+    }
+    if freshness == Freshness::TooOld {
+        return Ok(());
+    }
     let hash = body_hash(&content.body)?;
     match mark::look_up(&step.draft, app::SCOPE, event_id, &hash)? {
         Seen::Before(answer) => return answer_again(step, session, envelope, content, answer),
@@ -77,7 +85,7 @@ fn take_up(
         Seen::Never if freshness != Freshness::New => return Ok(()),
         Seen::Never => {}
     }
-    let outcome = match admit(step, session, envelope, content) {
+    let outcome = match admit(step, envelope, content) {
         Ok(row) => act(step, session, row, event_id, &content.body)?,
         Err(code) => Err(code),
     };
@@ -129,17 +137,9 @@ fn answer_again(
     send::to_app(step, session.key_id, &envelope.event_type, envelope.event_id, stored.body, Some(question))
 }
 
-/// Row, session, size and time.
-fn admit(
-    step: &Step<'_>,
-    session: &Session,
-    envelope: &Envelope,
-    content: &Content<Value>,
-) -> Result<&'static Row, RefusalCode> {
+/// Row, size and time.
+fn admit(step: &Step<'_>, envelope: &Envelope, content: &Content<Value>) -> Result<&'static Row, RefusalCode> {
     let row = event::find(Lane::Owner, &envelope.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
-    if session.limited {
-        return Err(RefusalCode::Locked);
-    }
     let size = vjson::canonical(&content.body).map_err(|_| RefusalCode::InvalidRequest)?.len();
     let age_ms = step.now.since_ms(envelope.timestamp);
     let late = row.within_ms.is_some_and(|within_ms| age_ms > within_ms) || age_ms < -MAX_SKEW_MS;
@@ -204,7 +204,7 @@ fn by_handler(step: &mut Step<'_>, row: &Row, event_id: EventId, body: &Value) -
     };
     let context = Context { event_id, event_type, lane: Lane::Owner, occurred_at: step.now, peer: None, answer: None };
     let event = Event { context: context.clone(), payload: vjson::canonical(body)? };
-    let (posts, told) = (step.posts.len(), step.told.len());
+    let before = step.savepoint();
     let mut host = HandlerHost::new(step, &context, &handler.manifest().name, FieldAuthority::Owner);
     let replied = handler.handle(&mut host, &event);
     if let Some(failure) = host.into_failure() {
@@ -217,7 +217,7 @@ fn by_handler(step: &mut Step<'_>, row: &Row, event_id: EventId, body: &Value) -
         Err(HandlerError::Refuse(code)) => code,
         Err(HandlerError::Retry(_) | HandlerError::Fault(_)) => RefusalCode::Unavailable,
     };
-    step.drop_event(posts, told);
+    step.roll_back(before);
     Ok(Err(refused))
 }
 
@@ -235,7 +235,7 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
 }
 
 fn requests(step: &Step<'_>) -> Result<Result<RequestList, RefusalCode>, Failure> {
-    let open = request::all(&step.draft)?.into_iter().map(|waiting| waiting.shown);
+    let open = request::all(&step.draft)?.into_iter().filter(request::Waiting::is_open).map(|waiting| waiting.shown);
     Ok(Ok(RequestList { requests: open.filter(|shown| shown.expires_at > step.now).collect() }))
 }
 
@@ -244,7 +244,7 @@ fn decide(
     step: &mut Step<'_>,
     asked: &vettid_wire::request::Decide,
 ) -> Result<Result<vettid_wire::request::Decided, RefusalCode>, Failure> {
-    let Some(waiting) = request::get(&step.draft, asked.request_id)? else {
+    let Some(waiting) = request::shown_as(&step.draft, asked.request_id)? else {
         return Ok(Err(RefusalCode::NotFound));
     };
     if waiting.shown.expires_at <= step.now {

@@ -10,7 +10,7 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::request::{self, Waiting};
 use crate::revocation;
 use crate::send;
-use crate::step::Step;
+use crate::step::{Savepoint, Step};
 use serde_json::{Value, json};
 use vettid_core::channel::{body_hash, in_reply_to};
 use vettid_core::contract::{self, Buckets};
@@ -24,9 +24,9 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::contract::{Permission, Tier};
 use vettid_wire::data::DataRequest;
 use vettid_wire::envelope::{Content, Envelope, InReplyTo};
-use vettid_wire::event::{self, EventRow, EventType, Lane, Row};
+use vettid_wire::event::{self, Delivery, EventRow, EventType, Lane, Row};
 use vettid_wire::feed::{Outcome, Severity};
-use vettid_wire::id::EventId;
+use vettid_wire::id::{EventId, RequestId};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
 use vettid_wire::request::PendingRequest;
 use vettid_wire::subject::Subject;
@@ -61,10 +61,6 @@ pub fn receive(step: &mut Step<'_>, lane: Lane, subject: &Subject, envelope: &En
         step.dropped += 1;
         return Ok(());
     };
-    if !connection.is_active() && envelope.event_type != event::ConnectionReady::ROW.event_type() {
-        // The key confirmation is under way; what overtook it comes again.
-        return Err(Failure::Retry);
-    }
     let name = ChannelName::Connection(connection.connection_id);
     let Some(channel) = step.channels.get(&step.draft, name)? else {
         step.dropped += 1;
@@ -84,11 +80,14 @@ pub fn receive(step: &mut Step<'_>, lane: Lane, subject: &Subject, envelope: &En
         content: opened.content,
         body_hash: hash,
     };
-    let handled = take_up(step, &connection, &arrived, opened.freshness);
-    if handled.is_err() && opened.freshness == Freshness::New {
-        if let Some(channel) = step.channels.get(&step.draft, name)? {
-            channel.unmark(opened.sequence);
-        }
+    // While the key confirmation is under way, what overtook it comes again.
+    let overtook = !connection.is_active() && arrived.event_type != event::ConnectionReady::ROW.event_type();
+    let handled = if overtook { Err(Failure::Retry) } else { take_up(step, &connection, &arrived, opened.freshness) };
+    if handled.is_err()
+        && opened.freshness == Freshness::New
+        && let Some(channel) = step.channels.get(&step.draft, name)?
+    {
+        channel.unmark(opened.sequence);
     }
     handled
 }
@@ -123,14 +122,19 @@ fn take_up(
     arrived: &Arrived,
     freshness: Freshness,
 ) -> Result<(), Failure> {
+    let below_window = freshness == Freshness::TooOld;
+    if below_window && !marks_reach(step, arrived) {
+        return Ok(());
+    }
     let scope = connection.connection_id.to_string();
     match mark::look_up(&step.draft, &scope, arrived.event_id, &arrived.body_hash)? {
+        Seen::Before(_) | Seen::OtherBody if below_window => return Ok(()),
         Seen::Before(Some(answer)) => return answer_again(step, connection, arrived, answer),
         Seen::Before(None) => return Ok(()),
         Seen::OtherBody => {
             return finish(step, connection, arrived, Err(RefusalCode::Conflict), Buckets::default(), false);
         }
-        Seen::Never if freshness != Freshness::New => return Ok(()),
+        Seen::Never if freshness == Freshness::Seen => return Ok(()),
         Seen::Never => {}
     }
     let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
@@ -139,6 +143,16 @@ fn take_up(
         Err(code) => Err(code),
     };
     finish(step, connection, arrived, decided, buckets, true)
+}
+
+/// Whether the marks tell a repetition of this event even where the window does not reach. A peer that restarts passes over
+/// the sequences that it had reserved, so what it sent before may fall below the window though it never arrived; events
+/// that must arrive are then told apart by their ids, which are kept longer than this.
+fn marks_reach(step: &Step<'_>, arrived: &Arrived) -> bool {
+    let durable = |row: &&Row| row.delivery == Delivery::Durable && row.within_ms.is_none();
+    let age_ms = step.now.since_ms(arrived.sealed_at);
+    event::find(arrived.lane, &arrived.event_type).filter(durable).is_some()
+        && (-MAX_SKEW_MS..mark::KEEP_MS / 2).contains(&age_ms)
 }
 
 /// Answers a repeated event with what was answered before.
@@ -290,7 +304,7 @@ fn handle(
     };
     let fields = authorised_field(context, body);
     let event = Event { context: context.clone(), payload: vjson::canonical(body)? };
-    let (posts, told) = (step.posts.len(), step.told.len());
+    let before = step.savepoint();
     let mut host = HandlerHost::new(step, context, &handler.manifest().name, fields);
     let replied = handler.handle(&mut host, &event);
     if let Some(failure) = host.into_failure() {
@@ -299,15 +313,15 @@ fn handle(
     match replied {
         Ok(Reply::Body(body)) => answer_with(step, connection, context, &event, &body).map(Ok),
         Ok(Reply::None) => Ok(Ok(Done::Quiet)),
-        Ok(Reply::Ask(question)) => ask_owner(step, connection, context, &event, question),
+        Ok(Reply::Ask(question)) => ask_owner(step, connection, context, &event, question, before),
         Err(HandlerError::Refuse(code)) => {
-            step.drop_event(posts, told);
+            step.roll_back(before);
             Ok(Err(code))
         }
         Err(HandlerError::Retry(_)) => Err(Failure::Retry),
         Err(HandlerError::Fault(fault)) => {
             tracing::error!(%fault, handler = %handler.manifest().name, "handler fault");
-            step.drop_event(posts, told);
+            step.roll_back(before);
             Ok(Err(RefusalCode::Unavailable))
         }
     }
@@ -339,37 +353,86 @@ fn answer_with(
     Ok(Done::Answered(StoredAnswer { event_type: row.event_type(), body }))
 }
 
-/// Lets the event wait for the owner.
+/// Lets the event wait for the owner. A repeated question asks nobody a second time: it gets what the first one got.
 fn ask_owner(
     step: &mut Step<'_>,
     connection: &Connection,
     context: &Context,
     event: &Event,
     question: Question,
+    before: Savepoint,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
-    let Question { request_id, ask, expires_at, interim } = question;
+    if let Some(known) = request::get(&step.draft, connection.connection_id, question.request_id)? {
+        step.roll_back(before);
+        let same = known.event_type == context.event_type && known.payload == event.payload;
+        return if same {
+            again(step, connection, context, event, known).map(Ok)
+        } else {
+            Ok(Err(RefusalCode::Conflict))
+        };
+    }
+    let waiting = waiting(step, connection, context, event, &question)?;
+    if let Err(code) = request::add(&mut step.draft, &waiting)? {
+        step.roll_back(before);
+        return Ok(Err(code));
+    }
+    match question.interim {
+        Some(body) => answer_with(step, connection, context, event, &body).map(Ok),
+        None => Ok(Ok(Done::Quiet)),
+    }
+}
+
+fn waiting(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    event: &Event,
+    question: &Question,
+) -> Result<Waiting, Failure> {
+    // The owner names a question by its id alone, so no two open ones may share it.
+    let taken = request::shown_as(&step.draft, question.request_id)?.is_some();
+    let shown_id = if taken { RequestId::v7(step.now, step.random()) } else { question.request_id };
     let shown = PendingRequest {
-        request_id,
+        request_id: shown_id,
         connection_id: connection.connection_id,
         display_name: connection.display_name.clone(),
-        ask,
+        ask: question.ask.clone(),
         received_at: step.now,
-        expires_at,
+        expires_at: question.expires_at,
     };
-    let waiting = Waiting {
+    let row = answer_row(context.lane, &context.event_type);
+    let interim = match question.interim.as_ref().zip(row) {
+        Some((body, row)) => Some(StoredAnswer { event_type: row.event_type(), body: vjson::parse(body)? }),
+        None => None,
+    };
+    Ok(Waiting {
         shown,
+        request_id: question.request_id,
         event_id: context.event_id,
         event_type: context.event_type.clone(),
         lane: context.lane,
         payload: event.payload.clone(),
+        answer: interim,
+        is_decided: false,
+    })
+}
+
+/// The answer to a repeated question: the interim one while it waits, then the one that the owner's decision led to.
+fn again(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    event: &Event,
+    known: Waiting,
+) -> Result<Done, Failure> {
+    let Some(answer) = known.answer else {
+        return Ok(Done::Quiet);
     };
-    if let Err(code) = request::put(&mut step.draft, &waiting)? {
-        return Ok(Err(code));
+    if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
+        let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
+        send::to_peer(step, connection, row, &answer.body, Some(question))?;
     }
-    match interim {
-        Some(body) => answer_with(step, connection, context, event, &body).map(Ok),
-        None => Ok(Ok(Done::Quiet)),
-    }
+    Ok(Done::Answered(answer))
 }
 
 /// Mark, rate, replay window, audit, and for refusals the answer and the feed.
@@ -415,6 +478,10 @@ fn refuse(
     code: RefusalCode,
 ) -> Result<Option<StoredAnswer>, Failure> {
     let (event_id, event_type) = (arrived.event_id, &arrived.event_type);
+    if *event_type == event::EventRefused::ROW.event_type() {
+        // Two vaults would refuse each other's refusals for ever.
+        return Ok(None);
+    }
     send::refuse(step, connection, event_id, event_type, code, Some(arrived.question.clone()))?;
     let severity = if code == RefusalCode::Conflict { Severity::Alarm } else { Severity::Warning };
     let field =
@@ -428,10 +495,7 @@ fn refuse(
         outcome: Outcome::Refused(code),
         summary: format!("{}: {about} was refused ({code})", connection.display_name),
     })?;
-    let refused = EventRefused { event_id, event_type: event_type.clone(), code };
-    let name = "event.refused".parse::<EventType>().ok();
-    let body = serde_json::to_value(refused).ok();
-    Ok(name.zip(body).map(|(event_type, body)| StoredAnswer { event_type, body }))
+    Ok(refused(event_id, event_type, code))
 }
 
 /// The peer says that an event of this vault had no effect there.
@@ -450,31 +514,47 @@ fn peer_refused(step: &mut Step<'_>, connection: &Connection, body: Value) -> Re
     Ok(Ok(()))
 }
 
-/// Handles a waiting event again, now with the owner's answer or its absence.
+/// Handles a waiting event again, now with the owner's answer or its absence. The question is kept until its end.
 pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<Result<(), RefusalCode>, Failure> {
-    request::remove(&mut step.draft, waiting.shown.request_id);
     let found = connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
     let Some(connection) = found else {
+        request::remove(&mut step.draft, waiting);
         return Ok(Err(RefusalCode::NotConnected));
     };
     let body = vjson::parse(&waiting.payload)?;
     let tier = waiting_tier(step, &connection, waiting, &body)?;
     let context = context(step, &connection, waiting.lane, waiting.event_id, &waiting.event_type, tier, Some(answer))?;
-    let done = match handle(step, &connection, &context, &body)? {
-        Ok(done) => done,
-        Err(code) => {
-            let question = in_reply_to(waiting.event_id, &body)?;
-            send::refuse(step, &connection, waiting.event_id, &waiting.event_type, code, Some(question))?;
-            audit_resumed(step, &connection, waiting, Some(code))?;
-            return Ok(Err(code));
-        }
+    let done = handle(step, &connection, &context, &body)?;
+    let (answer, code) = match done {
+        Ok(Done::Answered(answer)) => (Some(answer), None),
+        Ok(Done::Quiet) => (None, None),
+        Err(code) => (refuse_resumed(step, &connection, waiting, &body, code)?, Some(code)),
     };
-    if let Done::Answered(answer) = done {
-        mark::answer(&mut step.draft, &connection.connection_id.to_string(), waiting.event_id, answer)?;
+    if let Some(answer) = &answer {
+        mark::answer(&mut step.draft, &connection.connection_id.to_string(), waiting.event_id, answer.clone())?;
     }
-    audit_resumed(step, &connection, waiting, None)?;
+    request::put(&mut step.draft, &Waiting { answer, is_decided: true, ..waiting.clone() })?;
+    audit_resumed(step, &connection, waiting, code)?;
     step.channels.store(&mut step.draft, ChannelName::Connection(connection.connection_id))?;
-    Ok(Ok(()))
+    Ok(code.map_or(Ok(()), Err))
+}
+
+fn refuse_resumed(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    waiting: &Waiting,
+    body: &Value,
+    code: RefusalCode,
+) -> Result<Option<StoredAnswer>, Failure> {
+    let question = in_reply_to(waiting.event_id, body)?;
+    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))?;
+    Ok(refused(waiting.event_id, &waiting.event_type, code))
+}
+
+/// A refusal as it is answered again.
+fn refused(event_id: EventId, event_type: &EventType, code: RefusalCode) -> Option<StoredAnswer> {
+    let body = serde_json::to_value(EventRefused { event_id, event_type: event_type.clone(), code }).ok()?;
+    Some(StoredAnswer { event_type: event::EventRefused::ROW.event_type(), body })
 }
 
 fn audit_resumed(

@@ -4,13 +4,21 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use vettid_core::journal::Changes;
 
 /// The state: every key and its stored value.
-#[derive(Debug, Default)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Projection {
     entries: BTreeMap<String, Vec<u8>>,
+}
+
+/// The values hold keys and member data: only their number is shown.
+impl fmt::Debug for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Projection({} entries)", self.entries.len())
+    }
 }
 
 /// A stored value does not have its shape. The journal was written by a program that this one does not understand.
@@ -60,11 +68,16 @@ impl Projection {
 }
 
 /// The next commit in the making: steps of several events, each kept or dropped as a whole.
-#[derive(Debug)]
 pub struct Draft<'a> {
     base: &'a Projection,
     kept: Changes,
     step: Changes,
+}
+
+impl fmt::Debug for Draft<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({} kept, {} in this step)", self.kept.len(), self.step.len())
+    }
 }
 
 impl<'a> Draft<'a> {
@@ -77,6 +90,17 @@ impl<'a> Draft<'a> {
     /// Makes the changes of the present step part of the commit.
     pub fn keep_step(&mut self) {
         self.kept.append(&mut self.step);
+    }
+
+    /// The changes of the present step so far.
+    #[must_use]
+    pub fn step_so_far(&self) -> Changes {
+        self.step.clone()
+    }
+
+    /// Takes the present step back to what it was.
+    pub fn reset_step(&mut self, to: Changes) {
+        self.step = to;
     }
 
     /// Forgets the changes of the present step.

@@ -1,19 +1,27 @@
-//! Requests that wait for the owner, with the event that has to be handled again once the owner decided.
+//! Questions to the owner, named by connection and request (docs/decisions/0041): each with the event that has to be
+//! handled again once the owner decided, and kept until its end, so that a repetition gets the same answer.
 
+use crate::mark::StoredAnswer;
 use crate::projection::{Draft, UnreadableState};
 use serde::{Deserialize, Serialize};
 use vettid_wire::event::{EventType, Lane};
 use vettid_wire::id::{ConnectionId, EventId, RequestId};
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::request::PendingRequest;
+use vettid_wire::request::{Ask, PendingRequest};
 
 const PREFIX: &str = "pending/";
+/// Most questions of one connection that are not past their end.
+pub const MAX_OPEN: usize = 64;
+/// Most logins of one connection that wait for the owner.
+pub const MAX_OPEN_LOGINS: usize = 3;
 
-/// A waiting request and its event.
+/// A question and its event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// What the owner sees.
+    /// What the owner sees. Its id is the peer's, unless another connection's open question has the same one.
     pub shown: PendingRequest,
+    /// The id that the peer gave it.
+    pub request_id: RequestId,
     /// The event that asked.
     pub event_id: EventId,
     /// Its type.
@@ -22,40 +30,64 @@ pub struct Waiting {
     pub lane: Lane,
     /// Its body, canonical JSON.
     pub payload: Vec<u8>,
+    /// What a repetition gets: the interim answer, then the one that the owner's decision led to.
+    pub answer: Option<StoredAnswer>,
+    /// Whether the owner decided.
+    pub is_decided: bool,
 }
 
-/// The waiting request of this id.
-pub fn get(draft: &Draft<'_>, id: RequestId) -> Result<Option<Waiting>, UnreadableState> {
-    draft.get(&key(id))
-}
-
-/// Lets a request wait. Another one under the same id is a conflict.
-pub fn put(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), RefusalCode>, UnreadableState> {
-    let id = waiting.shown.request_id;
-    if draft.has(&key(id)) {
-        return Ok(Err(RefusalCode::Conflict));
+impl Waiting {
+    /// Whether the owner still has to decide.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.is_decided
     }
-    draft.put(key(id), waiting)?;
+}
+
+/// The open question that the owner knows by this id.
+pub fn shown_as(draft: &Draft<'_>, id: RequestId) -> Result<Option<Waiting>, UnreadableState> {
+    Ok(all(draft)?.into_iter().find(|waiting| waiting.shown.request_id == id && waiting.is_open()))
+}
+
+/// The question of this connection under this id, open or decided.
+pub fn get(draft: &Draft<'_>, connection: ConnectionId, id: RequestId) -> Result<Option<Waiting>, UnreadableState> {
+    draft.get(&key(connection, id))
+}
+
+/// Stores a new question, if the connection has not too many.
+pub fn add(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), RefusalCode>, UnreadableState> {
+    let of_connection = of_connection(draft, waiting.shown.connection_id)?;
+    let is_login = |waiting: &Waiting| matches!(waiting.shown.ask, Ask::Login { .. });
+    let open_logins = of_connection.iter().filter(|other| is_login(other) && other.is_open()).count();
+    if of_connection.len() >= MAX_OPEN || (is_login(waiting) && open_logins >= MAX_OPEN_LOGINS) {
+        return Ok(Err(RefusalCode::RateLimited));
+    }
+    put(draft, waiting)?;
     Ok(Ok(()))
 }
 
-/// Ends the waiting.
-pub fn remove(draft: &mut Draft<'_>, id: RequestId) {
-    draft.remove(&key(id));
+/// Stores a question as it is now.
+pub fn put(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<(), UnreadableState> {
+    draft.put(key(waiting.shown.connection_id, waiting.request_id), waiting)
 }
 
-/// Everything that waits, oldest first.
+/// Forgets a question.
+pub fn remove(draft: &mut Draft<'_>, waiting: &Waiting) {
+    draft.remove(&key(waiting.shown.connection_id, waiting.request_id));
+}
+
+/// Every question, oldest first.
 pub fn all(draft: &Draft<'_>) -> Result<Vec<Waiting>, UnreadableState> {
     let mut waiting: Vec<Waiting> = draft.values(PREFIX)?;
     waiting.sort_by_key(|w| (w.shown.received_at, w.shown.request_id));
     Ok(waiting)
 }
 
-/// Everything of one connection that waits.
+/// Every question of one connection.
 pub fn of_connection(draft: &Draft<'_>, id: ConnectionId) -> Result<Vec<Waiting>, UnreadableState> {
-    Ok(all(draft)?.into_iter().filter(|waiting| waiting.shown.connection_id == id).collect())
+    draft.values(&format!("{PREFIX}{id}/"))
 }
 
-fn key(id: RequestId) -> String {
-    format!("{PREFIX}{id}")
+fn key(connection: ConnectionId, id: RequestId) -> String {
+    format!("{PREFIX}{connection}/{id}")
 }

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{outbox, request, send, view};
+use crate::{establish, outbox, request, send, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -105,6 +105,17 @@ fn notice(step: &mut Step<'_>, connection: &Connection, reason: RevocationReason
     Ok(step.posts.last().map_or(0, |post| post.number))
 }
 
+/// Has services cut the peer's user off, if this vault may have issued it a credential.
+pub fn cut_off(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failure> {
+    let issued = matches!(connection.state, ConnectionState::Accepted | ConnectionState::Active);
+    let Some(user_nkey) = connection.peer_nkey.take().filter(|_| issued) else {
+        return Ok(());
+    };
+    let account_nkey = step.identity.message_account()?.public().as_str().to_owned();
+    let cut_off = CutOff { account_nkey, user_nkey, revoked_at: step.now };
+    Ok(step.draft.put(format!("{CUT_OFF}{}", cut_off.user_nkey), &cut_off)?)
+}
+
 /// Tombstone, no keys, nothing waiting, no user at the broker.
 fn end(
     step: &mut Step<'_>,
@@ -126,15 +137,13 @@ fn end(
         connection::forget_key(&mut step.draft, key_id);
     }
     for waiting in request::of_connection(&step.draft, id)? {
-        request::remove(&mut step.draft, waiting.shown.request_id);
+        request::remove(&mut step.draft, &waiting);
     }
     outbox::withdraw(&mut step.draft, id, notice.unwrap_or(0))?;
     step.draft.remove(&format!("handshake/{}", connection.handshake_id));
-    if let Some(user_nkey) = connection.peer_nkey.take() {
-        let account_nkey = step.identity.message_account()?.public().as_str().to_owned();
-        let cut_off = CutOff { account_nkey, user_nkey, revoked_at: step.now };
-        step.draft.put(format!("{CUT_OFF}{}", cut_off.user_nkey), &cut_off)?;
-    }
+    establish::abandon(step, id)?;
+    connection::forget_buckets(&mut step.draft, id);
+    cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     if notice.is_none() {
         connection.jwt = None;

@@ -129,7 +129,7 @@ fn seal(
     let to_incarnation = channel.peer_incarnation();
     let content = Content { body, to_incarnation, in_reply_to, expires_at: None };
     let sealed = channel.seal(step.now, step.rng, subject, event_id, event_type, &content)?;
-    if channel.must_store() {
+    if step.channels.must_store(name) {
         step.channels.store(&mut step.draft, name)?;
     }
     Ok(sealed)

@@ -9,6 +9,7 @@ use crate::outbox::{self, Post};
 use crate::projection::{Draft, UnreadableState};
 use rand_core::CryptoRng;
 use serde_json::Value;
+use vettid_core::journal::Changes;
 use vettid_crypto::audit::Act;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::audit::Outcome;
@@ -83,10 +84,30 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Forgets everything that the present event wanted, when it could not be handled.
-    pub fn drop_event(&mut self, posts: usize, told: usize) {
-        self.draft.drop_step();
-        self.posts.truncate(posts);
-        self.told.truncate(told);
+    /// What the present event has done so far, to come back to.
+    #[must_use]
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint { changes: self.draft.step_so_far(), posts: self.posts.len(), told: self.told.len() }
     }
+
+    /// Forgets everything since the savepoint. What was sealed meanwhile is never sent; its sequences stay unused.
+    pub fn roll_back(&mut self, to: Savepoint) {
+        self.draft.reset_step(to.changes);
+        self.posts.truncate(to.posts);
+        self.told.truncate(to.told);
+        self.channels.roll_back();
+    }
+
+    /// Makes what the present event did part of the commit.
+    pub fn keep(&mut self) {
+        self.draft.keep_step();
+        self.channels.keep();
+    }
+}
+
+/// A point inside the handling of one event.
+pub struct Savepoint {
+    changes: Changes,
+    posts: usize,
+    told: usize,
 }

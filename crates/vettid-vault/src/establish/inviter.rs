@@ -1,8 +1,8 @@
 //! The inviter's side: the invitation, the request of whoever answers it, and the owner's yes.
 
 use super::{
-    Answered, claim_token, connected, credential_for, ended, invite_key, known, name_of, note_reaction, open_channel,
-    post_handshake, tell,
+    Answered, arrived, claim_token, connected, credential_for, ended, invite_key, known, name_of, note_reaction,
+    open_channel, poses_as_another, post_handshake, tell, usable_jwt,
 };
 use crate::connection::{self, Connection, Side};
 use crate::failure::Failure;
@@ -17,8 +17,8 @@ use vettid_crypto::secret::Secret32;
 use vettid_wire::connection::{ConnectionState, Invite, Invited, PeerKind, Ready, Verification};
 use vettid_wire::event::{self, ConnectionHandshake, EventRow};
 use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
-use vettid_wire::handshake::{HandshakeMessage, InvitationKind, SpaceUri};
-use vettid_wire::id::{ConnectionId, InviteId};
+use vettid_wire::handshake::{InvitationKind, SpaceUri};
+use vettid_wire::id::{ConnectionId, HandshakeId, InviteId};
 use vettid_wire::refusal::RefusalCode;
 
 /// Owner's command: make an invitation.
@@ -38,7 +38,8 @@ pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
     let made = make_invitation(step.now, step.rng, &step.identity.party(), InvitationKind::Connect, terms)?;
     let mut invitation = made.invitation;
     let invite_id = invitation.invite_id;
-    invitation.token = claim_token(step, invite_id, expires_at)?;
+    // The claim also carries the last message, which may come after a long review; a first one that is late is refused.
+    invitation.token = claim_token(step, invite_id, step.now.plus_ms(MAX_LINK_LIFE_MS))?;
     step.draft.put(invite_key(invite_id), &made.responder)?;
     let link = invitation.to_link("https://vettid.dev/connect")?;
     tell(step, "connection.invite", None, FeedOutcome::Done, Severity::Info, "You made an invitation".into())?;
@@ -46,53 +47,55 @@ pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
 }
 
 /// The inviter's side: hs1 and hs3.
-pub(super) fn receive_request(
-    step: &mut Step<'_>,
-    id: InviteId,
-    message: &HandshakeMessage,
-    bytes: &[u8],
-) -> Result<(), Failure> {
+pub(super) fn receive_request(step: &mut Step<'_>, id: InviteId, bytes: &[u8]) -> Result<(), Failure> {
     let key = invite_key(id);
     let Some(mut responder) = step.draft.get::<Responder>(&key)? else {
         step.dropped += 1;
         return Ok(());
     };
-    let before = responder.phase();
+    let (before, begun) = (responder.phase(), responder.hs_id().map(HandshakeId::connection_id));
     let reaction = responder.receive(step.now, bytes);
-    note_reaction(step, &reaction, message.hs_id)?;
+    // Which connection this is about, the invitation says, never the message.
+    let own = begun.or_else(|| responder.hs_id().map(HandshakeId::connection_id));
+    note_reaction(step, &reaction, id, own)?;
     match (before, responder.phase()) {
-        (Phase::Invited, Phase::Hs1Received) => requested(step, id, &responder)?,
+        (Phase::Invited, Phase::Hs1Received) if !requested(step, id, &responder)? => {
+            responder.reject()?;
+        }
         (Phase::Hs2Sent, Phase::Active) => {
             if let Some(outcome) = responder.take_outcome() {
                 inviter_active(step, outcome)?;
             }
         }
         (_, Phase::Aborted | Phase::Expired) if before != responder.phase() => {
-            ended(step, message.hs_id.connection_id(), responder.phase())?;
+            if let Some(begun) = begun {
+                ended(step, begun, responder.phase())?;
+            }
         }
         _ => {}
     }
     if reaction.changed {
         step.draft.put(key, &responder)?;
     }
-    if reaction.send.is_some() {
-        if let Some(connection) = connection::get(&step.draft, message.hs_id.connection_id())? {
-            post_handshake(step, &connection, reaction)?;
-        }
+    if let Some(begun) = begun.filter(|_| reaction.send.is_some())
+        && let Some(connection) = connection::get(&step.draft, begun)?.filter(Connection::is_live)
+    {
+        post_handshake(step, &connection, reaction)?;
     }
     Ok(())
 }
 
-/// Somebody answered an invitation: the owner has to decide.
-fn requested(step: &mut Step<'_>, id: InviteId, responder: &Responder) -> Result<(), Failure> {
+/// Somebody answered an invitation: the owner has to decide. `false` if it is nobody to decide about.
+fn requested(step: &mut Step<'_>, id: InviteId, responder: &Responder) -> Result<bool, Failure> {
     let (Some(peer), Some(handshake_id)) = (responder.peer(), responder.hs_id()) else {
-        return Ok(());
+        return Ok(false);
     };
     let Some(claim) = peer.claim.clone() else {
-        return Ok(());
+        return Ok(false);
     };
+    // The initiator chose the id: it must not be one that stands for something else already.
     if connection::get(&step.draft, handshake_id.connection_id())?.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     let space = claim.messagespace_uri.clone();
     let connection = Connection {
@@ -116,10 +119,12 @@ fn requested(step: &mut Step<'_>, id: InviteId, responder: &Responder) -> Result
         offered: None,
         key_id: None,
     };
-    if connection.peer.is_none() || peer.guid() != connection.space.guid() {
-        return Ok(());
+    let is_member = peer.profile.as_ref().is_some_and(|profile| profile.service.is_none());
+    let is_other = peer.guid() != step.identity.guid && peer.guid() == connection.space.guid();
+    if !is_member || !is_other || poses_as_another(step, &connection)? {
+        return Ok(false);
     }
-    step.draft.put(format!("invite_of/{}", connection.connection_id), &id)?;
+    step.draft.put(invite_of_key(connection.connection_id), &id)?;
     connection::put(&mut step.draft, &connection)?;
     let summary = format!("{} wants to connect with you", connection.display_name);
     tell(
@@ -129,7 +134,8 @@ fn requested(step: &mut Step<'_>, id: InviteId, responder: &Responder) -> Result
         FeedOutcome::Pending,
         Severity::Notice,
         summary,
-    )
+    )?;
+    Ok(true)
 }
 
 /// The inviter said yes: the second message goes out.
@@ -158,15 +164,21 @@ pub(super) fn accept_request(step: &mut Step<'_>, connection: &mut Connection) -
     Ok(Ok(()))
 }
 
-/// The third message came: this side has the keys and says so with the first envelope.
+/// The third message came: this side has the keys and says so with the first envelope. A connection that its owner ended
+/// meanwhile stays ended.
 fn inviter_active(step: &mut Step<'_>, outcome: Outcome) -> Result<(), Failure> {
     let id = outcome.hs_id().connection_id();
-    let Some(mut connection) = connection::get(&step.draft, id)? else {
+    let accepted = |connection: &Connection| connection.state == ConnectionState::Accepted;
+    let Some(mut connection) = connection::get(&step.draft, id)?.filter(accepted) else {
         return Ok(());
     };
-    connection.jwt = outcome.peer().jwt.clone();
+    let Some(jwt) = usable_jwt(step.now, &connection, outcome.peer()) else {
+        return ended(step, id, Phase::Aborted);
+    };
+    connection.jwt = Some(jwt);
     open_channel(step, &mut connection, outcome)?;
     connection.state = ConnectionState::Active;
+    arrived(step, &mut connection)?;
     connection::put(&mut step.draft, &connection)?;
     if let Some(row) = send::row_to(connection.kind, &event::ConnectionReady::ROW.event_type()) {
         send::to_peer(step, &connection, row, Ready { connection_id: id, counter_signature: None }, None)?;
@@ -174,8 +186,44 @@ fn inviter_active(step: &mut Step<'_>, outcome: Outcome) -> Result<(), Failure> 
     connected(step, &connection)
 }
 
+/// Ends invitations and their handshakes, and forgets those that are over when nobody can repeat their messages any more.
+pub(super) fn expire(step: &mut Step<'_>) -> Result<(), Failure> {
+    for key in step.draft.keys("invite/", usize::MAX) {
+        let Some(mut responder) = step.draft.get::<Responder>(&key)? else {
+            continue;
+        };
+        let id = responder.hs_id().map(HandshakeId::connection_id);
+        if responder.expire(step.now)
+            && let Some(id) = id
+        {
+            ended(step, id, Phase::Expired)?;
+        }
+        if step.now > responder.expires_at() {
+            step.draft.remove(&key);
+            step.draft.remove(&key.replacen("invite/", "alarm/", 1));
+            if let Some(id) = id {
+                step.draft.remove(&invite_of_key(id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The owner ended the connection: its handshake must not make it again.
+pub(crate) fn abandon(step: &mut Step<'_>, id: ConnectionId) -> Result<(), Failure> {
+    if let Some((key, _)) = invitation_of(step, id)? {
+        step.draft.remove(&key);
+    }
+    step.draft.remove(&invite_of_key(id));
+    Ok(())
+}
+
+fn invite_of_key(id: ConnectionId) -> String {
+    format!("invite_of/{id}")
+}
+
 pub(super) fn invitation_of(step: &Step<'_>, id: ConnectionId) -> Result<Option<(String, Responder)>, Failure> {
-    let Some(invite_id) = step.draft.get::<InviteId>(&format!("invite_of/{id}"))? else {
+    let Some(invite_id) = step.draft.get::<InviteId>(&invite_of_key(id))? else {
         return Ok(None);
     };
     let key = invite_key(invite_id);

@@ -22,6 +22,8 @@ use vettid_wire::subject::Subject;
 
 /// Most events in one commit.
 const BATCH: usize = 64;
+/// Most bytes of events in one commit, but for the last one: what they lead to must fit into one journal record.
+const BATCH_BYTES: usize = 128 * 1024;
 /// Events that may wait for one vault.
 pub const QUEUE: usize = 1024;
 /// How often a vault looks for what expired.
@@ -37,7 +39,7 @@ const SNAPSHOT_AFTER: u64 = 2_000;
 #[derive(Debug)]
 pub enum Work {
     /// A durable event; it is acknowledged after the commit.
-    Durable(InboxMessage),
+    Durable(Box<InboxMessage>),
     /// An event for whoever listens.
     BestEffort(Subject, Bytes),
     /// The receiver's broker took an item of the outbox.
@@ -76,12 +78,23 @@ pub struct Actor {
     work: mpsc::Receiver<Work>,
     acknowledgements: JoinSet<()>,
     cutting: HashSet<String>,
+    /// The stored state that the journal begins with.
+    stored: Option<String>,
 }
 
 /// An event and what is owed to its sender.
 struct Taken {
     event: Event,
     message: Option<InboxMessage>,
+}
+
+impl Taken {
+    fn len(&self) -> usize {
+        match &self.event {
+            Event::Message { bytes, .. } => bytes.len(),
+            _ => 0,
+        }
+    }
 }
 
 impl Actor {
@@ -93,6 +106,7 @@ impl Actor {
         objects: Objects,
         sender: Sender,
         work: mpsc::Receiver<Work>,
+        stored: Option<String>,
     ) -> Self {
         let ways = Ways::new(vault.guid(), sender);
         Self {
@@ -104,6 +118,7 @@ impl Actor {
             work,
             acknowledgements: JoinSet::new(),
             cutting: HashSet::new(),
+            stored,
         }
     }
 
@@ -120,6 +135,7 @@ impl Actor {
                 _ = tick.tick() => {
                     self.handle(vec![Taken { event: Event::Tick, message: None }]).await?;
                     self.send_waiting();
+                    self.ways.close_ended(&self.vault);
                 }
                 Some(_) = self.acknowledgements.join_next() => {}
             }
@@ -144,7 +160,7 @@ impl Actor {
             match work {
                 Work::Durable(message) => {
                     let event = Event::Message { subject: message.subject.clone(), bytes: message.payload.to_vec() };
-                    taken.push(Taken { event, message: Some(message) });
+                    taken.push(Taken { event, message: Some(*message) });
                 }
                 Work::BestEffort(subject, bytes) => {
                     taken.push(Taken { event: Event::Message { subject, bytes: bytes.to_vec() }, message: None });
@@ -161,7 +177,8 @@ impl Actor {
                     let _ = answer.send(self.vault.public().ok());
                 }
             }
-            next = if taken.len() < BATCH { self.work.try_recv().ok() } else { None };
+            let bytes: usize = taken.iter().map(Taken::len).sum();
+            next = if taken.len() < BATCH && bytes < BATCH_BYTES { self.work.try_recv().ok() } else { None };
         }
         self.handle(taken).await
     }
@@ -274,8 +291,16 @@ impl Actor {
         let (name, object, prepared) = self.vault.snapshot(&mut UnwrapErr(SysRng));
         self.objects.put(&name, &Bytes::from(object)).await?;
         self.commit(&prepared).await?;
+        let before = self.stored.replace(name);
         if let Err(error) = self.journal.purge_below(self.vault.guid(), self.sequence).await {
             tracing::warn!(%error, "old journal records stay for now");
+            return Ok(());
+        }
+        // Nothing names the object before this one any more.
+        if let Some(before) = before
+            && let Err(error) = self.objects.delete(&before).await
+        {
+            tracing::warn!(%error, "an old stored state stays");
         }
         Ok(())
     }

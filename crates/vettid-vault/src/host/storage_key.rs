@@ -45,7 +45,7 @@ pub trait Sealer {
 pub struct KeyFile(StorageKey);
 
 impl KeyFile {
-    /// Reads the key file, or makes it when `data_dir` holds no vault yet.
+    /// Reads the key file, or makes one if there is none. What was sealed under a lost key does not open under a new one.
     pub fn open_or_create(path: &Path, rng: &mut dyn CryptoRng) -> Result<Self, StorageKeyError> {
         match File::open(path) {
             Ok(file) => Self::read(path, file),

@@ -20,7 +20,7 @@ use vettid_crypto::envelope::{Binding, Outgoing, seal_signed};
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::suite::KemPublicKey;
-use vettid_nats::connection::{Connection, Endpoint, REQUEST_TIMEOUT};
+use vettid_nats::connection::{ConnectError, Connection, Endpoint, REQUEST_TIMEOUT};
 use vettid_nats::{inbox, profiles};
 use vettid_wire::enrolment::{RevokeUser as RevokeUserBody, UserRevoked};
 use vettid_wire::event::{Delivery, EventRow, RevokeUser};
@@ -91,6 +91,21 @@ impl Ways {
     /// A post arrived, or has to be tried again.
     pub fn ended(&mut self, number: u64) {
         self.on_the_way.remove(&number);
+    }
+
+    /// Closes the ways of connections that ended, once what they still had to carry is gone.
+    pub fn close_ended(&mut self, vault: &Vault) {
+        let Ok(waiting) = vault.waiting() else { return };
+        self.lanes.retain(|route, lane| {
+            let is_used = match route {
+                Route::Host => true,
+                Route::Peer(id) | Route::Claim(id) => {
+                    let has_ended = vault.connection(*id).is_ok_and(|peer| peer.is_none_or(|peer| !peer.is_live()));
+                    !has_ended || waiting.iter().any(|post| post.route == *route)
+                }
+            };
+            is_used && !lane.is_closed()
+        });
     }
 
     /// The open lane of a route.
@@ -205,30 +220,47 @@ struct Door {
     identity: MemberIdentity,
     key: Option<Arc<UserKey>>,
     jwt: String,
+    /// The last attempt ended because the credential is not taken.
+    is_refused: bool,
 }
 
 fn peer_door(peer: &Peer) -> Option<Door> {
     let key = UserKey::from_secret(peer.nkey_seed.duplicate()).ok()?;
     let identity = MemberIdentity::Connection(peer.connection_id);
-    Some(Door { space: peer.space.clone(), identity, key: Some(Arc::new(key)), jwt: peer.jwt.clone()? })
+    Some(Door {
+        space: peer.space.clone(),
+        identity,
+        key: Some(Arc::new(key)),
+        jwt: peer.jwt.clone()?,
+        is_refused: false,
+    })
 }
 
 fn claim_door(peer: &Peer) -> Option<Door> {
     let claim = peer.claim.as_ref()?;
     let identity = MemberIdentity::Claim(peer.claim_id?);
-    Some(Door { space: claim.messagespace_uri.clone(), identity, key: None, jwt: claim.token.clone() })
+    Some(Door {
+        space: claim.messagespace_uri.clone(),
+        identity,
+        key: None,
+        jwt: claim.token.clone(),
+        is_refused: false,
+    })
 }
 
 impl Door {
-    async fn open(&self, endpoint: &Endpoint) -> Option<Connection> {
+    async fn open(&mut self, endpoint: &Endpoint) -> Option<Connection> {
         let (guid, jwt, now) = (self.space.guid(), UserJwt::unchecked(self.jwt.clone()), clock::now());
         let credential = match &self.key {
             Some(key) => Credential::member(&self.identity, guid, key.clone(), jwt, now),
             None => Credential::bearer(&self.identity, guid, jwt, now),
         };
+        // An expired credential is refused here, before the broker has to.
+        self.is_refused = credential.is_err();
         match Connection::open(endpoint, credential.ok()?).await {
             Ok(connection) => Some(connection),
             Err(error) => {
+                self.is_refused = matches!(error, ConnectError::Refused);
                 tracing::info!(%error, "a peer's broker does not let us in now");
                 None
             }
@@ -255,7 +287,12 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
         };
         let Some(post) = post else { break };
         let arrived = way.deliver(&post).await;
-        pause = if arrived { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        pause = match arrived {
+            true => FIRST_PAUSE,
+            // A credential that was refused will not be taken a moment later either.
+            false if way.is_refused() => LONGEST_PAUSE,
+            false => (pause * 2).min(LONGEST_PAUSE),
+        };
         if !arrived {
             way.close().await;
         }
@@ -282,6 +319,10 @@ async fn report(post: &Post, arrived: bool, work: &mpsc::WeakSender<Work>) {
 }
 
 impl Way {
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Peer { door, .. } if door.is_refused)
+    }
+
     async fn deliver(&mut self, post: &Post) -> bool {
         let bytes = Bytes::copy_from_slice(post.bytes.as_bytes());
         let sent = match self {
@@ -303,12 +344,11 @@ impl Way {
     }
 
     async fn close(&mut self) {
-        if let Self::Peer { open, .. } = self {
-            if let Some(connection) = open.take() {
-                if let Err(error) = connection.close().await {
-                    tracing::debug!(%error, "a peer connection did not close in good order");
-                }
-            }
+        if let Self::Peer { open, .. } = self
+            && let Some(connection) = open.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "a peer connection did not close in good order");
         }
     }
 }

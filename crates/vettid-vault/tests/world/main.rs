@@ -1,0 +1,12 @@
+//! Vaults of two members, their apps and a service in one process: no network, no clock, seeded randomness, and a post
+//! office that loses, repeats, reorders and crashes. What must hold is asked of the real vault manager.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod app;
+mod attacks;
+mod bad_input;
+mod flows;
+mod node;
+mod random_runs;
+mod shop;
+mod town;

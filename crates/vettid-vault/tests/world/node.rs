@@ -1,0 +1,92 @@
+//! A vault with its journal: commits are kept here, and a crash loads it from them again.
+
+use rand::rngs::StdRng;
+use vettid_crypto::at_rest::StorageKey;
+use vettid_crypto::secret::Secret32;
+use vettid_vault::manager::{Event, Handled, Vault};
+use vettid_vault::outbox::Post;
+use vettid_wire::id::MemberId;
+use vettid_wire::time::Timestamp;
+
+pub(crate) const ENDPOINT: &str = "tls://broker.test:4222";
+
+/// When a vault dies while it handles a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crash {
+    Never,
+    BeforeCommit,
+    AfterCommit,
+}
+
+pub(crate) struct Node {
+    pub(crate) guid: MemberId,
+    pub(crate) vault: Vault,
+    key: [u8; 32],
+    records: Vec<Vec<u8>>,
+    snapshot: Option<Vec<u8>>,
+}
+
+impl Node {
+    pub(crate) fn new(guid: MemberId, now: Timestamp, rng: &mut StdRng) -> Self {
+        let key = *Secret32::random(rng).expose();
+        let handlers = vettid_handlers::native().build().unwrap();
+        let (mut vault, first) = Vault::found(guid, storage_key(key), handlers, ENDPOINT.into(), now, rng).unwrap();
+        vault.committed(&first).unwrap();
+        Self { guid, vault, key, records: vec![first.sealed], snapshot: None }
+    }
+
+    /// The vault as it comes back from its journal.
+    pub(crate) fn loaded(&self) -> Vault {
+        let handlers = vettid_handlers::native().build().unwrap();
+        let key = || storage_key(self.key);
+        let name = Vault::snapshot_name(self.guid, key(), &self.records[0]).unwrap();
+        let snapshot = name.and(self.snapshot.as_deref());
+        Vault::load(self.guid, key(), handlers, ENDPOINT.into(), &self.records, snapshot).unwrap()
+    }
+
+    pub(crate) fn crash(&mut self) {
+        self.vault = self.loaded();
+    }
+
+    /// Handles a batch; `None` after a crash before the commit: every event has to come again.
+    pub(crate) fn handle(
+        &mut self,
+        now: Timestamp,
+        rng: &mut StdRng,
+        events: &[Event],
+        crash: Crash,
+    ) -> Option<(Vec<Handled>, Vec<Post>)> {
+        let batch = self.vault.handle(now, rng, events);
+        if crash == Crash::BeforeCommit {
+            self.crash();
+            return None;
+        }
+        if let Some(prepared) = &batch.commit {
+            self.vault.committed(prepared).unwrap();
+            self.records.push(prepared.sealed.clone());
+        }
+        if crash == Crash::AfterCommit {
+            self.crash();
+            return Some((batch.handled, vec![]));
+        }
+        Some((batch.handled, batch.posts))
+    }
+
+    /// A commit outside of a batch.
+    pub(crate) fn keep(&mut self, prepared: &vettid_vault::manager::Prepared) {
+        self.vault.committed(prepared).unwrap();
+        self.records.push(prepared.sealed.clone());
+    }
+
+    /// Stores the whole state and removes what was before it.
+    pub(crate) fn take_snapshot(&mut self, rng: &mut StdRng) {
+        let (_, object, prepared) = self.vault.snapshot(rng);
+        self.keep(&prepared);
+        self.records = vec![prepared.sealed];
+        self.snapshot = Some(object);
+    }
+}
+
+fn storage_key(bytes: [u8; 32]) -> StorageKey {
+    StorageKey::from_secret(Secret32::from_bytes(bytes))
+}

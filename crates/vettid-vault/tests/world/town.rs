@@ -1,0 +1,381 @@
+//! The town: two members with vault and app, a shop, the time, and the post office between them.
+
+use crate::app::{App, handshake_event, random_bytes};
+use crate::node::{Crash, Node};
+use crate::shop::Shop;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use vettid_crypto::audit::Chain;
+use vettid_vault::manager::{Event, Handled};
+use vettid_vault::outbox::Post;
+use vettid_wire::connection::{ConnectionView, Invited};
+use vettid_wire::enrolment::EnrolVault;
+use vettid_wire::envelope::{Answer, Envelope};
+use vettid_wire::event::Delivery;
+use vettid_wire::feed::{AuditStretch, FeedList};
+use vettid_wire::id::{ConnectionId, EventId, MemberId};
+use vettid_wire::json as vjson;
+use vettid_wire::messaging::MessageList;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::session::HandshakeEvent;
+use vettid_wire::subject::Subject;
+use vettid_wire::time::Timestamp;
+
+pub(crate) const MINUTE_MS: i64 = 60_000;
+pub(crate) const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+pub(crate) const ALICE: usize = 0;
+pub(crate) const BOB: usize = 1;
+
+/// How bad the day is, in percent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    pub(crate) lose: u32,
+    pub(crate) repeat: u32,
+    pub(crate) crash: u32,
+    pub(crate) reorder: bool,
+}
+
+pub(crate) struct Town {
+    pub(crate) now: Timestamp,
+    pub(crate) rng: StdRng,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) apps: Vec<App>,
+    pub(crate) shop: Shop,
+    pub(crate) faults: Faults,
+    inboxes: BTreeMap<MemberId, VecDeque<(Subject, Vec<u8>)>>,
+    /// What vaults sent to apps, by event.
+    pub(crate) answers: BTreeMap<EventId, Vec<(Subject, Vec<u8>)>>,
+    /// (key, sequence) and bytes of every envelope that ever left a vault.
+    sent: BTreeMap<(String, String, u64), Vec<u8>>,
+    /// Envelopes of vaults to each other and the shop, in order.
+    pub(crate) log: Vec<Post>,
+    last_answer: BTreeMap<usize, (Subject, Vec<u8>)>,
+}
+
+impl Town {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let now: Timestamp = "2026-11-21T00:00:00.000Z".parse().unwrap();
+        let guids = [1, 2].map(|n| MemberId::from_bytes([n; 16]));
+        let nodes = guids.iter().map(|&guid| Node::new(guid, now, &mut rng)).collect();
+        let apps = guids.iter().map(|&guid| App::new(guid, now, &mut rng)).collect();
+        let shop = Shop::new(MemberId::from_bytes([9; 16]), now, &mut rng);
+        Self {
+            now,
+            rng,
+            nodes,
+            apps,
+            shop,
+            faults: Faults::default(),
+            inboxes: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            log: vec![],
+            last_answer: BTreeMap::new(),
+        }
+    }
+
+    /// Both apps are enrolled and named.
+    pub(crate) fn settled(seed: u64) -> Self {
+        let mut town = Self::new(seed);
+        for (who, name) in [(ALICE, "Alice"), (BOB, "Bob")] {
+            town.enrol(who);
+            let _: Value = town.ask(who, "profile.update", json!({"public": {"first_name": name}})).unwrap();
+        }
+        town
+    }
+
+    pub(crate) fn fresh_event(&mut self) -> EventId {
+        EventId::v7(self.now, random_bytes(&mut self.rng))
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        percent > 0 && self.rng.random_range(0..100) < percent
+    }
+
+    fn crash(&mut self) -> Crash {
+        match self.rng.random_range(0..200) {
+            n if n < self.faults.crash => Crash::BeforeCommit,
+            n if n < 2 * self.faults.crash => Crash::AfterCommit,
+            _ => Crash::Never,
+        }
+    }
+
+    pub(crate) fn code(&mut self, who: usize) -> Option<String> {
+        let asked = EnrolVault {
+            guid: self.nodes[who].guid,
+            expires_at: self.now.plus_ms(10 * MINUTE_MS),
+            token: "token".into(),
+            services_url: "https://services.test".into(),
+            session_id: self.fresh_event(),
+        };
+        let (code, prepared) = self.nodes[who].vault.enrolment_code(self.now, &mut self.rng, &asked).ok()?;
+        self.nodes[who].keep(&prepared);
+        Some(code.qr)
+    }
+
+    pub(crate) fn enrol(&mut self, who: usize) {
+        let code = self.code(who).unwrap();
+        let (initiator, hs1) = self.apps[who].enrol(&code, self.now, &mut self.rng);
+        self.shake(who, "app.bootstrap", "app.bootstrap", initiator, &hs1).unwrap();
+    }
+
+    pub(crate) fn resume(&mut self, who: usize, full: bool) {
+        let (initiator, hs1) = self.apps[who].resume(full, self.now, &mut self.rng);
+        self.shake(who, "session.start", "session.finish", initiator, &hs1).unwrap();
+    }
+
+    /// `None` if the vault stays silent.
+    pub(crate) fn shake(
+        &mut self,
+        who: usize,
+        first: &str,
+        last: &str,
+        initiator: vettid_core::handshake::Initiator,
+        hs1: &[u8],
+    ) -> Option<()> {
+        let second = self.handshake(who, first, hs1)?.handshake.unwrap().to_bytes().unwrap();
+        let hs3 = self.apps[who].finish(initiator, &second, self.now, &mut self.rng);
+        assert_eq!(self.handshake(who, last, &hs3)?.handshake, None);
+        Some(())
+    }
+
+    /// Sends a handshake message until it is answered.
+    pub(crate) fn handshake(&mut self, who: usize, name: &str, message: &[u8]) -> Option<HandshakeEvent> {
+        let event_id = self.fresh_event();
+        let bytes = handshake_event(event_id, self.now, message);
+        let subject = Subject::ForVault(self.nodes[who].guid, name.parse().unwrap());
+        for _ in 0..20 {
+            self.give(who, vec![(subject.clone(), bytes.clone())]);
+            if let Some((_, answer)) = self.answers.remove(&event_id).and_then(|mut all| all.pop()) {
+                return Some(vjson::read(&answer).unwrap());
+            }
+        }
+        None
+    }
+
+    /// Lets a vault handle messages; puts what it sends on its way. Gives what became of them.
+    pub(crate) fn give(&mut self, who: usize, messages: Vec<(Subject, Vec<u8>)>) -> Option<Vec<Handled>> {
+        let events: Vec<Event> =
+            messages.into_iter().map(|(subject, bytes)| Event::Message { subject, bytes }).collect();
+        self.handle(who, &events)
+    }
+
+    pub(crate) fn handle(&mut self, who: usize, events: &[Event]) -> Option<Vec<Handled>> {
+        let crash = self.crash();
+        let (handled, posts) = self.nodes[who].handle(self.now, &mut self.rng, events, crash)?;
+        self.send(who, posts);
+        Some(handled)
+    }
+
+    fn send(&mut self, who: usize, posts: Vec<Post>) {
+        for post in posts {
+            self.note_sequence(who, &post);
+            let durable = post.delivery == Delivery::Durable;
+            if !durable && self.chance(self.faults.lose) {
+                continue;
+            }
+            let bytes = post.bytes.as_bytes().to_vec();
+            self.log.push(post.clone());
+            match &post.subject {
+                Subject::ForApp(_, _, event_id) => {
+                    self.last_answer.insert(who, (post.subject.clone(), bytes.clone()));
+                    self.answers.entry(*event_id).or_default().push((post.subject.clone(), bytes));
+                }
+                Subject::ForOwner(guid, ..) | Subject::Invite(guid, _) => {
+                    let inbox = self.inboxes.entry(*guid).or_default();
+                    inbox.push_back((post.subject.clone(), bytes));
+                }
+                _ => {}
+            }
+            // The acknowledgement of the broker may get lost: the post is then sent again.
+            if durable && !self.chance(self.faults.lose) {
+                self.handle(who, &[Event::Sent(vec![post.number])]);
+            }
+        }
+    }
+
+    /// No sequence of a key is ever used for two different messages.
+    fn note_sequence(&mut self, who: usize, post: &Post) {
+        let Ok(envelope) = Envelope::read(post.bytes.as_bytes()) else { return };
+        let Some(key_id) = envelope.encryption.connection_key_id else { return };
+        let place = (self.nodes[who].guid.to_string(), key_id.to_string(), envelope.sequence);
+        let bytes = post.bytes.as_bytes().to_vec();
+        let before = self.sent.insert(place.clone(), bytes.clone());
+        assert!(before.is_none_or(|before| before == bytes), "sequence {place:?} was used twice");
+    }
+
+    /// One delivery to a vault or the shop; `false` if nothing waits anywhere.
+    fn deliver(&mut self) -> bool {
+        let waiting: Vec<MemberId> = self.inboxes.iter().filter(|(_, i)| !i.is_empty()).map(|(g, _)| *g).collect();
+        let Some(&guid) = waiting.get(self.rng.random_range(0..waiting.len().max(1))) else { return false };
+        let repeat = self.chance(self.faults.repeat);
+        let at = if self.faults.reorder { self.rng.random_range(0..self.inboxes[&guid].len()) } else { 0 };
+        let message = self.inboxes.get_mut(&guid).unwrap().remove(at).unwrap();
+        if repeat {
+            self.inboxes.get_mut(&guid).unwrap().push_back(message.clone());
+        }
+        if guid == self.shop.guid {
+            let letters = self.shop.receive(&message.0, &message.1, self.now, &mut self.rng);
+            letters.into_iter().for_each(|(subject, bytes)| self.post(subject, bytes));
+            return true;
+        }
+        let who = self.nodes.iter().position(|node| node.guid == guid).unwrap();
+        let handled = self.give(who, vec![message.clone()]);
+        if handled != Some(vec![Handled::Done]) {
+            self.inboxes.get_mut(&guid).unwrap().push_back(message);
+        }
+        true
+    }
+
+    /// Puts a message into the inbox of its receiver.
+    pub(crate) fn post(&mut self, subject: Subject, bytes: Vec<u8>) {
+        self.inboxes.entry(subject.member().unwrap()).or_default().push_back((subject, bytes));
+    }
+
+    /// A second passes everywhere; what waits in an outbox is sent again.
+    pub(crate) fn tick(&mut self) {
+        self.now = self.now.plus_ms(1000);
+        for who in [ALICE, BOB] {
+            self.handle(who, &[Event::Tick]);
+            let waiting = self.nodes[who].vault.waiting().unwrap();
+            self.send(who, waiting);
+        }
+    }
+
+    /// A vault stores its whole state and comes back from it.
+    pub(crate) fn snapshot(&mut self, who: usize) {
+        self.nodes[who].take_snapshot(&mut self.rng);
+        self.nodes[who].crash();
+    }
+
+    /// Until nothing is on its way.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..400 {
+            let moved = (0..500).take_while(|_| self.deliver()).count();
+            let waits = [ALICE, BOB].iter().any(|&who| !self.nodes[who].vault.waiting().unwrap().is_empty());
+            if moved == 0 && !waits {
+                return;
+            }
+            self.tick();
+        }
+        panic!("the town does not come to rest");
+    }
+
+    /// A command of the owner, sent until it is answered.
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &mut self,
+        who: usize,
+        name: &str,
+        body: impl Serialize,
+    ) -> Result<T, RefusalCode> {
+        let event_id = self.fresh_event();
+        self.ask_as(who, name, body, event_id).unwrap_or_else(|| panic!("{name} is not answered"))
+    }
+
+    /// The same under this event id; `None` if the vault stays silent.
+    pub(crate) fn ask_as<T: DeserializeOwned>(
+        &mut self,
+        who: usize,
+        name: &str,
+        body: impl Serialize,
+        event_id: EventId,
+    ) -> Option<Result<T, RefusalCode>> {
+        for _ in 0..20 {
+            let sealed = self.apps[who].seal(name, &body, event_id, self.now, &mut self.rng);
+            self.give(who, vec![sealed]);
+            if let Some(answer) = self.answer(who, event_id) {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    /// Opens the answer to an event.
+    pub(crate) fn answer<T: DeserializeOwned>(
+        &mut self,
+        who: usize,
+        event_id: EventId,
+    ) -> Option<Result<T, RefusalCode>> {
+        let (subject, bytes) = self.answers.remove(&event_id)?.pop()?;
+        let content = self.apps[who].open(&subject, &bytes).unwrap();
+        assert_eq!(content.in_reply_to.unwrap().event_id, event_id);
+        Some(match vjson::from_value::<Answer<Value>>(content.body).unwrap() {
+            Answer::Success(value) => Ok(vjson::from_value(value).unwrap()),
+            Answer::Refused(refusal) => Err(refusal.code),
+        })
+    }
+
+    /// Alice invites Bob; both agree. Gives the connection, active on both sides.
+    pub(crate) fn connect(&mut self) -> ConnectionId {
+        let id = self.ask_to_connect();
+        for who in [ALICE, BOB] {
+            let _: ConnectionView = self.decide(who, id, true).unwrap();
+            self.run();
+        }
+        id
+    }
+
+    /// Alice invites, Bob answers: Alice has to decide.
+    pub(crate) fn ask_to_connect(&mut self) -> ConnectionId {
+        let invited: Invited = self.ask(ALICE, "connection.invite", json!({})).unwrap();
+        let view: ConnectionView = self.ask(BOB, "connection.accept", json!({"link": invited.link})).unwrap();
+        self.run();
+        view.connection_id
+    }
+
+    pub(crate) fn decide(&mut self, who: usize, id: ConnectionId, accept: bool) -> Result<ConnectionView, RefusalCode> {
+        self.ask(who, "connection.decide", json!({"connection_id": id, "accept": accept}))
+    }
+
+    pub(crate) fn view(&mut self, who: usize, id: ConnectionId) -> ConnectionView {
+        self.ask(who, "connection.review", json!({"connection_id": id})).unwrap()
+    }
+
+    /// Alice accepts an invitation of the shop, with one optional field.
+    pub(crate) fn connect_shop(&mut self) -> ConnectionId {
+        let link = self.shop.invite(self.now, &mut self.rng);
+        let view: ConnectionView = self.ask(ALICE, "connection.accept", json!({"link": link})).unwrap();
+        let id = view.connection_id;
+        self.run();
+        let body = json!({"connection_id": id, "accept": true, "optional_fields": ["phone"]});
+        let _: ConnectionView = self.ask(ALICE, "connection.decide", body).unwrap();
+        self.run();
+        id
+    }
+
+    /// Texts of a connection as (number, text) of one direction.
+    pub(crate) fn texts(&mut self, who: usize, id: ConnectionId, direction: &str) -> Vec<(u64, String)> {
+        let list: MessageList = self.ask(who, "messaging.list", json!({"connection_id": id})).unwrap();
+        let of = |view: &vettid_wire::messaging::MessageView| {
+            serde_json::to_value(view.direction).unwrap().as_str() == Some(direction)
+        };
+        let mut texts: Vec<_> =
+            list.messages.iter().filter(|view| of(view)).map(|v| (v.number, v.text.clone())).collect();
+        texts.sort();
+        texts
+    }
+
+    pub(crate) fn feed(&mut self, who: usize) -> FeedList {
+        self.ask(who, "feed.list", json!({"limit": 200})).unwrap()
+    }
+
+    /// What must hold at every moment: the chain verifies, and the journal gives the same state again.
+    pub(crate) fn check(&mut self, who: usize) {
+        assert_eq!(self.nodes[who].loaded().state(), self.nodes[who].vault.state());
+        let mut chain = Chain::new(self.nodes[who].guid, &self.nodes[who].vault.fingerprint());
+        loop {
+            let body = json!({"from": chain.size(), "limit": 100});
+            let stretch: AuditStretch = self.ask(who, "audit.export", body).unwrap();
+            stretch.entries.iter().for_each(|exported| chain.follow(&exported.entry).unwrap());
+            if chain.size() >= stretch.size {
+                break;
+            }
+        }
+        assert!(chain.size() > 2);
+    }
+}
