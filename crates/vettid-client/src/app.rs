@@ -8,7 +8,7 @@ use crate::random::SystemRandom;
 use crate::services::ServicesApi;
 use crate::state::{self, Member, State};
 use crate::store::Store;
-use crate::transport::{SignIn, Transport};
+use crate::transport::{SignIn, Transport, TransportError};
 use std::sync::{Mutex, PoisonError};
 use vettid_wire::event::{EventRow, Lane};
 
@@ -49,11 +49,7 @@ impl<P: Ports> App<P> {
     /// enrolled app takes it instead of the one it remembers.
     #[must_use]
     pub fn new(ports: P, trust: Option<String>) -> Self {
-        Self {
-            ports,
-            trust,
-            settled: Mutex::default(),
-        }
+        Self { ports, trust, settled: Mutex::default() }
     }
 
     /// Carries out one command of the owner.
@@ -61,15 +57,9 @@ impl<P: Ports> App<P> {
     /// # Errors
     /// [`CommandError`]; after [`CommandError::NoAnswer`] the same command with the same request keeps its event id, so
     /// it is not carried out twice.
-    pub async fn command<R: EventRow>(
-        &self,
-        request: R::Request,
-    ) -> Result<R::Reply, CommandError> {
+    pub async fn command<R: EventRow>(&self, request: R::Request) -> Result<R::Reply, CommandError> {
         const {
-            assert!(
-                matches!(R::ROW.lane, Lane::Owner),
-                "the owner's app commands on the owner's lane"
-            );
+            assert!(matches!(R::ROW.lane, Lane::Owner), "the owner's app commands on the owner's lane");
         }
         let mut line = self.open().await?;
         let reply = line.ask::<R>(&request).await;
@@ -83,10 +73,7 @@ impl<P: Ports> App<P> {
     }
 
     pub(crate) fn tell_settled(&self, settled: Settled) {
-        self.settled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(settled);
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).push(settled);
     }
 
     /// Holds the state and connects.
@@ -97,32 +84,42 @@ impl<P: Ports> App<P> {
             Some(State::Enrolling(_)) => return Err(CommandError::EnrolmentUnfinished),
             None => return Err(CommandError::NotEnrolled),
         };
-        let connection = self.connect(&member).await?;
-        Ok(Line::new(self, hold, member, connection))
+        self.line(hold, member).await
+    }
+
+    /// Connects, if need be over the way back.
+    pub(crate) async fn line(
+        &self,
+        hold: <P::Store as Store>::Hold,
+        member: Member,
+    ) -> Result<Line<'_, P>, CommandError> {
+        match self.connect(&member).await {
+            Ok(connection) => Ok(Line::new(self, hold, member, connection)),
+            Err(error) if is_shut_out(&error) => self.way_back(hold, member, error).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// Connects as the member's app.
     pub(crate) async fn connect(&self, member: &Member) -> Result<ConnectionOf<P>, CommandError> {
         let now = self.ports.clock().now();
         if member.credential.is_dead(now) {
-            return Err(CommandError::CredentialDead {
-                since: member.credential.expires_at,
-            });
+            return Err(CommandError::CredentialDead { since: member.credential.expires_at });
         }
-        let credential = member
-            .credential
-            .for_broker(member.guid, &member.device, now)?;
-        let trust = self.trust.as_deref().unwrap_or(&member.trust);
-        Ok(self
-            .ports
-            .transport()
-            .connect(SignIn {
-                endpoint: &member.endpoint,
-                trust,
-                credential,
-            })
-            .await?)
+        let credential = member.credential.for_broker(member.guid, &member.device, now)?;
+        let trust = self.trust_of(member);
+        Ok(self.ports.transport().connect(SignIn { endpoint: &member.endpoint, trust, credential }).await?)
     }
+
+    /// The authority (PEM) from which the certificates of broker and services must come.
+    pub(crate) fn trust_of<'a>(&'a self, member: &'a Member) -> &'a str {
+        self.trust.as_deref().unwrap_or(&member.trust)
+    }
+}
+
+/// Whether the broker does not take the app's credential, so that another one is needed first.
+fn is_shut_out(error: &CommandError) -> bool {
+    matches!(error, CommandError::CredentialDead { .. } | CommandError::Transport(TransportError::NotAuthorized(_)))
 }
 
 /// The connections of these ports.

@@ -16,9 +16,7 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one clock of the app")]
     fn now(&self) -> Timestamp {
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let unix_ms = since_1970.map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        });
+        let unix_ms = since_1970.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         Timestamp::from_unix_ms(unix_ms)
     }
 }

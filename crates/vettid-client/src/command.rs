@@ -2,9 +2,11 @@
 
 use crate::credential::WrongCredential;
 use crate::handshake::HandshakeError;
+use crate::services::ServicesError;
 use crate::store::StoreError;
 use crate::transport::TransportError;
 use vettid_core::channel::ChannelError;
+use vettid_crypto::signature::SignatureError;
 use vettid_wire::event::EventType;
 use vettid_wire::json::JsonError;
 use vettid_wire::refusal::RefusalCode;
@@ -25,12 +27,18 @@ pub enum CommandError {
     /// The broker cannot be used.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The app was away for so long that the broker does not take it any more.
-    #[error("this app was away too long: its access to the broker ended at {since}")]
+    /// The app was away for so long that the broker does not take it any more, and services refuse it the way back.
+    #[error("this app was away too long: its access to the broker ended at {since}, and services give no other one")]
     CredentialDead {
         /// When.
         since: Timestamp,
     },
+    /// Services cannot be asked for the way back to the vault.
+    #[error("getting back to the vault: {0}")]
+    Services(#[source] ServicesError),
+    /// The request for services cannot be signed.
+    #[error("the request for the way back cannot be signed: {0}")]
+    Proof(#[from] SignatureError),
     /// The vault gave a credential that is not for this app, or the stored one is unreadable.
     #[error(transparent)]
     Credential(#[from] WrongCredential),
@@ -51,9 +59,7 @@ pub enum CommandError {
         code: RefusalCode,
     },
     /// The vault lost the secrets of earlier sessions, so it takes nothing from this app but a credential with password.
-    #[error(
-        "the vault does not remember this app's sessions, so the new session is limited and takes no commands"
-    )]
+    #[error("the vault does not remember this app's sessions, so the new session is limited and takes no commands")]
     LimitedSession,
     /// No session could be made.
     #[error(transparent)]

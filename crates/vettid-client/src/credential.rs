@@ -57,14 +57,8 @@ impl NatsCredential {
         device: &DeviceId,
         now: Timestamp,
     ) -> Result<Self, WrongCredential> {
-        let checked =
-            member_credential(&MemberIdentity::App(device.clone()), guid, &seed, &jwt, now)?;
-        Ok(Self {
-            seed,
-            jwt,
-            obtained_at: now,
-            expires_at: checked.expires_at(),
-        })
+        let checked = member_credential(&MemberIdentity::App(device.clone()), guid, &seed, &jwt, now)?;
+        Ok(Self { seed, jwt, obtained_at: now, expires_at: checked.expires_at() })
     }
 
     /// What to connect with.
@@ -74,13 +68,7 @@ impl NatsCredential {
         device: &DeviceId,
         now: Timestamp,
     ) -> Result<Credential, WrongCredential> {
-        member_credential(
-            &MemberIdentity::App(device.clone()),
-            guid,
-            &self.seed,
-            &self.jwt,
-            now,
-        )
+        member_credential(&MemberIdentity::App(device.clone()), guid, &self.seed, &self.jwt, now)
     }
 
     /// Takes a fresh JWT over, if it is about the same user.
@@ -91,21 +79,14 @@ impl NatsCredential {
         device: &DeviceId,
         now: Timestamp,
     ) -> Result<(), WrongCredential> {
-        let checked = member_credential(
-            &MemberIdentity::App(device.clone()),
-            guid,
-            &self.seed,
-            &jwt,
-            now,
-        )?;
+        let checked = member_credential(&MemberIdentity::App(device.clone()), guid, &self.seed, &jwt, now)?;
         (self.jwt, self.obtained_at, self.expires_at) = (jwt, now, checked.expires_at());
         Ok(())
     }
 
     /// When half of its life is over.
     pub(crate) fn half_life(&self) -> Timestamp {
-        self.obtained_at
-            .plus_ms(self.expires_at.since_ms(self.obtained_at) / 2)
+        self.obtained_at.plus_ms(self.expires_at.since_ms(self.obtained_at) / 2)
     }
 
     /// Whether it is time for a fresh one.
@@ -133,23 +114,13 @@ pub(crate) fn member_credential(
     now: Timestamp,
 ) -> Result<Credential, WrongCredential> {
     let key = Arc::new(key_of(seed)?);
-    Ok(Credential::member(
-        identity,
-        guid,
-        key,
-        UserJwt::unchecked(jwt.to_owned()),
-        now,
-    )?)
+    Ok(Credential::member(identity, guid, key, UserJwt::unchecked(jwt.to_owned()), now)?)
 }
 
 /// The device that services gave a name in its first JWT.
 pub(crate) fn device_of(jwt: &str, now: Timestamp) -> Result<DeviceId, WrongCredential> {
     let claims = UserClaims::received(&UserJwt::unchecked(jwt.to_owned()), now)?;
-    claims
-        .name
-        .as_str()
-        .parse()
-        .map_err(|_| WrongCredential::Device)
+    claims.name.as_str().parse().map_err(|_| WrongCredential::Device)
 }
 
 /// The key of a seed.

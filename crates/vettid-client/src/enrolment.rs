@@ -191,33 +191,17 @@ impl<P: Ports> App<P> {
     }
 
     /// Services come to know the app: it proves the code and its own key.
-    async fn introduce(
-        &self,
-        invitation: &Invitation,
-        pointer: &EnrolmentPointer,
-    ) -> Result<Pending, EnrolmentError> {
+    async fn introduce(&self, invitation: &Invitation, pointer: &EnrolmentPointer) -> Result<Pending, EnrolmentError> {
         let (now, mut rng) = (self.ports.clock().now(), self.ports.random());
         if now >= invitation.expires_at {
-            return Err(EnrolmentError::Expired {
-                at: invitation.expires_at,
-            });
+            return Err(EnrolmentError::Expired { at: invitation.expires_at });
         }
         let trust = self.trust.clone().ok_or(EnrolmentError::NoTrust)?;
         let identity = AppIdentity::new(invitation.space.guid(), now, &mut rng)?;
-        let at = ServicesAddress {
-            url: &pointer.services_url,
-            trust: &trust,
-        };
+        let at = ServicesAddress { url: &pointer.services_url, trust: &trust };
         let services = self.ports.services();
-        let scanned = services
-            .scan(
-                at,
-                &Scan {
-                    session_id: pointer.session_id,
-                },
-            )
-            .await
-            .map_err(step("scanning the code"))?;
+        let scanned =
+            services.scan(at, &Scan { session_id: pointer.session_id }).await.map_err(step("scanning the code"))?;
         let mut proof = Authenticate {
             session_id: pointer.session_id,
             token: invitation.token.clone(),
@@ -227,10 +211,7 @@ impl<P: Ports> App<P> {
             signature: Base64::default(),
         };
         proof.signature = signature::sign(Context::ServiceRequest, identity.signing(), &proof)?;
-        let known = services
-            .authenticate(at, &proof)
-            .await
-            .map_err(step("proving the code"))?;
+        let known = services.authenticate(at, &proof).await.map_err(step("proving the code"))?;
         Ok(Pending {
             invitation: invitation.clone(),
             trust,
@@ -260,32 +241,17 @@ impl<P: Ports> App<P> {
         };
         let (now, guid) = (self.ports.clock().now(), pending.invitation.space.guid());
         let identity = MemberIdentity::AppBootstrap(broker.device.clone());
-        let credential =
-            member_credential(&identity, guid, &pending.bootstrap_seed, &broker.jwt, now)?;
-        let sign_in = SignIn {
-            endpoint: &broker.endpoint,
-            trust: &pending.trust,
-            credential,
-        };
+        let credential = member_credential(&identity, guid, &pending.bootstrap_seed, &broker.jwt, now)?;
+        let sign_in = SignIn { endpoint: &broker.endpoint, trust: &pending.trust, credential };
         let connection = self.ports.transport().connect(sign_in).await?;
-        let answered = handshake::await_second(
-            &connection,
-            guid,
-            &asking.sending,
-            &mut asking.initiator,
-            now,
-        )
-        .await?;
+        let answered = handshake::await_second(&connection, guid, &asking.sending, &mut asking.initiator, now).await?;
         if !answered {
             connection.close().await;
             return Err(EnrolmentError::NoAnswer);
         }
         let mut member = self.become_member(pending, broker, asking, pointer)?;
         state::save_member(hold, &member)?;
-        let last = member
-            .session
-            .as_ref()
-            .and_then(|session| session.unconfirmed.clone());
+        let last = member.session.as_ref().and_then(|session| session.unconfirmed.clone());
         if let (Some(last), Some(session)) = (last, member.session.as_mut()) {
             session.channel.stored();
             if handshake::await_end(&connection, guid, &last).await? {
@@ -302,27 +268,16 @@ impl<P: Ports> App<P> {
         pending: &mut Pending,
         pointer: &EnrolmentPointer,
     ) -> Result<Broker, EnrolmentError> {
-        let at = ServicesAddress {
-            url: &pointer.services_url,
-            trust: &pending.trust,
-        };
+        let at = ServicesAddress { url: &pointer.services_url, trust: &pending.trust };
         let nkey_pub = key_of(&pending.bootstrap_seed)?.public().to_string();
         let request = NatsBootstrap { nkey_pub };
-        let answer = self
-            .ports
-            .services()
-            .nats_bootstrap(at, &pending.token, &request)
-            .await;
+        let answer = self.ports.services().nats_bootstrap(at, &pending.token, &request).await;
         let answer = answer.map_err(step("getting access to the broker"))?;
         if answer.guid != pending.invitation.space.guid() {
             return Err(EnrolmentError::OtherMember);
         }
         let device = device_of(&answer.nats_jwt, self.ports.clock().now())?;
-        let broker = Broker {
-            endpoint: answer.nats_endpoint,
-            jwt: answer.nats_jwt,
-            device,
-        };
+        let broker = Broker { endpoint: answer.nats_endpoint, jwt: answer.nats_jwt, device };
         pending.broker = Some(broker.clone());
         state::save_pending(hold, pending)?;
         Ok(broker)
@@ -337,19 +292,14 @@ impl<P: Ports> App<P> {
     ) -> Result<Asking, EnrolmentError> {
         let (now, mut rng) = (self.ports.clock().now(), self.ports.random());
         let nkey_pub = key_of(&pending.app_seed)?.public().to_string();
-        let opening = Opening {
-            nkey_pub: Some(nkey_pub),
-            device: Some(broker.device.clone()),
-            ..Opening::default()
-        };
+        let opening = Opening { nkey_pub: Some(nkey_pub), device: Some(broker.device.clone()), ..Opening::default() };
         let target = Target::invitation(&pending.invitation).map_err(HandshakeError::from)?;
-        let (initiator, first) =
-            Initiator::start(now, &mut rng, &pending.identity.party(), target, &opening)
-                .map_err(HandshakeError::from)?;
+        let (initiator, first) = Initiator::start(now, &mut rng, &pending.identity.party(), target, &opening)
+            .map_err(HandshakeError::from)?;
         let event_id = EventId::v7(now, random::bytes(&mut rng));
         let message = first.send.unwrap_or_default();
-        let sending = Sending::new(AppBootstrap::ROW.event_type(), event_id, now, &message)
-            .map_err(HandshakeError::from)?;
+        let sending =
+            Sending::new(AppBootstrap::ROW.event_type(), event_id, now, &message).map_err(HandshakeError::from)?;
         pending.asking = Some(Asking { sending, initiator });
         state::save_pending(hold, pending)?;
         pending.asking.take().ok_or(EnrolmentError::NoAnswer)
@@ -363,24 +313,11 @@ impl<P: Ports> App<P> {
         asking: Asking,
         pointer: &EnrolmentPointer,
     ) -> Result<Member, EnrolmentError> {
-        let (now, mut rng, mut initiator) = (
-            self.ports.clock().now(),
-            self.ports.random(),
-            asking.initiator,
-        );
-        let (guid, event_id) = (
-            pending.invitation.space.guid(),
-            EventId::v7(now, random::bytes(&mut rng)),
-        );
+        let (now, mut rng, mut initiator) = (self.ports.clock().now(), self.ports.random(), asking.initiator);
+        let (guid, event_id) = (pending.invitation.space.guid(), EventId::v7(now, random::bytes(&mut rng)));
         let event_type = AppBootstrap::ROW.event_type();
-        let (last, outcome) = handshake::third(
-            &mut initiator,
-            &pending.identity.party(),
-            event_type,
-            event_id,
-            now,
-            &mut rng,
-        )?;
+        let (last, outcome) =
+            handshake::third(&mut initiator, &pending.identity.party(), event_type, event_id, now, &mut rng)?;
         let peer = outcome.peer().clone();
         let jwt = peer.jwt.ok_or(WrongCredential::Missing)?;
         let resume = outcome.resume().duplicate();
@@ -410,19 +347,10 @@ impl<P: Ports> App<P> {
     }
 
     /// The first question under the new keys proves that both sides have them; then services are told.
-    async fn conclude(
-        &self,
-        hold: <P::Store as Store>::Hold,
-        member: Member,
-    ) -> Result<Enrolled, EnrolmentError> {
-        let connection = self.connect(&member).await?;
-        let mut line = Line::new(self, hold, member, connection);
+    async fn conclude(&self, hold: <P::Store as Store>::Hold, member: Member) -> Result<Enrolled, EnrolmentError> {
+        let mut line = self.line(hold, member).await?;
         let proved = line.ask::<VaultHealth>(&Nothing {}).await;
-        let told = if proved.is_ok() {
-            self.tell_services(&mut line).await
-        } else {
-            Ok(false)
-        };
+        let told = if proved.is_ok() { self.tell_services(&mut line).await } else { Ok(false) };
         let member = &line.member;
         let enrolled = told.map(|services_informed| Enrolled {
             guid: member.guid,
@@ -441,10 +369,7 @@ impl<P: Ports> App<P> {
         let Some(token) = line.member.origin.token.take() else {
             return Ok(true);
         };
-        let at = ServicesAddress {
-            url: &line.member.origin.services_url,
-            trust: &line.member.trust,
-        };
+        let at = ServicesAddress { url: &line.member.origin.services_url, trust: &line.member.trust };
         let told = self.ports.services().finalize(at, &token).await;
         if let Err(ServicesError::Unreachable(_)) = &told {
             line.member.origin.token = Some(token);
@@ -455,30 +380,20 @@ impl<P: Ports> App<P> {
 }
 
 /// What the state says about this code. A state that cannot be read stands in nobody's way who wants to replace it.
-fn find(
-    hold: &impl crate::store::Hold,
-    invitation: &Invitation,
-    existing: Existing,
-) -> Result<Found, EnrolmentError> {
+fn find(hold: &impl crate::store::Hold, invitation: &Invitation, existing: Existing) -> Result<Found, EnrolmentError> {
     match (state::load(hold), existing) {
-        (Ok(Some(State::Enrolled(member))), _)
-            if member.origin.invite_id == invitation.invite_id =>
-        {
+        (Ok(Some(State::Enrolled(member))), _) if member.origin.invite_id == invitation.invite_id => {
             Ok(Found::Enrolled(member))
         }
         (Ok(Some(State::Enrolled(_))), Existing::Keep) => Err(EnrolmentError::AlreadyEnrolled),
-        (Ok(Some(State::Enrolling(pending))), _) if pending.invitation == *invitation => {
-            Ok(Found::Halfway(pending))
-        }
+        (Ok(Some(State::Enrolling(pending))), _) if pending.invitation == *invitation => Ok(Found::Halfway(pending)),
         (Ok(_), _) | (Err(_), Existing::Replace) => Ok(Found::Fresh),
         (Err(error), Existing::Keep) => Err(error.into()),
     }
 }
 
-fn new_seed(rng: &mut dyn rand_core::CryptoRng) -> Result<SecretBytes, WrongCredential> {
-    UserKey::random(rng)
-        .and_then(|key| key.seed())
-        .map_err(|_| WrongCredential::Seed)
+pub(crate) fn new_seed(rng: &mut dyn rand_core::CryptoRng) -> Result<SecretBytes, WrongCredential> {
+    UserKey::random(rng).and_then(|key| key.seed()).map_err(|_| WrongCredential::Seed)
 }
 
 fn step(step: &'static str) -> impl FnOnce(ServicesError) -> EnrolmentError {

@@ -55,20 +55,11 @@ impl<P: Ports> App<P> {
 async fn export<P: Ports>(line: &mut Line<'_, P>) -> Result<AuditText, ExportFailure> {
     let bytes = fetch(line).await?;
     let newest = line.member.checkpoint.map(Into::into);
-    let report = verify_export(
-        &bytes,
-        Trust {
-            vault: Some(line.member.vault.fingerprint),
-            newest,
-        },
-    )?;
+    let report = verify_export(&bytes, Trust { vault: Some(line.member.vault.fingerprint), newest })?;
     line.member.checkpoint = Some(KnownCheckpoint::from(report.checkpoint));
     line.save()?;
     let text = String::from_utf8(bytes).map_err(|_| ExportFailure::Moved)?;
-    Ok(AuditText {
-        text,
-        entries: report.checkpoint.size,
-    })
+    Ok(AuditText { text, entries: report.checkpoint.size })
 }
 
 /// The lines of the export, stretch by stretch, until one carries the checkpoint over everything.
@@ -76,12 +67,7 @@ async fn fetch<P: Ports>(line: &mut Line<'_, P>) -> Result<Vec<u8>, ExportFailur
     let mut bytes = Vec::new();
     let mut from = 0;
     while bytes.len() <= MAX_BYTES {
-        let stretch = line
-            .ask::<AuditExport>(&ExportAudit {
-                from,
-                limit: MAX_AUDIT_ENTRIES,
-            })
-            .await?;
+        let stretch = line.ask::<AuditExport>(&ExportAudit { from, limit: MAX_AUDIT_ENTRIES }).await?;
         if from == 0 && bytes.is_empty() {
             push_head(&mut bytes, &stretch)?;
         }

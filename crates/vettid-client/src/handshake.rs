@@ -17,11 +17,7 @@ use vettid_wire::subject::{Pattern, Subject};
 use vettid_wire::time::Timestamp;
 
 /// How long each try waits for an answer.
-const WAITS: [Duration; 3] = [
-    Duration::from_secs(2),
-    Duration::from_secs(3),
-    Duration::from_secs(5),
-];
+const WAITS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
 
 /// Why a handshake cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,16 +60,8 @@ impl Sending {
         message: &[u8],
     ) -> Result<Self, JsonError> {
         let handshake = Some(HandshakeMessage::read(message)?);
-        let bytes = json::canonical(&HandshakeEvent {
-            event_id,
-            timestamp: now,
-            handshake,
-        })?;
-        Ok(Self {
-            event_type,
-            event_id,
-            bytes: Base64::new(bytes),
-        })
+        let bytes = json::canonical(&HandshakeEvent { event_id, timestamp: now, handshake })?;
+        Ok(Self { event_type, event_id, bytes: Base64::new(bytes) })
     }
 
     /// Sends until `accept` takes an answer; `None` if there is none in time.
@@ -128,10 +116,7 @@ pub(crate) async fn await_second<C: Connection>(
             _ => None,
         }
     };
-    sending
-        .exchange(connection, guid, accept)
-        .await?
-        .unwrap_or(Ok(false))
+    sending.exchange(connection, guid, accept).await?.unwrap_or(Ok(false))
 }
 
 /// Makes the third message; the handshake gives its keys.
@@ -145,9 +130,7 @@ pub(crate) fn third(
 ) -> Result<(Sending, Outcome), HandshakeError> {
     initiator.accept(now)?;
     let reaction = initiator.finish(now, rng, party, &Closing::default())?;
-    let outcome = initiator
-        .take_outcome()
-        .ok_or(HandshakeFailure::NotDue(initiator.phase()))?;
+    let outcome = initiator.take_outcome().ok_or(HandshakeFailure::NotDue(initiator.phase()))?;
     let message = reaction.send.unwrap_or_default();
     Ok((Sending::new(event_type, event_id, now, &message)?, outcome))
 }

@@ -42,16 +42,9 @@ impl AppIdentity {
         now: Timestamp,
         rng: &mut dyn rand_core::CryptoRng,
     ) -> Result<Self, IdentityFailure> {
-        let (signing, kem) = (
-            SigningKey::random(rng),
-            KemSecretKey::generate(Suite::X25519, rng)?,
-        );
+        let (signing, kem) = (SigningKey::random(rng), KemSecretKey::generate(Suite::X25519, rng)?);
         let key_record = record(guid, &signing, &kem, now, None)?;
-        Ok(Self {
-            signing,
-            kem,
-            key_record,
-        })
+        Ok(Self { signing, kem, key_record })
     }
 
     /// AK.
@@ -61,10 +54,7 @@ impl AppIdentity {
 
     /// This side of a handshake.
     pub(crate) fn party(&self) -> Party<'_> {
-        Party {
-            key_record: &self.key_record,
-            signing: &self.signing,
-        }
+        Party { key_record: &self.key_record, signing: &self.signing }
     }
 
     /// Makes the next key record once the present one is half gone; `true` if it did.
@@ -73,13 +63,7 @@ impl AppIdentity {
         if now.since_ms(present.issued_at) < RECORD_LIFE_MS / 2 {
             return Ok(false);
         }
-        self.key_record = record(
-            present.guid,
-            &self.signing,
-            &self.kem,
-            now,
-            Some(&self.key_record),
-        )?;
+        self.key_record = record(present.guid, &self.signing, &self.kem, now, Some(&self.key_record))?;
         Ok(true)
     }
 }
@@ -113,25 +97,11 @@ mod tests {
     #[test]
     fn a_record_is_renewed_when_it_is_half_gone() {
         let now = Timestamp::from_unix_ms(1_800_000_000_000);
-        let mut identity = AppIdentity::new(
-            MemberId::from_bytes([1; 16]),
-            now,
-            &mut SystemRandom::new().unwrap(),
-        )
-        .unwrap();
+        let mut identity =
+            AppIdentity::new(MemberId::from_bytes([1; 16]), now, &mut SystemRandom::new().unwrap()).unwrap();
         let fingerprint = identity.key_record.fingerprint();
-        assert!(
-            !identity
-                .refresh(now.plus_ms(RECORD_LIFE_MS / 2 - 1))
-                .unwrap()
-        );
+        assert!(!identity.refresh(now.plus_ms(RECORD_LIFE_MS / 2 - 1)).unwrap());
         assert!(identity.refresh(now.plus_ms(RECORD_LIFE_MS / 2)).unwrap());
-        assert_eq!(
-            (
-                identity.key_record.record().sequence,
-                identity.key_record.fingerprint()
-            ),
-            (2, fingerprint)
-        );
+        assert_eq!((identity.key_record.record().sequence, identity.key_record.fingerprint()), (2, fingerprint));
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AuditExport, ConnectionList, ConnectionReview, DataGet, DataList, EventRow, EventType,
-    FeedList, MessagingList, ProfileGet, RequestList, Row, SessionRefresh, VaultHealth,
+    AuditExport, ConnectionList, ConnectionReview, DataGet, DataList, EventRow, EventType, FeedList, MessagingList,
+    ProfileGet, RequestList, Row, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;

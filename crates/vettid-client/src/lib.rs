@@ -21,3 +21,4 @@ pub mod status;
 pub mod store;
 pub mod transport;
 pub mod watch;
+mod way_back;

@@ -25,12 +25,8 @@ use vettid_wire::time::Timestamp;
 
 /// How long each try of a question waits. A vault that does not know the session is silent, so after the second try a
 /// new session is made.
-const WAITS: [Duration; 4] = [
-    Duration::from_secs(2),
-    Duration::from_secs(3),
-    Duration::from_secs(5),
-    Duration::from_secs(8),
-];
+const WAITS: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5), Duration::from_secs(8)];
 /// Silent tries after which the session is given up.
 const TRIES_OF_A_SESSION: usize = 2;
 
@@ -83,17 +79,9 @@ impl<'a, P: Ports> Line<'a, P> {
     }
 
     /// Carries out one command of the owner.
-    pub(crate) async fn ask<R: EventRow>(
-        &mut self,
-        request: &R::Request,
-    ) -> Result<R::Reply, CommandError> {
+    pub(crate) async fn ask<R: EventRow>(&mut self, request: &R::Request) -> Result<R::Reply, CommandError> {
         let mut question = self.question(&R::ROW, request)?;
-        if let Some(intent) = self
-            .member
-            .intent
-            .as_ref()
-            .filter(|intent| intent.asks_the_same(&question))
-        {
+        if let Some(intent) = self.member.intent.as_ref().filter(|intent| intent.asks_the_same(&question)) {
             question = intent.clone();
         }
         self.settle(&question).await?;
@@ -101,10 +89,7 @@ impl<'a, P: Ports> Line<'a, P> {
         let reply = self.put_logged::<R>(&question).await;
         match reply {
             // The earlier try had no effect and its time is over, so this is a new command.
-            Err(CommandError::Refused {
-                code: RefusalCode::Expired,
-                ..
-            }) if asked_too_late => {
+            Err(CommandError::Refused { code: RefusalCode::Expired, .. }) if asked_too_late => {
                 let question = self.question(&R::ROW, request)?;
                 self.put_logged::<R>(&question).await
             }
@@ -113,10 +98,7 @@ impl<'a, P: Ports> Line<'a, P> {
     }
 
     /// A question that is asked beside the member's own, without log.
-    pub(crate) async fn ask_aside<R: EventRow>(
-        &mut self,
-        request: &R::Request,
-    ) -> Result<R::Reply, CommandError> {
+    pub(crate) async fn ask_aside<R: EventRow>(&mut self, request: &R::Request) -> Result<R::Reply, CommandError> {
         let question = self.question(&R::ROW, request)?;
         self.put::<R>(&question).await
     }
@@ -124,22 +106,13 @@ impl<'a, P: Ports> Line<'a, P> {
     fn question(&self, row: &Row, request: &impl Serialize) -> Result<Intent, CommandError> {
         let bytes = json::canonical(request).map_err(CommandError::Request)?;
         if bytes.len() > row.cap_bytes {
-            return Err(CommandError::TooLarge {
-                cap_bytes: row.cap_bytes,
-            });
+            return Err(CommandError::TooLarge { cap_bytes: row.cap_bytes });
         }
         let body = json::parse_large(&bytes).map_err(CommandError::Request)?;
         let (now, body_hash) = (self.now(), body_hash(&body).map_err(CommandError::Request)?);
         let event_id = EventId::v7(now, random::bytes(&mut self.app.ports.random()));
         let expires_at = row.within_ms.map(|within_ms| now.plus_ms(within_ms));
-        Ok(Intent {
-            event_id,
-            event_type: row.event_type(),
-            body,
-            body_hash,
-            started_at: now,
-            expires_at,
-        })
+        Ok(Intent { event_id, event_type: row.event_type(), body, body_hash, started_at: now, expires_at })
     }
 
     /// The duties that come before a question: a fresh credential, and the outcome of an earlier command.
@@ -148,11 +121,7 @@ impl<'a, P: Ports> Line<'a, P> {
             self.settled = true;
             self.renew_credential().await?;
         }
-        let earlier = self
-            .member
-            .intent
-            .clone()
-            .filter(|intent| intent.event_id != question.event_id);
+        let earlier = self.member.intent.clone().filter(|intent| intent.event_id != question.event_id);
         let Some(earlier) = earlier else {
             return Ok(());
         };
@@ -163,88 +132,59 @@ impl<'a, P: Ports> Line<'a, P> {
             Err(error) => return Err(error),
         };
         self.forget(earlier.event_id)?;
-        let Intent {
-            event_type,
-            started_at,
-            ..
-        } = earlier;
-        self.app.tell_settled(Settled {
-            event_type,
-            started_at,
-            outcome,
-        });
+        let Intent { event_type, started_at, .. } = earlier;
+        self.app.tell_settled(Settled { event_type, started_at, outcome });
         Ok(())
     }
 
     /// Logs a question with effects before it is sent, and takes it out of the log once its outcome is known.
-    async fn put_logged<R: EventRow>(
-        &mut self,
-        question: &Intent,
-    ) -> Result<R::Reply, CommandError> {
+    async fn put_logged<R: EventRow>(&mut self, question: &Intent) -> Result<R::Reply, CommandError> {
         if intent::has_effect(&R::ROW) {
             self.member.intent = Some(question.clone());
         }
         let reply = self.put::<R>(question).await;
-        if matches!(
-            reply,
-            Ok(_) | Err(CommandError::Refused { .. } | CommandError::Answer { .. })
-        ) {
+        if matches!(reply, Ok(_) | Err(CommandError::Refused { .. } | CommandError::Answer { .. })) {
             self.forget(question.event_id)?;
         }
         reply
     }
 
     fn forget(&mut self, event_id: EventId) -> Result<(), CommandError> {
-        match self
-            .member
-            .intent
-            .take_if(|intent| intent.event_id == event_id)
-        {
+        match self.member.intent.take_if(|intent| intent.event_id == event_id) {
             Some(_) => self.save(),
             None => Ok(()),
         }
     }
 
     fn is_logged(&self, question: &Intent) -> bool {
-        self.member
-            .intent
-            .as_ref()
-            .is_some_and(|intent| intent.event_id == question.event_id)
+        self.member.intent.as_ref().is_some_and(|intent| intent.event_id == question.event_id)
     }
 
     /// Puts a question and reads its answer as the row's reply.
     async fn put<R: EventRow>(&mut self, question: &Intent) -> Result<R::Reply, CommandError> {
         let event_type = question.event_type.clone();
         match self.exchange(question).await? {
-            Answer::Success(value) => json::from_value(value)
-                .map_err(|source| CommandError::Answer { event_type, source }),
+            Answer::Success(value) => {
+                json::from_value(value).map_err(|source| CommandError::Answer { event_type, source })
+            }
             Answer::Refused(Refusal { code }) => Err(CommandError::Refused { event_type, code }),
         }
     }
 
     /// Sends a question until it is answered, within bounds: each try under the same event id, sealed anew.
     async fn exchange(&mut self, question: &Intent) -> Result<Answer<Value>, CommandError> {
-        self.require_session()
-            .await
-            .map_err(|error| self.silence_of(error, question))?;
-        let answers = Subject::ForApp(
-            self.member.guid,
-            question.event_type.clone(),
-            question.event_id,
-        );
+        self.require_session().await.map_err(|error| self.silence_of(error, question))?;
+        let answers = Subject::ForApp(self.member.guid, question.event_type.clone(), question.event_id);
         let mut answers = self.connection.subscribe(&Pattern::One(answers)).await?;
         for (tries, wait) in WAITS.into_iter().enumerate() {
             if tries == TRIES_OF_A_SESSION && !self.session_is_fresh {
-                self.start_session()
-                    .await
-                    .map_err(|error| self.silence_of(error, question))?;
+                self.start_session().await.map_err(|error| self.silence_of(error, question))?;
             }
             self.send(question).await?;
             let answer = tokio::time::timeout(wait, self.receive(&mut answers, question)).await;
             if let Ok(content) = answer {
                 let event_type = question.event_type.clone();
-                return json::from_value(content?.body)
-                    .map_err(|source| CommandError::Answer { event_type, source });
+                return json::from_value(content?.body).map_err(|source| CommandError::Answer { event_type, source });
             }
         }
         Err(self.silence(question))
@@ -252,53 +192,26 @@ impl<'a, P: Ports> Line<'a, P> {
 
     /// A vault that is silent to a handshake is silent to the question behind it.
     fn silence_of(&self, error: CommandError, question: &Intent) -> CommandError {
-        if matches!(error, CommandError::NoAnswer { .. }) {
-            self.silence(question)
-        } else {
-            error
-        }
+        if matches!(error, CommandError::NoAnswer { .. }) { self.silence(question) } else { error }
     }
 
     fn silence(&self, question: &Intent) -> CommandError {
-        CommandError::NoAnswer {
-            event_type: question.event_type.clone(),
-            has_effect: self.is_logged(question),
-        }
+        CommandError::NoAnswer { event_type: question.event_type.clone(), has_effect: self.is_logged(question) }
     }
 
     /// Seals, stores what has to be stored first, and publishes.
     async fn send(&mut self, question: &Intent) -> Result<(), CommandError> {
         let (now, rng) = (self.now(), &mut self.app.ports.random());
-        let Intent {
-            event_id,
-            event_type,
-            body,
-            expires_at,
-            ..
-        } = question;
+        let Intent { event_id, event_type, body, expires_at, .. } = question;
         let to_incarnation = self.member.vault.incarnation;
-        let content = Content {
-            body,
-            to_incarnation,
-            in_reply_to: None,
-            expires_at: *expires_at,
-        };
+        let content = Content { body, to_incarnation, in_reply_to: None, expires_at: *expires_at };
         let subject = Subject::ForVault(self.member.guid, event_type.clone());
-        let session = self
-            .member
-            .session
-            .as_mut()
-            .ok_or(CommandError::LimitedSession)?;
-        let sealed = session
-            .channel
-            .seal(now, rng, &subject, *event_id, event_type, &content)?;
+        let session = self.member.session.as_mut().ok_or(CommandError::LimitedSession)?;
+        let sealed = session.channel.seal(now, rng, &subject, *event_id, event_type, &content)?;
         session.sent += 1;
         if session.channel.must_store() || self.is_logged(question) {
             self.save()?;
-            self.member
-                .session
-                .iter_mut()
-                .for_each(|session| session.channel.stored());
+            self.member.session.iter_mut().for_each(|session| session.channel.stored());
         }
         Ok(self.connection.publish(&subject, &sealed).await?)
     }
@@ -309,10 +222,7 @@ impl<'a, P: Ports> Line<'a, P> {
         answers: &mut <ConnectionOf<P> as Connection>::Subscription,
         question: &Intent,
     ) -> Result<Content<Value>, CommandError> {
-        let wanted = InReplyTo {
-            event_id: question.event_id,
-            body_hash: question.body_hash.clone(),
-        };
+        let wanted = InReplyTo { event_id: question.event_id, body_hash: question.body_hash.clone() };
         loop {
             let delivery = answers.next().await?;
             let Some(Opened { content, at }) = self.member.open(&delivery) else {

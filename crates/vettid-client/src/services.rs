@@ -1,10 +1,10 @@
-//! The operator's services as an app in enrolment needs them, behind a port.
+//! The operator's services as an app needs them, in enrolment and on its way back, behind a port.
 
 use std::error::Error;
 use std::future::Future;
 use vettid_crypto::secret::SecretBytes;
 use vettid_wire::enrolment::{
-    Authenticate, Authenticated, Finalized, NatsBootstrap, NatsBootstrapped, Scan, Scanned,
+    Authenticate, Authenticated, Finalized, NatsBootstrap, NatsBootstrapped, RenewBootstrap, Scan, Scanned,
 };
 
 /// Where services are.
@@ -33,17 +33,14 @@ pub enum ServicesError {
     Unreadable(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// The steps of an enrolment (`/v1/vault/enroll/…`). Each is taken once.
+/// The steps of an enrolment (`/v1/vault/enroll/…`), each taken once, and the way back of an enrolled app.
 pub trait ServicesApi: Send + Sync {
     /// Says that the code was read.
     ///
     /// # Errors
     /// [`ServicesError`].
-    fn scan(
-        &self,
-        at: ServicesAddress<'_>,
-        scan: &Scan,
-    ) -> impl Future<Output = Result<Scanned, ServicesError>> + Send;
+    fn scan(&self, at: ServicesAddress<'_>, scan: &Scan)
+    -> impl Future<Output = Result<Scanned, ServicesError>> + Send;
 
     /// Proves the code and the app's key.
     ///
@@ -75,4 +72,14 @@ pub trait ServicesApi: Send + Sync {
         at: ServicesAddress<'_>,
         token: &SecretBytes,
     ) -> impl Future<Output = Result<Finalized, ServicesError>> + Send;
+
+    /// Asks for a credential that leads back to the vault (`/v1/vault/bootstrap`).
+    ///
+    /// # Errors
+    /// [`ServicesError`].
+    fn renew_bootstrap(
+        &self,
+        at: ServicesAddress<'_>,
+        request: &RenewBootstrap,
+    ) -> impl Future<Output = Result<NatsBootstrapped, ServicesError>> + Send;
 }

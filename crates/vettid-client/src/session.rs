@@ -44,13 +44,7 @@ impl Session {
     /// A session out of a finished handshake whose last message is still to be sent.
     pub(crate) fn new(outcome: Outcome, last: Sending, now: Timestamp) -> Self {
         let limited = outcome.is_limited();
-        Self {
-            channel: handshake::channel(outcome),
-            started_at: now,
-            sent: 0,
-            limited,
-            unconfirmed: Some(last),
-        }
+        Self { channel: handshake::channel(outcome), started_at: now, sent: 0, limited, unconfirmed: Some(last) }
     }
 
     fn is_old(&self, now: Timestamp) -> bool {
@@ -63,11 +57,7 @@ impl<P: Ports> Line<'_, P> {
     /// Makes sure that there is a session that the vault has and that is not too old.
     pub(crate) async fn require_session(&mut self) -> Result<(), CommandError> {
         let now = self.now();
-        let usable = self
-            .member
-            .session
-            .as_ref()
-            .is_some_and(|session| !session.is_old(now));
+        let usable = self.member.session.as_ref().is_some_and(|session| !session.limited && !session.is_old(now));
         if !usable || !self.confirm().await? {
             return self.start_session().await;
         }
@@ -83,18 +73,11 @@ impl<P: Ports> Line<'_, P> {
 
     /// Sends the last message of the handshake until the vault has it; `false` if the vault stays silent.
     async fn confirm(&mut self) -> Result<bool, CommandError> {
-        let last = self
-            .member
-            .session
-            .as_ref()
-            .and_then(|session| session.unconfirmed.clone());
+        let last = self.member.session.as_ref().and_then(|session| session.unconfirmed.clone());
         let Some(last) = last else { return Ok(true) };
         let confirmed = handshake::await_end(&self.connection, self.member.guid, &last).await?;
         if confirmed {
-            self.member
-                .session
-                .iter_mut()
-                .for_each(|session| session.unconfirmed = None);
+            self.member.session.iter_mut().for_each(|session| session.unconfirmed = None);
             self.save()?;
         }
         Ok(confirmed)
@@ -126,38 +109,24 @@ impl<P: Ports> Line<'_, P> {
     /// One handshake; `false` if the vault stays silent. Until it is over, a crash costs nothing: the next one is new.
     async fn try_session(&mut self, resume: Option<&Secret32>) -> Result<bool, CommandError> {
         let (now, mut rng) = (self.now(), self.app.ports.random());
-        self.member
-            .identity
-            .refresh(now)
-            .map_err(HandshakeError::from)?;
-        let target = Target::session(now, &self.member.vault.key_record, resume)
-            .map_err(HandshakeError::from)?;
+        self.member.identity.refresh(now).map_err(HandshakeError::from)?;
+        let target = Target::session(now, &self.member.vault.key_record, resume).map_err(HandshakeError::from)?;
         let opening = Opening {
             nkey_pub: Some(self.member.credential.public_key()?),
             device: Some(self.member.device.clone()),
             ..Opening::default()
         };
         let party = self.member.identity.party();
-        let (mut initiator, first) = Initiator::start(now, &mut rng, &party, target, &opening)
-            .map_err(HandshakeError::from)?;
+        let (mut initiator, first) =
+            Initiator::start(now, &mut rng, &party, target, &opening).map_err(HandshakeError::from)?;
         let [one, other] = [(); 2].map(|()| EventId::v7(now, random::bytes(&mut rng)));
         let message = first.send.unwrap_or_default();
-        let first = Sending::new(SessionStart::ROW.event_type(), one, now, &message)
-            .map_err(HandshakeError::from)?;
-        if !handshake::await_second(
-            &self.connection,
-            self.member.guid,
-            &first,
-            &mut initiator,
-            now,
-        )
-        .await?
-        {
+        let first = Sending::new(SessionStart::ROW.event_type(), one, now, &message).map_err(HandshakeError::from)?;
+        if !handshake::await_second(&self.connection, self.member.guid, &first, &mut initiator, now).await? {
             return Ok(false);
         }
         let event_type = SessionFinish::ROW.event_type();
-        let (last, outcome) =
-            handshake::third(&mut initiator, &party, event_type, other, now, &mut rng)?;
+        let (last, outcome) = handshake::third(&mut initiator, &party, event_type, other, now, &mut rng)?;
         self.take_over(outcome, last)?;
         Ok(true)
     }
@@ -167,9 +136,7 @@ impl<P: Ports> Line<'_, P> {
         let (now, peer) = (self.now(), outcome.peer().clone());
         self.member.vault.meet(peer.key_record, peer.incarnation)?;
         if let Some(jwt) = peer.jwt {
-            self.member
-                .credential
-                .renew(jwt, self.member.guid, &self.member.device, now)?;
+            self.member.credential.renew(jwt, self.member.guid, &self.member.device, now)?;
             self.credential_is_fresh = true;
         }
         // The secret of a limited session counts only after the member's password was proved.
@@ -178,10 +145,7 @@ impl<P: Ports> Line<'_, P> {
         }
         self.member.session = Some(Session::new(outcome, last, now));
         self.save()?;
-        self.member
-            .session
-            .iter_mut()
-            .for_each(|session| session.channel.stored());
+        self.member.session.iter_mut().for_each(|session| session.channel.stored());
         Ok(())
     }
 
@@ -195,31 +159,30 @@ impl<P: Ports> Line<'_, P> {
         if !self.member.credential.is_old(self.now()) {
             return Ok(());
         }
-        let request = RefreshRequest {
-            device: self.member.device.clone(),
-            nkey_pub: self.member.credential.public_key()?,
-        };
-        match self.ask_aside::<SessionRefresh>(&request).await {
-            Ok(reply) => {
-                let now = self.now();
-                self.member.credential.renew(
-                    reply.jwt,
-                    self.member.guid,
-                    &self.member.device,
-                    now,
-                )?;
-                self.credential_is_fresh = true;
-                self.save()
-            }
+        match self.refresh_credential().await {
             Err(CommandError::Refused { .. }) => Ok(()),
-            Err(error) => Err(error),
+            outcome => outcome,
         }
+    }
+
+    /// Gets a fresh NATS credential in the place of one that the broker does not take, over a connection that can do
+    /// nothing else: a new session brings one, a running session is asked for one.
+    pub(crate) async fn replace_credential(&mut self) -> Result<(), CommandError> {
+        self.require_session().await?;
+        if self.credential_is_fresh { Ok(()) } else { self.refresh_credential().await }
+    }
+
+    async fn refresh_credential(&mut self) -> Result<(), CommandError> {
+        let request =
+            RefreshRequest { device: self.member.device.clone(), nkey_pub: self.member.credential.public_key()? };
+        let reply = self.ask_aside::<SessionRefresh>(&request).await?;
+        let now = self.now();
+        self.member.credential.renew(reply.jwt, self.member.guid, &self.member.device, now)?;
+        self.credential_is_fresh = true;
+        self.save()
     }
 }
 
 fn silence<R: EventRow>() -> CommandError {
-    CommandError::NoAnswer {
-        event_type: R::ROW.event_type(),
-        has_effect: false,
-    }
+    CommandError::NoAnswer { event_type: R::ROW.event_type(), has_effect: false }
 }

@@ -106,23 +106,13 @@ pub(crate) struct Vault {
 impl Vault {
     /// Takes over what the vault showed of itself in a handshake that proved its fingerprint. Its keys only go forward:
     /// an older record could be one whose keys were stolen since (docs/decisions/0060).
-    pub(crate) fn meet(
-        &mut self,
-        record: VerifiedKeyRecord,
-        incarnation: u64,
-    ) -> Result<(), WentBack> {
+    pub(crate) fn meet(&mut self, record: VerifiedKeyRecord, incarnation: u64) -> Result<(), WentBack> {
         if incarnation < self.incarnation {
-            return Err(WentBack::Incarnation {
-                known: self.incarnation,
-                found: incarnation,
-            });
+            return Err(WentBack::Incarnation { known: self.incarnation, found: incarnation });
         }
         let (known, found) = (self.key_record.record().sequence, record.record().sequence);
         let is_same = found == known && record == self.key_record;
-        if found < known
-            || found == known && !is_same
-            || record.lowest_suite() < self.key_record.lowest_suite()
-        {
+        if found < known || found == known && !is_same || record.lowest_suite() < self.key_record.lowest_suite() {
             return Err(WentBack::KeyRecord { known, found });
         }
         self.key_record = record;
@@ -143,19 +133,13 @@ pub(crate) struct KnownCheckpoint {
 
 impl From<Checkpoint> for KnownCheckpoint {
     fn from(checkpoint: Checkpoint) -> Self {
-        Self {
-            size: checkpoint.size,
-            root: checkpoint.root,
-        }
+        Self { size: checkpoint.size, root: checkpoint.root }
     }
 }
 
 impl From<KnownCheckpoint> for Checkpoint {
     fn from(known: KnownCheckpoint) -> Self {
-        Self {
-            size: known.size,
-            root: known.root,
-        }
+        Self { size: known.size, root: known.root }
     }
 }
 
@@ -172,17 +156,9 @@ impl Member {
     /// Opens what arrived under the session; `None` for anything that is not a new message of the vault.
     pub(crate) fn open(&mut self, delivery: &Delivery) -> Option<Opened> {
         let envelope = Envelope::read(&delivery.payload).ok()?;
-        let opened = self
-            .session
-            .as_mut()?
-            .channel
-            .open(&delivery.subject, &envelope)
-            .ok()?;
+        let opened = self.session.as_mut()?.channel.open(&delivery.subject, &envelope).ok()?;
         let is_new = opened.freshness == Freshness::New;
-        is_new.then_some(Opened {
-            content: opened.content,
-            at: envelope.timestamp,
-        })
+        is_new.then_some(Opened { content: opened.content, at: envelope.timestamp })
     }
 
     /// Keeps the secret of a finished handshake for the next one.
@@ -198,13 +174,7 @@ pub(crate) fn load(hold: &impl Hold) -> Result<Option<State>, StoreError> {
         return Ok(None);
     };
     let stored: Stored<State> = serde_json::from_slice(bytes.expose()).map_err(StoreError::Form)?;
-    if stored.version == VERSION {
-        Ok(Some(stored.state))
-    } else {
-        Err(StoreError::Version {
-            found: stored.version,
-        })
-    }
+    if stored.version == VERSION { Ok(Some(stored.state)) } else { Err(StoreError::Version { found: stored.version }) }
 }
 
 /// Stores the app on its way.
@@ -229,13 +199,6 @@ pub(crate) fn save_member(hold: &mut impl Hold, member: &Member) -> Result<(), S
 
 fn save(hold: &mut impl Hold, state: impl Serialize) -> Result<(), StoreError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
-    serde_json::to_writer(
-        &mut *bytes,
-        &Stored {
-            version: VERSION,
-            state,
-        },
-    )
-    .map_err(StoreError::Form)?;
+    serde_json::to_writer(&mut *bytes, &Stored { version: VERSION, state }).map_err(StoreError::Form)?;
     hold.save(&bytes)
 }

@@ -52,10 +52,7 @@ async fn status<P: Ports>(line: &mut Line<'_, P>) -> Result<Status, CommandError
         guid: member.guid,
         device: member.device.clone(),
         vault_fingerprint: member.vault.fingerprint,
-        session_started_at: member
-            .session
-            .as_ref()
-            .map_or(health.now, |session| session.started_at),
+        session_started_at: member.session.as_ref().map_or(health.now, |session| session.started_at),
         nats_expires_at: member.credential.expires_at,
         clock_ahead_ms: -line.vault_ahead_ms,
         health,
@@ -66,10 +63,7 @@ async fn status<P: Ports>(line: &mut Line<'_, P>) -> Result<Status, CommandError
 fn observe(member: &mut Member, health: &VaultHealth) -> Result<(), WentBack> {
     let vault = &mut member.vault;
     if health.incarnation < vault.incarnation {
-        return Err(WentBack::Incarnation {
-            known: vault.incarnation,
-            found: health.incarnation,
-        });
+        return Err(WentBack::Incarnation { known: vault.incarnation, found: health.incarnation });
     }
     if health.incarnation > vault.incarnation {
         // A restored vault says so by its incarnation; its numbers may then be lower.
@@ -78,19 +72,11 @@ fn observe(member: &mut Member, health: &VaultHealth) -> Result<(), WentBack> {
         return Ok(());
     }
     if health.journal_sequence < vault.journal_sequence {
-        return Err(WentBack::Journal {
-            known: vault.journal_sequence,
-            found: health.journal_sequence,
-        });
+        return Err(WentBack::Journal { known: vault.journal_sequence, found: health.journal_sequence });
     }
-    let known = member
-        .checkpoint
-        .map_or(0, |known| Checkpoint::from(known).size);
+    let known = member.checkpoint.map_or(0, |known| Checkpoint::from(known).size);
     if health.audit_size < known {
-        return Err(WentBack::Audit {
-            known,
-            found: health.audit_size,
-        });
+        return Err(WentBack::Audit { known, found: health.audit_size });
     }
     vault.journal_sequence = health.journal_sequence;
     Ok(())

@@ -50,10 +50,7 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     /// [`TransportError::Unreachable`], [`TransportError::NotAuthorized`].
-    fn connect(
-        &self,
-        sign_in: SignIn<'_>,
-    ) -> impl Future<Output = Result<Self::Connection, TransportError>> + Send;
+    fn connect(&self, sign_in: SignIn<'_>) -> impl Future<Output = Result<Self::Connection, TransportError>> + Send;
 }
 
 /// An open connection.
@@ -65,20 +62,13 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     /// [`TransportError::Lost`], [`TransportError::NotAuthorized`].
-    fn subscribe(
-        &self,
-        pattern: &Pattern,
-    ) -> impl Future<Output = Result<Self::Subscription, TransportError>> + Send;
+    fn subscribe(&self, pattern: &Pattern) -> impl Future<Output = Result<Self::Subscription, TransportError>> + Send;
 
     /// Publishes; on success the bytes have left this process.
     ///
     /// # Errors
     /// [`TransportError::Lost`], [`TransportError::NotAuthorized`].
-    fn publish(
-        &self,
-        subject: &Subject,
-        payload: &[u8],
-    ) -> impl Future<Output = Result<(), TransportError>> + Send;
+    fn publish(&self, subject: &Subject, payload: &[u8]) -> impl Future<Output = Result<(), TransportError>> + Send;
 
     /// Closes the connection after everything published has left.
     fn close(self) -> impl Future<Output = ()> + Send;

@@ -6,6 +6,7 @@ use crate::app::{App, ConnectionOf, Ports};
 use crate::clock::Clock;
 use crate::command::CommandError;
 use crate::line::Line;
+use crate::services::ServicesError;
 use crate::state::{self, Member, State};
 use crate::store::{Store, StoreError};
 use crate::transport::{Connection, Delivery, Subscription, TransportError};
@@ -55,13 +56,7 @@ struct Live<P: Ports> {
 impl<P: Ports> App<P> {
     /// Starts to watch the feed.
     pub fn watch(&self) -> Watch<'_, P> {
-        Watch {
-            app: self,
-            live: None,
-            newest: None,
-            waiting: VecDeque::new(),
-            pause_ms: 0,
-        }
+        Watch { app: self, live: None, newest: None, waiting: VecDeque::new(), pause_ms: 0 }
     }
 }
 
@@ -77,13 +72,11 @@ impl<P: Ports> Watch<'_, P> {
             }
             match self.live.as_mut() {
                 None => return self.connect().await,
-                Some(live) => {
-                    match tokio::time::timeout_at(live.good_for, live.pushes.next()).await {
-                        Ok(Ok(delivery)) => self.take(&delivery).await?,
-                        Ok(Err(error)) => return self.away(error.into()).await,
-                        Err(_) => self.hang_up().await,
-                    }
-                }
+                Some(live) => match tokio::time::timeout_at(live.good_for, live.pushes.next()).await {
+                    Ok(Ok(delivery)) => self.take(&delivery).await?,
+                    Ok(Err(error)) => return self.away(error.into()).await,
+                    Err(_) => self.hang_up().await,
+                },
             }
         }
     }
@@ -113,10 +106,7 @@ impl<P: Ports> Watch<'_, P> {
             return Err(error);
         }
         self.pause_ms = (self.pause_ms * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
-        Ok(Watched::Away {
-            error: error.to_string(),
-            retry_ms: self.pause_ms,
-        })
+        Ok(Watched::Away { error: error.to_string(), retry_ms: self.pause_ms })
     }
 
     async fn try_connect(&mut self) -> Result<(), CommandError> {
@@ -128,24 +118,12 @@ impl<P: Ports> Watch<'_, P> {
             line = self.app.open().await?;
         }
         let event_type = FeedItem::ROW.event_type();
-        let pushes = line
-            .connection
-            .subscribe(&Pattern::ForApp(Some(line.member.guid), Some(event_type)))
-            .await?;
+        let pushes = line.connection.subscribe(&Pattern::ForApp(Some(line.member.guid), Some(event_type))).await?;
         self.catch_up(&mut line).await?;
         let now = self.app.ports.clock().now();
-        let good_ms = line
-            .member
-            .credential
-            .half_life()
-            .since_ms(now)
-            .max(LONGEST_PAUSE_MS);
+        let good_ms = line.member.credential.half_life().since_ms(now).max(LONGEST_PAUSE_MS);
         let good_for = tokio::time::Instant::now() + milliseconds(good_ms);
-        self.live = Some(Live {
-            connection: line.into_connection(),
-            pushes,
-            good_for,
-        });
+        self.live = Some(Live { connection: line.into_connection(), pushes, good_for });
         Ok(())
     }
 
@@ -154,24 +132,15 @@ impl<P: Ports> Watch<'_, P> {
         let mut missed = VecDeque::new();
         let mut before = None;
         loop {
-            let limit = if self.newest.is_some() {
-                MAX_ENTRIES
-            } else {
-                1
-            };
-            let page = line
-                .ask::<event::FeedList>(&ListFeed { before, limit })
-                .await?
-                .entries;
+            let limit = if self.newest.is_some() { MAX_ENTRIES } else { 1 };
+            let page = line.ask::<event::FeedList>(&ListFeed { before, limit }).await?.entries;
             let Some(newest) = self.newest else {
                 self.newest = Some(page.first().map_or(0, |entry| entry.number));
                 return Ok(());
             };
             let full = page.len() as u64 >= u64::from(limit);
             before = page.last().map(|entry| entry.number);
-            page.into_iter()
-                .filter(|entry| entry.number > newest)
-                .for_each(|entry| missed.push_front(entry));
+            page.into_iter().filter(|entry| entry.number > newest).for_each(|entry| missed.push_front(entry));
             if !full || before.is_none_or(|before| before <= newest + 1) {
                 break;
             }
@@ -229,6 +198,7 @@ fn is_passing(error: &CommandError) -> bool {
     matches!(
         error,
         CommandError::Transport(TransportError::Unreachable(_) | TransportError::Lost(_))
+            | CommandError::Services(ServicesError::Unreachable(_))
             | CommandError::NoAnswer { .. }
             | CommandError::Store(StoreError::Busy)
     )

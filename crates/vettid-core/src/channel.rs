@@ -98,16 +98,7 @@ impl Channel {
     /// A channel in epoch 0.
     #[must_use]
     pub fn new(keys: Keys) -> Self {
-        let Keys {
-            key_id,
-            own,
-            peer,
-            own_incarnation,
-            peer_incarnation,
-            epoch_key,
-            own_kem,
-            peer_kem,
-        } = keys;
+        let Keys { key_id, own, peer, own_incarnation, peer_incarnation, epoch_key, own_kem, peer_kem } = keys;
         Self {
             key_id,
             own,
@@ -174,11 +165,7 @@ impl Channel {
         let plaintext = json::canonical(content)?;
         let recipient = KemPublicKey::from_typed(&self.peer_kem)?;
         let (subject, sequence) = (subject.to_string(), self.next_sequence());
-        let binding = Binding {
-            subject: &subject,
-            sender: &self.own,
-            recipient: &self.peer,
-        };
+        let binding = Binding { subject: &subject, sender: &self.own, recipient: &self.peer };
         let outgoing = Outgoing {
             event_id,
             event_type: event_type.clone(),
@@ -188,14 +175,7 @@ impl Channel {
             epoch: self.epoch,
             sequence,
         };
-        let envelope = envelope::seal(
-            rng,
-            &recipient,
-            &self.epoch_key,
-            &binding,
-            outgoing,
-            &plaintext,
-        )?;
+        let envelope = envelope::seal(rng, &recipient, &self.epoch_key, &binding, outgoing, &plaintext)?;
         Ok(serde_json::to_vec(&envelope).map_err(JsonError::Shape)?)
     }
 
@@ -210,26 +190,14 @@ impl Channel {
     }
 
     /// Opens an envelope that arrived on this subject, and marks its sequence.
-    pub fn open(
-        &mut self,
-        subject: &Subject,
-        envelope: &Envelope,
-    ) -> Result<Opened, Undecryptable> {
+    pub fn open(&mut self, subject: &Subject, envelope: &Envelope) -> Result<Opened, Undecryptable> {
         self.is_addressed_by(envelope)?;
         let subject = subject.to_string();
-        let binding = Binding {
-            subject: &subject,
-            sender: &self.peer,
-            recipient: &self.own,
-        };
+        let binding = Binding { subject: &subject, sender: &self.peer, recipient: &self.own };
         let plaintext = envelope::open(&self.own_kem, &self.epoch_key, &binding, envelope)?;
         let content = Content::read(plaintext.expose()).map_err(|_| Undecryptable)?;
         let freshness = self.window.mark(envelope.sequence);
-        Ok(Opened {
-            content,
-            freshness,
-            sequence: envelope.sequence,
-        })
+        Ok(Opened { content, freshness, sequence: envelope.sequence })
     }
 
     fn is_addressed_by(&self, envelope: &Envelope) -> Result<(), Undecryptable> {
@@ -238,11 +206,7 @@ impl Channel {
             && encryption.epoch == self.epoch
             && encryption.incarnation == self.peer_incarnation
             && encryption.key_id == self.own_kem.public_key().key_id();
-        if addressed {
-            Ok(())
-        } else {
-            Err(Undecryptable)
-        }
+        if addressed { Ok(()) } else { Err(Undecryptable) }
     }
 
     /// Takes a mark back, when the event could not be handled and will be delivered again.
@@ -253,10 +217,7 @@ impl Channel {
 
 /// Names a question in its answer: the event and the hash of its body (spec §3 R12).
 pub fn in_reply_to(event_id: EventId, body: &impl Serialize) -> Result<InReplyTo, JsonError> {
-    Ok(InReplyTo {
-        event_id,
-        body_hash: body_hash(body)?,
-    })
+    Ok(InReplyTo { event_id, body_hash: body_hash(body)? })
 }
 
 /// SHA-256 of the canonical bytes of a body.
@@ -274,10 +235,7 @@ mod tests {
 
     fn pair() -> (Channel, Channel, StdRng) {
         let mut rng = StdRng::seed_from_u64(7);
-        let (a, b) = (
-            Fingerprint::from_bytes([1; 32]),
-            Fingerprint::from_bytes([2; 32]),
-        );
+        let (a, b) = (Fingerprint::from_bytes([1; 32]), Fingerprint::from_bytes([2; 32]));
         let kem = |rng: &mut StdRng| KemSecretKey::generate(Suite::X25519, rng).unwrap();
         let (kem_a, kem_b) = (kem(&mut rng), kem(&mut rng));
         let (public_a, public_b) = (kem_a.public_key().typed(), kem_b.public_key().typed());
@@ -291,38 +249,18 @@ mod tests {
             own_kem,
             peer_kem,
         };
-        (
-            Channel::new(keys(a, b, kem_a, public_b)),
-            Channel::new(keys(b, a, kem_b, public_a)),
-            rng,
-        )
+        (Channel::new(keys(a, b, kem_a, public_b)), Channel::new(keys(b, a, kem_b, public_a)), rng)
     }
 
     fn subject() -> Subject {
-        "OwnerSpace.550e8400-e29b-41d4-a716-446655440000.forVault.vault.health"
-            .parse()
-            .unwrap()
+        "OwnerSpace.550e8400-e29b-41d4-a716-446655440000.forVault.vault.health".parse().unwrap()
     }
 
     fn seal(channel: &mut Channel, rng: &mut StdRng) -> Envelope {
-        let content = Content {
-            body: Nothing {},
-            to_incarnation: 1,
-            in_reply_to: None,
-            expires_at: None,
-        };
+        let content = Content { body: Nothing {}, to_incarnation: 1, in_reply_to: None, expires_at: None };
         let event_id = EventId::v7(Timestamp::default(), [0; 10]);
         let event_type = "vault.health".parse().unwrap();
-        let bytes = channel
-            .seal(
-                Timestamp::default(),
-                rng,
-                &subject(),
-                event_id,
-                &event_type,
-                &content,
-            )
-            .unwrap();
+        let bytes = channel.seal(Timestamp::default(), rng, &subject(), event_id, &event_type, &content).unwrap();
         Envelope::read(&bytes).unwrap()
     }
 
@@ -330,26 +268,15 @@ mod tests {
     fn what_one_side_seals_the_other_opens_once() {
         let (mut a, mut b, mut rng) = pair();
         let envelope = seal(&mut a, &mut rng);
-        assert_eq!(
-            b.open(&subject(), &envelope).unwrap().freshness,
-            Freshness::New
-        );
-        assert_eq!(
-            b.open(&subject(), &envelope).unwrap().freshness,
-            Freshness::Seen
-        );
-        assert!(
-            a.open(&subject(), &envelope).is_err(),
-            "a message does not open on the side that sent it"
-        );
+        assert_eq!(b.open(&subject(), &envelope).unwrap().freshness, Freshness::New);
+        assert_eq!(b.open(&subject(), &envelope).unwrap().freshness, Freshness::Seen);
+        assert!(a.open(&subject(), &envelope).is_err(), "a message does not open on the side that sent it");
     }
 
     #[test]
     fn another_subject_or_header_does_not_open() {
         let (mut a, mut b, mut rng) = pair();
-        let other = "OwnerSpace.550e8400-e29b-41d4-a716-446655440000.forVault.data.list"
-            .parse()
-            .unwrap();
+        let other = "OwnerSpace.550e8400-e29b-41d4-a716-446655440000.forVault.data.list".parse().unwrap();
         let envelope = seal(&mut a, &mut rng);
         assert!(b.open(&other, &envelope).is_err());
         let changes: [fn(&mut Envelope); 6] = [

@@ -6,18 +6,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use vettid_crypto::kdf::{Lp, h256};
 use vettid_wire::base64::Base64Url;
-use vettid_wire::contract::{
-    Acceptance, Contract, ContractField, CounterSignature, Permission, Tier,
-};
+use vettid_wire::contract::{Acceptance, Contract, ContractField, CounterSignature, Permission, Tier};
 use vettid_wire::json::JsonError;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
 /// `H256("vettid-contract-v1" 0x00 ‖ LP(JCS(contract)))`, spec 2.14.
 pub fn contract_hash(contract: &Contract) -> Result<Base64Url, JsonError> {
-    let bytes = Lp::labelled("vettid-contract-v1")
-        .lp(&contract.canonical()?)
-        .finish();
+    let bytes = Lp::labelled("vettid-contract-v1").lp(&contract.canonical()?).finish();
     Ok(Base64Url::new(h256(&bytes)))
 }
 
@@ -62,10 +58,7 @@ pub fn read_field(
 ) -> Result<Access, RefusalCode> {
     check_current(accepted, quoted_hash)?;
     take_overall(now, accepted, buckets)?;
-    let field = accepted
-        .contract
-        .field(name)
-        .ok_or(RefusalCode::NotInContract)?;
+    let field = accepted.contract.field(name).ok_or(RefusalCode::NotInContract)?;
     let access = tier_access(accepted, field)?;
     take_field(now, field, buckets)?;
     Ok(access)
@@ -79,70 +72,34 @@ pub fn act(
     permission: Permission,
 ) -> Result<(), RefusalCode> {
     take_overall(now, accepted, buckets)?;
-    if accepted.contract.permissions.contains(&permission) {
-        Ok(())
-    } else {
-        Err(RefusalCode::NotInContract)
-    }
+    if accepted.contract.permissions.contains(&permission) { Ok(()) } else { Err(RefusalCode::NotInContract) }
 }
 
 fn check_current(accepted: &AcceptedContract, quoted_hash: &Base64Url) -> Result<(), RefusalCode> {
-    if accepted.contract_hash == *quoted_hash {
-        Ok(())
-    } else {
-        Err(RefusalCode::ContractMismatch)
-    }
+    if accepted.contract_hash == *quoted_hash { Ok(()) } else { Err(RefusalCode::ContractMismatch) }
 }
 
 fn tier_access(accepted: &AcceptedContract, field: &ContractField) -> Result<Access, RefusalCode> {
     match field.tier {
         Tier::Required | Tier::OnDemand => Ok(Access::Granted),
         Tier::Consent => Ok(Access::Consent),
-        Tier::Optional
-            if accepted
-                .acceptance
-                .optional_fields_accepted
-                .contains(&field.field) =>
-        {
-            Ok(Access::Granted)
-        }
+        Tier::Optional if accepted.acceptance.optional_fields_accepted.contains(&field.field) => Ok(Access::Granted),
         Tier::Optional => Err(RefusalCode::NotInContract),
     }
 }
 
-fn take_overall(
-    now: Timestamp,
-    accepted: &AcceptedContract,
-    buckets: &mut Buckets,
-) -> Result<(), RefusalCode> {
+fn take_overall(now: Timestamp, accepted: &AcceptedContract, buckets: &mut Buckets) -> Result<(), RefusalCode> {
     let rate = accepted.contract.rate;
-    let bucket = buckets
-        .overall
-        .get_or_insert_with(|| Bucket::full(rate, now));
-    if bucket.take(rate, now) {
-        Ok(())
-    } else {
-        Err(RefusalCode::RateLimited)
-    }
+    let bucket = buckets.overall.get_or_insert_with(|| Bucket::full(rate, now));
+    if bucket.take(rate, now) { Ok(()) } else { Err(RefusalCode::RateLimited) }
 }
 
-fn take_field(
-    now: Timestamp,
-    field: &ContractField,
-    buckets: &mut Buckets,
-) -> Result<(), RefusalCode> {
+fn take_field(now: Timestamp, field: &ContractField, buckets: &mut Buckets) -> Result<(), RefusalCode> {
     let Some(rate) = field.rate else {
         return Ok(());
     };
-    let bucket = buckets
-        .fields
-        .entry(field.field.clone())
-        .or_insert_with(|| Bucket::full(rate, now));
-    if bucket.take(rate, now) {
-        Ok(())
-    } else {
-        Err(RefusalCode::RateLimited)
-    }
+    let bucket = buckets.fields.entry(field.field.clone()).or_insert_with(|| Bucket::full(rate, now));
+    if bucket.take(rate, now) { Ok(()) } else { Err(RefusalCode::RateLimited) }
 }
 
 #[cfg(test)]
@@ -173,23 +130,12 @@ mod tests {
             .as_bytes(),
         )
         .unwrap();
-        AcceptedContract {
-            contract,
-            contract_hash,
-            acceptance,
-            counter_signature: None,
-        }
+        AcceptedContract { contract, contract_hash, acceptance, counter_signature: None }
     }
 
     fn read(field: &str) -> Result<Access, RefusalCode> {
         let accepted = accepted();
-        read_field(
-            Timestamp::default(),
-            &accepted,
-            &mut Buckets::default(),
-            &accepted.contract_hash,
-            field,
-        )
+        read_field(Timestamp::default(), &accepted, &mut Buckets::default(), &accepted.contract_hash, field)
     }
 
     #[test]
@@ -207,28 +153,14 @@ mod tests {
     fn another_contract_is_refused_first() {
         let accepted = accepted();
         let other = Base64Url::new([0; 32]);
-        let answer = read_field(
-            Timestamp::default(),
-            &accepted,
-            &mut Buckets::default(),
-            &other,
-            "address",
-        );
+        let answer = read_field(Timestamp::default(), &accepted, &mut Buckets::default(), &other, "address");
         assert_eq!(answer, Err(RefusalCode::ContractMismatch));
     }
 
     #[test]
     fn the_rate_of_a_field_and_of_the_contract() {
         let (accepted, mut buckets) = (accepted(), Buckets::default());
-        let mut ask = |field| {
-            read_field(
-                Timestamp::default(),
-                &accepted,
-                &mut buckets,
-                &accepted.contract_hash,
-                field,
-            )
-        };
+        let mut ask = |field| read_field(Timestamp::default(), &accepted, &mut buckets, &accepted.contract_hash, field);
         assert_eq!(ask("address"), Ok(Access::Granted));
         assert_eq!(ask("address"), Ok(Access::Granted));
         assert_eq!(ask("address"), Err(RefusalCode::RateLimited));
@@ -242,18 +174,7 @@ mod tests {
     fn permissions() {
         let (accepted, mut buckets) = (accepted(), Buckets::default());
         let now = Timestamp::default();
-        assert_eq!(
-            act(
-                now,
-                &accepted,
-                &mut buckets,
-                Permission::RequestAuthentication
-            ),
-            Ok(())
-        );
-        assert_eq!(
-            act(now, &accepted, &mut buckets, Permission::Call),
-            Err(RefusalCode::NotInContract)
-        );
+        assert_eq!(act(now, &accepted, &mut buckets, Permission::RequestAuthentication), Ok(()));
+        assert_eq!(act(now, &accepted, &mut buckets, Permission::Call), Err(RefusalCode::NotInContract));
     }
 }

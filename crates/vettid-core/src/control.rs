@@ -9,9 +9,7 @@ use vettid_crypto::identity::{Signature, SigningKey, VerifyingKey};
 use vettid_crypto::kdf::h256;
 use vettid_crypto::signature::{self, Context, SignatureError, Verified};
 use vettid_wire::base64::Base64;
-use vettid_wire::control::{
-    Approval, ControlCommand, ControlResult, MAX_LIFE_MS, MAX_SKEW_MS, Target,
-};
+use vettid_wire::control::{Approval, ControlCommand, ControlResult, MAX_LIFE_MS, MAX_SKEW_MS, Target};
 use vettid_wire::digest::Digest;
 use vettid_wire::event::EventType;
 use vettid_wire::id::{EventId, HostId, KeyId, MemberId};
@@ -48,15 +46,11 @@ pub enum Class {
 pub fn class_of(command: &EventType, target: &Target) -> Option<Class> {
     match command.as_str() {
         "health.request" | "metrics.request" => Some(Class::Observe),
-        VAULT_DEPLOY | VAULT_ENROLL | "handlers.reload" | "backup.request" | "host.drain" => {
-            Some(Class::Operate)
-        }
+        VAULT_DEPLOY | VAULT_ENROLL | "handlers.reload" | "backup.request" | "host.drain" => Some(Class::Operate),
         "host.restart" | "host.shutdown" if *target == Target::Global => Some(Class::Disruptive),
         "host.restart" | "host.shutdown" => Some(Class::Operate),
         "session.invalidate" | "vault.suspend" => Some(Class::MembersOwn),
-        "key.rotate" | "vault.restore" | "vault.resume" | "vault.terminate" => {
-            Some(Class::MemberAuthority)
-        }
+        "key.rotate" | "vault.restore" | "vault.resume" | "vault.terminate" => Some(Class::MemberAuthority),
         _ => None,
     }
 }
@@ -112,21 +106,12 @@ pub fn with_approvals(
     approvals: Vec<Approval>,
     key: &SigningKey,
 ) -> Result<ControlCommand, SignatureError> {
-    signed(
-        ControlCommand {
-            approvals,
-            ..command
-        },
-        key,
-    )
+    signed(ControlCommand { approvals, ..command }, key)
 }
 
 fn signed(command: ControlCommand, key: &SigningKey) -> Result<ControlCommand, SignatureError> {
     let signature = signature::sign(Context::Control, key, &command)?;
-    Ok(ControlCommand {
-        signature,
-        ..command
-    })
+    Ok(ControlCommand { signature, ..command })
 }
 
 /// Another key's approval of a command.
@@ -135,17 +120,11 @@ fn signed(command: ControlCommand, key: &SigningKey) -> Result<ControlCommand, S
 /// [`SignatureError`] if the parameters cannot be signed.
 pub fn approve(command: &ControlCommand, key: &SigningKey) -> Result<Approval, SignatureError> {
     let signature = signature::sign_detached(Context::Control, key, &unapproved(command))?;
-    Ok(Approval {
-        key_id: key.key_id(),
-        signature: signature.to_base64(),
-    })
+    Ok(Approval { key_id: key.key_id(), signature: signature.to_base64() })
 }
 
 fn unapproved(command: &ControlCommand) -> ControlCommand {
-    ControlCommand {
-        approvals: Vec::new(),
-        ..command.clone()
-    }
+    ControlCommand { approvals: Vec::new(), ..command.clone() }
 }
 
 /// Where a command is sent.
@@ -172,10 +151,7 @@ impl ControlKey {
     /// The key of services, as a host learns it when it joins: everything that needs no second person.
     #[must_use]
     pub fn of_services(key: VerifyingKey) -> Self {
-        Self {
-            key,
-            classes: vec![Class::Observe, Class::Operate, Class::MembersOwn],
-        }
+        Self { key, classes: vec![Class::Observe, Class::Operate, Class::MembersOwn] }
     }
 }
 
@@ -266,11 +242,7 @@ impl Receiver<'_> {
         in_time(command, now)?;
         if let Some(kept) = journal.results.get(&command.command_id) {
             let same = kept.command_hash == hash(command)?;
-            return if same {
-                Ok(Received::Repeat(kept.result.clone()))
-            } else {
-                Err(Refused::Reused)
-            };
+            return if same { Ok(Received::Repeat(kept.result.clone())) } else { Err(Refused::Reused) };
         }
         if command.sequence <= journal.highest(command) {
             return Err(Refused::OutOfSequence);
@@ -283,13 +255,8 @@ impl Receiver<'_> {
 
     fn open(&self, bytes: &[u8]) -> Result<Verified<ControlCommand>, Refused> {
         let received = json::parse(bytes).map_err(|_| Refused::Malformed)?;
-        let named = received
-            .get("key_id")
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok());
-        let key = named
-            .and_then(|key_id| self.find(&key_id))
-            .ok_or(Refused::NotGenuine)?;
+        let named = received.get("key_id").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let key = named.and_then(|key_id| self.find(&key_id)).ok_or(Refused::NotGenuine)?;
         signature::open(Context::Control, &key.key, received).map_err(|error| match error {
             SignatureError::Shape(_) => Refused::Malformed,
             _ => Refused::NotGenuine,
@@ -297,9 +264,7 @@ impl Receiver<'_> {
     }
 
     fn find(&self, key_id: &KeyId) -> Option<&ControlKey> {
-        self.keys
-            .iter()
-            .find(|candidate| candidate.key.key_id() == *key_id)
+        self.keys.iter().find(|candidate| candidate.key.key_id() == *key_id)
     }
 
     fn is_meant(&self, target: &Target) -> bool {
@@ -317,34 +282,21 @@ impl Receiver<'_> {
             Class::Disruptive => self.approvers(command, class) >= APPROVALS,
             Class::MemberAuthority => false,
         };
-        if approved && signer.classes.contains(&class) {
-            Ok(())
-        } else {
-            Err(Refused::NoAuthority)
-        }
+        if approved && signer.classes.contains(&class) { Ok(()) } else { Err(Refused::NoAuthority) }
     }
 
     /// How many further keys approved it.
     fn approvers(&self, command: &ControlCommand, class: Class) -> usize {
         let plain = unapproved(command);
         let genuine = |approval: &&Approval| {
-            let key = self
-                .find(&approval.key_id)
-                .filter(|key| key.classes.contains(&class));
+            let key = self.find(&approval.key_id).filter(|key| key.classes.contains(&class));
             let signature = Signature::from_base64(&approval.signature).ok();
             key.zip(signature).is_some_and(|(key, signature)| {
                 signature::verify_detached(Context::Control, &key.key, &plain, &signature).is_ok()
             })
         };
-        let others = command
-            .approvals
-            .iter()
-            .filter(|approval| approval.key_id != command.key_id);
-        others
-            .filter(genuine)
-            .map(|approval| &approval.key_id)
-            .collect::<HashSet<_>>()
-            .len()
+        let others = command.approvals.iter().filter(|approval| approval.key_id != command.key_id);
+        others.filter(genuine).map(|approval| &approval.key_id).collect::<HashSet<_>>().len()
     }
 }
 
@@ -352,11 +304,7 @@ fn in_time(command: &ControlCommand, now: Timestamp) -> Result<(), Refused> {
     let life_ms = command.expires_at.since_ms(command.issued_at);
     let due = now.since_ms(command.issued_at) >= -MAX_SKEW_MS;
     let late = now.since_ms(command.expires_at) > MAX_SKEW_MS;
-    if (0..=MAX_LIFE_MS).contains(&life_ms) && due && !late {
-        Ok(())
-    } else {
-        Err(Refused::OutOfTime)
-    }
+    if (0..=MAX_LIFE_MS).contains(&life_ms) && due && !late { Ok(()) } else { Err(Refused::OutOfTime) }
 }
 
 fn hash(command: &ControlCommand) -> Result<Digest, Refused> {
@@ -379,30 +327,16 @@ impl ControlJournal {
         let mut next = self.clone();
         next.results.retain(|_, kept| kept.until >= now);
         let until = command.expires_at.plus_ms(MAX_SKEW_MS);
-        next.results.insert(
-            command.command_id,
-            Kept {
-                command_hash: hash(command)?,
-                until,
-                result,
-            },
-        );
-        let highest = next
-            .sequences
-            .entry(command.key_id.clone())
-            .or_default()
-            .entry(name(&command.target))
-            .or_default();
+        next.results.insert(command.command_id, Kept { command_hash: hash(command)?, until, result });
+        let highest =
+            next.sequences.entry(command.key_id.clone()).or_default().entry(name(&command.target)).or_default();
         *highest = command.sequence.max(*highest);
         Ok(next)
     }
 
     fn highest(&self, command: &ControlCommand) -> u64 {
         let of_key = self.sequences.get(&command.key_id);
-        of_key
-            .and_then(|targets| targets.get(&name(&command.target)))
-            .copied()
-            .unwrap_or(0)
+        of_key.and_then(|targets| targets.get(&name(&command.target))).copied().unwrap_or(0)
     }
 }
 

@@ -154,25 +154,10 @@ pub struct Attempt {
 impl Enrolment {
     /// A new enrolment and the one-time token for its code.
     #[must_use]
-    pub fn start(
-        session_id: EventId,
-        guid: MemberId,
-        now: Timestamp,
-        rng: &mut dyn CryptoRng,
-    ) -> (Self, BearerToken) {
+    pub fn start(session_id: EventId, guid: MemberId, now: Timestamp, rng: &mut dyn CryptoRng) -> (Self, BearerToken) {
         let token = BearerToken::random(rng);
-        let stage = Stage::WebInitiated {
-            code_hash: token.hash(),
-        };
-        (
-            Self {
-                session_id,
-                guid,
-                expires_at: now.plus_ms(CODE_LIFE_MS),
-                stage,
-            },
-            token,
-        )
+        let stage = Stage::WebInitiated { code_hash: token.hash() };
+        (Self { session_id, guid, expires_at: now.plus_ms(CODE_LIFE_MS), stage }, token)
     }
 
     /// Where it stands; `None` once it is closed.
@@ -191,17 +176,14 @@ impl Enrolment {
     /// Where it stands at `now`; `None` once it is closed, or open no more because a step came too late.
     #[must_use]
     pub fn state_at(&self, now: Timestamp) -> Option<EnrolmentState> {
-        self.state()
-            .filter(|state| *state == EnrolmentState::Completed || now < self.expires_at)
+        self.state().filter(|state| *state == EnrolmentState::Completed || now < self.expires_at)
     }
 
     /// Hash of the enrolment token, while one is valid.
     #[must_use]
     pub fn token_hash(&self) -> Option<Digest> {
         match self.stage {
-            Stage::Authenticated { token_hash, .. } | Stage::NatsConnected { token_hash, .. } => {
-                Some(token_hash)
-            }
+            Stage::Authenticated { token_hash, .. } | Stage::NatsConnected { token_hash, .. } => Some(token_hash),
             _ => None,
         }
     }
@@ -210,11 +192,7 @@ impl Enrolment {
     ///
     /// # Errors
     /// [`Refused`] out of order, late, or the second time.
-    pub fn scan(
-        &self,
-        now: Timestamp,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<(Self, Base64Url), Refused> {
+    pub fn scan(&self, now: Timestamp, rng: &mut dyn CryptoRng) -> Result<(Self, Base64Url), Refused> {
         self.in_time(now)?;
         let Stage::WebInitiated { code_hash } = self.stage else {
             return Err(Refused::WrongOrder);
@@ -222,35 +200,18 @@ impl Enrolment {
         let mut challenge = [0; 32];
         rng.fill_bytes(&mut challenge);
         let challenge_hash = Digest::from_bytes(h256(&challenge));
-        let stage = Stage::Pending {
-            code_hash,
-            challenge_hash,
-            false_proofs: 0,
-        };
+        let stage = Stage::Pending { code_hash, challenge_hash, false_proofs: 0 };
         Ok((self.at(stage), Base64Url::new(challenge)))
     }
 
     /// The app proves that it has read the code. A false proof is counted; [`MAX_FALSE_PROOFS`] close the enrolment.
     #[must_use]
-    pub fn authenticate(
-        &self,
-        proof: &Proof<'_>,
-        now: Timestamp,
-        rng: &mut dyn CryptoRng,
-    ) -> Attempt {
-        let refused = |refused| Attempt {
-            next: self.clone(),
-            outcome: Err(refused),
-        };
+    pub fn authenticate(&self, proof: &Proof<'_>, now: Timestamp, rng: &mut dyn CryptoRng) -> Attempt {
+        let refused = |refused| Attempt { next: self.clone(), outcome: Err(refused) };
         if let Err(late) = self.in_time(now) {
             return refused(late);
         }
-        let Stage::Pending {
-            code_hash,
-            challenge_hash,
-            false_proofs,
-        } = self.stage
-        else {
+        let Stage::Pending { code_hash, challenge_hash, false_proofs } = self.stage else {
             return refused(Refused::WrongOrder);
         };
         let code_fits = BearerToken::presented(proof.token).hash() == code_hash;
@@ -262,18 +223,9 @@ impl Enrolment {
             };
         };
         let token = BearerToken::random(rng);
-        let stage = Stage::Authenticated {
-            app_key: app_key.clone(),
-            token_hash: token.hash(),
-        };
-        let next = Self {
-            expires_at: now.plus_ms(TOKEN_LIFE_MS),
-            ..self.at(stage)
-        };
-        Attempt {
-            next,
-            outcome: Ok(token),
-        }
+        let stage = Stage::Authenticated { app_key: app_key.clone(), token_hash: token.hash() };
+        let next = Self { expires_at: now.plus_ms(TOKEN_LIFE_MS), ..self.at(stage) };
+        Attempt { next, outcome: Ok(token) }
     }
 
     /// The app gets its credential for the handshake, once, for this NKey.
@@ -282,11 +234,7 @@ impl Enrolment {
     /// [`Refused`] out of order, late, or the second time.
     pub fn connect(&self, nkey_pub: &str, now: Timestamp) -> Result<Self, Refused> {
         self.in_time(now)?;
-        let Stage::Authenticated {
-            app_key,
-            token_hash,
-        } = &self.stage
-        else {
+        let Stage::Authenticated { app_key, token_hash } = &self.stage else {
             return Err(Refused::WrongOrder);
         };
         Ok(self.at(Stage::NatsConnected {
@@ -305,9 +253,7 @@ impl Enrolment {
         let Stage::NatsConnected { app_key, .. } = &self.stage else {
             return Err(Refused::WrongOrder);
         };
-        Ok(self.at(Stage::Completed {
-            app_key: app_key.clone(),
-        }))
+        Ok(self.at(Stage::Completed { app_key: app_key.clone() }))
     }
 
     fn in_time(&self, now: Timestamp) -> Result<(), Refused> {
@@ -319,32 +265,14 @@ impl Enrolment {
         }
     }
 
-    fn after_false_proof(
-        &self,
-        code_hash: Digest,
-        challenge_hash: Digest,
-        false_proofs: u32,
-    ) -> Self {
+    fn after_false_proof(&self, code_hash: Digest, challenge_hash: Digest, false_proofs: u32) -> Self {
         let false_proofs = false_proofs.saturating_add(1);
         let closed = false_proofs >= MAX_FALSE_PROOFS;
-        self.at(if closed {
-            Stage::Closed
-        } else {
-            Stage::Pending {
-                code_hash,
-                challenge_hash,
-                false_proofs,
-            }
-        })
+        self.at(if closed { Stage::Closed } else { Stage::Pending { code_hash, challenge_hash, false_proofs } })
     }
 
     fn at(&self, stage: Stage) -> Self {
-        Self {
-            session_id: self.session_id,
-            guid: self.guid,
-            expires_at: self.expires_at,
-            stage,
-        }
+        Self { session_id: self.session_id, guid: self.guid, expires_at: self.expires_at, stage }
     }
 }
 

@@ -102,41 +102,23 @@ pub struct Reaction {
 
 impl Reaction {
     fn send(bytes: Vec<u8>) -> Self {
-        Self {
-            send: Some(bytes),
-            changed: true,
-            ..Self::default()
-        }
+        Self { send: Some(bytes), changed: true, ..Self::default() }
     }
 
     fn resend(bytes: &[u8]) -> Self {
-        Self {
-            send: Some(bytes.to_vec()),
-            ..Self::default()
-        }
+        Self { send: Some(bytes.to_vec()), ..Self::default() }
     }
 
     fn changed() -> Self {
-        Self {
-            changed: true,
-            ..Self::default()
-        }
+        Self { changed: true, ..Self::default() }
     }
 
     fn refused(refusal: Refusal) -> Self {
-        Self {
-            refusal: Some(refusal),
-            ..Self::default()
-        }
+        Self { refusal: Some(refusal), ..Self::default() }
     }
 
     fn ended(refusal: Refusal) -> Self {
-        Self {
-            refusal: Some(refusal),
-            alarm: true,
-            changed: true,
-            ..Self::default()
-        }
+        Self { refusal: Some(refusal), alarm: true, changed: true, ..Self::default() }
     }
 }
 

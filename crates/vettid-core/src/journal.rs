@@ -55,10 +55,7 @@ impl Record {
     /// The bytes to seal and store.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let size = self
-            .changes
-            .iter()
-            .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len) + 9);
+        let size = self.changes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len) + 9);
         let start = Lp::labelled_with_capacity(MAGIC, 64 + size.sum::<usize>());
         let kind = u8::from(self.kind == RecordKind::Snapshot);
         let mut bytes = start.u64(self.number).raw(&self.previous).u8(kind);
@@ -100,20 +97,12 @@ fn read(bytes: &[u8]) -> Option<Record> {
             [1] => Some(take_field(&mut rest)?.to_vec()),
             _ => return None,
         };
-        if changes
-            .last_key_value()
-            .is_some_and(|(last, _)| *last >= key)
-        {
+        if changes.last_key_value().is_some_and(|(last, _)| *last >= key) {
             return None;
         }
         changes.insert(key, value);
     }
-    Some(Record {
-        number,
-        previous,
-        kind,
-        changes,
-    })
+    Some(Record { number, previous, kind, changes })
 }
 
 fn take_array<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
@@ -152,12 +141,7 @@ impl Chain {
     /// A record with these changes that follows the last one.
     #[must_use]
     pub fn next(&self, kind: RecordKind, changes: Changes) -> Record {
-        Record {
-            number: self.number + 1,
-            previous: self.hash,
-            kind,
-            changes,
-        }
+        Record { number: self.number + 1, previous: self.hash, kind, changes }
     }
 
     /// Takes the next record. A snapshot may also come first, when older records were removed.
@@ -165,9 +149,7 @@ impl Chain {
         let starts_at_snapshot = self.number == 0 && record.kind == RecordKind::Snapshot;
         if !starts_at_snapshot {
             if record.number != self.number + 1 {
-                return Err(BrokenJournal::Hole {
-                    expected: self.number + 1,
-                });
+                return Err(BrokenJournal::Hole { expected: self.number + 1 });
             }
             if record.previous != self.hash {
                 return Err(BrokenJournal::Chain(record.number));
@@ -191,44 +173,23 @@ mod tests {
     #[test]
     fn a_hole_and_a_broken_link_are_found() {
         let mut chain = Chain::default();
-        let first = chain.next(
-            RecordKind::Commit,
-            Changes::from([("a".into(), Some(vec![1]))]),
-        );
+        let first = chain.next(RecordKind::Commit, Changes::from([("a".into(), Some(vec![1]))]));
         chain.follow(&first, &first.to_bytes()).unwrap();
         let second = chain.next(RecordKind::Commit, Changes::new());
         let mut skipped = Chain::default();
-        assert_eq!(
-            skipped.follow(&second, &second.to_bytes()),
-            Err(BrokenJournal::Hole { expected: 1 })
-        );
+        assert_eq!(skipped.follow(&second, &second.to_bytes()), Err(BrokenJournal::Hole { expected: 1 }));
         let mut forged = second.clone();
         forged.previous = [9; 32];
-        assert_eq!(
-            chain.follow(&forged, &forged.to_bytes()),
-            Err(BrokenJournal::Chain(2))
-        );
+        assert_eq!(chain.follow(&forged, &forged.to_bytes()), Err(BrokenJournal::Chain(2)));
         assert_eq!(chain.follow(&second, &second.to_bytes()), Ok(()));
     }
 
     #[test]
     fn only_a_snapshot_may_start_in_the_middle() {
-        let late = Record {
-            number: 7,
-            previous: [3; 32],
-            kind: RecordKind::Snapshot,
-            changes: Changes::new(),
-        };
+        let late = Record { number: 7, previous: [3; 32], kind: RecordKind::Snapshot, changes: Changes::new() };
         assert_eq!(Chain::default().follow(&late, &late.to_bytes()), Ok(()));
-        let commit = Record {
-            kind: RecordKind::Commit,
-            ..late
-        };
-        assert!(
-            Chain::default()
-                .follow(&commit, &commit.to_bytes())
-                .is_err()
-        );
+        let commit = Record { kind: RecordKind::Commit, ..late };
+        assert!(Chain::default().follow(&commit, &commit.to_bytes()).is_err());
     }
 
     proptest! {

@@ -17,10 +17,7 @@ impl Bucket {
     /// A full bucket.
     #[must_use]
     pub fn full(rate: Rate, now: Timestamp) -> Self {
-        Self {
-            level: capacity(rate),
-            as_of: now,
-        }
+        Self { level: capacity(rate), as_of: now }
     }
 
     /// Takes one token; `false` when none is left.
@@ -57,10 +54,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RATE: Rate = Rate {
-        count: 3,
-        per_seconds: 60,
-    };
+    const RATE: Rate = Rate { count: 3, per_seconds: 60 };
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_unix_ms(1_000_000 + ms)

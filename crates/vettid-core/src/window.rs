@@ -28,10 +28,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self {
-            highest: 0,
-            bits: [0; WORDS],
-        }
+        Self { highest: 0, bits: [0; WORDS] }
     }
 }
 
@@ -55,11 +52,7 @@ impl Window {
         if sequence == 0 || self.highest - sequence >= WINDOW {
             return Freshness::TooOld;
         }
-        if self.get(sequence) {
-            Freshness::Seen
-        } else {
-            Freshness::New
-        }
+        if self.get(sequence) { Freshness::Seen } else { Freshness::New }
     }
 
     /// Takes a mark back: the event will come again.
@@ -96,10 +89,7 @@ impl Window {
 
 fn place(sequence: u64) -> (usize, u64) {
     let position = sequence % WINDOW;
-    (
-        usize::try_from(position / 64).unwrap_or(0),
-        1 << (position % 64),
-    )
+    (usize::try_from(position / 64).unwrap_or(0), 1 << (position % 64))
 }
 
 #[cfg(test)]
@@ -118,11 +108,7 @@ mod tests {
             if sequence == 0 || (sequence <= highest && highest - sequence >= WINDOW) {
                 return Freshness::TooOld;
             }
-            if self.0.insert(sequence) {
-                Freshness::New
-            } else {
-                Freshness::Seen
-            }
+            if self.0.insert(sequence) { Freshness::New } else { Freshness::Seen }
         }
     }
 

@@ -41,12 +41,7 @@ pub(crate) fn open_in_place(
 }
 
 /// `nonce ‖ ct ‖ tag` with a fresh nonce.
-pub(crate) fn seal(
-    key: &[u8; 32],
-    rng: &mut dyn rand_core::CryptoRng,
-    aad: &[u8],
-    plaintext: &[u8],
-) -> Vec<u8> {
+pub(crate) fn seal(key: &[u8; 32], rng: &mut dyn rand_core::CryptoRng, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
     let mut nonce = [0; NONCE_BYTES];
     rng.fill_bytes(&mut nonce);
     let mut sealed = Vec::with_capacity(NONCE_BYTES + plaintext.len() + TAG_BYTES);
@@ -59,14 +54,8 @@ pub(crate) fn seal(
 }
 
 /// Opens `nonce ‖ ct ‖ tag`.
-pub(crate) fn open(
-    key: &[u8; 32],
-    aad: &[u8],
-    sealed: &[u8],
-) -> Result<crate::secret::SecretBytes, NotAuthentic> {
-    let (nonce, rest) = sealed
-        .split_first_chunk::<NONCE_BYTES>()
-        .ok_or(NotAuthentic)?;
+pub(crate) fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<crate::secret::SecretBytes, NotAuthentic> {
+    let (nonce, rest) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(NotAuthentic)?;
     let (body, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(NotAuthentic)?;
     let mut plaintext = body.to_vec();
     open_in_place(key, nonce, aad, &mut plaintext, tag)?;
@@ -81,10 +70,7 @@ mod tests {
     fn every_byte_is_protected() {
         let mut rng = crate::scripted::Scripted::counting();
         let sealed = seal(&[1; 32], &mut rng, b"aad", b"plaintext");
-        assert_eq!(
-            open(&[1; 32], b"aad", &sealed).unwrap().expose(),
-            b"plaintext"
-        );
+        assert_eq!(open(&[1; 32], b"aad", &sealed).unwrap().expose(), b"plaintext");
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[place] ^= 1;

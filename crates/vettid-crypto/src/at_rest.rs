@@ -79,19 +79,11 @@ pub fn open(key: &StorageKey, aad: &[u8], sealed: &[u8]) -> Result<SecretBytes, 
 }
 
 fn header(aad: &[u8]) -> Vec<u8> {
-    Lp::labelled_with_capacity(LABEL, MAGIC.len() + 4 + aad.len())
-        .raw(MAGIC)
-        .lp(aad)
-        .finish()
+    Lp::labelled_with_capacity(LABEL, MAGIC.len() + 4 + aad.len()).raw(MAGIC).lp(aad).finish()
 }
 
 fn schedule<'a>(key: &'a StorageKey, header: &'a [u8]) -> Schedule<'a> {
-    Schedule {
-        label: LABEL,
-        header,
-        shared: &key.0,
-        psk: &[],
-    }
+    Schedule { label: LABEL, header, shared: &key.0, psk: &[] }
 }
 
 /// A sealed file cannot be read. An operator's matter: the causes are kept apart as far as they are harmless.
@@ -107,12 +99,7 @@ pub enum SealedFileError {
 
 /// The content of a sealed file; `purpose` says what it is for and is needed to open it.
 #[must_use]
-pub fn seal_file(
-    key: &StorageKey,
-    purpose: &str,
-    plaintext: &[u8],
-    rng: &mut dyn CryptoRng,
-) -> Vec<u8> {
+pub fn seal_file(key: &StorageKey, purpose: &str, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
     seal(key, &file_aad(purpose), plaintext, rng)
 }
 
@@ -120,11 +107,7 @@ pub fn seal_file(
 ///
 /// # Errors
 /// [`SealedFileError`].
-pub fn open_file(
-    key: &StorageKey,
-    purpose: &str,
-    content: &[u8],
-) -> Result<SecretBytes, SealedFileError> {
+pub fn open_file(key: &StorageKey, purpose: &str, content: &[u8]) -> Result<SecretBytes, SealedFileError> {
     if !content.starts_with(MAGIC) {
         return Err(SealedFileError::Format);
     }
@@ -164,29 +147,12 @@ mod tests {
     #[test]
     fn a_file_is_bound_to_its_purpose() {
         let content = seal_file(&key(1), "operator keys", b"seed", &mut Scripted::counting());
-        assert_eq!(
-            open_file(&key(1), "operator keys", &content)
-                .unwrap()
-                .expose(),
-            b"seed"
-        );
-        assert_eq!(
-            open_file(&key(1), "app state", &content).err(),
-            Some(SealedFileError::Undecryptable)
-        );
-        assert_eq!(
-            open_file(&key(2), "operator keys", &content).err(),
-            Some(SealedFileError::Undecryptable)
-        );
-        assert_eq!(
-            open_file(&key(1), "operator keys", b"{}").err(),
-            Some(SealedFileError::Format)
-        );
+        assert_eq!(open_file(&key(1), "operator keys", &content).unwrap().expose(), b"seed");
+        assert_eq!(open_file(&key(1), "app state", &content).err(), Some(SealedFileError::Undecryptable));
+        assert_eq!(open_file(&key(2), "operator keys", &content).err(), Some(SealedFileError::Undecryptable));
+        assert_eq!(open_file(&key(1), "operator keys", b"{}").err(), Some(SealedFileError::Format));
         let newer = [b"VAR\x02", &content[4..]].concat();
-        assert_eq!(
-            open_file(&key(1), "operator keys", &newer).err(),
-            Some(SealedFileError::Format)
-        );
+        assert_eq!(open_file(&key(1), "operator keys", &newer).err(), Some(SealedFileError::Format));
         assert!(open(&key(1), b"operator keys", &content).is_err());
     }
 

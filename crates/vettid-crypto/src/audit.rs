@@ -61,10 +61,7 @@ impl Chain {
     /// The empty chain of a vault.
     #[must_use]
     pub fn new(guid: MemberId, vault: &Fingerprint) -> Self {
-        Self {
-            head: genesis(guid, vault),
-            tree: Tree::new(),
-        }
+        Self { head: genesis(guid, vault), tree: Tree::new() }
     }
 
     /// Number of entries; the number of the next one.
@@ -89,11 +86,7 @@ impl Chain {
     ///
     /// # Errors
     /// [`JsonError`] if the act is outside the profile or too large for a line of an export; the chain is unchanged.
-    pub fn append(
-        &mut self,
-        act: Act,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<ExportedEntry, JsonError> {
+    pub fn append(&mut self, act: Act, rng: &mut dyn CryptoRng) -> Result<ExportedEntry, JsonError> {
         let detail = salted(act.detail, rng);
         let entry = Entry {
             seq: self.size(),
@@ -105,10 +98,7 @@ impl Chain {
             detail_hash: detail_hash(&detail)?,
             prev: self.head,
         };
-        let line = ExportedEntry {
-            entry,
-            detail: Some(detail),
-        };
+        let line = ExportedEntry { entry, detail: Some(detail) };
         export::write_line(&ExportLine::Entry(line.clone()))?;
         self.take(entry_hash(&line.entry)?);
         Ok(line)
@@ -119,11 +109,8 @@ impl Chain {
     /// # Errors
     /// [`BrokenChain`]; the chain is unchanged.
     pub fn follow(&mut self, entry: &Entry) -> Result<(), BrokenChain> {
-        let broken = BrokenChain {
-            sequence: self.size(),
-        };
-        let follows = entry.seq == self.size()
-            && bool::from(entry.prev.as_bytes().ct_eq(self.head.as_bytes()));
+        let broken = BrokenChain { sequence: self.size() };
+        let follows = entry.seq == self.size() && bool::from(entry.prev.as_bytes().ct_eq(self.head.as_bytes()));
         if !follows {
             return Err(broken);
         }
@@ -148,18 +135,8 @@ struct StoredChain {
 
 impl From<Chain> for StoredChain {
     fn from(chain: Chain) -> Self {
-        let peaks = chain
-            .tree
-            .peaks()
-            .iter()
-            .copied()
-            .map(Digest::from_bytes)
-            .collect();
-        Self {
-            size: chain.size(),
-            head: chain.head,
-            peaks,
-        }
+        let peaks = chain.tree.peaks().iter().copied().map(Digest::from_bytes).collect();
+        Self { size: chain.size(), head: chain.head, peaks }
     }
 }
 
@@ -167,23 +144,15 @@ impl TryFrom<StoredChain> for Chain {
     type Error = BrokenChain;
     fn try_from(stored: StoredChain) -> Result<Self, BrokenChain> {
         let peaks = stored.peaks.iter().map(|peak| *peak.as_bytes()).collect();
-        let tree = Tree::from_parts(stored.size, peaks).ok_or(BrokenChain {
-            sequence: stored.size,
-        })?;
-        Ok(Self {
-            head: stored.head,
-            tree,
-        })
+        let tree = Tree::from_parts(stored.size, peaks).ok_or(BrokenChain { sequence: stored.size })?;
+        Ok(Self { head: stored.head, tree })
     }
 }
 
 /// `prev` of the first entry: binds a chain to its vault.
 #[must_use]
 pub fn genesis(guid: MemberId, vault: &Fingerprint) -> Digest {
-    let bytes = Lp::labelled("vettid-audit-v1 genesis")
-        .lp_str(&guid.to_string())
-        .raw(vault.as_bytes())
-        .finish();
+    let bytes = Lp::labelled("vettid-audit-v1 genesis").lp_str(&guid.to_string()).raw(vault.as_bytes()).finish();
     Digest::from_bytes(kdf::h256(&bytes))
 }
 
@@ -192,9 +161,7 @@ pub fn genesis(guid: MemberId, vault: &Fingerprint) -> Digest {
 /// # Errors
 /// [`JsonError`] for a number outside the profile.
 pub fn entry_hash(entry: &Entry) -> Result<Digest, JsonError> {
-    let bytes = Lp::labelled("vettid-audit-v1")
-        .lp(&json::canonical(entry)?)
-        .finish();
+    let bytes = Lp::labelled("vettid-audit-v1").lp(&json::canonical(entry)?).finish();
     Ok(Digest::from_bytes(kdf::h256(&bytes)))
 }
 
@@ -203,26 +170,19 @@ pub fn entry_hash(entry: &Entry) -> Result<Digest, JsonError> {
 /// # Errors
 /// [`JsonError`] for a value outside the profile.
 pub fn detail_hash(detail: &Detail) -> Result<Digest, JsonError> {
-    Ok(Digest::from_bytes(kdf::h256_parts(&[
-        detail.salt.as_bytes(),
-        &json::canonical(&detail.value)?,
-    ])))
+    Ok(Digest::from_bytes(kdf::h256_parts(&[detail.salt.as_bytes(), &json::canonical(&detail.value)?])))
 }
 
 /// Whether this is the detail of the entry. The salt has one length, or salt and detail could trade bytes.
 #[must_use]
 pub fn detail_belongs(entry: &Entry, detail: &Detail) -> bool {
-    detail.salt.as_bytes().len() == SALT_BYTES
-        && detail_hash(detail).is_ok_and(|hash| hash == entry.detail_hash)
+    detail.salt.as_bytes().len() == SALT_BYTES && detail_hash(detail).is_ok_and(|hash| hash == entry.detail_hash)
 }
 
 fn salted(value: Value, rng: &mut dyn CryptoRng) -> Detail {
     let mut salt = [0; SALT_BYTES];
     rng.fill_bytes(&mut salt);
-    Detail {
-        salt: Base64::new(salt),
-        value,
-    }
+    Detail { salt: Base64::new(salt), value }
 }
 
 #[cfg(test)]
@@ -233,10 +193,7 @@ mod tests {
     use serde_json::json;
 
     fn new_chain() -> Chain {
-        Chain::new(
-            MemberId::from_bytes([1; 16]),
-            &Fingerprint::from_bytes([2; 32]),
-        )
+        Chain::new(MemberId::from_bytes([1; 16]), &Fingerprint::from_bytes([2; 32]))
     }
 
     fn act(n: u64) -> Act {
@@ -269,18 +226,11 @@ mod tests {
     #[test]
     fn a_chain_belongs_to_one_vault() {
         let (_, entries) = filled(1);
-        let (guid, vault) = (
-            MemberId::from_bytes([1; 16]),
-            Fingerprint::from_bytes([2; 32]),
-        );
-        for mut other in [
-            Chain::new(MemberId::from_bytes([3; 16]), &vault),
-            Chain::new(guid, &Fingerprint::from_bytes([3; 32])),
-        ] {
-            assert_eq!(
-                other.follow(&entries[0].0),
-                Err(BrokenChain { sequence: 0 })
-            );
+        let (guid, vault) = (MemberId::from_bytes([1; 16]), Fingerprint::from_bytes([2; 32]));
+        for mut other in
+            [Chain::new(MemberId::from_bytes([3; 16]), &vault), Chain::new(guid, &Fingerprint::from_bytes([3; 32]))]
+        {
+            assert_eq!(other.follow(&entries[0].0), Err(BrokenChain { sequence: 0 }));
         }
     }
 
@@ -289,15 +239,9 @@ mod tests {
         let (chain, entries) = filled(3);
         for (entry, detail) in &entries {
             assert!(detail_belongs(entry, detail));
-            let edited = Detail {
-                value: json!({ "n": 99 }),
-                ..detail.clone()
-            };
+            let edited = Detail { value: json!({ "n": 99 }), ..detail.clone() };
             assert!(!detail_belongs(entry, &edited));
-            let other_salt = Detail {
-                salt: Base64::new([0; 16]),
-                ..detail.clone()
-            };
+            let other_salt = Detail { salt: Base64::new([0; 16]), ..detail.clone() };
             assert!(!detail_belongs(entry, &other_salt));
         }
         let without_details: Vec<_> = entries.into_iter().map(|(entry, _)| entry).collect();
@@ -307,18 +251,9 @@ mod tests {
     #[test]
     fn salt_and_detail_cannot_trade_bytes() {
         let (entry, _) = filled(1).1.remove(0);
-        let detail = Detail {
-            salt: Base64::new([7; 16]),
-            value: json!(12),
-        };
-        let entry = Entry {
-            detail_hash: detail_hash(&detail).unwrap(),
-            ..entry
-        };
-        let shifted = Detail {
-            salt: Base64::new([&[7; 16][..], b"1"].concat()),
-            value: json!(2),
-        };
+        let detail = Detail { salt: Base64::new([7; 16]), value: json!(12) };
+        let entry = Entry { detail_hash: detail_hash(&detail).unwrap(), ..entry };
+        let shifted = Detail { salt: Base64::new([&[7; 16][..], b"1"].concat()), value: json!(2) };
         assert_eq!(detail_hash(&shifted).unwrap(), entry.detail_hash);
         assert!(detail_belongs(&entry, &detail) && !detail_belongs(&entry, &shifted));
     }
@@ -326,11 +261,7 @@ mod tests {
     #[test]
     fn a_number_that_does_not_count_on_is_noticed() {
         let (mut chain, entries) = entries_of(3);
-        let next = Entry {
-            seq: 4,
-            prev: chain.head(),
-            ..entries[2].clone()
-        };
+        let next = Entry { seq: 4, prev: chain.head(), ..entries[2].clone() };
         assert_eq!(chain.follow(&next), Err(BrokenChain { sequence: 3 }));
         assert_eq!(chain.follow(&Entry { seq: 3, ..next }), Ok(()));
     }
@@ -338,16 +269,8 @@ mod tests {
     #[test]
     fn what_could_not_be_exported_is_not_appended() {
         let mut chain = new_chain();
-        for detail in [
-            json!(1.5),
-            json!("x".repeat(64 * 1024)),
-            json!([[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]),
-        ] {
-            assert!(
-                chain
-                    .append(Act { detail, ..act(0) }, &mut Scripted::counting())
-                    .is_err()
-            );
+        for detail in [json!(1.5), json!("x".repeat(64 * 1024)), json!([[[[[[[[[[[[[[[1]]]]]]]]]]]]]]])] {
+            assert!(chain.append(Act { detail, ..act(0) }, &mut Scripted::counting()).is_err());
             assert_eq!(chain, new_chain());
         }
     }
@@ -357,9 +280,7 @@ mod tests {
         let (chain, _) = filled(11);
         let stored = serde_json::to_string(&chain).unwrap();
         assert_eq!(serde_json::from_str::<Chain>(&stored).unwrap(), chain);
-        assert!(
-            serde_json::from_str::<Chain>(&stored.replace("\"size\":11", "\"size\":12")).is_err()
-        );
+        assert!(serde_json::from_str::<Chain>(&stored.replace("\"size\":11", "\"size\":12")).is_err());
     }
 
     fn entries_of(length: u64) -> (Chain, Vec<Entry>) {

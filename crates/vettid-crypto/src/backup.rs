@@ -53,10 +53,7 @@ impl BackupKey {
     /// A stored key.
     #[must_use]
     pub fn from_secret(bytes: Secret32) -> Self {
-        Self {
-            secret: x25519::SecretKey::from_secret(bytes.duplicate()),
-            bytes,
-        }
+        Self { secret: x25519::SecretKey::from_secret(bytes.duplicate()), bytes }
     }
 
     /// The public half.
@@ -69,11 +66,7 @@ impl BackupKey {
     #[must_use]
     pub fn to_age_identity(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(128));
-        let done = bech32::encode_upper_to_fmt::<Bech32, _>(
-            &mut *text,
-            hrp(SECRET_HRP),
-            self.bytes.expose(),
-        );
+        let done = bech32::encode_upper_to_fmt::<Bech32, _>(&mut *text, hrp(SECRET_HRP), self.bytes.expose());
         assert!(done.is_ok(), "32 bytes fit into a bech32 text");
         text
     }
@@ -126,8 +119,7 @@ impl BackupRecipient {
 impl fmt::Display for BackupRecipient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0.as_bytes();
-        bech32::encode_lower_to_fmt::<Bech32, _>(formatter, hrp(PUBLIC_HRP), bytes)
-            .map_err(|_| fmt::Error)
+        bech32::encode_lower_to_fmt::<Bech32, _>(formatter, hrp(PUBLIC_HRP), bytes).map_err(|_| fmt::Error)
     }
 }
 
@@ -142,9 +134,7 @@ impl FromStr for BackupRecipient {
 }
 
 fn hrp(text: &'static str) -> Hrp {
-    let Ok(hrp) = Hrp::parse(text) else {
-        unreachable!("the prefixes of age are valid")
-    };
+    let Ok(hrp) = Hrp::parse(text) else { unreachable!("the prefixes of age are valid") };
     hrp
 }
 
@@ -185,21 +175,13 @@ pub fn seal(
 ///
 /// # Errors
 /// [`Undecryptable`], whatever is wrong.
-pub fn open(
-    key: &BackupKey,
-    sealed: &[u8],
-    max_bytes: usize,
-) -> Result<SecretBytes, Undecryptable> {
+pub fn open(key: &BackupKey, sealed: &[u8], max_bytes: usize) -> Result<SecretBytes, Undecryptable> {
     let file = parse(sealed, max_bytes)?;
     file.content(&file.unwrap(&key.secret)?)
 }
 
 fn parse(sealed: &[u8], max_bytes: usize) -> Result<File<'_>, Undecryptable> {
-    if sealed.len() > max_bytes {
-        Err(Undecryptable)
-    } else {
-        File::parse(sealed)
-    }
+    if sealed.len() > max_bytes { Err(Undecryptable) } else { File::parse(sealed) }
 }
 
 /// The key of one file. Whoever has it can open this file and no other.
@@ -264,30 +246,15 @@ mod tests {
     #[test]
     fn keys_have_the_form_of_age() {
         // From the age specification, "X25519 recipient type".
-        let key = BackupKey::from_age_identity(
-            "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX",
-        )
-        .unwrap();
+        let key =
+            BackupKey::from_age_identity("AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX")
+                .unwrap();
         assert_eq!(key.bytes.expose(), &[0x42; 32]);
         let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
         assert_eq!(key.recipient().to_string(), recipient);
-        assert_eq!(
-            recipient.parse::<BackupRecipient>().unwrap(),
-            key.recipient()
-        );
-        assert_eq!(
-            BackupKey::from_age_identity(&key.to_age_identity())
-                .unwrap()
-                .recipient(),
-            key.recipient()
-        );
-        for wrong in [
-            &recipient.to_uppercase(),
-            &recipient[..61],
-            &recipient.replace("j", "q"),
-            "",
-            "age1",
-        ] {
+        assert_eq!(recipient.parse::<BackupRecipient>().unwrap(), key.recipient());
+        assert_eq!(BackupKey::from_age_identity(&key.to_age_identity()).unwrap().recipient(), key.recipient());
+        for wrong in [&recipient.to_uppercase(), &recipient[..61], &recipient.replace("j", "q"), "", "age1"] {
             assert!(wrong.parse::<BackupRecipient>().is_err(), "{wrong}");
         }
         assert!(BackupKey::from_age_identity(recipient).is_err());
@@ -301,14 +268,8 @@ mod tests {
         let second = seal(&[key.recipient()], b"other content", &mut rng).unwrap();
         let head_bytes = sealed.len() - b"content".len() - 16;
         let file_key = BackupFileKey::unwrap(&key, &sealed[..head_bytes]).unwrap();
-        assert_eq!(
-            file_key.open(&sealed, sealed.len()).unwrap().expose(),
-            b"content"
-        );
-        assert_eq!(
-            file_key.open(&second, second.len()).err(),
-            Some(Undecryptable)
-        );
+        assert_eq!(file_key.open(&sealed, sealed.len()).unwrap().expose(), b"content");
+        assert_eq!(file_key.open(&second, second.len()).err(), Some(Undecryptable));
         assert!(BackupFileKey::unwrap(&other, &sealed).is_err());
         assert!(BackupFileKey::unwrap(&key, &sealed[..head_bytes - 1]).is_err());
         assert_eq!(format!("{file_key:?} {key:?}"), "BackupFileKey BackupKey");
@@ -320,24 +281,16 @@ mod tests {
         let key = BackupKey::random(&mut rng);
         let sealed = seal(&[key.recipient()], b"content", &mut rng).unwrap();
         assert!(open(&key, &sealed, sealed.len()).is_ok());
-        assert_eq!(
-            open(&key, &sealed, sealed.len() - 1).err(),
-            Some(Undecryptable)
-        );
+        assert_eq!(open(&key, &sealed, sealed.len() - 1).err(), Some(Undecryptable));
     }
 
     #[test]
     fn a_backup_has_one_to_eight_recipients() {
         let mut rng = Scripted::counting();
-        let keys: Vec<_> = (1..=9)
-            .map(|seed| BackupKey::from_secret(Secret32::from_bytes([seed; 32])))
-            .collect();
+        let keys: Vec<_> = (1..=9).map(|seed| BackupKey::from_secret(Secret32::from_bytes([seed; 32]))).collect();
         let recipients: Vec<_> = keys.iter().map(BackupKey::recipient).collect();
         assert_eq!(seal(&[], b"", &mut rng), Err(SealBackupError::Recipients));
-        assert_eq!(
-            seal(&recipients, b"", &mut rng),
-            Err(SealBackupError::Recipients)
-        );
+        assert_eq!(seal(&recipients, b"", &mut rng), Err(SealBackupError::Recipients));
         let sealed = seal(&recipients[..8], b"x", &mut rng).unwrap();
         for key in &keys[..8] {
             assert_eq!(open(key, &sealed, sealed.len()).unwrap().expose(), b"x");

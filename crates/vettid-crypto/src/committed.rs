@@ -56,12 +56,7 @@ impl Schedule<'_> {
     }
 
     /// `commit ‖ nonce ‖ ct ‖ tag` with a fresh nonce.
-    pub(crate) fn seal(
-        &self,
-        rng: &mut dyn CryptoRng,
-        padding: Padding,
-        plaintext: &[u8],
-    ) -> Vec<u8> {
+    pub(crate) fn seal(&self, rng: &mut dyn CryptoRng, padding: Padding, plaintext: &[u8]) -> Vec<u8> {
         let keys = self.keys();
         let (key, commit) = halves(&keys);
         let mut nonce = [0; NONCE_BYTES];
@@ -85,17 +80,9 @@ impl Schedule<'_> {
     }
 
     /// Opens `commit ‖ nonce ‖ ct ‖ tag`; the commitment is compared first, in constant time.
-    pub(crate) fn open(
-        &self,
-        padding: Padding,
-        sealed: &[u8],
-    ) -> Result<SecretBytes, Undecryptable> {
-        let (claimed, rest) = sealed
-            .split_first_chunk::<COMMIT_BYTES>()
-            .ok_or(Undecryptable)?;
-        let (nonce, rest) = rest
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or(Undecryptable)?;
+    pub(crate) fn open(&self, padding: Padding, sealed: &[u8]) -> Result<SecretBytes, Undecryptable> {
+        let (claimed, rest) = sealed.split_first_chunk::<COMMIT_BYTES>().ok_or(Undecryptable)?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(Undecryptable)?;
         let (content, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(Undecryptable)?;
         let keys = self.keys();
         let (key, commit) = halves(&keys);
@@ -103,8 +90,7 @@ impl Schedule<'_> {
             return Err(Undecryptable);
         }
         let mut plaintext = Zeroizing::new(content.to_vec());
-        aead::open_in_place(key, nonce, self.header, &mut plaintext, tag)
-            .map_err(|_| Undecryptable)?;
+        aead::open_in_place(key, nonce, self.header, &mut plaintext, tag).map_err(|_| Undecryptable)?;
         if padding == Padding::Bucket {
             let length = unpadded_len(&plaintext).ok_or(Undecryptable)?;
             plaintext.truncate(length);
@@ -152,12 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn schedule<'a>(shared: &'a Secret32, psk: &'a [u8]) -> Schedule<'a> {
-        Schedule {
-            label: "test",
-            header: b"header",
-            shared,
-            psk,
-        }
+        Schedule { label: "test", header: b"header", shared, psk }
     }
 
     #[test]
@@ -172,10 +153,7 @@ mod tests {
             padded.push(0);
             assert_eq!(unpadded_len(&padded), None);
         }
-        assert_eq!(
-            [0, 255, 256, 4095, 4096].map(padded_len),
-            [256, 256, 512, 4096, 8192]
-        );
+        assert_eq!([0, 255, 256, 4095, 4096].map(padded_len), [256, 256, 512, 4096, 8192]);
         assert_eq!(unpadded_len(&[]), None);
         assert_eq!(unpadded_len(&[0; 256]), None);
         assert_eq!(unpadded_len(&[0x81; 256]), None);
@@ -184,13 +162,9 @@ mod tests {
     #[test]
     fn a_wrong_commitment_is_refused_even_when_the_rest_is_right() {
         let shared = Secret32::from_bytes([9; 32]);
-        let mut sealed =
-            schedule(&shared, b"").seal(&mut Scripted::counting(), Padding::None, b"x");
+        let mut sealed = schedule(&shared, b"").seal(&mut Scripted::counting(), Padding::None, b"x");
         sealed[0] ^= 1;
-        assert_eq!(
-            schedule(&shared, b"").open(Padding::None, &sealed).err(),
-            Some(Undecryptable)
-        );
+        assert_eq!(schedule(&shared, b"").open(Padding::None, &sealed).err(), Some(Undecryptable));
     }
 
     proptest! {

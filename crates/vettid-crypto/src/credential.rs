@@ -132,44 +132,23 @@ impl CredentialKey {
         let public = self.0.public_key();
         let (shared, enc) = public.encapsulate(rng).map_err(SealCredentialError::Key)?;
         let header = OuterPlace::of(body).header(public.suite(), &public.key_id(), &enc);
-        let schedule = Schedule {
-            label: OUTER_LABEL,
-            header: &header,
-            shared: &shared,
-            psk: &[],
-        };
+        let schedule = Schedule { label: OUTER_LABEL, header: &header, shared: &shared, psk: &[] };
         let encrypted_blob = schedule.seal(rng, Padding::Bucket, &plaintext);
-        Ok(SealedCredential {
-            encrypted_blob,
-            ephemeral_public_key: enc,
-        })
+        Ok(SealedCredential { encrypted_blob, ephemeral_public_key: enc })
     }
 
     /// Opens a blob that was sealed with this key for exactly this place.
     ///
     /// # Errors
     /// [`Undecryptable`], whatever is wrong.
-    pub fn open(
-        &self,
-        place: &OuterPlace,
-        sealed: &SealedCredential,
-    ) -> Result<CredentialBody, Undecryptable> {
+    pub fn open(&self, place: &OuterPlace, sealed: &SealedCredential) -> Result<CredentialBody, Undecryptable> {
         let shared = self.0.decapsulate(&sealed.ephemeral_public_key)?;
         let header = place.header(self.0.suite(), &self.key_id(), &sealed.ephemeral_public_key);
-        let schedule = Schedule {
-            label: OUTER_LABEL,
-            header: &header,
-            shared: &shared,
-            psk: &[],
-        };
+        let schedule = Schedule { label: OUTER_LABEL, header: &header, shared: &shared, psk: &[] };
         let plaintext = schedule.open(Padding::Bucket, &sealed.encrypted_blob)?;
         let body: CredentialBody = json::read(plaintext.expose()).map_err(|_| Undecryptable)?;
         let genuine = OuterPlace::of(&body) == *place && body.format_version == BODY_FORMAT_VERSION;
-        if genuine {
-            Ok(body)
-        } else {
-            Err(Undecryptable)
-        }
+        if genuine { Ok(body) } else { Err(Undecryptable) }
     }
 }
 
@@ -207,19 +186,11 @@ impl InnerPlace {
     #[must_use]
     pub fn of(body: &CredentialBody) -> Self {
         let OuterPlace { guid, issuer, .. } = OuterPlace::of(body);
-        Self {
-            guid,
-            issuer,
-            inner_seq: body.inner_seq,
-        }
+        Self { guid, issuer, inner_seq: body.inner_seq }
     }
 
     fn aad(&self) -> Vec<u8> {
-        Lp::labelled(INNER_LABEL)
-            .lp_str(&self.guid.to_string())
-            .lp(self.issuer.as_bytes())
-            .u64(self.inner_seq)
-            .finish()
+        Lp::labelled(INNER_LABEL).lp_str(&self.guid.to_string()).lp(self.issuer.as_bytes()).u64(self.inner_seq).finish()
     }
 
     /// Seals the member's secrets: `nonce[24] ‖ ciphertext ‖ tag[16]`.
@@ -286,65 +257,33 @@ mod tests {
 
     #[test]
     fn each_changed_bit_is_refused() {
-        let sealed = key()
-            .seal(&body(&place(), vec![9]), &mut Scripted::counting())
-            .unwrap();
+        let sealed = key().seal(&body(&place(), vec![9]), &mut Scripted::counting()).unwrap();
         assert!(key().open(&place(), &sealed).is_ok());
         // The top bit of an X25519 coordinate is ignored by the curve, not by the header.
         for bit in 0..sealed.ephemeral_public_key.len() * 8 {
             let mut changed = sealed.clone();
             changed.ephemeral_public_key[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                key().open(&place(), &changed).err(),
-                Some(Undecryptable),
-                "enc bit {bit}"
-            );
+            assert_eq!(key().open(&place(), &changed).err(), Some(Undecryptable), "enc bit {bit}");
         }
         for bit in 0..sealed.encrypted_blob.len() * 8 {
             let mut changed = sealed.clone();
             changed.encrypted_blob[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                key().open(&place(), &changed).err(),
-                Some(Undecryptable),
-                "blob bit {bit}"
-            );
+            assert_eq!(key().open(&place(), &changed).err(), Some(Undecryptable), "blob bit {bit}");
         }
     }
 
     #[test]
     fn a_blob_opens_at_its_own_place_only() {
-        let sealed = key()
-            .seal(&body(&place(), vec![]), &mut Scripted::counting())
-            .unwrap();
+        let sealed = key().seal(&body(&place(), vec![]), &mut Scripted::counting()).unwrap();
         let others = [
-            OuterPlace {
-                guid: MemberId::from_bytes([9; 16]),
-                ..place()
-            },
-            OuterPlace {
-                issuer: Fingerprint::from_bytes([9; 32]),
-                ..place()
-            },
-            OuterPlace {
-                credential_epoch: 4,
-                cek_version: 3,
-                ..place()
-            },
-            OuterPlace {
-                credential_epoch: 2,
-                ..place()
-            },
-            OuterPlace {
-                cek_version: 5,
-                ..place()
-            },
+            OuterPlace { guid: MemberId::from_bytes([9; 16]), ..place() },
+            OuterPlace { issuer: Fingerprint::from_bytes([9; 32]), ..place() },
+            OuterPlace { credential_epoch: 4, cek_version: 3, ..place() },
+            OuterPlace { credential_epoch: 2, ..place() },
+            OuterPlace { cek_version: 5, ..place() },
         ];
         for other in others {
-            assert_eq!(
-                key().open(&other, &sealed).err(),
-                Some(Undecryptable),
-                "{other:?}"
-            );
+            assert_eq!(key().open(&other, &sealed).err(), Some(Undecryptable), "{other:?}");
         }
         let mut rng = Scripted::counting();
         let _ = CredentialKey::generate(Suite::X25519, &mut rng).unwrap();
@@ -361,44 +300,23 @@ mod tests {
             let public = key().0.public_key();
             let (shared, enc) = public.encapsulate(&mut Scripted::counting()).unwrap();
             let header = place().header(Suite::X25519, &public.key_id(), &enc);
-            let schedule = Schedule {
-                label: OUTER_LABEL,
-                header: &header,
-                shared: &shared,
-                psk: &[],
-            };
+            let schedule = Schedule { label: OUTER_LABEL, header: &header, shared: &shared, psk: &[] };
             let plaintext = json::canonical(body).unwrap();
-            let encrypted_blob =
-                schedule.seal(&mut Scripted::counting(), Padding::Bucket, &plaintext);
-            SealedCredential {
-                encrypted_blob,
-                ephemeral_public_key: enc,
-            }
+            let encrypted_blob = schedule.seal(&mut Scripted::counting(), Padding::Bucket, &plaintext);
+            SealedCredential { encrypted_blob, ephemeral_public_key: enc }
         };
         let honest = || body(&place(), vec![]);
         assert!(key().open(&place(), &by_hand(&honest())).is_ok());
-        let other_version = OuterPlace {
-            cek_version: 5,
-            ..place()
-        };
-        let newer = CredentialBody {
-            format_version: 4,
-            ..honest()
-        };
+        let other_version = OuterPlace { cek_version: 5, ..place() };
+        let newer = CredentialBody { format_version: 4, ..honest() };
         for wrong in [body(&other_version, vec![]), newer] {
-            assert_eq!(
-                key().open(&place(), &by_hand(&wrong)).err(),
-                Some(Undecryptable)
-            );
+            assert_eq!(key().open(&place(), &by_hand(&wrong)).err(), Some(Undecryptable));
         }
     }
 
     #[test]
     fn a_body_above_the_cap_is_not_sealed() {
-        let result = key().seal(
-            &body(&place(), vec![0; MAX_BODY_BYTES]),
-            &mut Scripted::counting(),
-        );
+        let result = key().seal(&body(&place(), vec![0; MAX_BODY_BYTES]), &mut Scripted::counting());
         assert!(matches!(result, Err(SealCredentialError::TooLarge)));
     }
 

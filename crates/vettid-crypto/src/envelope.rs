@@ -82,14 +82,7 @@ pub fn seal(
     outgoing: Outgoing,
     plaintext: &[u8],
 ) -> Result<Envelope, SealError> {
-    seal_in_mode(
-        rng,
-        recipient,
-        (Mode::Psk, epoch_key.expose()),
-        binding,
-        outgoing,
-        plaintext,
-    )
+    seal_in_mode(rng, recipient, (Mode::Psk, epoch_key.expose()), binding, outgoing, plaintext)
 }
 
 /// Opens an envelope of mode `psk`.
@@ -102,12 +95,7 @@ pub fn open(
     binding: &Binding<'_>,
     envelope: &Envelope,
 ) -> Result<SecretBytes, Undecryptable> {
-    open_in_mode(
-        recipient,
-        (Mode::Psk, epoch_key.expose()),
-        binding,
-        envelope,
-    )
+    open_in_mode(recipient, (Mode::Psk, epoch_key.expose()), binding, envelope)
 }
 
 /// Seals in mode `signed`: control plane, broadcast, vault to services. `event_id` and `recipient_fp` are put into the
@@ -132,14 +120,7 @@ pub fn seal_signed(
     let content = Map::from_iter([("body".to_owned(), Value::Object(body))]);
     let signed = signature::sign_object(Context::SignedEnvelope, signer, &content)?;
     let plaintext = json::canonical(&signed).map_err(SignatureError::NotSignable)?;
-    seal_in_mode(
-        rng,
-        recipient,
-        (Mode::Signed, &[]),
-        binding,
-        outgoing,
-        &plaintext,
-    )
+    seal_in_mode(rng, recipient, (Mode::Signed, &[]), binding, outgoing, &plaintext)
 }
 
 /// Opens an envelope of mode `signed` and gives its body, `event_id` and `recipient_fp` included.
@@ -163,26 +144,16 @@ pub fn open_signed(
     }
     let plaintext = open_in_mode(recipient, (Mode::Signed, &[]), binding, envelope)?;
     let received = json::parse_large(plaintext.expose()).map_err(|_| Undecryptable)?;
-    let content = signature::open::<Content>(Context::SignedEnvelope, signer, received)
-        .map_err(|_| Undecryptable)?;
+    let content = signature::open::<Content>(Context::SignedEnvelope, signer, received).map_err(|_| Undecryptable)?;
     let body = content.into_inner().body;
     let repeats = repeated(&envelope.event_id, binding.recipient);
-    let is_meant = repeats
-        .into_iter()
-        .all(|(name, value)| body.get(name) == Some(&value));
-    if is_meant {
-        Ok(body)
-    } else {
-        Err(Undecryptable)
-    }
+    let is_meant = repeats.into_iter().all(|(name, value)| body.get(name) == Some(&value));
+    if is_meant { Ok(body) } else { Err(Undecryptable) }
 }
 
 /// What a signed body repeats of its envelope.
 fn repeated(event_id: &EventId, recipient: &Fingerprint) -> [(&'static str, Value); 2] {
-    [
-        ("event_id", event_id.to_string().into()),
-        ("recipient_fp", recipient.to_string().into()),
-    ]
+    [("event_id", event_id.to_string().into()), ("recipient_fp", recipient.to_string().into())]
 }
 
 fn seal_in_mode(
@@ -215,12 +186,7 @@ fn seal_in_mode(
         },
     };
     let header = header(recipient.suite(), binding, &envelope);
-    let schedule = Schedule {
-        label: LABEL,
-        header: &header,
-        shared: &shared,
-        psk,
-    };
+    let schedule = Schedule { label: LABEL, header: &header, shared: &shared, psk };
     envelope.encrypted_payload = Base64::new(schedule.seal(rng, Padding::Bucket, plaintext));
     Ok(envelope)
 }
@@ -241,13 +207,7 @@ fn open_in_mode(
     }
     let shared = recipient.decapsulate(encryption.ephemeral_public_key.as_bytes())?;
     let header = header(recipient.suite(), binding, envelope);
-    Schedule {
-        label: LABEL,
-        header: &header,
-        shared: &shared,
-        psk,
-    }
-    .open(Padding::Bucket, sealed)
+    Schedule { label: LABEL, header: &header, shared: &shared, psk }.open(Padding::Bucket, sealed)
 }
 
 /// `H` of spec 2.3, from the fields of the envelope and one's own knowledge.

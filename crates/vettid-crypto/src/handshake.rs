@@ -12,12 +12,8 @@ mod initiator;
 mod responder;
 mod schedule;
 
-pub use initiator::{
-    AwaitingHs2, OpenedHs2, Start, StoredAwaitingHs2, StoredVerifiedHs2, VerifiedHs2,
-};
-pub use responder::{
-    AwaitingHs3, OpenedHs1, StoredAwaitingHs3, StoredVerifiedHs1, VerifiedHs1, open_hs1,
-};
+pub use initiator::{AwaitingHs2, OpenedHs2, Start, StoredAwaitingHs2, StoredVerifiedHs2, VerifiedHs2};
+pub use responder::{AwaitingHs3, OpenedHs1, StoredAwaitingHs3, StoredVerifiedHs1, VerifiedHs1, open_hs1};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,19 +45,9 @@ impl Setup {
     ///
     /// # Errors
     /// [`SuiteError::NotBuilt`] for a suite that has no handshake in this build: only suite 1 has one (ADR 0010).
-    pub fn new(
-        suite: Suite,
-        role: Role,
-        hs_id: HandshakeId,
-        responder: Fingerprint,
-    ) -> Result<Self, SuiteError> {
+    pub fn new(suite: Suite, role: Role, hs_id: HandshakeId, responder: Fingerprint) -> Result<Self, SuiteError> {
         match suite {
-            Suite::X25519 => Ok(Self {
-                suite,
-                role,
-                hs_id,
-                responder,
-            }),
+            Suite::X25519 => Ok(Self { suite, role, hs_id, responder }),
             Suite::Rsa4096 | Suite::XWing => Err(SuiteError::NotBuilt(suite.name())),
         }
     }
@@ -71,12 +57,7 @@ impl Setup {
     /// # Errors
     /// Those of [`Suite::from_id`] and [`Setup::new`].
     pub fn of(message: &HandshakeMessage, responder: Fingerprint) -> Result<Self, SuiteError> {
-        Self::new(
-            Suite::from_id(message.suite)?,
-            message.role,
-            message.hs_id,
-            responder,
-        )
+        Self::new(Suite::from_id(message.suite)?, message.role, message.hs_id, responder)
     }
 
     /// The suite.

@@ -40,9 +40,7 @@ impl SigningKey {
     /// The key with this seed (RFC 8032 §5.1.5).
     #[must_use]
     pub fn from_seed(seed: &Secret32) -> Self {
-        Self(Box::new(ed25519_dalek::SigningKey::from_bytes(
-            seed.expose(),
-        )))
+        Self(Box::new(ed25519_dalek::SigningKey::from_bytes(seed.expose())))
     }
 
     /// The public half.
@@ -92,14 +90,9 @@ impl VerifyingKey {
     /// # Errors
     /// [`IdentityError::InvalidKey`].
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, IdentityError> {
-        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes)
-            .map_err(|_| IdentityError::InvalidKey)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| IdentityError::InvalidKey)?;
         let canonical = key.to_edwards().compress().as_bytes() == bytes;
-        if canonical && !key.is_weak() {
-            Ok(Self(key))
-        } else {
-            Err(IdentityError::InvalidKey)
-        }
+        if canonical && !key.is_weak() { Ok(Self(key)) } else { Err(IdentityError::InvalidKey) }
     }
 
     /// Reads a typed key.
@@ -137,9 +130,7 @@ impl VerifyingKey {
     /// The fingerprint of this key as an identity: `H256("vettid-fp-v1" 0x00 ‖ LP("ed25519") ‖ key)`.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let input = Lp::labelled("vettid-fp-v1")
-            .lp_str("ed25519")
-            .raw(self.as_bytes());
+        let input = Lp::labelled("vettid-fp-v1").lp_str("ed25519").raw(self.as_bytes());
         Fingerprint::from_bytes(kdf::h256(input.as_bytes()))
     }
 
@@ -149,9 +140,7 @@ impl VerifyingKey {
     /// [`IdentityError::InvalidSignature`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), IdentityError> {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        self.0
-            .verify_strict(message, &signature)
-            .map_err(|_| IdentityError::InvalidSignature)
+        self.0.verify_strict(message, &signature).map_err(|_| IdentityError::InvalidSignature)
     }
 }
 
@@ -189,9 +178,7 @@ impl Signature {
     /// # Errors
     /// [`IdentityError::InvalidSignature`] for another length.
     pub fn from_base64(text: &Base64) -> Result<Self, IdentityError> {
-        text.to_array()
-            .map(Self)
-            .map_err(|_| IdentityError::InvalidSignature)
+        text.to_array().map(Self).map_err(|_| IdentityError::InvalidSignature)
     }
 
     /// The form on the wire.
@@ -213,12 +200,7 @@ pub fn key_id(algorithm: KeyAlgorithm, public_key: &[u8]) -> KeyId {
     let input = Lp::labelled_with_capacity("vettid-keyid-v1", public_key.len() + 16);
     let hash = kdf::h256(input.lp_str(algorithm.name()).lp(public_key).as_bytes());
     let (half, _) = hash.split_at(16);
-    let text = format!(
-        "k_{}",
-        data_encoding::BASE32_NOPAD
-            .encode(half)
-            .to_ascii_lowercase()
-    );
+    let text = format!("k_{}", data_encoding::BASE32_NOPAD.encode(half).to_ascii_lowercase());
     let Ok(id) = text.parse() else {
         unreachable!("sixteen bytes are 26 characters of base32");
     };
@@ -234,14 +216,8 @@ pub fn key_id_of(key: &TypedKey) -> KeyId {
 /// Sixty digits in twelve groups, the same for both sides of a pair of identities (spec 2.4).
 #[must_use]
 pub fn safety_number(one: &Fingerprint, other: &Fingerprint) -> String {
-    let (low, high) = if one <= other {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    let seed = Lp::labelled("vettid-sn-v1")
-        .raw(low.as_bytes())
-        .raw(high.as_bytes());
+    let (low, high) = if one <= other { (one, other) } else { (other, one) };
+    let seed = Lp::labelled("vettid-sn-v1").raw(low.as_bytes()).raw(high.as_bytes());
     let mut digest = Vec::from(seed.as_bytes());
     for _ in 0..5200 {
         let mut hash = Sha512::new_with_prefix(&digest);
@@ -256,9 +232,7 @@ pub fn safety_number(one: &Fingerprint, other: &Fingerprint) -> String {
 
 /// `be40(bytes) mod 100000`, five digits.
 fn digit_group(bytes: &[u8]) -> String {
-    let number = bytes
-        .iter()
-        .fold(0_u64, |number, &byte| (number << 8) | u64::from(byte));
+    let number = bytes.iter().fold(0_u64, |number, &byte| (number << 8) | u64::from(byte));
     format!("{:05}", number % 100_000)
 }
 
@@ -272,13 +246,8 @@ impl DeviceKey {
     /// # Errors
     /// [`IdentityError::InvalidKey`] for another algorithm or form.
     pub fn from_typed(key: &TypedKey) -> Result<Self, IdentityError> {
-        let uncompressed =
-            key.algorithm() == KeyAlgorithm::P256 && key.as_bytes().first() == Some(&4);
-        if uncompressed {
-            Ok(Self(key.as_bytes().to_vec()))
-        } else {
-            Err(IdentityError::InvalidKey)
-        }
+        let uncompressed = key.algorithm() == KeyAlgorithm::P256 && key.as_bytes().first() == Some(&4);
+        if uncompressed { Ok(Self(key.as_bytes().to_vec())) } else { Err(IdentityError::InvalidKey) }
     }
 
     /// Verifies `r ‖ s` (64 bytes) over the bytes, with SHA-256.

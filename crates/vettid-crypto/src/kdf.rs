@@ -70,8 +70,7 @@ impl Extract {
 ///
 /// At most 8160 bytes come out; the sizes of this protocol are constants far below that.
 pub fn expand(prk: &Secret32, info: &[&[u8]], out: &mut [u8]) {
-    let done = Hkdf::<Sha256>::from_prk(prk.expose())
-        .is_ok_and(|hkdf| hkdf.expand_multi_info(info, out).is_ok());
+    let done = Hkdf::<Sha256>::from_prk(prk.expose()).is_ok_and(|hkdf| hkdf.expand_multi_info(info, out).is_ok());
     assert!(done, "key derivation asked for more than 8160 bytes");
 }
 

@@ -68,12 +68,7 @@ pub struct Draft {
 /// A key with its id and life, for a record.
 #[must_use]
 pub fn kem_key(key: &KemPublicKey, not_before: Timestamp, not_after: Timestamp) -> KemKey {
-    KemKey {
-        key_id: key.key_id(),
-        key: key.typed(),
-        not_before,
-        not_after,
-    }
+    KemKey { key_id: key.key_id(), key: key.typed(), not_before, not_after }
 }
 
 /// Makes the record that follows `before`, or the first one.
@@ -94,11 +89,7 @@ pub fn build(
         signing_key: draft.signing_key.typed(),
         device_key: draft.device_key,
         kem_keys: draft.kem_keys,
-        suites: draft
-            .suites
-            .into_iter()
-            .map(|suite| suite.name().to_owned())
-            .collect(),
+        suites: draft.suites.into_iter().map(|suite| suite.name().to_owned()).collect(),
         sequence: before.map_or(1, |before| before.record.sequence.saturating_add(1)),
         prev: Base64::new(before.map_or(Ok([0; 32]), VerifiedKeyRecord::digest)?),
         issued_at: draft.issued_at,
@@ -144,25 +135,12 @@ pub fn reload(record: KeyRecord) -> Result<VerifiedKeyRecord, KeyRecordError> {
     }
     let identity = VerifyingKey::from_typed(&record.identity_key)?;
     let signing = VerifyingKey::from_typed(&record.signing_key)?;
-    let device = record
-        .device_key
-        .as_ref()
-        .map(DeviceKey::from_typed)
-        .transpose()?;
-    if record
-        .kem_keys
-        .iter()
-        .any(|kem| kem.key_id != key_id_of(&kem.key))
-    {
+    let device = record.device_key.as_ref().map(DeviceKey::from_typed).transpose()?;
+    if record.kem_keys.iter().any(|kem| kem.key_id != key_id_of(&kem.key)) {
         return Err(KeyRecordError::Key);
     }
     signature::verify(Context::KeyRecord, &identity, &record)?;
-    Ok(VerifiedKeyRecord {
-        record,
-        identity,
-        signing,
-        device,
-    })
+    Ok(VerifiedKeyRecord { record, identity, signing, device })
 }
 
 /// A key record whose signature, form and time were checked.
@@ -220,27 +198,15 @@ impl VerifiedKeyRecord {
     /// The KEM key of a suite that is valid now; of several, the one that lasts longest.
     #[must_use]
     pub fn kem_key(&self, suite: Suite, now: Timestamp) -> Option<KemPublicKey> {
-        let valid = self
-            .record
-            .kem_keys
-            .iter()
-            .filter(|kem| kem.not_before <= now && now <= kem.not_after);
-        let of_suite =
-            valid.filter_map(|kem| Some((kem.not_after, KemPublicKey::from_typed(&kem.key).ok()?)));
-        of_suite
-            .filter(|(_, key)| key.suite() == suite)
-            .max_by_key(|(not_after, _)| *not_after)
-            .map(|(_, key)| key)
+        let valid = self.record.kem_keys.iter().filter(|kem| kem.not_before <= now && now <= kem.not_after);
+        let of_suite = valid.filter_map(|kem| Some((kem.not_after, KemPublicKey::from_typed(&kem.key).ok()?)));
+        of_suite.filter(|(_, key)| key.suite() == suite).max_by_key(|(not_after, _)| *not_after).map(|(_, key)| key)
     }
 
     /// The lowest suite of this build that the party takes; `None` if it takes none.
     #[must_use]
     pub fn lowest_suite(&self) -> Option<Suite> {
-        self.record
-            .suites
-            .iter()
-            .filter_map(|name| Suite::from_name(name).ok())
-            .min()
+        self.record.suites.iter().filter_map(|name| Suite::from_name(name).ok()).min()
     }
 
     /// `H256(JCS(record))`: the `prev` of the next record.
@@ -248,9 +214,7 @@ impl VerifiedKeyRecord {
     /// # Errors
     /// [`KeyRecordError::Signature`] if the record cannot be written.
     pub fn digest(&self) -> Result<[u8; 32], KeyRecordError> {
-        Ok(kdf::h256(
-            &json::canonical(&self.record).map_err(SignatureError::NotSignable)?,
-        ))
+        Ok(kdf::h256(&json::canonical(&self.record).map_err(SignatureError::NotSignable)?))
     }
 
     /// Takes the next record of the same party: the sequence rises, `prev` names this record, and the lowest suite can
@@ -262,8 +226,7 @@ impl VerifiedKeyRecord {
         let same_party = next.identity == self.identity
             && next.record.guid == self.record.guid
             && next.record.role == self.record.role;
-        let follows = next.record.sequence > self.record.sequence
-            && next.record.prev.as_bytes() == self.digest()?;
+        let follows = next.record.sequence > self.record.sequence && next.record.prev.as_bytes() == self.digest()?;
         if same_party && follows && next.lowest_suite() >= self.lowest_suite() {
             Ok(next)
         } else {
@@ -288,9 +251,7 @@ mod tests {
     }
 
     fn public(seed: u8) -> KemPublicKey {
-        KemPublicKey::X25519(
-            x25519::SecretKey::from_secret(Secret32::from_bytes([seed; 32])).public_key(),
-        )
+        KemPublicKey::X25519(x25519::SecretKey::from_secret(Secret32::from_bytes([seed; 32])).public_key())
     }
 
     fn draft() -> Draft {
@@ -299,10 +260,7 @@ mod tests {
             guid: MemberId::from_bytes([1; 16]),
             signing_key: key(2).verifying_key(),
             device_key: None,
-            kem_keys: vec![
-                kem_key(&public(1), at(0), at(10)),
-                kem_key(&public(2), at(5), at(20)),
-            ],
+            kem_keys: vec![kem_key(&public(1), at(0), at(10)), kem_key(&public(2), at(5), at(20))],
             suites: vec![Suite::X25519],
             issued_at: at(0),
             expires_at: at(100),
@@ -320,14 +278,8 @@ mod tests {
         assert_eq!(record.kem_key(Suite::Rsa4096, at(1)), None);
         let received: KeyRecord = json::read(&json::canonical(record.record()).unwrap()).unwrap();
         assert_eq!(verify(received.clone(), at(50)).unwrap(), record);
-        assert!(matches!(
-            verify(received.clone(), at(101)),
-            Err(KeyRecordError::Time)
-        ));
-        assert!(matches!(
-            verify(received, at(-1)),
-            Err(KeyRecordError::Time)
-        ));
+        assert!(matches!(verify(received.clone(), at(101)), Err(KeyRecordError::Time)));
+        assert!(matches!(verify(received, at(-1)), Err(KeyRecordError::Time)));
     }
 
     #[test]
@@ -386,18 +338,9 @@ mod tests {
         for change in wrong_forms {
             assert!(matches!(resigned(change), Err(KeyRecordError::Form)));
         }
-        assert!(matches!(
-            resigned(&|r| r.kem_keys[0].key_id = public(9).key_id()),
-            Err(KeyRecordError::Key)
-        ));
-        assert!(matches!(
-            resigned(&|r| r.signing_key = public(9).typed()),
-            Err(KeyRecordError::Key)
-        ));
-        assert!(matches!(
-            resigned(&|r| r.device_key = Some(public(9).typed())),
-            Err(KeyRecordError::Key)
-        ));
+        assert!(matches!(resigned(&|r| r.kem_keys[0].key_id = public(9).key_id()), Err(KeyRecordError::Key)));
+        assert!(matches!(resigned(&|r| r.signing_key = public(9).typed()), Err(KeyRecordError::Key)));
+        assert!(matches!(resigned(&|r| r.device_key = Some(public(9).typed())), Err(KeyRecordError::Key)));
     }
 
     #[test]
@@ -405,38 +348,18 @@ mod tests {
         let mut record = build(draft(), &key(1), None).unwrap().record().clone();
         record.key_id = key(2).key_id();
         record.signature = signature::sign(Context::KeyRecord, &key(2), &record).unwrap();
-        assert!(matches!(
-            verify(record, at(1)),
-            Err(KeyRecordError::Signature(_))
-        ));
+        assert!(matches!(verify(record, at(1)), Err(KeyRecordError::Signature(_))));
     }
 
     #[test]
     fn records_follow_each_other_without_gap_or_return() {
         let first = build(draft(), &key(1), None).unwrap();
-        let second = build(
-            Draft {
-                signing_key: key(3).verifying_key(),
-                ..draft()
-            },
-            &key(1),
-            Some(&first),
-        )
-        .unwrap();
+        let second = build(Draft { signing_key: key(3).verifying_key(), ..draft() }, &key(1), Some(&first)).unwrap();
         let third = build(draft(), &key(1), Some(&second)).unwrap();
         assert_eq!(third.record().sequence, 3);
-        assert!(matches!(
-            first.accept(third.clone()),
-            Err(KeyRecordError::Successor)
-        ));
-        assert!(matches!(
-            third.accept(first.clone()),
-            Err(KeyRecordError::Successor)
-        ));
-        assert!(matches!(
-            first.accept(first.clone()),
-            Err(KeyRecordError::Successor)
-        ));
+        assert!(matches!(first.accept(third.clone()), Err(KeyRecordError::Successor)));
+        assert!(matches!(third.accept(first.clone()), Err(KeyRecordError::Successor)));
+        assert!(matches!(first.accept(first.clone()), Err(KeyRecordError::Successor)));
         let stranger = build(draft(), &key(9), None).unwrap();
         assert!(build(draft(), &key(9), Some(&first)).is_err());
         assert!(stranger.accept(second).is_err());
@@ -444,34 +367,9 @@ mod tests {
 
     #[test]
     fn the_lowest_suite_can_only_rise() {
-        let first = build(
-            Draft {
-                suites: vec![Suite::Rsa4096],
-                ..draft()
-            },
-            &key(1),
-            None,
-        )
-        .unwrap();
-        let weaker = build(
-            Draft {
-                suites: vec![Suite::X25519, Suite::Rsa4096],
-                ..draft()
-            },
-            &key(1),
-            Some(&first),
-        );
+        let first = build(Draft { suites: vec![Suite::Rsa4096], ..draft() }, &key(1), None).unwrap();
+        let weaker = build(Draft { suites: vec![Suite::X25519, Suite::Rsa4096], ..draft() }, &key(1), Some(&first));
         assert!(matches!(weaker, Err(KeyRecordError::Successor)));
-        assert!(
-            build(
-                Draft {
-                    suites: vec![Suite::Rsa4096],
-                    ..draft()
-                },
-                &key(1),
-                Some(&first)
-            )
-            .is_ok()
-        );
+        assert!(build(Draft { suites: vec![Suite::Rsa4096], ..draft() }, &key(1), Some(&first)).is_ok());
     }
 }

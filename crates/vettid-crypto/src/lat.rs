@@ -38,11 +38,7 @@ impl LedgerAuthToken {
     /// The token as it travels in a credential package, inside a session.
     #[must_use]
     pub fn to_package(&self, lat_id: LatId, version: u64) -> LedgerToken {
-        LedgerToken {
-            lat_id,
-            token: SecretField::new(self.0.expose().to_vec()),
-            version,
-        }
+        LedgerToken { lat_id, token: SecretField::new(self.0.expose().to_vec()), version }
     }
 
     /// The token of a credential package; `None` if it has not 32 bytes.
@@ -155,10 +151,7 @@ mod tests {
     #[test]
     fn a_proof_is_good_for_one_request_only() {
         let token = LedgerAuthToken::from_secret(Secret32::from_bytes([1; 32]));
-        let (issuer, other_issuer) = (
-            Fingerprint::from_bytes([2; 32]),
-            Fingerprint::from_bytes([3; 32]),
-        );
+        let (issuer, other_issuer) = (Fingerprint::from_bytes([2; 32]), Fingerprint::from_bytes([3; 32]));
         let (lat_id, other_lat) = (LatId::from_random([4; 16]), LatId::from_random([5; 16]));
         let key_id: KeyId = "tk_97c8bc6f53a8bbeb91fc6a2ef187dd41".parse().unwrap();
         let other_key: KeyId = "tk_07c8bc6f53a8bbeb91fc6a2ef187dd41".parse().unwrap();
@@ -177,52 +170,17 @@ mod tests {
         let proof = token.prove(&request);
         assert!(token.verifies(&request, &proof));
         let others = [
-            LatRequest {
-                issuer: &other_issuer,
-                ..request
-            },
-            LatRequest {
-                host: "https://vault.vettid.dev.example",
-                ..request
-            },
-            LatRequest {
-                action: "us",
-                endpoint: "e/use",
-                ..request
-            },
-            LatRequest {
-                action: "used",
-                ..request
-            },
-            LatRequest {
-                endpoint: "/used",
-                ..request
-            },
-            LatRequest {
-                lat_id: &other_lat,
-                ..request
-            },
-            LatRequest {
-                version: 2,
-                ..request
-            },
-            LatRequest {
-                client_nonce: &[7; 32],
-                server_nonce: &[6; 32],
-                ..request
-            },
-            LatRequest {
-                server_nonce: &[6; 32],
-                ..request
-            },
-            LatRequest {
-                key_id: &other_key,
-                ..request
-            },
-            LatRequest {
-                transaction_key: &[9; 32],
-                ..request
-            },
+            LatRequest { issuer: &other_issuer, ..request },
+            LatRequest { host: "https://vault.vettid.dev.example", ..request },
+            LatRequest { action: "us", endpoint: "e/use", ..request },
+            LatRequest { action: "used", ..request },
+            LatRequest { endpoint: "/used", ..request },
+            LatRequest { lat_id: &other_lat, ..request },
+            LatRequest { version: 2, ..request },
+            LatRequest { client_nonce: &[7; 32], server_nonce: &[6; 32], ..request },
+            LatRequest { server_nonce: &[6; 32], ..request },
+            LatRequest { key_id: &other_key, ..request },
+            LatRequest { transaction_key: &[9; 32], ..request },
         ];
         for other in others {
             assert!(!token.verifies(&other, &proof), "{other:?}");
@@ -240,25 +198,13 @@ mod tests {
     fn a_token_travels_in_a_package() {
         let token = LedgerAuthToken::from_secret(Secret32::from_bytes([1; 32]));
         let package = token.to_package(LatId::from_random([4; 16]), 3);
-        assert_eq!(
-            LedgerAuthToken::from_package(&package).unwrap().expose(),
-            token.expose()
-        );
-        let short = LedgerToken {
-            token: SecretField::new(vec![1; 31]),
-            ..package
-        };
+        assert_eq!(LedgerAuthToken::from_package(&package).unwrap().expose(), token.expose());
+        let short = LedgerToken { token: SecretField::new(vec![1; 31]), ..package };
         assert!(LedgerAuthToken::from_package(&short).is_none());
     }
 
     #[test]
     fn debug_shows_the_type_name_only() {
-        assert_eq!(
-            format!(
-                "{:?}",
-                LedgerAuthToken::from_secret(Secret32::from_bytes([1; 32]))
-            ),
-            "LedgerAuthToken"
-        );
+        assert_eq!(format!("{:?}", LedgerAuthToken::from_secret(Secret32::from_bytes([1; 32]))), "LedgerAuthToken");
     }
 }

@@ -8,9 +8,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 use vettid_wire::id::KeyId;
 use vettid_wire::json::{self, JsonError};
-use vettid_wire::manifest::{
-    MAX_SIGNATURES, Manifest, ManifestSignature, ManifestSignatures, SignerRole,
-};
+use vettid_wire::manifest::{MAX_SIGNATURES, Manifest, ManifestSignature, ManifestSignatures, SignerRole};
 
 use crate::identity::{Signature, SigningKey, VerifyingKey};
 use crate::kdf;
@@ -75,17 +73,9 @@ pub enum ManifestError {
 ///
 /// # Errors
 /// [`SignatureError::NotSignable`] for values outside the profile.
-pub fn sign(
-    manifest: &Manifest,
-    role: SignerRole,
-    key: &SigningKey,
-) -> Result<ManifestSignature, SignatureError> {
+pub fn sign(manifest: &Manifest, role: SignerRole, key: &SigningKey) -> Result<ManifestSignature, SignatureError> {
     let signature = signature::sign_detached(Context::HandlerManifest, key, manifest)?;
-    Ok(ManifestSignature {
-        key_id: key.key_id(),
-        role,
-        signature: signature.to_base64(),
-    })
+    Ok(ManifestSignature { key_id: key.key_id(), role, signature: signature.to_base64() })
 }
 
 /// Verifies `manifest.json` against `signature.sig`.
@@ -98,8 +88,7 @@ pub fn verify(
     trusted: &TrustedSigners,
 ) -> Result<VerifiedManifest, ManifestError> {
     let received = json::parse_large(manifest_json).map_err(ManifestError::Manifest)?;
-    let list: ManifestSignatures =
-        json::read(signature_sig).map_err(|_| ManifestError::Signatures)?;
+    let list: ManifestSignatures = json::read(signature_sig).map_err(|_| ManifestError::Signatures)?;
     if list.signatures.len() > MAX_SIGNATURES {
         return Err(ManifestError::Signatures);
     }
@@ -120,14 +109,10 @@ fn signers<'a>(
 ) -> Result<Vec<&'a TrustedSigner>, ManifestError> {
     let mut found = Vec::new();
     for entry in list.signatures.iter().filter(|entry| entry.role == role) {
-        let Some(signer) = trusted
-            .iter()
-            .find(|signer| signer.key.key_id() == entry.key_id)
-        else {
+        let Some(signer) = trusted.iter().find(|signer| signer.key.key_id() == entry.key_id) else {
             continue;
         };
-        let signature =
-            Signature::from_base64(&entry.signature).map_err(|_| ManifestError::Signatures)?;
+        let signature = Signature::from_base64(&entry.signature).map_err(|_| ManifestError::Signatures)?;
         signature::verify_detached(Context::HandlerManifest, &signer.key, received, &signature)
             .map_err(ManifestError::Forged)?;
         found.push(signer);
@@ -139,32 +124,19 @@ fn signers<'a>(
 fn require_publisher(manifest: &Manifest, signed: &[&TrustedSigner]) -> Result<(), ManifestError> {
     let fits = match (&manifest.publisher, &manifest.publisher_key_id) {
         (None, None) => true,
-        (Some(publisher), Some(key_id)) => signed
-            .iter()
-            .any(|signer| signer.name == publisher.publisher_id && signer.key.key_id() == *key_id),
+        (Some(publisher), Some(key_id)) => {
+            signed.iter().any(|signer| signer.name == publisher.publisher_id && signer.key.key_id() == *key_id)
+        }
         _ => false,
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(ManifestError::Publisher)
-    }
+    if fits { Ok(()) } else { Err(ManifestError::Publisher) }
 }
 
 /// Counts people, not keys; who publishes does not review.
-fn require_reviewers(
-    signed: &[&TrustedSigner],
-    publisher: Option<&KeyId>,
-) -> Result<(), ManifestError> {
-    let others = signed
-        .iter()
-        .filter(|signer| Some(&signer.key.key_id()) != publisher);
+fn require_reviewers(signed: &[&TrustedSigner], publisher: Option<&KeyId>) -> Result<(), ManifestError> {
+    let others = signed.iter().filter(|signer| Some(&signer.key.key_id()) != publisher);
     let people: BTreeSet<_> = others.map(|signer| signer.name.as_str()).collect();
-    if people.len() >= REVIEWERS_NEEDED {
-        Ok(())
-    } else {
-        Err(ManifestError::Reviewers)
-    }
+    if people.len() >= REVIEWERS_NEEDED { Ok(()) } else { Err(ManifestError::Reviewers) }
 }
 
 impl VerifiedManifest {
@@ -182,10 +154,7 @@ impl VerifiedManifest {
         let same_size = usize::try_from(self.0.size).is_ok_and(|size| size == component.len());
         let same_hash = kdf::h256(&component).ct_eq(self.0.wasm_hash.as_bytes());
         if same_size && bool::from(same_hash) {
-            Ok(VerifiedPackage {
-                manifest: self.0,
-                component,
-            })
+            Ok(VerifiedPackage { manifest: self.0, component })
         } else {
             Err(ManifestError::Component)
         }
@@ -208,11 +177,7 @@ impl VerifiedPackage {
 
 impl std::fmt::Debug for VerifiedPackage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "VerifiedPackage({} {})",
-            self.manifest.handler_id, self.manifest.version
-        )
+        write!(formatter, "VerifiedPackage({} {})", self.manifest.handler_id, self.manifest.version)
     }
 }
 
@@ -231,20 +196,12 @@ mod tests {
     }
 
     fn signer(name: &str, seed: u8) -> TrustedSigner {
-        TrustedSigner {
-            name: name.to_owned(),
-            key: key(seed).verifying_key(),
-        }
+        TrustedSigner { name: name.to_owned(), key: key(seed).verifying_key() }
     }
 
     fn trusted() -> TrustedSigners {
         TrustedSigners {
-            reviewers: vec![
-                signer("ada", 2),
-                signer("bo", 3),
-                signer("ada", 4),
-                signer("acme", PUBLISHER),
-            ],
+            reviewers: vec![signer("ada", 2), signer("bo", 3), signer("ada", 4), signer("acme", PUBLISHER)],
             publishers: vec![signer("acme", PUBLISHER), signer("evil", 5)],
         }
     }
@@ -275,21 +232,12 @@ mod tests {
 
     /// The two files of a package, signed by these seeds.
     fn files(manifest: &Manifest, signed_by: &[(SignerRole, u8)]) -> (Vec<u8>, Vec<u8>) {
-        let signatures = signed_by
-            .iter()
-            .map(|&(role, seed)| sign(manifest, role, &key(seed)).unwrap())
-            .collect();
+        let signatures = signed_by.iter().map(|&(role, seed)| sign(manifest, role, &key(seed)).unwrap()).collect();
         let list = ManifestSignatures { signatures };
-        (
-            serde_json::to_vec_pretty(manifest).unwrap(),
-            serde_json::to_vec(&list).unwrap(),
-        )
+        (serde_json::to_vec_pretty(manifest).unwrap(), serde_json::to_vec(&list).unwrap())
     }
 
-    fn verdict(
-        publisher: Option<u8>,
-        signed_by: &[(SignerRole, u8)],
-    ) -> Result<VerifiedManifest, ManifestError> {
+    fn verdict(publisher: Option<u8>, signed_by: &[(SignerRole, u8)]) -> Result<VerifiedManifest, ManifestError> {
         let (manifest_json, signature_sig) = files(&manifest(publisher), signed_by);
         verify(&manifest_json, &signature_sig, &trusted())
     }
@@ -299,10 +247,7 @@ mod tests {
     #[test]
     fn a_third_party_release_needs_publisher_and_two_people() {
         let full = [(Publisher, PUBLISHER), (Reviewer, 2), (Reviewer, 3)];
-        assert_eq!(
-            verdict(Some(PUBLISHER), &full).unwrap().manifest(),
-            &manifest(Some(PUBLISHER))
-        );
+        assert_eq!(verdict(Some(PUBLISHER), &full).unwrap().manifest(), &manifest(Some(PUBLISHER)));
         for left_out in 0..full.len() {
             let mut fewer = full.to_vec();
             fewer.remove(left_out);
@@ -313,83 +258,46 @@ mod tests {
     #[test]
     fn a_first_party_release_needs_two_people() {
         assert!(verdict(None, &[(Reviewer, 2), (Reviewer, 3)]).is_ok());
-        assert!(matches!(
-            verdict(None, &[(Reviewer, 2)]),
-            Err(ManifestError::Reviewers)
-        ));
+        assert!(matches!(verdict(None, &[(Reviewer, 2)]), Err(ManifestError::Reviewers)));
         assert!(matches!(verdict(None, &[]), Err(ManifestError::Reviewers)));
     }
 
     #[test]
     fn one_person_counts_once() {
-        for twice in [
-            [(Reviewer, 2), (Reviewer, 2)],
-            [(Reviewer, 2), (Reviewer, 4)],
-        ] {
-            assert!(
-                matches!(verdict(None, &twice), Err(ManifestError::Reviewers)),
-                "{twice:?}"
-            );
+        for twice in [[(Reviewer, 2), (Reviewer, 2)], [(Reviewer, 2), (Reviewer, 4)]] {
+            assert!(matches!(verdict(None, &twice), Err(ManifestError::Reviewers)), "{twice:?}");
         }
     }
 
     #[test]
     fn roles_do_not_replace_each_other() {
         let publisher_reviews = [(Publisher, PUBLISHER), (Reviewer, PUBLISHER), (Reviewer, 2)];
-        assert!(matches!(
-            verdict(Some(PUBLISHER), &publisher_reviews),
-            Err(ManifestError::Reviewers)
-        ));
+        assert!(matches!(verdict(Some(PUBLISHER), &publisher_reviews), Err(ManifestError::Reviewers)));
         let reviewer_publishes = [(Publisher, 2), (Reviewer, 2), (Reviewer, 3)];
-        assert!(matches!(
-            verdict(Some(PUBLISHER), &reviewer_publishes),
-            Err(ManifestError::Publisher)
-        ));
+        assert!(matches!(verdict(Some(PUBLISHER), &reviewer_publishes), Err(ManifestError::Publisher)));
         let as_publishers = [(Publisher, 2), (Publisher, 3)];
-        assert!(matches!(
-            verdict(None, &as_publishers),
-            Err(ManifestError::Reviewers)
-        ));
+        assert!(matches!(verdict(None, &as_publishers), Err(ManifestError::Reviewers)));
         let strangers = [(Reviewer, 8), (Reviewer, 9), (Reviewer, 2)];
-        assert!(matches!(
-            verdict(None, &strangers),
-            Err(ManifestError::Reviewers)
-        ));
+        assert!(matches!(verdict(None, &strangers), Err(ManifestError::Reviewers)));
     }
 
     #[test]
     fn publisher_and_key_go_together() {
         let by_other = [(Publisher, 5), (Reviewer, 2), (Reviewer, 3)];
-        assert!(matches!(
-            verdict(Some(PUBLISHER), &by_other),
-            Err(ManifestError::Publisher)
-        ));
-        assert!(matches!(
-            verdict(Some(5), &by_other),
-            Err(ManifestError::Publisher)
-        ));
+        assert!(matches!(verdict(Some(PUBLISHER), &by_other), Err(ManifestError::Publisher)));
+        assert!(matches!(verdict(Some(5), &by_other), Err(ManifestError::Publisher)));
         let reviewers = [(Reviewer, 2), (Reviewer, 3)];
-        let nameless = Manifest {
-            publisher: None,
-            ..manifest(Some(PUBLISHER))
-        };
-        let keyless = Manifest {
-            publisher_key_id: None,
-            ..manifest(Some(PUBLISHER))
-        };
+        let nameless = Manifest { publisher: None, ..manifest(Some(PUBLISHER)) };
+        let keyless = Manifest { publisher_key_id: None, ..manifest(Some(PUBLISHER)) };
         for half in [nameless, keyless] {
             let (manifest_json, signature_sig) = files(&half, &reviewers);
-            assert!(matches!(
-                verify(&manifest_json, &signature_sig, &trusted()),
-                Err(ManifestError::Publisher)
-            ));
+            assert!(matches!(verify(&manifest_json, &signature_sig, &trusted()), Err(ManifestError::Publisher)));
         }
     }
 
     #[test]
     fn a_changed_or_widened_manifest_is_refused() {
-        let (manifest_json, signature_sig) =
-            files(&manifest(None), &[(Reviewer, 2), (Reviewer, 3)]);
+        let (manifest_json, signature_sig) = files(&manifest(None), &[(Reviewer, 2), (Reviewer, 3)]);
         let received: Value = serde_json::from_slice(&manifest_json).unwrap();
         let changes: [(&str, Value); 4] = [
             ("/permissions/network_egress", json!(["evil.example"])),
@@ -400,29 +308,15 @@ mod tests {
         for (pointer, value) in changes {
             let mut changed = received.clone();
             *changed.pointer_mut(pointer).unwrap() = value;
-            let verdict = verify(
-                &serde_json::to_vec(&changed).unwrap(),
-                &signature_sig,
-                &trusted(),
-            );
-            assert!(
-                matches!(verdict, Err(ManifestError::Forged(_))),
-                "{pointer}"
-            );
+            let verdict = verify(&serde_json::to_vec(&changed).unwrap(), &signature_sig, &trusted());
+            assert!(matches!(verdict, Err(ManifestError::Forged(_))), "{pointer}");
         }
         // These two names are left out of what is signed, so nothing may hide under them.
         for hidden in ["signature", "signatures"] {
             let mut changed = received.clone();
             changed[hidden] = json!("anything");
-            let verdict = verify(
-                &serde_json::to_vec(&changed).unwrap(),
-                &signature_sig,
-                &trusted(),
-            );
-            assert!(
-                matches!(verdict, Err(ManifestError::Manifest(_))),
-                "{hidden}"
-            );
+            let verdict = verify(&serde_json::to_vec(&changed).unwrap(), &signature_sig, &trusted());
+            assert!(matches!(verdict, Err(ManifestError::Manifest(_))), "{hidden}");
         }
     }
 
@@ -430,44 +324,21 @@ mod tests {
     fn the_list_of_signatures_is_capped_and_exact() {
         let (manifest_json, _) = files(&manifest(None), &[]);
         let one = sign(&manifest(None), Reviewer, &key(2)).unwrap();
-        let many = ManifestSignatures {
-            signatures: vec![one; MAX_SIGNATURES + 1],
-        };
+        let many = ManifestSignatures { signatures: vec![one; MAX_SIGNATURES + 1] };
         let many = serde_json::to_vec(&many).unwrap();
-        for wrong in [
-            many.as_slice(),
-            b"{}",
-            b"[]",
-            br#"{"signatures":[],"x":1}"#,
-            b"",
-        ] {
-            assert!(matches!(
-                verify(&manifest_json, wrong, &trusted()),
-                Err(ManifestError::Signatures)
-            ));
+        for wrong in [many.as_slice(), b"{}", b"[]", br#"{"signatures":[],"x":1}"#, b""] {
+            assert!(matches!(verify(&manifest_json, wrong, &trusted()), Err(ManifestError::Signatures)));
         }
     }
 
     #[test]
     fn only_the_signed_component_goes_with_a_manifest() {
         let verified = || verdict(None, &[(Reviewer, 2), (Reviewer, 3)]).unwrap();
-        assert_eq!(
-            verified()
-                .with_component(COMPONENT.to_vec())
-                .unwrap()
-                .component(),
-            COMPONENT
-        );
+        assert_eq!(verified().with_component(COMPONENT.to_vec()).unwrap().component(), COMPONENT);
         for wrong in [b"".as_slice(), b"\0asm componenu", b"\0asm component "] {
-            assert!(matches!(
-                verified().with_component(wrong.to_vec()),
-                Err(ManifestError::Component)
-            ));
+            assert!(matches!(verified().with_component(wrong.to_vec()), Err(ManifestError::Component)));
         }
-        let resized = Manifest {
-            size: 1,
-            ..manifest(None)
-        };
+        let resized = Manifest { size: 1, ..manifest(None) };
         let (manifest_json, signature_sig) = files(&resized, &[(Reviewer, 2), (Reviewer, 3)]);
         let verified = verify(&manifest_json, &signature_sig, &trusted()).unwrap();
         assert!(verified.with_component(COMPONENT.to_vec()).is_err());

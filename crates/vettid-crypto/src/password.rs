@@ -197,13 +197,15 @@ pub(crate) fn argon2id(input: &[u8], salt: &[u8; 16]) -> Result<Secret32, OutOfM
         unreachable!("the parameters are constants of RFC 9106");
     };
     let mut blocks = Vec::new();
-    blocks
-        .try_reserve_exact(params.block_count())
-        .map_err(|_| OutOfMemory)?;
+    blocks.try_reserve_exact(params.block_count()).map_err(|_| OutOfMemory)?;
     blocks.resize(params.block_count(), Block::default());
     let mut key = Secret32::zero();
-    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(input, salt, key.place(), blocks.as_mut_slice());
+    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
+        input,
+        salt,
+        key.place(),
+        blocks.as_mut_slice(),
+    );
     blocks.zeroize();
     assert!(done.is_ok(), "argon2 refused inputs of fixed sizes");
     Ok(key)
@@ -225,10 +227,7 @@ impl StoredPassword {
     /// From the proof of a new password.
     #[must_use]
     pub fn new(salt: PasswordSalt, proof: &PasswordProof) -> Self {
-        Self {
-            salt,
-            stored: stored_tag(proof),
-        }
+        Self { salt, stored: stored_tag(proof) }
     }
 
     /// The salt that the app needs.
@@ -251,11 +250,7 @@ fn stored_tag(proof: &PasswordProof) -> [u8; 32] {
 impl fmt::Display for StoredPassword {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let salt = STANDARD_NO_PAD.encode(self.salt.0);
-        write!(
-            formatter,
-            "{PHC_HEAD}{salt}${}",
-            STANDARD_NO_PAD.encode(self.stored)
-        )
+        write!(formatter, "{PHC_HEAD}{salt}${}", STANDARD_NO_PAD.encode(self.stored))
     }
 }
 
@@ -270,21 +265,14 @@ impl FromStr for StoredPassword {
 
     /// Takes the one canonical spelling; other parameters would be another version.
     fn from_str(text: &str) -> Result<Self, InvalidStoredPassword> {
-        let (salt, stored) = text
-            .strip_prefix(PHC_HEAD)
-            .and_then(|rest| rest.split_once('$'))
-            .ok_or(InvalidStoredPassword)?;
-        Ok(Self {
-            salt: PasswordSalt(phc_field(salt)?),
-            stored: phc_field(stored)?,
-        })
+        let (salt, stored) =
+            text.strip_prefix(PHC_HEAD).and_then(|rest| rest.split_once('$')).ok_or(InvalidStoredPassword)?;
+        Ok(Self { salt: PasswordSalt(phc_field(salt)?), stored: phc_field(stored)? })
     }
 }
 
 fn phc_field<const N: usize>(text: &str) -> Result<[u8; N], InvalidStoredPassword> {
-    let bytes = STANDARD_NO_PAD
-        .decode(text)
-        .map_err(|_| InvalidStoredPassword)?;
+    let bytes = STANDARD_NO_PAD.decode(text).map_err(|_| InvalidStoredPassword)?;
     bytes.try_into().map_err(|_| InvalidStoredPassword)
 }
 
@@ -294,26 +282,14 @@ mod tests {
 
     #[test]
     fn length_counts_normalised_code_points() {
-        assert_eq!(
-            Password::new(&"a".repeat(11)).err(),
-            Some(UnfitPassword::TooShort)
-        );
+        assert_eq!(Password::new(&"a".repeat(11)).err(), Some(UnfitPassword::TooShort));
         assert!(Password::new(&"a".repeat(12)).is_ok());
         assert!(Password::new(&"\u{1F511}".repeat(128)).is_ok());
-        assert_eq!(
-            Password::new(&"a".repeat(129)).err(),
-            Some(UnfitPassword::TooLong)
-        );
+        assert_eq!(Password::new(&"a".repeat(129)).err(), Some(UnfitPassword::TooLong));
         // One typed character that becomes 18, and twelve that become six.
         assert!(Password::new("\u{FDFA}").is_ok());
-        assert_eq!(
-            Password::new(&"e\u{301}".repeat(6)).err(),
-            Some(UnfitPassword::TooShort)
-        );
-        assert_eq!(
-            Password::new(&"a".repeat(MAX_TYPED_BYTES + 1)).err(),
-            Some(UnfitPassword::TooLong)
-        );
+        assert_eq!(Password::new(&"e\u{301}".repeat(6)).err(), Some(UnfitPassword::TooShort));
+        assert_eq!(Password::new(&"a".repeat(MAX_TYPED_BYTES + 1)).err(), Some(UnfitPassword::TooLong));
     }
 
     #[test]
@@ -321,29 +297,20 @@ mod tests {
         let composed = Password::new("caf\u{e9} \u{ff21}\u{ff22} \u{fb01}ve times").unwrap();
         let typed_apart = Password::new("cafe\u{301} AB five times").unwrap();
         assert_eq!(composed.0, typed_apart.0);
-        assert_ne!(
-            Password::new("Password with Case").unwrap().0,
-            Password::new("password with case").unwrap().0
-        );
+        assert_ne!(Password::new("Password with Case").unwrap().0, Password::new("password with case").unwrap().0);
     }
 
     #[test]
     fn debug_shows_type_names_only() {
         let proof = PasswordProof(Secret32::from_bytes([0xab; 32]));
         let stored = StoredPassword::new(PasswordSalt([0; 16]), &proof);
-        let text = format!(
-            "{:?} {proof:?} {stored:?}",
-            Password::new("correct horse battery").unwrap()
-        );
+        let text = format!("{:?} {proof:?} {stored:?}", Password::new("correct horse battery").unwrap());
         assert_eq!(text, "Password PasswordProof StoredPassword");
     }
 
     #[test]
     fn each_wrong_proof_is_refused() {
-        let stored = StoredPassword::new(
-            PasswordSalt([1; 16]),
-            &PasswordProof(Secret32::from_bytes([7; 32])),
-        );
+        let stored = StoredPassword::new(PasswordSalt([1; 16]), &PasswordProof(Secret32::from_bytes([7; 32])));
         assert!(stored.matches(&PasswordProof(Secret32::from_bytes([7; 32]))));
         for bit in 0..256 {
             let mut proof = [7; 32];
@@ -354,10 +321,7 @@ mod tests {
 
     #[test]
     fn the_stored_form_has_one_spelling() {
-        let stored = StoredPassword::new(
-            PasswordSalt([1; 16]),
-            &PasswordProof(Secret32::from_bytes([7; 32])),
-        );
+        let stored = StoredPassword::new(PasswordSalt([1; 16]), &PasswordProof(Secret32::from_bytes([7; 32])));
         let text = stored.to_string();
         assert_eq!(text.parse::<StoredPassword>().unwrap().to_string(), text);
         let wrong = [
@@ -379,10 +343,8 @@ mod tests {
 
     #[test]
     fn vectors_argon2id_tag() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../tests/vectors.json")).unwrap();
-        let bytes =
-            |field: &str| hex::decode(vectors["password"][field].as_str().unwrap()).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../tests/vectors.json")).unwrap();
+        let bytes = |field: &str| hex::decode(vectors["password"][field].as_str().unwrap()).unwrap();
         let password = Password::new(vectors["password"]["password"].as_str().unwrap()).unwrap();
         let salt = bytes("password_salt").try_into().unwrap();
         let tag = argon2id(password.0.expose(), &salt).unwrap();
@@ -404,9 +366,6 @@ mod tests {
             .unwrap()
             .hash_password_into(&[1; 32], &[2; 16], &mut tag)
             .unwrap();
-        assert_eq!(
-            hex::encode(tag),
-            "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
-        );
+        assert_eq!(hex::encode(tag), "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659");
     }
 }

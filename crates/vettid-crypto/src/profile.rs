@@ -60,9 +60,7 @@ impl VerifiedProfile {
     #[must_use]
     pub fn replaces(&self, known: &SignedProfile) -> bool {
         let profile = self.get();
-        profile.guid == known.guid
-            && profile.public_key == known.public_key
-            && profile.sequence > known.sequence
+        profile.guid == known.guid && profile.public_key == known.public_key && profile.sequence > known.sequence
     }
 }
 
@@ -85,10 +83,7 @@ pub fn verify(profile: SignedProfile, now: Timestamp) -> Result<VerifiedProfile,
     if now > valid_until || updated_at > now.plus_ms(MAX_SKEW_MS) {
         return Err(ProfileError::Stale);
     }
-    Ok(VerifiedProfile {
-        profile,
-        key_record,
-    })
+    Ok(VerifiedProfile { profile, key_record })
 }
 
 #[cfg(test)]
@@ -114,9 +109,7 @@ mod tests {
     }
 
     fn unsigned() -> SignedProfile {
-        let kem = KemPublicKey::X25519(
-            x25519::SecretKey::from_secret(Secret32::from_bytes([1; 32])).public_key(),
-        );
+        let kem = KemPublicKey::X25519(x25519::SecretKey::from_secret(Secret32::from_bytes([1; 32])).public_key());
         let draft = Draft {
             role: KeyRole::Vault,
             guid: MemberId::from_bytes([1; 16]),
@@ -133,10 +126,7 @@ mod tests {
             guid: MemberId::from_bytes([1; 16]),
             public_key: key(1).verifying_key().typed(),
             key_record: record.record().clone(),
-            public: PublicProfile {
-                first_name: "Alice".to_owned(),
-                ..PublicProfile::default()
-            },
+            public: PublicProfile { first_name: "Alice".to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],
             sequence: 4,
@@ -159,10 +149,7 @@ mod tests {
         let profile = signed(|_| ());
         let verified = verify(profile.clone(), at(29)).unwrap();
         assert_eq!(verified.fingerprint(), key(1).verifying_key().fingerprint());
-        assert!(matches!(
-            verify(profile.clone(), at(31)),
-            Err(ProfileError::Stale)
-        ));
+        assert!(matches!(verify(profile.clone(), at(31)), Err(ProfileError::Stale)));
         assert!(verified.replaces(&signed(|p| p.sequence = 3)));
         assert!(!verified.replaces(&profile));
     }
@@ -171,26 +158,14 @@ mod tests {
     fn changed_and_foreign_profiles_are_refused() {
         let mut changed = signed(|_| ());
         changed.public.first_name = "Mallory".to_owned();
-        assert!(matches!(
-            verify(changed, at(1)),
-            Err(ProfileError::Signature(_))
-        ));
+        assert!(matches!(verify(changed, at(1)), Err(ProfileError::Signature(_))));
         let foreign = signed(|p| p.guid = MemberId::from_bytes([9; 16]));
-        assert!(matches!(
-            verify(foreign, at(1)),
-            Err(ProfileError::OtherParty)
-        ));
+        assert!(matches!(verify(foreign, at(1)), Err(ProfileError::OtherParty)));
         let foreign = signed(|p| p.public_key = key(9).verifying_key().typed());
-        assert!(matches!(
-            verify(foreign, at(1)),
-            Err(ProfileError::OtherParty)
-        ));
+        assert!(matches!(verify(foreign, at(1)), Err(ProfileError::OtherParty)));
         let long = signed(|p| p.valid_until = at(31));
         assert!(matches!(verify(long, at(1)), Err(ProfileError::Form)));
         let other = signed(|p| p.key_record.sequence = 9);
-        assert!(matches!(
-            verify(other, at(1)),
-            Err(ProfileError::KeyRecord(_))
-        ));
+        assert!(matches!(verify(other, at(1)), Err(ProfileError::KeyRecord(_))));
     }
 }

@@ -73,13 +73,8 @@ impl RecoveryPhrase {
         }
         let mut text = Zeroizing::new(String::with_capacity(4 * MAX_TYPED_BYTES));
         text.extend(typed.nfkd().flat_map(char::to_lowercase));
-        let mnemonic =
-            Mnemonic::parse_in_normalized(Language::English, &text).map_err(|_| InvalidPhrase)?;
-        if matches!(mnemonic.word_count(), 12 | 24) {
-            Ok(Self(joined(&mnemonic)))
-        } else {
-            Err(InvalidPhrase)
-        }
+        let mnemonic = Mnemonic::parse_in_normalized(Language::English, &text).map_err(|_| InvalidPhrase)?;
+        if matches!(mnemonic.word_count(), 12 | 24) { Ok(Self(joined(&mnemonic))) } else { Err(InvalidPhrase) }
     }
 
     /// The words, to be shown once and written down. Never log, store or send them.
@@ -157,16 +152,8 @@ impl RecoveryKeys {
     ///
     /// # Errors
     /// [`ContentTooLarge`].
-    pub fn seal(
-        &self,
-        sequence: u64,
-        content: &[u8],
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Vec<u8>, ContentTooLarge> {
-        let head = Head {
-            salt: self.salt,
-            sequence,
-        };
+    pub fn seal(&self, sequence: u64, content: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, ContentTooLarge> {
+        let head = Head { salt: self.salt, sequence };
         let mut container = head.bytes().to_vec();
         let header = box_header(&head.bytes());
         let mut sealed = self.schedule(&header).seal(rng, Padding::Bucket, content);
@@ -184,17 +171,11 @@ impl RecoveryKeys {
     pub fn open(&self, container: &[u8]) -> Result<SecretBytes, Undecryptable> {
         Head::read(container).ok_or(Undecryptable)?;
         let (head, sealed) = container.split_first_chunk().ok_or(Undecryptable)?;
-        self.schedule(&box_header(head))
-            .open(Padding::Bucket, sealed)
+        self.schedule(&box_header(head)).open(Padding::Bucket, sealed)
     }
 
     fn schedule<'a>(&'a self, header: &'a [u8]) -> Schedule<'a> {
-        Schedule {
-            label: BOX_LABEL,
-            header,
-            shared: &self.encryption,
-            psk: &[],
-        }
+        Schedule { label: BOX_LABEL, header, shared: &self.encryption, psk: &[] }
     }
 
     #[cfg(test)]
@@ -233,28 +214,16 @@ impl Head {
     }
 
     fn parse(head: &[u8; HEAD_BYTES]) -> Option<Self> {
-        let rest = head
-            .strip_prefix(MAGIC)?
-            .strip_prefix(&VERSION.to_be_bytes())?;
+        let rest = head.strip_prefix(MAGIC)?.strip_prefix(&VERSION.to_be_bytes())?;
         let (salt, sequence) = rest.split_first_chunk()?;
-        Some(Self {
-            salt: RecoverySalt(*salt),
-            sequence: u64::from_be_bytes(sequence.try_into().ok()?),
-        })
+        Some(Self { salt: RecoverySalt(*salt), sequence: u64::from_be_bytes(sequence.try_into().ok()?) })
     }
 
     fn bytes(self) -> [u8; HEAD_BYTES] {
         let mut bytes = [0; HEAD_BYTES];
-        let fields = MAGIC
-            .iter()
-            .copied()
-            .chain(VERSION.to_be_bytes())
-            .chain(self.salt.0)
-            .chain(self.sequence.to_be_bytes());
-        bytes
-            .iter_mut()
-            .zip(fields)
-            .for_each(|(place, byte)| *place = byte);
+        let fields =
+            MAGIC.iter().copied().chain(VERSION.to_be_bytes()).chain(self.salt.0).chain(self.sequence.to_be_bytes());
+        bytes.iter_mut().zip(fields).for_each(|(place, byte)| *place = byte);
         bytes
     }
 }
@@ -354,16 +323,10 @@ mod tests {
     fn a_typed_phrase_is_forgiving_in_form_only() {
         let phrase = RecoveryPhrase::generate(&mut Scripted::counting(), PhraseLength::Words24);
         let typed = format!("  {}\n", phrase.expose().to_uppercase().replace(' ', " \t"));
-        assert_eq!(
-            RecoveryPhrase::parse(&typed).unwrap().expose(),
-            phrase.expose()
-        );
+        assert_eq!(RecoveryPhrase::parse(&typed).unwrap().expose(), phrase.expose());
         let mut words: Vec<_> = phrase.expose().split(' ').collect();
         words.swap(0, 1);
-        assert_eq!(
-            RecoveryPhrase::parse(&words.join(" ")).err(),
-            Some(InvalidPhrase)
-        );
+        assert_eq!(RecoveryPhrase::parse(&words.join(" ")).err(), Some(InvalidPhrase));
         words.swap(0, 1);
         assert!(RecoveryPhrase::parse(&words[..23].join(" ")).is_err());
         assert!(RecoveryPhrase::parse(&words.join("-")).is_err());
@@ -397,48 +360,24 @@ mod tests {
 
     #[test]
     fn vectors_root_of_the_phrase() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../tests/vectors.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../tests/vectors.json")).unwrap();
         let field = |name: &str| vectors["recovery"][name].as_str().unwrap();
         let salt = hex::decode(field("salt")).unwrap().try_into().unwrap();
-        let root = argon2id(
-            RecoveryPhrase::parse(field("mnemonic"))
-                .unwrap()
-                .0
-                .as_bytes(),
-            &salt,
-        )
-        .unwrap();
+        let root = argon2id(RecoveryPhrase::parse(field("mnemonic")).unwrap().0.as_bytes(), &salt).unwrap();
         assert_eq!(hex::encode(root.expose()), field("k_rec"));
     }
 
     #[test]
     fn only_12_and_24_words_are_phrases() {
-        let counts = |length| {
-            RecoveryPhrase::generate(&mut Scripted::counting(), length)
-                .expose()
-                .split(' ')
-                .count()
-        };
-        assert_eq!(
-            [counts(PhraseLength::Words12), counts(PhraseLength::Words24)],
-            [12, 24]
-        );
+        let counts = |length| RecoveryPhrase::generate(&mut Scripted::counting(), length).expose().split(' ').count();
+        assert_eq!([counts(PhraseLength::Words12), counts(PhraseLength::Words24)], [12, 24]);
     }
 
     #[test]
     fn each_changed_bit_of_a_container_is_refused() {
         let keys = RecoveryKeys::for_test([1; 32], [2; 16]);
-        let container = keys
-            .seal(7, b"packages", &mut Scripted::counting())
-            .unwrap();
-        assert_eq!(
-            Head::read(&container),
-            Some(Head {
-                salt: RecoverySalt([2; 16]),
-                sequence: 7
-            })
-        );
+        let container = keys.seal(7, b"packages", &mut Scripted::counting()).unwrap();
+        assert_eq!(Head::read(&container), Some(Head { salt: RecoverySalt([2; 16]), sequence: 7 }));
         assert_eq!(keys.open(&container).unwrap().expose(), b"packages");
         for bit in 0..container.len() * 8 {
             let mut changed = container.clone();
@@ -448,11 +387,7 @@ mod tests {
         for length in 0..container.len() {
             assert!(keys.open(&container[..length]).is_err());
         }
-        assert!(
-            RecoveryKeys::for_test([3; 32], [2; 16])
-                .open(&container)
-                .is_err()
-        );
+        assert!(RecoveryKeys::for_test([3; 32], [2; 16]).open(&container).is_err());
         assert!(Head::read(&container[..HEAD_BYTES]).is_none());
     }
 
@@ -463,46 +398,27 @@ mod tests {
         let container = keys.seal(1, &fits, &mut Scripted::counting()).unwrap();
         assert!(keys.open(&container).is_ok());
         let more = vec![0; MAX_CONTAINER_BYTES - 100];
-        assert_eq!(
-            keys.seal(1, &more, &mut Scripted::counting()),
-            Err(ContentTooLarge)
-        );
+        assert_eq!(keys.seal(1, &more, &mut Scripted::counting()), Err(ContentTooLarge));
         let longer = [container, vec![0; 8192]].concat();
-        assert_eq!(
-            (Head::read(&longer), keys.open(&longer).err()),
-            (None, Some(Undecryptable))
-        );
+        assert_eq!((Head::read(&longer), keys.open(&longer).err()), (None, Some(Undecryptable)));
     }
 
     #[test]
     fn a_proof_is_good_for_one_token() {
         let keys = RecoveryKeys::for_test([1; 32], [2; 16]);
         let proof = keys.auth().prove(b"token one");
-        let verifier =
-            RecoveryVerifier::from_secret(Secret32::from_bytes(*keys.auth().verifier().expose()));
+        let verifier = RecoveryVerifier::from_secret(Secret32::from_bytes(*keys.auth().verifier().expose()));
         assert!(verifier.verifies(b"token one", &proof));
         assert!(!verifier.verifies(b"token two", &proof));
-        assert!(
-            !RecoveryKeys::for_test([2; 32], [2; 16])
-                .auth()
-                .verifier()
-                .verifies(b"token one", &proof)
-        );
+        assert!(!RecoveryKeys::for_test([2; 32], [2; 16]).auth().verifier().verifies(b"token one", &proof));
     }
 
     #[test]
     fn debug_shows_type_names_only() {
         let phrase = RecoveryPhrase::generate(&mut Scripted::counting(), PhraseLength::Words12);
         let keys = RecoveryKeys::for_test([1; 32], [2; 16]);
-        let text = format!(
-            "{phrase:?} {keys:?} {:?} {:?}",
-            keys.auth(),
-            keys.auth().verifier()
-        );
-        assert_eq!(
-            text,
-            "RecoveryPhrase RecoveryKeys RecoveryAuth RecoveryVerifier"
-        );
+        let text = format!("{phrase:?} {keys:?} {:?} {:?}", keys.auth(), keys.auth().verifier());
+        assert_eq!(text, "RecoveryPhrase RecoveryKeys RecoveryAuth RecoveryVerifier");
     }
 
     proptest! {

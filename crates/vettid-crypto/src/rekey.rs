@@ -75,11 +75,7 @@ pub fn offer(
     require_rotation(suite)?;
     let (ephemeral, own_kem) = fresh(rng, suite)?;
     let offer = half(epoch, &ephemeral, &own_kem, final_seq, signer)?;
-    Ok(Offered {
-        offer,
-        ephemeral,
-        own_kem,
-    })
+    Ok(Offered { offer, ephemeral, own_kem })
 }
 
 /// Answers an offer; the new epoch begins here for the side that answers.
@@ -99,16 +95,7 @@ pub fn answer(
     let answer = half(epoch, &ephemeral, &own_kem, final_seq, signer)?;
     let agreed = ephemeral.diffie_hellman(&peer_ephemeral)?;
     let epoch_key = next_epoch_key(current, &agreed, epoch, &transcript_hash(offer, &answer)?);
-    Ok((
-        answer,
-        NextEpoch {
-            epoch,
-            epoch_key,
-            own_kem,
-            peer_kem,
-            peer_final_seq: offer.final_seq,
-        },
-    ))
+    Ok((answer, NextEpoch { epoch, epoch_key, own_kem, peer_kem, peer_final_seq: offer.final_seq }))
 }
 
 impl Offered {
@@ -149,10 +136,7 @@ impl Offered {
         let (peer_ephemeral, peer_kem) = check(answer, peer, self.offer.epoch)?;
         let agreed = self.ephemeral.diffie_hellman(&peer_ephemeral)?;
         let transcript = transcript_hash(&self.offer, answer)?;
-        Ok((
-            next_epoch_key(current, &agreed, self.offer.epoch, &transcript),
-            peer_kem,
-        ))
+        Ok((next_epoch_key(current, &agreed, self.offer.epoch, &transcript), peer_kem))
     }
 }
 
@@ -169,14 +153,8 @@ fn require_rotation(suite: Suite) -> Result<(), SuiteError> {
     }
 }
 
-fn fresh(
-    rng: &mut dyn CryptoRng,
-    suite: Suite,
-) -> Result<(x25519::SecretKey, KemSecretKey), SuiteError> {
-    Ok((
-        x25519::SecretKey::random(rng),
-        KemSecretKey::generate(suite, rng)?,
-    ))
+fn fresh(rng: &mut dyn CryptoRng, suite: Suite) -> Result<(x25519::SecretKey, KemSecretKey), SuiteError> {
+    Ok((x25519::SecretKey::random(rng), KemSecretKey::generate(suite, rng)?))
 }
 
 fn half(
@@ -200,45 +178,26 @@ fn half(
     Ok(half)
 }
 
-fn check(
-    half: &Rekey,
-    peer: &VerifyingKey,
-    epoch: u64,
-) -> Result<(x25519::PublicKey, KemPublicKey), RekeyError> {
+fn check(half: &Rekey, peer: &VerifyingKey, epoch: u64) -> Result<(x25519::PublicKey, KemPublicKey), RekeyError> {
     signature::verify(Context::Rekey, peer, half)?;
     if half.epoch != epoch || half.kem.is_some() || half.ct.is_some() {
         return Err(RekeyError::NotDue);
     }
     let peer_kem = KemPublicKey::from_typed(&half.epoch_kem)?;
     require_rotation(peer_kem.suite())?;
-    Ok((
-        x25519::PublicKey::from_slice(half.eph.as_bytes())?,
-        peer_kem,
-    ))
+    Ok((x25519::PublicKey::from_slice(half.eph.as_bytes())?, peer_kem))
 }
 
 /// `H256(JCS(rk1) ‖ JCS(rk2))`, signatures included.
 fn transcript_hash(offer: &Rekey, answer: &Rekey) -> Result<[u8; 32], SignatureError> {
-    let [offer, answer] =
-        [offer, answer].map(|half| json::canonical(half).map_err(SignatureError::NotSignable));
+    let [offer, answer] = [offer, answer].map(|half| json::canonical(half).map_err(SignatureError::NotSignable));
     Ok(kdf::h256_parts(&[&offer?, &answer?]))
 }
 
 /// `K_{e+1} = Exp(Ext(K_e, LP(dh) ‖ LP(ss)), "vettid-rekey-v1" ‖ u64(e+1) ‖ transcript hash, 32)`.
-fn next_epoch_key(
-    current: &Secret32,
-    agreed: &Secret32,
-    epoch: u64,
-    transcript: &[u8; 32],
-) -> Secret32 {
-    let prk = Extract::new(current.expose())
-        .lp(agreed.expose())
-        .lp(b"")
-        .finish();
-    kdf::expand_secret(
-        &prk,
-        &[b"vettid-rekey-v1", &epoch.to_be_bytes(), transcript],
-    )
+fn next_epoch_key(current: &Secret32, agreed: &Secret32, epoch: u64, transcript: &[u8; 32]) -> Secret32 {
+    let prk = Extract::new(current.expose()).lp(agreed.expose()).lp(b"").finish();
+    kdf::expand_secret(&prk, &[b"vettid-rekey-v1", &epoch.to_be_bytes(), transcript])
 }
 
 #[cfg(test)]
@@ -249,15 +208,12 @@ mod tests {
 
     #[test]
     fn vectors_rekey() {
-        let [ours, theirs] = ["skI", "skR"]
-            .map(|name| x25519::SecretKey::from_secret(secret(&format!("/rekey/{name}"))));
+        let [ours, theirs] =
+            ["skI", "skR"].map(|name| x25519::SecretKey::from_secret(secret(&format!("/rekey/{name}"))));
         let transcript = array("/rekey/transcript_hash");
         for (one, other) in [(&ours, &theirs), (&theirs, &ours)] {
             let agreed = one.diffie_hellman(&other.public_key()).unwrap();
-            assert_eq!(
-                next_epoch_key(&secret("/rekey/K0"), &agreed, 1, &transcript),
-                secret("/rekey/K1")
-            );
+            assert_eq!(next_epoch_key(&secret("/rekey/K0"), &agreed, 1, &transcript), secret("/rekey/K1"));
         }
     }
 
@@ -270,11 +226,7 @@ mod tests {
     fn world() -> World {
         let mut rng = rand::rng();
         let keys = [0, 1].map(|_| SigningKey::random(&mut rng));
-        World {
-            current: Secret32::random(&mut rng),
-            rng,
-            keys,
-        }
+        World { current: Secret32::random(&mut rng), rng, keys }
     }
 
     impl World {
@@ -284,14 +236,7 @@ mod tests {
 
         fn answer(&mut self, offer: &Rekey) -> Result<(Rekey, NextEpoch), RekeyError> {
             let peer = self.keys[0].verifying_key();
-            answer(
-                &mut self.rng,
-                &self.current,
-                offer,
-                &peer,
-                (1, 50),
-                &self.keys[1],
-            )
+            answer(&mut self.rng, &self.current, offer, &peer, (1, 50), &self.keys[1])
         }
     }
 
@@ -301,9 +246,7 @@ mod tests {
         let offered = world.offer();
         let (answer, theirs) = world.answer(offered.message()).unwrap();
         let offered = Offered::from_form(offered.to_form()).unwrap();
-        let ours = offered
-            .finish(&world.current, &answer, &world.keys[1].verifying_key())
-            .unwrap();
+        let ours = offered.finish(&world.current, &answer, &world.keys[1].verifying_key()).unwrap();
         assert_eq!(ours.epoch_key, theirs.epoch_key);
         assert_ne!(ours.epoch_key, world.current);
         assert_eq!((ours.epoch, theirs.epoch), (1, 1));
@@ -324,27 +267,12 @@ mod tests {
         cases[2].final_seq = 41;
         cases[3].epoch_kem = KemPublicKey::X25519(other).typed();
         cases[4].key_id = stranger.key_id();
-        cases.push(
-            half(
-                1,
-                &x25519::SecretKey::random(&mut world.rng),
-                &world.offer().own_kem,
-                1,
-                &stranger,
-            )
-            .unwrap(),
-        );
+        cases.push(half(1, &x25519::SecretKey::random(&mut world.rng), &world.offer().own_kem, 1, &stranger).unwrap());
         for case in cases {
-            assert!(
-                matches!(world.answer(&case), Err(RekeyError::Signature(_))),
-                "{case:?}"
-            );
+            assert!(matches!(world.answer(&case), Err(RekeyError::Signature(_))), "{case:?}");
         }
         let replayed = super::offer(&mut world.rng, Suite::X25519, 2, 1, &world.keys[0]).unwrap();
-        assert!(matches!(
-            world.answer(replayed.message()),
-            Err(RekeyError::NotDue)
-        ));
+        assert!(matches!(world.answer(replayed.message()), Err(RekeyError::NotDue)));
     }
 
     #[test]
@@ -352,13 +280,9 @@ mod tests {
         let mut world = world();
         let offered = world.offer();
         let reflected = offered.message().clone();
-        let (offered, _) = offered
-            .finish(&world.current, &reflected, &world.keys[1].verifying_key())
-            .unwrap_err();
+        let (offered, _) = offered.finish(&world.current, &reflected, &world.keys[1].verifying_key()).unwrap_err();
         let (answer, theirs) = world.answer(offered.message()).unwrap();
-        let ours = offered
-            .finish(&world.current, &answer, &world.keys[1].verifying_key())
-            .unwrap();
+        let ours = offered.finish(&world.current, &answer, &world.keys[1].verifying_key()).unwrap();
         assert_eq!(ours.epoch_key, theirs.epoch_key);
     }
 
@@ -369,9 +293,7 @@ mod tests {
         let offered = world.offer();
         let (answer, theirs) = world.answer(offered.message()).unwrap();
         let other = Secret32::random(&mut world.rng);
-        let wrong = offered
-            .finish(&other, &answer, &world.keys[1].verifying_key())
-            .unwrap();
+        let wrong = offered.finish(&other, &answer, &world.keys[1].verifying_key()).unwrap();
         assert_ne!(wrong.epoch_key, theirs.epoch_key);
     }
 
@@ -386,10 +308,7 @@ mod tests {
         let mut world = world();
         for suite in [Suite::Rsa4096, Suite::XWing] {
             let refused = super::offer(&mut world.rng, suite, 1, 1, &world.keys[0]);
-            assert!(matches!(
-                refused,
-                Err(RekeyError::Suite(SuiteError::NotBuilt(_)))
-            ));
+            assert!(matches!(refused, Err(RekeyError::Suite(SuiteError::NotBuilt(_)))));
         }
     }
 }

@@ -11,20 +11,14 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     pub(crate) fn counting() -> Self {
-        Self {
-            script: VecDeque::new(),
-            counter: Some(0),
-        }
+        Self { script: VecDeque::new(), counter: Some(0) }
     }
 }
 
 impl Scripted {
     /// Gives out these bytes, in this order.
     pub(crate) fn playing(pieces: &[&[u8]]) -> Self {
-        Self {
-            script: pieces.concat().into(),
-            counter: None,
-        }
+        Self { script: pieces.concat().into(), counter: None }
     }
 }
 
@@ -46,10 +40,7 @@ impl rand_core::TryRng for Scripted {
                     *counter = counter.wrapping_add(1);
                     *counter
                 }
-                None => self
-                    .script
-                    .pop_front()
-                    .expect("the script has another byte"),
+                None => self.script.pop_front().expect("the script has another byte"),
             };
         }
         Ok(())

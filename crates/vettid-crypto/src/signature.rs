@@ -131,11 +131,7 @@ pub fn signed_bytes(context: Context, object: &impl Serialize) -> Result<Vec<u8>
 ///
 /// # Errors
 /// [`SignatureError::OtherSigner`] and those of [`signed_bytes`].
-pub fn sign(
-    context: Context,
-    key: &SigningKey,
-    object: &impl Serialize,
-) -> Result<Base64, SignatureError> {
+pub fn sign(context: Context, key: &SigningKey, object: &impl Serialize) -> Result<Base64, SignatureError> {
     let fields = fields_of(object)?;
     require_signer(&fields, &key.verifying_key())?;
     Ok(key.sign(&bytes_of(context, &fields)?).to_base64())
@@ -145,18 +141,11 @@ pub fn sign(
 ///
 /// # Errors
 /// Those of [`signed_bytes`].
-pub fn sign_object(
-    context: Context,
-    key: &SigningKey,
-    object: &impl Serialize,
-) -> Result<Value, SignatureError> {
+pub fn sign_object(context: Context, key: &SigningKey, object: &impl Serialize) -> Result<Value, SignatureError> {
     let mut fields = fields_of(object)?;
     fields.insert("key_id".to_owned(), key.key_id().as_str().into());
     let signature = key.sign(&bytes_of(context, &fields)?);
-    fields.insert(
-        "signature".to_owned(),
-        signature.to_base64().to_string().into(),
-    );
+    fields.insert("signature".to_owned(), signature.to_base64().to_string().into());
     Ok(Value::Object(fields))
 }
 
@@ -164,19 +153,11 @@ pub fn sign_object(
 ///
 /// # Errors
 /// [`SignatureError::OtherSigner`], [`SignatureError::Invalid`] and those of [`signed_bytes`].
-pub fn verify(
-    context: Context,
-    key: &VerifyingKey,
-    object: &impl Serialize,
-) -> Result<(), SignatureError> {
+pub fn verify(context: Context, key: &VerifyingKey, object: &impl Serialize) -> Result<(), SignatureError> {
     let mut fields = fields_of(object)?;
     require_signer(&fields, key)?;
-    let signature = fields
-        .remove("signature")
-        .and_then(signature_of)
-        .ok_or(SignatureError::Invalid)?;
-    key.verify(&bytes_of(context, &fields)?, &signature)
-        .map_err(|_| SignatureError::Invalid)
+    let signature = fields.remove("signature").and_then(signature_of).ok_or(SignatureError::Invalid)?;
+    key.verify(&bytes_of(context, &fields)?, &signature).map_err(|_| SignatureError::Invalid)
 }
 
 /// Checks a received object, then reads it as its type; the signature covers exactly what was received.
@@ -189,9 +170,7 @@ pub fn open<T: DeserializeOwned>(
     received: Value,
 ) -> Result<Verified<T>, SignatureError> {
     verify(context, key, &received)?;
-    json::from_value(received)
-        .map(Verified)
-        .map_err(SignatureError::Shape)
+    json::from_value(received).map(Verified).map_err(SignatureError::Shape)
 }
 
 /// Checks an object that was read as its type. Types of signed objects refuse unknown fields and have one form, so
@@ -199,11 +178,7 @@ pub fn open<T: DeserializeOwned>(
 ///
 /// # Errors
 /// Those of [`verify`].
-pub fn check<T: Serialize>(
-    context: Context,
-    key: &VerifyingKey,
-    object: T,
-) -> Result<Verified<T>, SignatureError> {
+pub fn check<T: Serialize>(context: Context, key: &VerifyingKey, object: T) -> Result<Verified<T>, SignatureError> {
     verify(context, key, &object)?;
     Ok(Verified(object))
 }
@@ -212,11 +187,7 @@ pub fn check<T: Serialize>(
 ///
 /// # Errors
 /// Those of [`signed_bytes`].
-pub fn sign_detached(
-    context: Context,
-    key: &SigningKey,
-    object: &impl Serialize,
-) -> Result<Signature, SignatureError> {
+pub fn sign_detached(context: Context, key: &SigningKey, object: &impl Serialize) -> Result<Signature, SignatureError> {
     Ok(key.sign(&signed_bytes(context, object)?))
 }
 
@@ -230,8 +201,7 @@ pub fn verify_detached(
     object: &impl Serialize,
     signature: &Signature,
 ) -> Result<(), SignatureError> {
-    key.verify(&signed_bytes(context, object)?, signature)
-        .map_err(|_| SignatureError::Invalid)
+    key.verify(&signed_bytes(context, object)?, signature).map_err(|_| SignatureError::Invalid)
 }
 
 fn fields_of(object: &impl Serialize) -> Result<Map<String, Value>, SignatureError> {
@@ -244,8 +214,7 @@ fn fields_of(object: &impl Serialize) -> Result<Map<String, Value>, SignatureErr
 
 fn bytes_of(context: Context, fields: &Map<String, Value>) -> Result<Vec<u8>, SignatureError> {
     let is_signed = |name: &str| name != "signature" && name != "signatures";
-    let unsigned: BTreeMap<&String, &Value> =
-        fields.iter().filter(|(name, _)| is_signed(name)).collect();
+    let unsigned: BTreeMap<&String, &Value> = fields.iter().filter(|(name, _)| is_signed(name)).collect();
     let canonical = json::canonical(&unsigned).map_err(SignatureError::NotSignable)?;
     let joined = Lp::labelled_with_capacity("vettid-sig-v1", canonical.len() + 64);
     Ok(joined.lp_str(context.name()).lp(&canonical).finish())
@@ -280,21 +249,12 @@ mod tests {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
         assert_eq!(names.len(), 21);
-        assert!(
-            names
-                .iter()
-                .all(|name| name.starts_with("vettid/") && name.ends_with("/1"))
-        );
+        assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 
     #[test]
     fn an_object_passes_under_its_own_context_and_signer_only() {
-        let signed = sign_object(
-            Context::Control,
-            &key(1),
-            &json!({"b": 1, "a": [true, null]}),
-        )
-        .unwrap();
+        let signed = sign_object(Context::Control, &key(1), &json!({"b": 1, "a": [true, null]})).unwrap();
         for &context in Context::ALL {
             let passes = verify(context, &key(1).verifying_key(), &signed).is_ok();
             assert_eq!(passes, context == Context::Control, "{context:?}");
@@ -306,19 +266,11 @@ mod tests {
     #[test]
     fn every_change_is_seen() {
         let verifier = key(1).verifying_key();
-        let signed = sign_object(
-            Context::Profile,
-            &key(1),
-            &json!({"name": "x", "deep": {"n": 1}}),
-        )
-        .unwrap();
+        let signed = sign_object(Context::Profile, &key(1), &json!({"name": "x", "deep": {"n": 1}})).unwrap();
         let mut cases = Vec::new();
-        for (pointer, value) in [
-            ("/name", json!("y")),
-            ("/deep/n", json!(2)),
-            ("/deep", json!(null)),
-            ("/key_id", json!("k_")),
-        ] {
+        for (pointer, value) in
+            [("/name", json!("y")), ("/deep/n", json!(2)), ("/deep", json!(null)), ("/key_id", json!("k_"))]
+        {
             let mut changed = signed.clone();
             *changed.pointer_mut(pointer).unwrap() = value;
             cases.push(changed);
@@ -332,10 +284,7 @@ mod tests {
         changed["extra"] = json!(1);
         cases.push(changed);
         for case in cases {
-            assert!(
-                verify(Context::Profile, &verifier, &case).is_err(),
-                "{case}"
-            );
+            assert!(verify(Context::Profile, &verifier, &case).is_err(), "{case}");
         }
         assert!(verify(Context::Profile, &verifier, &signed).is_ok());
     }
@@ -344,18 +293,9 @@ mod tests {
     fn order_of_fields_does_not_matter_and_numbers_must_be_exact() {
         let one: Value = serde_json::from_str(r#"{"a":1,"b":2}"#).unwrap();
         let other: Value = serde_json::from_str(r#"{"b":2,"a":1}"#).unwrap();
-        assert_eq!(
-            signed_bytes(Context::Lease, &one).unwrap(),
-            signed_bytes(Context::Lease, &other).unwrap()
-        );
-        assert!(matches!(
-            signed_bytes(Context::Lease, &json!({"a": 1.5})),
-            Err(SignatureError::NotSignable(_))
-        ));
-        assert!(matches!(
-            signed_bytes(Context::Lease, &json!([1])),
-            Err(SignatureError::NotAnObject)
-        ));
+        assert_eq!(signed_bytes(Context::Lease, &one).unwrap(), signed_bytes(Context::Lease, &other).unwrap());
+        assert!(matches!(signed_bytes(Context::Lease, &json!({"a": 1.5})), Err(SignatureError::NotSignable(_))));
+        assert!(matches!(signed_bytes(Context::Lease, &json!([1])), Err(SignatureError::NotAnObject)));
     }
 
     #[test]
@@ -371,12 +311,8 @@ mod tests {
         let verifier = key(1).verifying_key();
         let right = sign_object(Context::Invite, &key(1), &json!({"name": "x"})).unwrap();
         assert!(open::<Named>(Context::Invite, &verifier, right).is_ok());
-        let unknown_field =
-            sign_object(Context::Invite, &key(1), &json!({"name": "x", "y": 1})).unwrap();
-        assert!(matches!(
-            open::<Named>(Context::Invite, &verifier, unknown_field),
-            Err(SignatureError::Shape(_))
-        ));
+        let unknown_field = sign_object(Context::Invite, &key(1), &json!({"name": "x", "y": 1})).unwrap();
+        assert!(matches!(open::<Named>(Context::Invite, &verifier, unknown_field), Err(SignatureError::Shape(_))));
     }
 
     #[test]
@@ -385,24 +321,8 @@ mod tests {
         let bare = json!({"name": "x"});
         for seed in [1, 2] {
             let signature = sign_detached(Context::HandlerManifest, &key(seed), &object).unwrap();
-            assert!(
-                verify_detached(
-                    Context::HandlerManifest,
-                    &key(seed).verifying_key(),
-                    &bare,
-                    &signature
-                )
-                .is_ok()
-            );
-            assert!(
-                verify_detached(
-                    Context::HandlerManifest,
-                    &key(9).verifying_key(),
-                    &bare,
-                    &signature
-                )
-                .is_err()
-            );
+            assert!(verify_detached(Context::HandlerManifest, &key(seed).verifying_key(), &bare, &signature).is_ok());
+            assert!(verify_detached(Context::HandlerManifest, &key(9).verifying_key(), &bare, &signature).is_err());
         }
     }
 }

@@ -92,9 +92,7 @@ impl SecretText {
     }
 
     pub(crate) fn bytes(&self) -> Result<SecretBytes, InvalidStored> {
-        vettid_wire::base64::decode(&self.0)
-            .map(SecretBytes::new)
-            .map_err(|_| InvalidStored)
+        vettid_wire::base64::decode(&self.0).map(SecretBytes::new).map_err(|_| InvalidStored)
     }
 
     pub(crate) fn secret32(&self) -> Result<Secret32, InvalidStored> {
@@ -178,17 +176,10 @@ mod tests {
 
     #[test]
     fn secrets_come_back_from_their_stored_form() {
-        let kept = Kept {
-            key: Secret32::from_bytes([1; 32]),
-            older: vec![Secret32::from_bytes([2; 32])],
-            none: None,
-        };
+        let kept = Kept { key: Secret32::from_bytes([1; 32]), older: vec![Secret32::from_bytes([2; 32])], none: None };
         let text = serde_json::to_string(&kept).unwrap();
         let back: Kept = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            (back.key, back.older, back.none),
-            (kept.key, kept.older, kept.none)
-        );
+        assert_eq!((back.key, back.older, back.none), (kept.key, kept.older, kept.none));
         assert!(serde_json::from_str::<Kept>(&text.replace("AQEB", "AQ")).is_err());
     }
 }

@@ -71,15 +71,8 @@ impl Suite {
     }
 
     fn find(wanted: impl Fn(Self) -> bool) -> Result<Self, SuiteError> {
-        let suite = Self::ALL
-            .into_iter()
-            .find(|&suite| wanted(suite))
-            .ok_or(SuiteError::Unknown)?;
-        if suite.is_built() {
-            Ok(suite)
-        } else {
-            Err(SuiteError::NotBuilt(suite.name()))
-        }
+        let suite = Self::ALL.into_iter().find(|&suite| wanted(suite)).ok_or(SuiteError::Unknown)?;
+        if suite.is_built() { Ok(suite) } else { Err(SuiteError::NotBuilt(suite.name())) }
     }
 }
 
@@ -132,13 +125,9 @@ impl KemPublicKey {
     pub fn from_typed(key: &TypedKey) -> Result<Self, SuiteError> {
         match key.algorithm() {
             KeyAlgorithm::X25519 => x25519::PublicKey::from_slice(key.as_bytes()).map(Self::X25519),
-            KeyAlgorithm::Rsa4096 => {
-                rsa4096::PublicKey::from_spki(key.as_bytes()).map(Self::Rsa4096)
-            }
+            KeyAlgorithm::Rsa4096 => rsa4096::PublicKey::from_spki(key.as_bytes()).map(Self::Rsa4096),
             KeyAlgorithm::XWing => Err(SuiteError::NotBuilt(Suite::XWing.name())),
-            KeyAlgorithm::Ed25519 | KeyAlgorithm::MlKem768 | KeyAlgorithm::P256 => {
-                Err(SuiteError::InvalidKey)
-            }
+            KeyAlgorithm::Ed25519 | KeyAlgorithm::MlKem768 | KeyAlgorithm::P256 => Err(SuiteError::InvalidKey),
         }
     }
 
@@ -172,9 +161,7 @@ impl KemPublicKey {
     /// [`SuiteError::NonContributory`] for a key of low order, [`SuiteError::Library`].
     pub fn encapsulate(&self, rng: &mut dyn CryptoRng) -> Result<(Secret32, Vec<u8>), SuiteError> {
         match self {
-            Self::X25519(key) => key
-                .encapsulate(rng)
-                .map(|(shared, enc)| (shared, enc.to_vec())),
+            Self::X25519(key) => key.encapsulate(rng).map(|(shared, enc)| (shared, enc.to_vec())),
             Self::Rsa4096(key) => key.encapsulate(rng),
         }
     }
@@ -262,10 +249,7 @@ impl Stored for KemSecretKey {
             Self::X25519(key) => key.to_form(),
             Self::Rsa4096(key) => key.to_form(),
         };
-        StoredKemKey {
-            suite: self.suite().id(),
-            key,
-        }
+        StoredKemKey { suite: self.suite().id(), key }
     }
 
     fn from_form(form: StoredKemKey) -> Result<Self, InvalidStored> {
@@ -289,27 +273,18 @@ mod tests {
                 assert_eq!(Suite::from_id(suite.id()), Ok(suite));
                 assert_eq!(Suite::from_name(suite.name()), Ok(suite));
             } else {
-                assert_eq!(
-                    Suite::from_id(suite.id()),
-                    Err(SuiteError::NotBuilt(suite.name()))
-                );
+                assert_eq!(Suite::from_id(suite.id()), Err(SuiteError::NotBuilt(suite.name())));
             }
         }
         assert_eq!(Suite::from_id(0), Err(SuiteError::Unknown));
         assert_eq!(Suite::from_id(4), Err(SuiteError::Unknown));
-        assert_eq!(
-            Suite::from_name("x25519+XChaCha20-Poly1305"),
-            Err(SuiteError::Unknown)
-        );
+        assert_eq!(Suite::from_name("x25519+XChaCha20-Poly1305"), Err(SuiteError::Unknown));
     }
 
     #[test]
     fn keys_come_back_from_typed_and_stored_form() {
         let mut rng = Scripted::counting();
-        for suite in Suite::ALL
-            .into_iter()
-            .filter(|&suite| suite.is_built() && suite != Suite::Rsa4096)
-        {
+        for suite in Suite::ALL.into_iter().filter(|&suite| suite.is_built() && suite != Suite::Rsa4096) {
             let key = KemSecretKey::generate(suite, &mut rng).unwrap();
             let public = KemPublicKey::from_typed(&key.public_key().typed()).unwrap();
             let (shared, enc) = public.encapsulate(&mut rng).unwrap();

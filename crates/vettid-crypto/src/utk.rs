@@ -77,15 +77,8 @@ impl PasswordPayload {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (proof, inner) = bytes.split_at_checked(32)?;
-        let inner = if inner.is_empty() {
-            None
-        } else {
-            Some(InnerKey::from_secret(Secret32::from_slice(inner)?))
-        };
-        Some(Self {
-            proof: PasswordProof::from_secret(Secret32::from_slice(proof)?),
-            inner,
-        })
+        let inner = if inner.is_empty() { None } else { Some(InnerKey::from_secret(Secret32::from_slice(inner)?)) };
+        Some(Self { proof: PasswordProof::from_secret(Secret32::from_slice(proof)?), inner })
     }
 }
 
@@ -116,16 +109,10 @@ pub fn seal(
     if key.algorithm != TRANSACTION_KEY_ALGORITHM || key.key_id != request.binding.key_id {
         return Err(SealPayloadError::WrongKey);
     }
-    let public =
-        x25519::PublicKey::from_slice(key.public_key.as_bytes()).map_err(SealPayloadError::Key)?;
+    let public = x25519::PublicKey::from_slice(key.public_key.as_bytes()).map_err(SealPayloadError::Key)?;
     let (shared, enc) = public.encapsulate(rng).map_err(SealPayloadError::Key)?;
     let header = request.header(&enc).map_err(SealPayloadError::Form)?;
-    let schedule = Schedule {
-        label: LABEL,
-        header: &header,
-        shared: &shared,
-        psk: &[],
-    };
+    let schedule = Schedule { label: LABEL, header: &header, shared: &shared, psk: &[] };
     let mut sealed = enc.to_vec();
     sealed.append(&mut schedule.seal(rng, Padding::None, &payload.bytes()));
     Ok(sealed)
@@ -147,21 +134,13 @@ impl LedgerTransactionKey {
         let Ok(key_id) = format!("tk_{}", hex::encode(name)).parse() else {
             unreachable!("32 hex digits after tk_ are a key id");
         };
-        Self {
-            key_id,
-            secret: x25519::SecretKey::random(rng),
-            created_at: now,
-        }
+        Self { key_id, secret: x25519::SecretKey::random(rng), created_at: now }
     }
 
     /// A known key pair.
     #[must_use]
     pub fn from_parts(key_id: KeyId, secret: x25519::SecretKey, created_at: Timestamp) -> Self {
-        Self {
-            key_id,
-            secret,
-            created_at,
-        }
+        Self { key_id, secret, created_at }
     }
 
     /// Names the key.
@@ -192,25 +171,14 @@ impl LedgerTransactionKey {
     ///
     /// # Errors
     /// [`Undecryptable`], whatever is wrong.
-    pub fn open(
-        &self,
-        request: &ProofRequest<'_>,
-        sealed: &[u8],
-    ) -> Result<PasswordPayload, Undecryptable> {
+    pub fn open(&self, request: &ProofRequest<'_>, sealed: &[u8]) -> Result<PasswordPayload, Undecryptable> {
         if request.binding.key_id != self.key_id {
             return Err(Undecryptable);
         }
-        let (enc, boxed) = sealed
-            .split_first_chunk::<ENC_BYTES>()
-            .ok_or(Undecryptable)?;
+        let (enc, boxed) = sealed.split_first_chunk::<ENC_BYTES>().ok_or(Undecryptable)?;
         let shared = self.secret.decapsulate(enc)?;
         let header = request.header(enc).map_err(|_| Undecryptable)?;
-        let schedule = Schedule {
-            label: LABEL,
-            header: &header,
-            shared: &shared,
-            psk: &[],
-        };
+        let schedule = Schedule { label: LABEL, header: &header, shared: &shared, psk: &[] };
         let payload = schedule.open(Padding::None, boxed)?;
         PasswordPayload::parse(payload.expose()).ok_or(Undecryptable)
     }
@@ -235,19 +203,11 @@ impl Stored for LedgerTransactionKey {
     type Form = StoredTransactionKey;
 
     fn to_form(&self) -> StoredTransactionKey {
-        StoredTransactionKey {
-            key_id: self.key_id.clone(),
-            secret: self.secret.to_form(),
-            created_at: self.created_at,
-        }
+        StoredTransactionKey { key_id: self.key_id.clone(), secret: self.secret.to_form(), created_at: self.created_at }
     }
 
     fn from_form(form: StoredTransactionKey) -> Result<Self, InvalidStored> {
-        Ok(Self {
-            key_id: form.key_id,
-            secret: Stored::from_form(form.secret)?,
-            created_at: form.created_at,
-        })
+        Ok(Self { key_id: form.key_id, secret: Stored::from_form(form.secret)?, created_at: form.created_at })
     }
 }
 
@@ -272,10 +232,7 @@ mod tests {
             cek_version: 42,
             blob_hash: Digest::from_bytes([2; 32]),
             key_id: ledger_key().key_id().clone(),
-            lat: LatReference {
-                lat_id: LatId::from_random([3; 16]),
-                version: 42,
-            },
+            lat: LatReference { lat_id: LatId::from_random([3; 16]), version: 42 },
         }
     }
 
@@ -292,50 +249,28 @@ mod tests {
 
     fn sealed(inner: Option<[u8; 32]>) -> Vec<u8> {
         let binding = binding();
-        let request = ProofRequest {
-            guid: guid(),
-            binding: &binding,
-        };
-        seal(
-            &ledger_key().transaction_key(),
-            &request,
-            &payload([5; 32], inner),
-            &mut Scripted::counting(),
-        )
-        .unwrap()
+        let request = ProofRequest { guid: guid(), binding: &binding };
+        seal(&ledger_key().transaction_key(), &request, &payload([5; 32], inner), &mut Scripted::counting()).unwrap()
     }
 
     #[test]
     fn a_payload_has_one_of_two_sizes() {
-        assert_eq!(
-            [sealed(None).len(), sealed(Some([6; 32])).len()],
-            [136, 168]
-        );
+        assert_eq!([sealed(None).len(), sealed(Some([6; 32])).len()], [136, 168]);
         for length in (0..=96).filter(|length| ![32, 64].contains(length)) {
-            assert!(
-                PasswordPayload::parse(&vec![0; length]).is_none(),
-                "{length}"
-            );
+            assert!(PasswordPayload::parse(&vec![0; length]).is_none(), "{length}");
         }
     }
 
     #[test]
     fn each_changed_bit_is_refused() {
         let binding = binding();
-        let request = ProofRequest {
-            guid: guid(),
-            binding: &binding,
-        };
+        let request = ProofRequest { guid: guid(), binding: &binding };
         for sealed in [sealed(None), sealed(Some([6; 32]))] {
             assert!(ledger_key().open(&request, &sealed).is_ok());
             for bit in 0..sealed.len() * 8 {
                 let mut changed = sealed.clone();
                 changed[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(
-                    ledger_key().open(&request, &changed).err(),
-                    Some(Undecryptable),
-                    "bit {bit}"
-                );
+                assert_eq!(ledger_key().open(&request, &changed).err(), Some(Undecryptable), "bit {bit}");
             }
             for length in 0..sealed.len() {
                 assert!(ledger_key().open(&request, &sealed[..length]).is_err());
@@ -358,92 +293,38 @@ mod tests {
         for change in others {
             let mut binding = binding();
             change(&mut binding);
-            let request = ProofRequest {
-                guid: guid(),
-                binding: &binding,
-            };
-            assert_eq!(
-                ledger_key().open(&request, &sealed(None)).err(),
-                Some(Undecryptable),
-                "{binding:?}"
-            );
+            let request = ProofRequest { guid: guid(), binding: &binding };
+            assert_eq!(ledger_key().open(&request, &sealed(None)).err(), Some(Undecryptable), "{binding:?}");
         }
         let binding = binding();
-        let other_member = ProofRequest {
-            guid: MemberId::from_bytes([9; 16]),
-            binding: &binding,
-        };
-        assert_eq!(
-            ledger_key().open(&other_member, &sealed(None)).err(),
-            Some(Undecryptable)
-        );
+        let other_member = ProofRequest { guid: MemberId::from_bytes([9; 16]), binding: &binding };
+        assert_eq!(ledger_key().open(&other_member, &sealed(None)).err(), Some(Undecryptable));
     }
 
     /// Or the key that is marked as used would not be the key that was used.
     #[test]
     fn a_key_under_a_false_name_opens_nothing() {
         let other_name = "tk_00000000000000000000000000000000";
-        let binding = RequestBinding {
-            key_id: other_name.parse().unwrap(),
-            ..binding()
-        };
-        let request = ProofRequest {
-            guid: guid(),
-            binding: &binding,
-        };
-        let renamed = TransactionKey {
-            key_id: other_name.parse().unwrap(),
-            ..ledger_key().transaction_key()
-        };
-        let sealed = seal(
-            &renamed,
-            &request,
-            &payload([5; 32], None),
-            &mut Scripted::counting(),
-        );
-        assert_eq!(
-            ledger_key().open(&request, &sealed.unwrap()).err(),
-            Some(Undecryptable)
-        );
+        let binding = RequestBinding { key_id: other_name.parse().unwrap(), ..binding() };
+        let request = ProofRequest { guid: guid(), binding: &binding };
+        let renamed = TransactionKey { key_id: other_name.parse().unwrap(), ..ledger_key().transaction_key() };
+        let sealed = seal(&renamed, &request, &payload([5; 32], None), &mut Scripted::counting());
+        assert_eq!(ledger_key().open(&request, &sealed.unwrap()).err(), Some(Undecryptable));
     }
 
     #[test]
     fn a_key_that_does_not_fit_seals_nothing() {
         let binding = binding();
-        let request = ProofRequest {
-            guid: guid(),
-            binding: &binding,
-        };
+        let request = ProofRequest { guid: guid(), binding: &binding };
         let fits = ledger_key().transaction_key();
         let wrong = [
-            TransactionKey {
-                algorithm: "x25519".to_owned(),
-                ..fits.clone()
-            },
-            TransactionKey {
-                key_id: "tk_00000000000000000000000000000000".parse().unwrap(),
-                ..fits.clone()
-            },
-            TransactionKey {
-                public_key: Base64::new([0; 32]),
-                ..fits.clone()
-            },
-            TransactionKey {
-                public_key: Base64::new([1; 31]),
-                ..fits
-            },
+            TransactionKey { algorithm: "x25519".to_owned(), ..fits.clone() },
+            TransactionKey { key_id: "tk_00000000000000000000000000000000".parse().unwrap(), ..fits.clone() },
+            TransactionKey { public_key: Base64::new([0; 32]), ..fits.clone() },
+            TransactionKey { public_key: Base64::new([1; 31]), ..fits },
         ];
         for key in wrong {
-            assert!(
-                seal(
-                    &key,
-                    &request,
-                    &payload([5; 32], None),
-                    &mut Scripted::counting()
-                )
-                .is_err(),
-                "{key:?}"
-            );
+            assert!(seal(&key, &request, &payload([5; 32], None), &mut Scripted::counting()).is_err(), "{key:?}");
         }
     }
 
@@ -452,16 +333,7 @@ mod tests {
         let stored = serde_json::to_string(&ledger_key().to_form()).unwrap();
         let key = LedgerTransactionKey::from_form(serde_json::from_str(&stored).unwrap()).unwrap();
         let binding = binding();
-        assert!(
-            key.open(
-                &ProofRequest {
-                    guid: guid(),
-                    binding: &binding
-                },
-                &sealed(None)
-            )
-            .is_ok()
-        );
+        assert!(key.open(&ProofRequest { guid: guid(), binding: &binding }, &sealed(None)).is_ok());
         assert_eq!(key.expires_at().to_string(), "1970-01-31T00:00:00.000Z");
         assert_eq!(format!("{key:?}"), "LedgerTransactionKey");
     }

@@ -34,11 +34,7 @@ fn at(n: u64) -> Timestamp {
     Timestamp::from_unix_ms(1_800_000_000_000 + i64::try_from(n).unwrap())
 }
 
-fn record(
-    identity: &SigningKey,
-    signer: &SigningKey,
-    before: Option<&VerifiedKeyRecord>,
-) -> VerifiedKeyRecord {
+fn record(identity: &SigningKey, signer: &SigningKey, before: Option<&VerifiedKeyRecord>) -> VerifiedKeyRecord {
     record_of(identity, signer, before, KeyRole::Vault, guid()).unwrap()
 }
 
@@ -88,12 +84,7 @@ fn lines(length: u64) -> Vec<ExportLine> {
     let mut chain = new_chain();
     let vault_fp = key(IDENTITY).verifying_key().fingerprint();
     let mut lines = vec![
-        ExportLine::Head(ExportHead {
-            version: 1,
-            guid: guid(),
-            vault_fp,
-            exported_at: at(length),
-        }),
+        ExportLine::Head(ExportHead { version: 1, guid: guid(), vault_fp, exported_at: at(length) }),
         line_of(&record(&key(IDENTITY), &key(SIGNER), None)),
     ];
     for n in 0..length {
@@ -101,19 +92,14 @@ fn lines(length: u64) -> Vec<ExportLine> {
         entry.detail = entry.detail.filter(|_| n % 3 != 0);
         lines.push(ExportLine::Entry(entry));
         if n % 8 == 7 || n + 1 == length {
-            lines.push(ExportLine::Checkpoint(
-                Checkpoint::of(&chain).sign(guid(), &key(SIGNER)),
-            ));
+            lines.push(ExportLine::Checkpoint(Checkpoint::of(&chain).sign(guid(), &key(SIGNER))));
         }
     }
     lines
 }
 
 fn written(lines: &[ExportLine]) -> Vec<u8> {
-    lines
-        .iter()
-        .flat_map(|line| write_line(line).unwrap())
-        .collect()
+    lines.iter().flat_map(|line| write_line(line).unwrap()).collect()
 }
 
 fn verify(lines: &[ExportLine]) -> Result<ExportReport, ExportError> {
@@ -130,60 +116,28 @@ fn checkpoint_at(length: u64) -> Checkpoint {
 fn an_honest_export_verifies() {
     let report = verify(&lines(20)).unwrap();
     assert_eq!(report.checkpoint, checkpoint_at(20));
-    assert_eq!(
-        (report.details, report.first_at, report.last_at),
-        (13, Some(at(0)), Some(at(19)))
-    );
+    assert_eq!((report.details, report.first_at, report.last_at), (13, Some(at(0)), Some(at(19))));
     assert!(!report.vault_compared && !report.checkpoint_compared);
 
-    let trust = Trust {
-        vault: Some(report.head.vault_fp),
-        newest: Some(checkpoint_at(15)),
-    };
+    let trust = Trust { vault: Some(report.head.vault_fp), newest: Some(checkpoint_at(15)) };
     let report = verify_export(&written(&lines(20)), trust).unwrap();
     assert!(report.vault_compared && report.checkpoint_compared);
 }
 
 #[test]
 fn an_export_of_another_vault_is_refused() {
-    let trust = Trust {
-        vault: Some(key(9).verifying_key().fingerprint()),
-        newest: None,
-    };
-    assert!(matches!(
-        verify_export(&written(&lines(3)), trust),
-        Err(ExportError::OtherVault)
-    ));
+    let trust = Trust { vault: Some(key(9).verifying_key().fingerprint()), newest: None };
+    assert!(matches!(verify_export(&written(&lines(3)), trust), Err(ExportError::OtherVault)));
 }
 
 #[test]
 fn an_older_or_rewritten_chain_contradicts_a_known_checkpoint() {
-    let verdict = |length, newest| {
-        verify_export(
-            &written(&lines(length)),
-            Trust {
-                vault: None,
-                newest: Some(newest),
-            },
-        )
-    };
+    let verdict = |length, newest| verify_export(&written(&lines(length)), Trust { vault: None, newest: Some(newest) });
     assert!(verdict(16, checkpoint_at(16)).is_ok());
-    assert!(matches!(
-        verdict(16, checkpoint_at(17)),
-        Err(ExportError::RolledBack(RolledBack::Shorter))
-    ));
+    assert!(matches!(verdict(16, checkpoint_at(17)), Err(ExportError::RolledBack(RolledBack::Shorter))));
     for size in [0, 5, 16] {
-        let rewritten = Checkpoint {
-            root: checkpoint_at(20).root,
-            size,
-        };
-        assert!(
-            matches!(
-                verdict(16, rewritten),
-                Err(ExportError::RolledBack(RolledBack::Rewritten))
-            ),
-            "{size}"
-        );
+        let rewritten = Checkpoint { root: checkpoint_at(20).root, size };
+        assert!(matches!(verdict(16, rewritten), Err(ExportError::RolledBack(RolledBack::Rewritten))), "{size}");
     }
 }
 
@@ -195,18 +149,12 @@ fn keys_rotate_by_the_next_record_of_the_same_identity() {
     let mut chain = new_chain();
     let mut rotated = lines(0);
     rotated.push(ExportLine::Entry(append(&mut chain, 0)));
-    rotated.push(ExportLine::Checkpoint(
-        Checkpoint::of(&chain).sign(guid(), &key(SIGNER)),
-    ));
+    rotated.push(ExportLine::Checkpoint(Checkpoint::of(&chain).sign(guid(), &key(SIGNER))));
     rotated.push(line_of(&next));
     rotated.push(ExportLine::Entry(append(&mut chain, 1)));
-    let end =
-        |signer: u8| ExportLine::Checkpoint(Checkpoint::of(&chain).sign(guid(), &key(signer)));
+    let end = |signer: u8| ExportLine::Checkpoint(Checkpoint::of(&chain).sign(guid(), &key(signer)));
     assert!(verify(&[rotated.clone(), vec![end(LATER_SIGNER)]].concat()).is_ok());
-    assert!(matches!(
-        verify(&[rotated.clone(), vec![end(SIGNER)]].concat()),
-        Err(ExportError::Checkpoint { line: 7 })
-    ));
+    assert!(matches!(verify(&[rotated.clone(), vec![end(SIGNER)]].concat()), Err(ExportError::Checkpoint { line: 7 })));
 
     let mut unsigned = serde_json::to_value(&next).unwrap();
     unsigned["signature"] = serde_json::to_value(&first).unwrap()["signature"].clone();
@@ -219,11 +167,7 @@ fn keys_rotate_by_the_next_record_of_the_same_identity() {
     ];
     for line in wrong {
         rotated[4] = line;
-        assert!(
-            matches!(verify(&rotated), Err(ExportError::KeyRecord { line: 5 })),
-            "{:?}",
-            rotated[4]
-        );
+        assert!(matches!(verify(&rotated), Err(ExportError::KeyRecord { line: 5 })), "{:?}", rotated[4]);
     }
 }
 
@@ -232,23 +176,13 @@ fn the_first_record_is_of_the_vault_that_the_head_names() {
     let (vault, signer) = (key(IDENTITY), key(SIGNER));
     let wrong = [
         record_of(&vault, &signer, None, KeyRole::App, guid()),
-        record_of(
-            &vault,
-            &signer,
-            None,
-            KeyRole::Vault,
-            MemberId::from_bytes([9; 16]),
-        ),
+        record_of(&vault, &signer, None, KeyRole::Vault, MemberId::from_bytes([9; 16])),
         record_of(&key(9), &signer, None, KeyRole::Vault, guid()),
     ];
     for record in wrong {
         let mut lines = lines(1);
         lines[1] = line_of(&record.unwrap());
-        assert!(
-            matches!(verify(&lines), Err(ExportError::KeyRecord { line: 2 })),
-            "{:?}",
-            lines[1]
-        );
+        assert!(matches!(verify(&lines), Err(ExportError::KeyRecord { line: 2 })), "{:?}", lines[1]);
     }
 }
 
@@ -257,16 +191,10 @@ fn a_checkpoint_needs_a_key_record_and_its_own_place() {
     let honest = lines(9);
     let mut without_record = honest.clone();
     without_record.remove(1);
-    assert!(matches!(
-        verify(&without_record),
-        Err(ExportError::Checkpoint { line: 10 })
-    ));
+    assert!(matches!(verify(&without_record), Err(ExportError::Checkpoint { line: 10 })));
     let mut moved = honest;
     moved.swap(10, 11);
-    assert!(matches!(
-        verify(&moved),
-        Err(ExportError::Checkpoint { .. })
-    ));
+    assert!(matches!(verify(&moved), Err(ExportError::Checkpoint { .. })));
 }
 
 #[test]
@@ -283,18 +211,11 @@ fn text_that_is_no_export_is_refused() {
         honest.replacen("\"version\":1", "\"version\":2", 1),
         honest.replacen("{\"head\"", "{\"extra\":1,\"head\"", 1),
         format!("{honest}{head}\n"),
-        honest
-            .lines()
-            .skip(1)
-            .map(|line| format!("{line}\n"))
-            .collect(),
+        honest.lines().skip(1).map(|line| format!("{line}\n")).collect(),
         format!("{honest}{{\"note\":\"x\"}}\n"),
     ];
     for case in cases {
-        assert!(
-            verify_export(case.as_bytes(), Trust::default()).is_err(),
-            "{case}"
-        );
+        assert!(verify_export(case.as_bytes(), Trust::default()).is_err(), "{case}");
     }
     assert!(verify_export(honest.as_bytes(), Trust::default()).is_ok());
 }

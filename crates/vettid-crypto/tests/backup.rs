@@ -29,18 +29,11 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn fixture_key() -> BackupKey {
-    BackupKey::from_age_identity(
-        std::str::from_utf8(&fixture("identity.txt"))
-            .unwrap()
-            .trim_end(),
-    )
-    .unwrap()
+    BackupKey::from_age_identity(std::str::from_utf8(&fixture("identity.txt")).unwrap().trim_end()).unwrap()
 }
 
 fn content(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|place| u8::try_from(place % 251).unwrap())
-        .collect()
+    (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect()
 }
 
 fn open(key: &BackupKey, sealed: &[u8]) -> Result<Vec<u8>, Undecryptable> {
@@ -58,31 +51,17 @@ fn files_of_a_stock_age_open() {
         ("two_chunks.age", &two_chunks),
     ];
     for (name, wanted) in cases {
-        assert!(
-            open(&fixture_key(), &fixture(name)).unwrap() == wanted,
-            "{name}"
-        );
-        assert_eq!(
-            open(&BackupKey::random(&mut rng()), &fixture(name)),
-            Err(Undecryptable),
-            "{name}"
-        );
+        assert!(open(&fixture_key(), &fixture(name)).unwrap() == wanted, "{name}");
+        assert_eq!(open(&BackupKey::random(&mut rng()), &fixture(name)), Err(Undecryptable), "{name}");
         let file_key = BackupFileKey::unwrap(&fixture_key(), &fixture(name)).unwrap();
-        assert!(
-            file_key.open(&fixture(name), usize::MAX).unwrap().expose() == wanted,
-            "{name}"
-        );
+        assert!(file_key.open(&fixture(name), usize::MAX).unwrap().expose() == wanted, "{name}");
     }
 }
 
 #[test]
 fn armor_and_passphrases_are_refused() {
     for name in ["armored.age", "passphrase.age"] {
-        assert_eq!(
-            open(&fixture_key(), &fixture(name)),
-            Err(Undecryptable),
-            "{name}"
-        );
+        assert_eq!(open(&fixture_key(), &fixture(name)), Err(Undecryptable), "{name}");
     }
 }
 
@@ -91,34 +70,19 @@ fn armor_and_passphrases_are_refused() {
 fn the_age_library_agrees() {
     let key = BackupKey::random(&mut rng());
     let identity: age::x25519::Identity = key.to_age_identity().parse().unwrap();
-    assert_eq!(
-        identity.to_public().to_string(),
-        key.recipient().to_string()
-    );
-    for length in [
-        0,
-        1,
-        255,
-        CHUNK - 1,
-        CHUNK,
-        CHUNK + 1,
-        2 * CHUNK,
-        2 * CHUNK + 1,
-    ] {
+    assert_eq!(identity.to_public().to_string(), key.recipient().to_string());
+    for length in [0, 1, 255, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1] {
         let content = content(length);
         let ours = backup::seal(&[key.recipient()], &content, &mut rng()).unwrap();
         let mut theirs_read = Vec::new();
-        let mut reader = age::Decryptor::new(&ours[..])
-            .unwrap()
-            .decrypt(iter::once(&identity as &dyn age::Identity))
-            .unwrap();
+        let mut reader =
+            age::Decryptor::new(&ours[..]).unwrap().decrypt(iter::once(&identity as &dyn age::Identity)).unwrap();
         reader.read_to_end(&mut theirs_read).unwrap();
         assert!(theirs_read == content, "{length}");
 
         let recipient = identity.to_public();
         let mut theirs = Vec::new();
-        let encryptor =
-            age::Encryptor::with_recipients(iter::once(&recipient as &dyn age::Recipient)).unwrap();
+        let encryptor = age::Encryptor::with_recipients(iter::once(&recipient as &dyn age::Recipient)).unwrap();
         let mut writer = encryptor.wrap_output(&mut theirs).unwrap();
         writer.write_all(&content).unwrap();
         writer.finish().unwrap();
@@ -139,34 +103,15 @@ fn the_age_program_agrees() {
     std::fs::write(path("identity"), &*key.to_age_identity()).unwrap();
     for length in [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
         let content = content(length);
-        std::fs::write(
-            path("ours.age"),
-            backup::seal(&[key.recipient()], &content, &mut rng()).unwrap(),
-        )
-        .unwrap();
-        let opened = Command::new("age")
-            .arg("-d")
-            .arg("-i")
-            .arg(path("identity"))
-            .arg(path("ours.age"))
-            .output()
-            .unwrap();
-        assert!(
-            opened.status.success() && opened.stdout == content,
-            "{length}: {opened:?}"
-        );
+        std::fs::write(path("ours.age"), backup::seal(&[key.recipient()], &content, &mut rng()).unwrap()).unwrap();
+        let opened =
+            Command::new("age").arg("-d").arg("-i").arg(path("identity")).arg(path("ours.age")).output().unwrap();
+        assert!(opened.status.success() && opened.stdout == content, "{length}: {opened:?}");
 
         std::fs::write(path("plain"), &content).unwrap();
         let recipient = key.recipient().to_string();
-        let sealed = Command::new("age")
-            .args(["-r", &recipient])
-            .arg(path("plain"))
-            .output()
-            .unwrap();
-        assert!(
-            sealed.status.success() && open(&key, &sealed.stdout).unwrap() == content,
-            "{length}"
-        );
+        let sealed = Command::new("age").args(["-r", &recipient]).arg(path("plain")).output().unwrap();
+        assert!(sealed.status.success() && open(&key, &sealed.stdout).unwrap() == content, "{length}");
     }
 }
 
@@ -184,11 +129,7 @@ fn pieces() -> &'static Pieces {
         let sealed = backup::seal(&[key.recipient()], &content(3 * CHUNK + 5), &mut rng()).unwrap();
         let (head, body) = sealed.split_at(sealed.len() - 3 * SEALED_CHUNK - 21);
         let chunks = body.chunks(SEALED_CHUNK).map(<[u8]>::to_vec).collect();
-        Pieces {
-            key,
-            head: head.to_vec(),
-            chunks,
-        }
+        Pieces { key, head: head.to_vec(), chunks }
     })
 }
 
@@ -204,31 +145,15 @@ fn dropped_swapped_and_repeated_chunks_are_refused() {
     for one in 0..4 {
         let mut dropped = chunks.clone();
         dropped.remove(one);
-        assert_eq!(
-            open(key, &joined(head, &dropped)),
-            Err(Undecryptable),
-            "drop {one}"
-        );
-        assert_eq!(
-            open(key, &joined(head, &chunks[..one])),
-            Err(Undecryptable),
-            "cut at {one}"
-        );
+        assert_eq!(open(key, &joined(head, &dropped)), Err(Undecryptable), "drop {one}");
+        assert_eq!(open(key, &joined(head, &chunks[..one])), Err(Undecryptable), "cut at {one}");
         for other in 0..4 {
             let mut repeated = chunks.clone();
             repeated.insert(other, chunks[one].clone());
-            assert_eq!(
-                open(key, &joined(head, &repeated)),
-                Err(Undecryptable),
-                "repeat {one} at {other}"
-            );
+            assert_eq!(open(key, &joined(head, &repeated)), Err(Undecryptable), "repeat {one} at {other}");
             let mut swapped = chunks.clone();
             swapped.swap(one, other);
-            assert_eq!(
-                open(key, &joined(head, &swapped)).is_ok(),
-                one == other,
-                "swap {one} and {other}"
-            );
+            assert_eq!(open(key, &joined(head, &swapped)).is_ok(), one == other, "swap {one} and {other}");
         }
     }
 }
@@ -236,29 +161,14 @@ fn dropped_swapped_and_repeated_chunks_are_refused() {
 #[test]
 fn a_chunk_of_another_file_is_refused() {
     let Pieces { key, head, chunks } = pieces();
-    let other = backup::seal(
-        &[key.recipient()],
-        &content(3 * CHUNK + 5),
-        &mut StdRng::from_seed([8; 32]),
-    )
-    .unwrap();
-    let foreign: Vec<Vec<u8>> = other[head.len()..]
-        .chunks(SEALED_CHUNK)
-        .map(<[u8]>::to_vec)
-        .collect();
+    let other = backup::seal(&[key.recipient()], &content(3 * CHUNK + 5), &mut StdRng::from_seed([8; 32])).unwrap();
+    let foreign: Vec<Vec<u8>> = other[head.len()..].chunks(SEALED_CHUNK).map(<[u8]>::to_vec).collect();
     for place in 0..4 {
         let mut mixed = chunks.clone();
         mixed[place].clone_from(&foreign[place]);
-        assert_eq!(
-            open(key, &joined(head, &mixed)),
-            Err(Undecryptable),
-            "{place}"
-        );
+        assert_eq!(open(key, &joined(head, &mixed)), Err(Undecryptable), "{place}");
     }
-    assert_eq!(
-        open(key, &joined(&other[..head.len()], chunks)),
-        Err(Undecryptable)
-    );
+    assert_eq!(open(key, &joined(&other[..head.len()], chunks)), Err(Undecryptable));
 }
 
 /// Each bit of header, nonce and chunk of a short file.
@@ -274,19 +184,13 @@ fn each_changed_bit_is_refused() {
         assert_eq!(open(&key, &changed), Err(Undecryptable), "bit {bit}");
     }
     for length in 0..sealed.len() {
-        assert_eq!(
-            open(&key, &sealed[..length]),
-            Err(Undecryptable),
-            "length {length}"
-        );
+        assert_eq!(open(&key, &sealed[..length]), Err(Undecryptable), "length {length}");
     }
-    assert_eq!(
-        open(&key, &[sealed.as_slice(), b"x"].concat()),
-        Err(Undecryptable)
-    );
+    assert_eq!(open(&key, &[sealed.as_slice(), b"x"].concat()), Err(Undecryptable));
 }
 
-const STANZA: &str = "-> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc\nEmECAEcKN+n/Vs9SbWiV+Hu0r+E8R77DdWYyd83nw7U\n";
+const STANZA: &str =
+    "-> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc\nEmECAEcKN+n/Vs9SbWiV+Hu0r+E8R77DdWYyd83nw7U\n";
 
 /// Puts lines into the header of a genuine file; its MAC is then wrong as well, so each of these is refused twice.
 #[test]
@@ -314,9 +218,7 @@ fn headers_outside_the_form_or_the_caps_are_refused() {
         let changed = [first, lines.as_bytes(), rest].concat();
         assert_eq!(open(&key, &changed), Err(Undecryptable), "{lines:.40}");
     }
-    let newer = String::from_utf8_lossy(first)
-        .replace("v1", "v2")
-        .into_bytes();
+    let newer = String::from_utf8_lossy(first).replace("v1", "v2").into_bytes();
     assert_eq!(open(&key, &[&newer, rest].concat()), Err(Undecryptable));
 }
 
@@ -337,10 +239,7 @@ fn a_store_that_returns_other_chunks_shows_without_keys() {
 #[test]
 fn recipients_come_back_from_their_text() {
     let recipient = BackupKey::random(&mut rng()).recipient();
-    assert_eq!(
-        recipient.to_string().parse::<BackupRecipient>().unwrap(),
-        recipient
-    );
+    assert_eq!(recipient.to_string().parse::<BackupRecipient>().unwrap(), recipient);
 }
 
 proptest! {

@@ -145,7 +145,7 @@ pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Not TOML, an unknown key, or a value of another kind.
-    #[error("{path}: {source}")]
+    #[error("{path} is not a sound configuration")]
     Form {
         /// The file.
         path: PathBuf,
@@ -278,6 +278,13 @@ mod tests {
         assert!(config.contract.is_absolute() && config.contract.ends_with("contract.json"));
         assert_eq!(config.invitation.life_seconds, 600);
         assert_eq!(config.http, None);
+    }
+
+    #[test]
+    fn the_example_is_sound() {
+        let config =
+            Config::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop/gateway.toml"))).unwrap();
+        assert!(config.http.is_some_and(|http| http.demo_page));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::peers::PeerAddress;
 use crate::view::{ConnectionView, RefusalView};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 use vettid_core::channel::Channel;
 use vettid_core::contract::AcceptedContract;
@@ -64,7 +65,7 @@ pub(crate) struct Connection {
 }
 
 /// The other side.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Member {
     /// The member's vault.
     pub guid: MemberId,
@@ -144,6 +145,12 @@ pub(crate) struct NoCredential;
 impl From<InvalidKey> for NoCredential {
     fn from(_: InvalidKey) -> Self {
         Self
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Member({})", self.guid)
     }
 }
 

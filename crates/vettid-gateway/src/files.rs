@@ -14,7 +14,7 @@ const MAX_BYTES: u64 = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system refused.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be used")]
     Io {
         /// The file.
         path: PathBuf,

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::identity::Identity;
 use crate::random;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,8 +94,17 @@ impl Home {
             subscriptions.push(home.connection.subscribe(&of_member(pattern, home.guid)).await?);
         }
         home.connection.settle().await?;
-        let inbox = home.inbox().await?;
+        let inbox = home.inbox_from_the_first().await?;
         Ok((home, Arrivals { inbox, subscriptions }))
+    }
+
+    /// Opens the inbox at the first event that is not done. Events that an earlier process had in hand when it was killed
+    /// come at once, and not only when the broker gives up waiting for it.
+    async fn inbox_from_the_first(&self) -> Result<Inbox, InboxError> {
+        let name = MemberIdentity::HomeService(self.guid).name();
+        // Without members there is no consumer: the old one is deleted.
+        Inbox::open(&self.connection, name.as_str(), Members::Only(BTreeSet::new())).await?;
+        self.inbox().await
     }
 
     /// Opens the inbox (again).

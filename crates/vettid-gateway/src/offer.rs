@@ -25,7 +25,7 @@ pub enum OfferError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Not JSON, an unknown key, or a value of another kind.
-    #[error("{path}: {source}")]
+    #[error("{path} is not a contract")]
     Json {
         /// The file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum OfferError {
         source: JsonError,
     },
     /// Not TOML, an unknown key, or a value of another kind.
-    #[error("{path}: {source}")]
+    #[error("{path} is not a contract")]
     Toml {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum OfferError {
         source: Box<toml::de::Error>,
     },
     /// Outside the grammar of contracts.
-    #[error("the contract is not sound: {0}")]
+    #[error("the contract is not sound")]
     Invalid(#[from] InvalidContract),
     /// Members could not understand what they agree to.
     #[error("the contract is not sound: {0}")]

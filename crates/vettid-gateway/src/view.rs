@@ -5,14 +5,15 @@ use crate::question::{Kind, Outcome, Question};
 use crate::requests::Progress;
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt;
 use vettid_wire::auth::Decision;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
-/// A new invitation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A new invitation. Its link is a secret until it is answered.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Invitation {
     /// Names it.
     pub invite_id: InviteId,
@@ -22,6 +23,12 @@ pub struct Invitation {
     pub created_at: Timestamp,
     /// It cannot be answered later.
     pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Invitation({})", self.invite_id)
+    }
 }
 
 /// A connection with a member.

@@ -108,13 +108,9 @@ mod tests {
 
     #[test]
     fn services_are_answered_on_rows_of_the_member_lane() {
-        let answer =
-            |lane, name: &str| answer_row(lane, &name.parse().unwrap()).map(|row| row.name);
+        let answer = |lane, name: &str| answer_row(lane, &name.parse().unwrap()).map(|row| row.name);
         assert_eq!(answer(Lane::Service, "data.request"), Some("data.response"));
-        assert_eq!(
-            answer(Lane::Service, "auth.challenge"),
-            Some("auth.response")
-        );
+        assert_eq!(answer(Lane::Service, "auth.challenge"), Some("auth.response"));
         assert_eq!(answer(Lane::Service, "connection.ready"), None);
         assert_eq!(answer(Lane::Connection, "messaging.text"), None);
         assert_eq!(answer(Lane::Owner, "data.get"), None);

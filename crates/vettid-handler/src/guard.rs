@@ -41,15 +41,7 @@ pub struct Guard<'a> {
 impl<'a> Guard<'a> {
     /// Stands between a handler and its host for one event.
     pub fn new(host: &'a mut dyn Host, manifest: &'a Manifest, context: &'a Context) -> Self {
-        Self {
-            host,
-            manifest,
-            context,
-            calls: 0,
-            output_bytes: 0,
-            sends: 0,
-            notes: 0,
-        }
+        Self { host, manifest, context, calls: 0, output_bytes: 0, sends: 0, notes: 0 }
     }
 
     /// Whether the handler went on beyond the bounds of one event.
@@ -70,24 +62,12 @@ impl<'a> Guard<'a> {
         if self.is_overdrawn() {
             return Err(HostError::Quota);
         }
-        if self.manifest.allows(call) {
-            Ok(self.host)
-        } else {
-            Err(HostError::Denied)
-        }
+        if self.manifest.allows(call) { Ok(self.host) } else { Err(HostError::Denied) }
     }
 
     /// Only the owner changes the owner's fields and profile.
-    fn enter_as_owner(
-        &mut self,
-        call: HostCall,
-        handed_over: usize,
-    ) -> Result<&mut dyn Host, HostError> {
-        if self.context.lane == Lane::Owner {
-            self.enter(call, handed_over)
-        } else {
-            Err(HostError::Denied)
-        }
+    fn enter_as_owner(&mut self, call: HostCall, handed_over: usize) -> Result<&mut dyn Host, HostError> {
+        if self.context.lane == Lane::Owner { self.enter(call, handed_over) } else { Err(HostError::Denied) }
     }
 
     fn check_field(&self, name: &str) -> Result<(), HostError> {
@@ -99,64 +79,34 @@ impl<'a> Guard<'a> {
     }
 
     /// A connection's event reaches that connection only; the owner's commands reach any.
-    fn check_send(
-        &self,
-        connection_id: ConnectionId,
-        event_type: &EventType,
-    ) -> Result<usize, HostError> {
-        let is_named = self
-            .manifest
-            .sends
-            .iter()
-            .any(|name| name == event_type.as_str());
+    fn check_send(&self, connection_id: ConnectionId, event_type: &EventType) -> Result<usize, HostError> {
+        let is_named = self.manifest.sends.iter().any(|name| name == event_type.as_str());
         let is_reachable = match &self.context.peer {
             Some(peer) => peer.connection_id == connection_id,
             None => self.context.lane == Lane::Owner,
         };
-        let rows = [Lane::Connection, Lane::Member]
-            .into_iter()
-            .filter_map(|lane| event::find(lane, event_type));
+        let rows = [Lane::Connection, Lane::Member].into_iter().filter_map(|lane| event::find(lane, event_type));
         let cap_bytes = rows.map(|row| row.cap_bytes).max();
-        cap_bytes
-            .filter(|_| is_named && is_reachable)
-            .ok_or(HostError::Denied)
+        cap_bytes.filter(|_| is_named && is_reachable).ok_or(HostError::Denied)
     }
 }
 
 fn check_key(key: &str) -> Result<(), HostError> {
-    if key.is_empty() {
-        Err(HostError::Invalid)
-    } else {
-        check_prefix(key)
-    }
+    if key.is_empty() { Err(HostError::Invalid) } else { check_prefix(key) }
 }
 
 fn check_prefix(prefix: &str) -> Result<(), HostError> {
-    let plain = prefix
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'));
-    if plain && prefix.len() <= MAX_KEY_BYTES {
-        Ok(())
-    } else {
-        Err(HostError::Invalid)
-    }
+    let plain = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'));
+    if plain && prefix.len() <= MAX_KEY_BYTES { Ok(()) } else { Err(HostError::Invalid) }
 }
 
 fn check_size(bytes: &[u8], cap: usize) -> Result<(), HostError> {
-    if bytes.len() <= cap {
-        Ok(())
-    } else {
-        Err(HostError::Quota)
-    }
+    if bytes.len() <= cap { Ok(()) } else { Err(HostError::Quota) }
 }
 
 fn check_note(note: &FeedNote) -> Result<(), HostError> {
     let is_line = !note.summary.is_empty() && !note.summary.chars().any(char::is_control);
-    if is_line && note.summary.len() <= MAX_SUMMARY_BYTES {
-        Ok(())
-    } else {
-        Err(HostError::Invalid)
-    }
+    if is_line && note.summary.len() <= MAX_SUMMARY_BYTES { Ok(()) } else { Err(HostError::Invalid) }
 }
 
 impl Host for Guard<'_> {
@@ -219,16 +169,8 @@ impl Host for Guard<'_> {
     }
 
     fn publish_profile(&mut self, public: &PublicProfile) -> Result<u64, HostError> {
-        let more: usize = public
-            .more
-            .iter()
-            .map(|(name, value)| name.len().saturating_add(value.len()))
-            .sum();
-        self.enter_as_owner(
-            HostCall::Profile,
-            public.first_name.len().saturating_add(more),
-        )?
-        .publish_profile(public)
+        let more: usize = public.more.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+        self.enter_as_owner(HostCall::Profile, public.first_name.len().saturating_add(more))?.publish_profile(public)
     }
 
     fn send(

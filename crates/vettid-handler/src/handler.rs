@@ -46,19 +46,14 @@ pub(crate) struct Typed<R, F> {
 
 impl<R, F> Typed<R, F> {
     pub(crate) fn new(function: F) -> Self {
-        Self {
-            function,
-            row: PhantomData,
-        }
+        Self { function, row: PhantomData }
     }
 }
 
 impl<R, F> Handler for Typed<R, F>
 where
     R: EventRow,
-    F: Fn(&mut dyn Host, &Context, R::Request) -> Result<Outcome<R::Reply>, HandlerError>
-        + Send
-        + Sync,
+    F: Fn(&mut dyn Host, &Context, R::Request) -> Result<Outcome<R::Reply>, HandlerError> + Send + Sync,
 {
     fn handle(&self, host: &mut dyn Host, event: &Event) -> Result<Reply, HandlerError> {
         if event.payload.len() > R::ROW.cap_bytes {
@@ -73,19 +68,9 @@ fn untyped<R: Serialize>(outcome: Outcome<R>) -> Result<Reply, HandlerError> {
     Ok(match outcome {
         Outcome::Reply(reply) => Reply::Body(body(&reply)?),
         Outcome::Done => Reply::None,
-        Outcome::Ask {
-            request_id,
-            ask,
-            expires_at,
-            interim,
-        } => {
+        Outcome::Ask { request_id, ask, expires_at, interim } => {
             let interim = interim.as_ref().map(body).transpose()?;
-            Reply::Ask(Question {
-                request_id,
-                ask,
-                expires_at,
-                interim,
-            })
+            Reply::Ask(Question { request_id, ask, expires_at, interim })
         }
     })
 }

@@ -41,11 +41,7 @@ impl Registered {
         if guard.is_overdrawn() {
             return Err(HandlerError::Fault(Fault::Output));
         }
-        if largest_body(&reply) > MAX_REPLY_BYTES {
-            Err(HandlerError::Fault(Fault::Reply))
-        } else {
-            Ok(reply)
-        }
+        if largest_body(&reply) > MAX_REPLY_BYTES { Err(HandlerError::Fault(Fault::Reply)) } else { Ok(reply) }
     }
 }
 
@@ -98,21 +94,13 @@ impl HandlersBuilder {
     pub fn on<R: EventRow + 'static>(
         self,
         manifest: &Manifest,
-        function: impl Fn(
-            &mut dyn Host,
-            &Context,
-            R::Request,
-        ) -> Result<Outcome<R::Reply>, HandlerError>
+        function: impl Fn(&mut dyn Host, &Context, R::Request) -> Result<Outcome<R::Reply>, HandlerError>
         + Send
         + Sync
         + 'static,
     ) -> Self {
         let handler = Arc::new(Typed::<R, _>::new(function));
-        let registered = Registered {
-            manifest: Arc::new(manifest.clone()),
-            handler,
-            is_linked: true,
-        };
+        let registered = Registered { manifest: Arc::new(manifest.clone()), handler, is_linked: true };
         self.add(R::ROW.lane, R::ROW.event_type(), registered)
     }
 
@@ -125,25 +113,12 @@ impl HandlersBuilder {
         manifest: Arc<Manifest>,
         handler: Arc<dyn Handler>,
     ) -> Self {
-        self.add(
-            lane,
-            event_type,
-            Registered {
-                manifest,
-                handler,
-                is_linked: false,
-            },
-        )
+        self.add(lane, event_type, Registered { manifest, handler, is_linked: false })
     }
 
     fn add(mut self, lane: Lane, event_type: EventType, registered: Registered) -> Self {
-        if self
-            .table
-            .values()
-            .any(|other| other.clashes_with(&registered))
-        {
-            self.error
-                .get_or_insert(BuildError::SharedName(registered.manifest.name.to_string()));
+        if self.table.values().any(|other| other.clashes_with(&registered)) {
+            self.error.get_or_insert(BuildError::SharedName(registered.manifest.name.to_string()));
         }
         match self.table.entry((lane, event_type.clone())) {
             Entry::Vacant(place) => {
@@ -152,12 +127,7 @@ impl HandlersBuilder {
             Entry::Occupied(taken) => {
                 let first = taken.get().manifest.name.to_string();
                 let second = registered.manifest.name.to_string();
-                self.error.get_or_insert(BuildError::TwoHandlers {
-                    event_type,
-                    lane,
-                    first,
-                    second,
-                });
+                self.error.get_or_insert(BuildError::TwoHandlers { event_type, lane, first, second });
             }
         }
         self
@@ -193,19 +163,13 @@ impl Handlers {
 
     /// Every lane and event type with its handler, in order.
     pub fn rows(&self) -> impl Iterator<Item = (Lane, &EventType, &Registered)> {
-        self.table
-            .iter()
-            .map(|((lane, event_type), registered)| (*lane, event_type, registered))
+        self.table.iter().map(|((lane, event_type), registered)| (*lane, event_type, registered))
     }
 
     /// The names of all handled event types, in order, each once.
     #[must_use]
     pub fn event_types(&self) -> Vec<EventType> {
-        let names: BTreeSet<_> = self
-            .table
-            .keys()
-            .map(|(_, event_type)| event_type.clone())
-            .collect();
+        let names: BTreeSet<_> = self.table.keys().map(|(_, event_type)| event_type.clone()).collect();
         names.into_iter().collect()
     }
 }

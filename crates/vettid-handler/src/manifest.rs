@@ -40,12 +40,7 @@ impl Manifest {
         sends: &'static [Cow<'static, str>],
         fields: FieldScope,
     ) -> Self {
-        Self {
-            name: Cow::Borrowed(name),
-            host_calls: Cow::Borrowed(host_calls),
-            sends: Cow::Borrowed(sends),
-            fields,
-        }
+        Self { name: Cow::Borrowed(name), host_calls: Cow::Borrowed(host_calls), sends: Cow::Borrowed(sends), fields }
     }
 
     /// Whether the handler may call this group of host functions.
@@ -87,16 +82,8 @@ pub enum HostCall {
 
 impl HostCall {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Store,
-        Self::FieldRead,
-        Self::FieldWrite,
-        Self::Sign,
-        Self::Profile,
-        Self::Send,
-        Self::Feed,
-        Self::Log,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Store, Self::FieldRead, Self::FieldWrite, Self::Sign, Self::Profile, Self::Send, Self::Feed, Self::Log];
 
     /// The name, as in WIT and in manifests.
     #[must_use]
@@ -128,9 +115,6 @@ pub struct UnknownHostCall;
 impl FromStr for HostCall {
     type Err = UnknownHostCall;
     fn from_str(text: &str) -> Result<Self, UnknownHostCall> {
-        Self::ALL
-            .into_iter()
-            .find(|call| call.name() == text)
-            .ok_or(UnknownHostCall)
+        Self::ALL.into_iter().find(|call| call.name() == text).ok_or(UnknownHostCall)
     }
 }

@@ -75,9 +75,7 @@ impl MemoryHost {
     /// What the handler refuses, and events without a handler.
     pub fn run(&mut self, handlers: &Handlers, event: &Event) -> Result<Reply, HandlerError> {
         let context = &event.context;
-        let handler = handlers
-            .find(context.lane, &context.event_type)
-            .ok_or(RefusalCode::UnsupportedEvent)?;
+        let handler = handlers.find(context.lane, &context.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
         let mut trial = self.clone();
         trial.begin(context);
         let reply = handler.handle(&mut trial, event)?;
@@ -94,8 +92,7 @@ impl MemoryHost {
             Some(Tier::Consent) => is_approved(context),
             Some(_) => true,
         };
-        self.is_signer =
-            context.lane == Lane::Service && context.event_type.as_str() == "auth.challenge";
+        self.is_signer = context.lane == Lane::Service && context.event_type.as_str() == "auth.challenge";
     }
 
     fn record(&mut self, effect: Effect) {
@@ -113,10 +110,7 @@ impl Host for MemoryHost {
     }
 
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), HostError> {
-        if self
-            .max_keys
-            .is_some_and(|most| self.store.len() >= most && !self.store.contains_key(key))
-        {
+        if self.max_keys.is_some_and(|most| self.store.len() >= most && !self.store.contains_key(key)) {
             return Err(HostError::Quota);
         }
         self.record(Effect::Put(key.to_owned(), value.to_vec()));
@@ -132,40 +126,22 @@ impl Host for MemoryHost {
 
     fn list_keys(&mut self, prefix: &str, limit: u32) -> Result<Vec<String>, HostError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(self
-            .store
-            .keys()
-            .filter(|key| key.starts_with(prefix))
-            .take(limit)
-            .cloned()
-            .collect())
+        Ok(self.store.keys().filter(|key| key.starts_with(prefix)).take(limit).cloned().collect())
     }
 
     fn field(&mut self, name: &str) -> Result<Option<Field>, HostError> {
-        if self.is_field_authorised {
-            Ok(self.fields.get(name).cloned())
-        } else {
-            Err(HostError::Denied)
-        }
+        if self.is_field_authorised { Ok(self.fields.get(name).cloned()) } else { Err(HostError::Denied) }
     }
 
     fn field_list(&mut self) -> Result<Vec<FieldSummary>, HostError> {
-        let summary = |(name, field): (&String, &Field)| FieldSummary {
-            field: name.clone(),
-            updated_at: field.updated_at,
-        };
+        let summary =
+            |(name, field): (&String, &Field)| FieldSummary { field: name.clone(), updated_at: field.updated_at };
         Ok(self.fields.iter().map(summary).collect())
     }
 
     fn field_put(&mut self, name: &str, value: &[u8]) -> Result<(), HostError> {
         self.record(Effect::FieldPut(name.to_owned(), value.to_vec()));
-        self.fields.insert(
-            name.to_owned(),
-            Field {
-                value: value.to_vec(),
-                updated_at: self.now,
-            },
-        );
+        self.fields.insert(name.to_owned(), Field { value: value.to_vec(), updated_at: self.now });
         Ok(())
     }
 
@@ -185,18 +161,12 @@ impl Host for MemoryHost {
         };
         self.record(Effect::Sign(object.to_vec()));
         signed.insert("key_id".to_owned(), format!("k_{}", "a".repeat(26)).into());
-        signed.insert(
-            "signature".to_owned(),
-            Base64::new(object.len().to_be_bytes()).to_string().into(),
-        );
+        signed.insert("signature".to_owned(), Base64::new(object.len().to_be_bytes()).to_string().into());
         json::canonical(&signed).map_err(|_| HostError::Invalid)
     }
 
     fn profile(&mut self) -> Result<ProfileView, HostError> {
-        Ok(ProfileView {
-            public: self.profile.clone(),
-            sequence: self.sequence,
-        })
+        Ok(ProfileView { public: self.profile.clone(), sequence: self.sequence })
     }
 
     fn publish_profile(&mut self, public: &PublicProfile) -> Result<u64, HostError> {
@@ -215,11 +185,7 @@ impl Host for MemoryHost {
         if !self.connections.contains(&connection_id) {
             return Err(HostError::NotConnected);
         }
-        self.record(Effect::Send(
-            connection_id,
-            event_type.clone(),
-            payload.to_vec(),
-        ));
+        self.record(Effect::Send(connection_id, event_type.clone(), payload.to_vec()));
         self.sent += 1;
         let [a, b, c, d, e, f, g, h] = self.sent.to_be_bytes();
         Ok(EventId::v7(self.now, [0, 0, a, b, c, d, e, f, g, h]))

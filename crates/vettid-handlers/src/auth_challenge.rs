@@ -9,9 +9,7 @@ use vettid_handler::handlers::HandlersBuilder;
 use vettid_handler::host::Host;
 use vettid_handler::manifest::{FieldScope, HostCall, Manifest};
 use vettid_handler::reply::{Fault, HandlerError};
-use vettid_wire::auth::{
-    AuthAssertion, AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE_MS,
-};
+use vettid_wire::auth::{AuthAssertion, AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE_MS};
 use vettid_wire::contract::Permission;
 use vettid_wire::event::AuthChallenge as Row;
 use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
@@ -21,12 +19,8 @@ use vettid_wire::request::Ask;
 use vettid_wire::time::Timestamp;
 
 /// What the handler may do.
-pub const MANIFEST: Manifest = Manifest::linked(
-    "auth_challenge",
-    &[HostCall::Sign, HostCall::Feed],
-    &[],
-    FieldScope::NONE,
-);
+pub const MANIFEST: Manifest =
+    Manifest::linked("auth_challenge", &[HostCall::Sign, HostCall::Feed], &[], FieldScope::NONE);
 
 /// A service's clock may be ahead of the vault's by this much, in milliseconds.
 pub const MAX_CLOCK_LEAD_MS: i64 = 30_000;
@@ -62,16 +56,12 @@ pub fn handle(
 
 /// The body must say the same as the vault about who asks, and the site must be one of the service's own.
 fn check_asker(peer: &Peer, service: &Service, request: &AuthChallenge) -> Result<(), RefusalCode> {
-    let is_same =
-        request.service_id == service.service_id && request.connection_id == peer.connection_id;
+    let is_same = request.service_id == service.service_id && request.connection_id == peer.connection_id;
     let is_own_site = service.origins.contains(&request.origin) && is_origin(&request.origin);
     if !is_same || !is_own_site {
         return Err(RefusalCode::NotAllowed);
     }
-    if service
-        .permissions
-        .contains(&Permission::RequestAuthentication)
-    {
+    if service.permissions.contains(&Permission::RequestAuthentication) {
         Ok(())
     } else {
         Err(RefusalCode::NotInContract)
@@ -80,38 +70,23 @@ fn check_asker(peer: &Peer, service: &Service, request: &AuthChallenge) -> Resul
 
 /// Scheme and host, no path; without TLS only on the member's own machine.
 fn is_origin(origin: &str) -> bool {
-    let (host, is_local_only) = match (
-        origin.strip_prefix("https://"),
-        origin.strip_prefix("http://"),
-    ) {
+    let (host, is_local_only) = match (origin.strip_prefix("https://"), origin.strip_prefix("http://")) {
         (Some(host), _) => (host, false),
         (None, Some(host)) => (host, true),
         (None, None) => return false,
     };
-    let plain = host
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
+    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_local = matches!(name, "localhost" | "127.0.0.1") || name.ends_with(".localhost");
     plain && !host.is_empty() && origin.len() <= MAX_ORIGIN_BYTES && (is_local || !is_local_only)
 }
 
 fn check_body(request: &AuthChallenge) -> Result<(), RefusalCode> {
-    let Display {
-        browser,
-        city,
-        ip_prefix,
-    } = &request.display;
-    let is_shown = [browser, city, ip_prefix]
-        .into_iter()
-        .all(|line| shown::is_line(line, MAX_DISPLAY_BYTES));
-    let is_exact = request.nonce.as_bytes().len() == TOKEN_BYTES
-        && request.session_hash.as_bytes().len() == TOKEN_BYTES;
-    if is_shown && is_exact {
-        Ok(())
-    } else {
-        Err(RefusalCode::InvalidRequest)
-    }
+    let Display { browser, city, ip_prefix } = &request.display;
+    let is_shown = [browser, city, ip_prefix].into_iter().all(|line| shown::is_line(line, MAX_DISPLAY_BYTES));
+    let is_exact =
+        request.nonce.as_bytes().len() == TOKEN_BYTES && request.session_hash.as_bytes().len() == TOKEN_BYTES;
+    if is_shown && is_exact { Ok(()) } else { Err(RefusalCode::InvalidRequest) }
 }
 
 fn check_life(now: Timestamp, request: &AuthChallenge) -> Result<(), RefusalCode> {
@@ -120,31 +95,14 @@ fn check_life(now: Timestamp, request: &AuthChallenge) -> Result<(), RefusalCode
     if !(1..=MAX_LIFE_MS).contains(&life_ms) || lead_ms > MAX_CLOCK_LEAD_MS {
         return Err(RefusalCode::InvalidRequest);
     }
-    if request.expires_at <= now {
-        Err(RefusalCode::Expired)
-    } else {
-        Ok(())
-    }
+    if request.expires_at <= now { Err(RefusalCode::Expired) } else { Ok(()) }
 }
 
-fn ask(
-    host: &mut dyn Host,
-    peer: &Peer,
-    request: AuthChallenge,
-) -> Result<Outcome<AuthResponse>, HandlerError> {
-    host.feed(&note(
-        peer,
-        &request,
-        "asks you to log in at",
-        Severity::Notice,
-        FeedOutcome::Pending,
-    ))?;
+fn ask(host: &mut dyn Host, peer: &Peer, request: AuthChallenge) -> Result<Outcome<AuthResponse>, HandlerError> {
+    host.feed(&note(peer, &request, "asks you to log in at", Severity::Notice, FeedOutcome::Pending))?;
     Ok(Outcome::Ask {
         request_id: request.request_id,
-        ask: Ask::Login {
-            origin: request.origin,
-            display: request.display,
-        },
+        ask: Ask::Login { origin: request.origin, display: request.display },
         expires_at: request.expires_at,
         interim: None,
     })
@@ -157,26 +115,13 @@ fn answer(
     request: &AuthChallenge,
     decided: &Decided,
 ) -> Result<Outcome<AuthResponse>, HandlerError> {
-    let assertion =
-        json::canonical(&assertion(context, request, decided)).map_err(|_| Fault::Reply)?;
+    let assertion = json::canonical(&assertion(context, request, decided)).map_err(|_| Fault::Reply)?;
     let signed = host.sign(&assertion)?;
-    let response = json::read(&signed)
-        .map_err(|_| HandlerError::Retry("the signed answer is not readable".to_owned()))?;
+    let response =
+        json::read(&signed).map_err(|_| HandlerError::Retry("the signed answer is not readable".to_owned()))?;
     let note = match decided.decision {
-        Decision::Approve => note(
-            peer,
-            request,
-            "logged you in at",
-            Severity::Info,
-            FeedOutcome::Approved,
-        ),
-        Decision::Deny => note(
-            peer,
-            request,
-            "was denied to log you in at",
-            Severity::Info,
-            FeedOutcome::Denied,
-        ),
+        Decision::Approve => note(peer, request, "logged you in at", Severity::Info, FeedOutcome::Approved),
+        Decision::Deny => note(peer, request, "was denied to log you in at", Severity::Info, FeedOutcome::Denied),
     };
     host.feed(&note)?;
     Ok(Outcome::Reply(response))
@@ -198,21 +143,11 @@ fn assertion(context: &Context, request: &AuthChallenge, decided: &Decided) -> A
     }
 }
 
-fn note(
-    peer: &Peer,
-    request: &AuthChallenge,
-    verb: &str,
-    severity: Severity,
-    outcome: FeedOutcome,
-) -> FeedNote {
+fn note(peer: &Peer, request: &AuthChallenge, verb: &str, severity: Severity, outcome: FeedOutcome) -> FeedNote {
     FeedNote {
         severity,
         outcome,
-        summary: format!(
-            "{} {verb} {}",
-            shown::name(&peer.display_name),
-            request.origin
-        ),
+        summary: format!("{} {verb} {}", shown::name(&peer.display_name), request.origin),
         request_id: Some(request.request_id),
     }
 }

@@ -18,12 +18,8 @@ use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::Ask;
 
 /// What the handler may do.
-pub const MANIFEST: Manifest = Manifest::linked(
-    "data_request",
-    &[HostCall::FieldRead, HostCall::Feed],
-    &[],
-    FieldScope::Authorised,
-);
+pub const MANIFEST: Manifest =
+    Manifest::linked("data_request", &[HostCall::FieldRead, HostCall::Feed], &[], FieldScope::Authorised);
 
 /// The owner has this long to decide, in milliseconds (15 minutes).
 pub const DECISION_LIFE_MS: i64 = 15 * 60_000;
@@ -44,21 +40,14 @@ pub fn handle(
 ) -> Result<Outcome<DataResponse>, HandlerError> {
     let (peer, service) = context.service().ok_or(RefusalCode::NotAllowed)?;
     check(peer, service, &request)?;
-    match (
-        service.tier.ok_or(RefusalCode::NotInContract)?,
-        &context.answer,
-    ) {
+    match (service.tier.ok_or(RefusalCode::NotInContract)?, &context.answer) {
         (Tier::Consent, None) => ask(host, context, peer, request),
         (Tier::Consent, Some(Answer::Expired)) => refuse(host, peer, request, RefusalCode::Expired),
         (Tier::Consent, Some(Answer::Decided(decided))) if decided.decision == Decision::Deny => {
             refuse(host, peer, request, RefusalCode::Denied)
         }
-        (Tier::Consent, Some(Answer::Decided(_))) => {
-            serve(host, peer, request, FeedOutcome::Approved)
-        }
-        (Tier::Required | Tier::Optional | Tier::OnDemand, _) => {
-            serve(host, peer, request, FeedOutcome::Done)
-        }
+        (Tier::Consent, Some(Answer::Decided(_))) => serve(host, peer, request, FeedOutcome::Approved),
+        (Tier::Required | Tier::Optional | Tier::OnDemand, _) => serve(host, peer, request, FeedOutcome::Done),
     }
 }
 
@@ -70,13 +59,8 @@ fn check(peer: &Peer, service: &Service, request: &DataRequest) -> Result<(), Re
     if request.contract_hash != service.contract_hash {
         return Err(RefusalCode::ContractMismatch);
     }
-    let is_plain =
-        is_field_name(&request.field) && shown::is_line(&request.purpose, MAX_PURPOSE_BYTES);
-    if is_plain {
-        Ok(())
-    } else {
-        Err(RefusalCode::InvalidRequest)
-    }
+    let is_plain = is_field_name(&request.field) && shown::is_line(&request.purpose, MAX_PURPOSE_BYTES);
+    if is_plain { Ok(()) } else { Err(RefusalCode::InvalidRequest) }
 }
 
 fn ask(
@@ -86,23 +70,11 @@ fn ask(
     request: DataRequest,
 ) -> Result<Outcome<DataResponse>, HandlerError> {
     let expires_at = context.occurred_at.plus_ms(DECISION_LIFE_MS);
-    host.feed(&note(
-        peer,
-        &request,
-        "asks to read",
-        Severity::Notice,
-        FeedOutcome::Pending,
-    ))?;
-    let interim = DataResponse {
-        request_id: request.request_id,
-        outcome: DataOutcome::Pending { expires_at },
-    };
+    host.feed(&note(peer, &request, "asks to read", Severity::Notice, FeedOutcome::Pending))?;
+    let interim = DataResponse { request_id: request.request_id, outcome: DataOutcome::Pending { expires_at } };
     Ok(Outcome::Ask {
         request_id: request.request_id,
-        ask: Ask::Data {
-            field: request.field,
-            purpose: request.purpose,
-        },
+        ask: Ask::Data { field: request.field, purpose: request.purpose },
         expires_at,
         interim: Some(interim),
     })
@@ -119,14 +91,8 @@ fn serve(
     };
     let value = data::value_of(&field)?;
     host.feed(&note(peer, &request, "read", Severity::Info, outcome))?;
-    let outcome = DataOutcome::Served {
-        field: request.field,
-        value,
-    };
-    Ok(Outcome::Reply(DataResponse {
-        request_id: request.request_id,
-        outcome,
-    }))
+    let outcome = DataOutcome::Served { field: request.field, value };
+    Ok(Outcome::Reply(DataResponse { request_id: request.request_id, outcome }))
 }
 
 fn refuse(
@@ -135,39 +101,16 @@ fn refuse(
     request: DataRequest,
     code: RefusalCode,
 ) -> Result<Outcome<DataResponse>, HandlerError> {
-    let outcome = if code == RefusalCode::Denied {
-        FeedOutcome::Denied
-    } else {
-        FeedOutcome::Refused(code)
-    };
-    host.feed(&note(
-        peer,
-        &request,
-        "was not given",
-        Severity::Info,
-        outcome,
-    ))?;
-    Ok(Outcome::Reply(DataResponse {
-        request_id: request.request_id,
-        outcome: DataOutcome::Refused { code },
-    }))
+    let outcome = if code == RefusalCode::Denied { FeedOutcome::Denied } else { FeedOutcome::Refused(code) };
+    host.feed(&note(peer, &request, "was not given", Severity::Info, outcome))?;
+    Ok(Outcome::Reply(DataResponse { request_id: request.request_id, outcome: DataOutcome::Refused { code } }))
 }
 
-fn note(
-    peer: &Peer,
-    request: &DataRequest,
-    verb: &str,
-    severity: Severity,
-    outcome: FeedOutcome,
-) -> FeedNote {
+fn note(peer: &Peer, request: &DataRequest, verb: &str, severity: Severity, outcome: FeedOutcome) -> FeedNote {
     FeedNote {
         severity,
         outcome,
-        summary: format!(
-            "{} {verb} your {}",
-            shown::name(&peer.display_name),
-            request.field
-        ),
+        summary: format!("{} {verb} your {}", shown::name(&peer.display_name), request.field),
         request_id: Some(request.request_id),
     }
 }

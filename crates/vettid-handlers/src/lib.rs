@@ -13,14 +13,6 @@ use vettid_handler::handlers::{Handlers, HandlersBuilder};
 /// All first-party handlers; packages may be registered behind them.
 #[must_use]
 pub fn native() -> HandlersBuilder {
-    let adders = [
-        profile::add,
-        data::add,
-        data_request::add,
-        messaging::add,
-        auth_challenge::add,
-    ];
-    adders
-        .into_iter()
-        .fold(Handlers::builder(), |handlers, add| add(handlers))
+    let adders = [profile::add, data::add, data_request::add, messaging::add, auth_challenge::add];
+    adders.into_iter().fold(Handlers::builder(), |handlers, add| add(handlers))
 }

@@ -15,12 +15,7 @@ use vettid_wire::profile::{ProfileUpdate, ProfileView, PublicProfile};
 use vettid_wire::refusal::RefusalCode;
 
 /// What the handler may do.
-pub const MANIFEST: Manifest = Manifest::linked(
-    "profile",
-    &[HostCall::Profile, HostCall::Feed],
-    &[],
-    FieldScope::NONE,
-);
+pub const MANIFEST: Manifest = Manifest::linked("profile", &[HostCall::Profile, HostCall::Feed], &[], FieldScope::NONE);
 
 /// Longest first name in bytes.
 pub const MAX_FIRST_NAME_BYTES: usize = 100;
@@ -32,26 +27,16 @@ pub const MAX_ENTRY_BYTES: usize = 300;
 /// Adds the handlers of this file.
 #[must_use]
 pub fn add(handlers: HandlersBuilder) -> HandlersBuilder {
-    handlers
-        .on::<ProfileGet>(&MANIFEST, get)
-        .on::<Update>(&MANIFEST, update)
+    handlers.on::<ProfileGet>(&MANIFEST, get).on::<Update>(&MANIFEST, update)
 }
 
 /// `profile.get`: the profile as it is published.
-pub fn get(
-    host: &mut dyn Host,
-    _: &Context,
-    _: Nothing,
-) -> Result<Outcome<ProfileView>, HandlerError> {
+pub fn get(host: &mut dyn Host, _: &Context, _: Nothing) -> Result<Outcome<ProfileView>, HandlerError> {
     Ok(Outcome::Reply(host.profile()?))
 }
 
 /// `profile.update`: publishes a new public part under the next sequence.
-pub fn update(
-    host: &mut dyn Host,
-    _: &Context,
-    request: ProfileUpdate,
-) -> Result<Outcome<ProfileView>, HandlerError> {
+pub fn update(host: &mut dyn Host, _: &Context, request: ProfileUpdate) -> Result<Outcome<ProfileView>, HandlerError> {
     let public = request.public;
     check(&public)?;
     let sequence = host.publish_profile(&public)?;
@@ -61,20 +46,11 @@ pub fn update(
         summary: "You published a new version of your profile".to_owned(),
         request_id: None,
     })?;
-    Ok(Outcome::Reply(ProfileView {
-        public: Some(public),
-        sequence,
-    }))
+    Ok(Outcome::Reply(ProfileView { public: Some(public), sequence }))
 }
 
 fn check(public: &PublicProfile) -> Result<(), RefusalCode> {
-    let is_entry =
-        |(name, value): (&String, &String)| is_field_name(name) && is_line(value, MAX_ENTRY_BYTES);
-    let fits =
-        is_line(&public.first_name, MAX_FIRST_NAME_BYTES) && public.more.len() <= MAX_ENTRIES;
-    if fits && public.more.iter().all(is_entry) {
-        Ok(())
-    } else {
-        Err(RefusalCode::InvalidRequest)
-    }
+    let is_entry = |(name, value): (&String, &String)| is_field_name(name) && is_line(value, MAX_ENTRY_BYTES);
+    let fits = is_line(&public.first_name, MAX_FIRST_NAME_BYTES) && public.more.len() <= MAX_ENTRIES;
+    if fits && public.more.iter().all(is_entry) { Ok(()) } else { Err(RefusalCode::InvalidRequest) }
 }

@@ -7,9 +7,7 @@ const MAX_NAME_BYTES: usize = 80;
 /// zero-width characters, or characters that turn the direction of writing.
 #[must_use]
 pub fn is_line(text: &str, max_bytes: usize) -> bool {
-    (1..=max_bytes).contains(&text.len())
-        && !text.trim().is_empty()
-        && !text.chars().any(is_deceptive)
+    (1..=max_bytes).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(is_deceptive)
 }
 
 /// A name as part of a sentence: without deceptive characters, and cut to a bearable length.
@@ -22,11 +20,7 @@ pub fn name(text: &str) -> String {
         }
         shown.push(character);
     }
-    if shown.trim().is_empty() {
-        "somebody without a name".to_owned()
-    } else {
-        shown
-    }
+    if shown.trim().is_empty() { "somebody without a name".to_owned() } else { shown }
 }
 
 fn is_deceptive(character: char) -> bool {
@@ -44,16 +38,9 @@ mod tests {
     #[test]
     fn deceptive_lines_are_seen() {
         assert!(is_line("To deliver your order – schön", 100));
-        for wrong in [
-            "",
-            "  ",
-            "two\nlines",
-            "pay\u{202e}lap",
-            "zero\u{200b}width",
-            "tab\t",
-            "bom\u{feff}",
-            "tag\u{e0041}",
-        ] {
+        for wrong in
+            ["", "  ", "two\nlines", "pay\u{202e}lap", "zero\u{200b}width", "tab\t", "bom\u{feff}", "tag\u{e0041}"]
+        {
             assert!(!is_line(wrong, 100), "{wrong:?}");
         }
         assert!(!is_line("too long", 7));

@@ -7,6 +7,7 @@ use crate::http::limit::RateLimit;
 use crate::keys::{Bootstraps, Keys};
 use crate::randomness::{self, SystemRandomness};
 use crate::registry::Registry;
+use crate::renewal::Nonces;
 use rand_core::Rng as _;
 use std::sync::Arc;
 use vettid_nats::clock;
@@ -28,6 +29,8 @@ pub(crate) struct ControlPlane {
     pub(crate) open: RateLimit,
     /// New enrolments.
     pub(crate) enrolments: RateLimit,
+    /// Requests of known apps that were taken lately.
+    pub(crate) nonces: Nonces,
 }
 
 /// The parts of a control plane that the ledger does not hold.
@@ -45,7 +48,7 @@ impl ControlPlane {
     pub(crate) fn new(ledger: Arc<dyn Ledger>, parts: Parts) -> Self {
         let Parts { keys, bootstraps, broker, registry, public_url, limits } = parts;
         let (open, enrolments) = (RateLimit::new(limits.open), RateLimit::new(limits.enrolments));
-        Self { ledger, keys, bootstraps, broker, registry, public_url, open, enrolments }
+        Self { ledger, keys, bootstraps, broker, registry, public_url, open, enrolments, nonces: Nonces::default() }
     }
 
     /// Now.

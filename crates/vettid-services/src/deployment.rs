@@ -15,11 +15,9 @@ use vettid_store::audit::{Act, Actor};
 use vettid_store::vault::{Vault, VaultKeys};
 use vettid_wire::control::ControlOutcome;
 use vettid_wire::enrolment::{DeployVault, EnrolVault, EnrolmentCode, EnrolmentStarted, VaultDeployed};
-use vettid_wire::id::HostId;
+use vettid_wire::handshake::{EnrolmentPointer, Invitation, InvitationKind};
+use vettid_wire::id::{Fingerprint, HostId};
 use vettid_wire::json;
-
-/// Longest text of a code (spec 2.4 asks for 900 bytes at most).
-const MAX_CODE_BYTES: usize = 900;
 
 /// A vault's accounts and the keys that mint their users, checked for their kind.
 pub(crate) struct VaultAccounts {
@@ -74,11 +72,9 @@ impl ControlPlane {
             session_id: enrolment.session_id,
         };
         let code: EnrolmentCode = self.command(&vault.host, VAULT_ENROLL, &params).await?;
-        if code.qr.is_empty() || code.qr.len() > MAX_CODE_BYTES {
-            return Err(ApiError::Unavailable);
-        }
         let identity =
             VerifyingKey::from_typed(&keys.deployed.identity_key).map_err(|error| ApiError::internal(&error))?;
+        accept_code(&code, &params, identity.fingerprint())?;
         let EnrolVault { session_id, expires_at, .. } = params;
         Ok(EnrolmentStarted { session_id, qr: code.qr, vault_fp: identity.fingerprint(), expires_at })
     }
@@ -130,5 +126,94 @@ impl ControlPlane {
             ControlOutcome::Refused => Err(ApiError::HostRefused),
             ControlOutcome::NotHoldingUser => Err(ApiError::Unavailable),
         }
+    }
+}
+
+/// A code is shown only if it leads to the vault on record, in this enrolment.
+fn accept_code(code: &EnrolmentCode, asked: &EnrolVault, vault_fp: Fingerprint) -> Result<(), ApiError> {
+    let invitation = Invitation::read(&code.qr).map_err(|error| ApiError::unavailable(&error))?;
+    let pointer = EnrolmentPointer { services_url: asked.services_url.clone(), session_id: asked.session_id };
+    let is_meant = invitation.kind == InvitationKind::Enroll
+        && invitation.space.guid() == asked.guid
+        && invitation.inviter_fp == vault_fp
+        && invitation.token == asked.token
+        && invitation.enrolment == Some(pointer)
+        && invitation.expires_at <= asked.expires_at;
+    if is_meant {
+        Ok(())
+    } else {
+        tracing::error!("a host gave a code that does not lead to the vault it was asked for");
+        Err(ApiError::Unavailable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vettid_wire::handshake::{InvitationSecret, SpaceUri};
+    use vettid_wire::id::{EventId, InviteId, MemberId};
+    use vettid_wire::time::Timestamp;
+
+    const SERVICES: &str = "https://vettid.test";
+
+    fn asked() -> EnrolVault {
+        EnrolVault {
+            guid: MemberId::from_bytes([1; 16]),
+            expires_at: Timestamp::from_unix_ms(1_800_000_600_000),
+            token: "t".repeat(43),
+            services_url: SERVICES.to_owned(),
+            session_id: EventId::from_bytes([2; 16]),
+        }
+    }
+
+    fn vault_fp() -> Fingerprint {
+        Fingerprint::from_bytes([7; 32])
+    }
+
+    fn invitation() -> Invitation {
+        Invitation {
+            kind: InvitationKind::Enroll,
+            space: SpaceUri::new("tls://127.0.0.1:4222", asked().guid).unwrap(),
+            token: asked().token,
+            expires_at: asked().expires_at,
+            inviter_hint: "Your vault".to_owned(),
+            inviter_fp: vault_fp(),
+            invite_key: [3; 32],
+            invite_id: InviteId::from_bytes([4; 16]),
+            secret: InvitationSecret::from_bytes([5; 32]),
+            suites: vec![1],
+            enrolment: Some(EnrolmentPointer { services_url: SERVICES.to_owned(), session_id: asked().session_id }),
+        }
+    }
+
+    fn accepted(change: impl FnOnce(&mut Invitation)) -> bool {
+        let mut invitation = invitation();
+        change(&mut invitation);
+        accept_code(&EnrolmentCode { qr: invitation.to_text().unwrap() }, &asked(), vault_fp()).is_ok()
+    }
+
+    #[test]
+    fn a_code_is_shown_only_if_all_of_it_is_as_asked() {
+        let pointer = |services_url: &str, session| {
+            Some(EnrolmentPointer {
+                services_url: services_url.to_owned(),
+                session_id: EventId::from_bytes([session; 16]),
+            })
+        };
+        assert!(accepted(|_| {}));
+        assert!(accepted(|code| code.expires_at = code.expires_at.plus_ms(-1)));
+        assert!(!accepted(|code| code.expires_at = code.expires_at.plus_ms(1)));
+        assert!(!accepted(|code| code.inviter_fp = Fingerprint::from_bytes([8; 32])));
+        assert!(!accepted(|code| code.token = "u".repeat(43)));
+        assert!(!accepted(|code| code.enrolment = pointer("https://elsewhere.test", 2)));
+        assert!(!accepted(|code| code.enrolment = pointer(SERVICES, 3)));
+        assert!(!accepted(|code| {
+            code.space = SpaceUri::new("tls://127.0.0.1:4222", MemberId::from_bytes([9; 16])).unwrap();
+        }));
+        assert!(!accepted(|code| {
+            code.kind = InvitationKind::Connect;
+            code.enrolment = None;
+        }));
+        assert!(accept_code(&EnrolmentCode { qr: "x".to_owned() }, &asked(), vault_fp()).is_err());
     }
 }

@@ -15,7 +15,7 @@ use vettid_store::ledger::{LedgerError, Versioned};
 use vettid_wire::enrolment::{
     Authenticate, Authenticated, EnrolmentState, Finalized, NatsBootstrap, NatsBootstrapped, Scan, Scanned,
 };
-use vettid_wire::id::{DeviceId, EventId};
+use vettid_wire::id::{DeviceId, EventId, MemberId};
 use vettid_wire::json;
 
 /// The device name of an app before the handshake: its enrolment. The vault gives it the name that stays.
@@ -74,15 +74,26 @@ impl ControlPlane {
         let user: UserPublic = request.nkey_pub.parse().map_err(|_| ApiError::InvalidRequest)?;
         let next = kept.record.connect(user.as_str(), self.now()).map_err(refused)?;
         let guid = next.guid;
+        let session = next.session_id;
+        let minted = self.mint_bootstrap(guid, session, &user).await?;
+        self.advance(&kept, next, Act::BootstrapIssued(session)).await?;
+        Ok(minted)
+    }
+
+    /// A credential for the handshake subjects of this member, for the app of this enrolment.
+    pub(crate) async fn mint_bootstrap(
+        &self,
+        guid: MemberId,
+        session_id: EventId,
+        user: &UserPublic,
+    ) -> Result<NatsBootstrapped, ApiError> {
         let vault = self.ledger.vault(guid).await?.and_then(|vault| vault.keys).ok_or(ApiError::EnrolmentRefused)?;
         let accounts = VaultAccounts::read(&vault).map_err(|error| ApiError::internal(&error))?;
         let scoped =
             self.bootstraps.load(guid).map_err(|error| ApiError::internal(&error))?.ok_or(ApiError::Internal)?;
-        let identity = MemberIdentity::AppBootstrap(device(next.session_id)?);
-        let minted = mint::member(&identity, &user, &accounts.owner, &scoped, self.now());
+        let identity = MemberIdentity::AppBootstrap(device(session_id)?);
+        let minted = mint::member(&identity, user, &accounts.owner, &scoped, self.now());
         let minted = minted.map_err(|error| ApiError::internal(&error))?;
-        let session = next.session_id;
-        self.advance(&kept, next, Act::BootstrapIssued(session)).await?;
         Ok(NatsBootstrapped {
             guid,
             nats_endpoint: self.broker.address(),

@@ -48,6 +48,7 @@ pub(crate) fn router(plane: Arc<ControlPlane>) -> Router {
         .route("/v1/vault/enroll/authenticate", post(enroll_authenticate))
         .route("/v1/vault/enroll/nats-bootstrap", post(enroll_nats_bootstrap))
         .route("/v1/vault/enroll/finalize", post(enroll_finalize))
+        .route("/v1/vault/bootstrap", post(renew_bootstrap))
         .route("/v1/hosts", post(join_host))
         .route("/v1/services", post(register_service))
         .route("/v1/registry/profile", get(registry_profile))
@@ -129,6 +130,15 @@ async fn enroll_nats_bootstrap(
 
 async fn enroll_finalize(State(plane): Plane, headers: HeaderMap) -> Answer<Finalized> {
     plane.finalize(&bearer(&headers)?).await.map(Json)
+}
+
+async fn renew_bootstrap(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(received): Vjson<Value>,
+) -> Answer<NatsBootstrapped> {
+    plane.take(&plane.open, &from)?;
+    plane.renew_bootstrap(received).await.map(Json)
 }
 
 async fn join_host(State(plane): Plane, headers: HeaderMap, Vjson(request): Vjson<JoinHost>) -> Answer<HostJoined> {

@@ -395,6 +395,19 @@ mod tests {
     }
 
     #[test]
+    fn a_member_gets_one_key_however_many_ask_at_once() {
+        let folder = TempDir::new().unwrap();
+        let (data, key) = places(&folder);
+        let (keys, bootstraps) = load_or_make(&data, &key, now()).unwrap();
+        let ask = || bootstraps.load_or_make(keys.registry_guid).unwrap().public().clone();
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+            asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+    }
+
+    #[test]
     fn the_operators_own_keys_are_known() {
         let folder = TempDir::new().unwrap();
         let (data, key) = places(&folder);

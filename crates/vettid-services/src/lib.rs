@@ -13,6 +13,7 @@ mod http;
 mod keys;
 mod randomness;
 mod registry;
+mod renewal;
 mod revocation;
 mod sealed;
 pub mod service;

@@ -313,6 +313,26 @@ async fn a_host_cannot_give_a_vault_the_keys_of_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_leads_elsewhere_is_not_shown() {
+    let world = World::start().await;
+    let earlier = std::sync::Mutex::new(None::<String>);
+    let _host = TestHost::join_with(&world, "host-a", move |command, mut value| {
+        if command.command.as_str() == "vault.enroll" {
+            let own = value["qr"].as_str().unwrap().to_owned();
+            if let Some(other) = earlier.lock().unwrap().replace(own) {
+                value["qr"] = other.into();
+            }
+        }
+        Some(ControlOutcome::Done(value))
+    })
+    .await;
+    let (alice, bob) = (world.member("alice").await, world.member("bob").await);
+    assert_eq!(alice.start(&world).await.status, 200);
+    assert_eq!(bob.start(&world).await.refusal(), (503, "unavailable"), "the code of another vault");
+    assert_eq!(bob.start(&world).await.refusal(), (503, "unavailable"), "the code of another enrolment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_not_about_the_vault_are_not_believed() {
     let world = World::start().await;
     let round = std::sync::atomic::AtomicUsize::new(0);
@@ -354,12 +374,16 @@ async fn a_command_whose_answer_was_lost_is_not_carried_out_twice() {
 async fn commands_reach_a_host_in_the_order_of_their_numbers() {
     let world = World::start().await;
     let host = world.host("host-a").await;
-    let alice = world.member("alice").await;
-    let (one, two, three) = tokio::join!(alice.start(&world), alice.start(&world), alice.start(&world));
-    for answer in [one, two, three] {
-        assert!([200, 409].contains(&answer.status), "{answer:?}");
+    let mut members = Vec::new();
+    for number in 0..12 {
+        members.push(world.member(&format!("member-{number}")).await);
     }
-    assert_eq!(host.memory.lock().unwrap().vaults.len(), 1);
+    // Each of them twice at once: still one vault each.
+    let starts = members.iter().chain(&members).map(|member| member.start(&world));
+    for answer in futures_util::future::join_all(starts).await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    assert_eq!(host.memory.lock().unwrap().vaults.len(), 12);
     let sequences: Vec<_> = host.memory.lock().unwrap().commands.iter().map(|command| command.sequence).collect();
     assert_eq!(sequences, (1..=u64::try_from(sequences.len()).unwrap()).collect::<Vec<_>>());
 }

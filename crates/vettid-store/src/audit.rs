@@ -45,6 +45,8 @@ pub enum Act {
     EnrolmentProofFalse(EventId),
     /// A credential for the handshake was issued.
     BootstrapIssued(EventId),
+    /// A credential for the way back to the vault was issued to the app of an enrolment.
+    BootstrapRenewed(EventId),
     /// An enrolment is complete.
     EnrolmentCompleted(EventId),
     /// A host joined or renewed its credentials.

@@ -86,6 +86,8 @@ pub trait Ledger: Send + Sync {
     fn enrolment_of_token(&self, token_hash: Digest) -> Pending<'_, Option<Versioned<Enrolment>>>;
     /// The member's latest enrolment.
     fn latest_enrolment(&self, guid: MemberId) -> Pending<'_, Option<Enrolment>>;
+    /// The member's latest completed enrolment: the one whose app the vault knows.
+    fn completed_enrolment(&self, guid: MemberId) -> Pending<'_, Option<Enrolment>>;
     /// Stores the next state of an enrolment; a completed one makes the vault active. Refused: [`LedgerError::Stale`].
     fn advance_enrolment<'a>(&'a self, next: &'a Versioned<Enrolment>, audit: &'a AuditEntry) -> Pending<'a, ()>;
 

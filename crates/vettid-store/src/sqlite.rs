@@ -147,6 +147,9 @@ impl Ledger for SqliteLedger {
     fn latest_enrolment(&self, guid: MemberId) -> Pending<'_, Option<Enrolment>> {
         Box::pin(enrolment::latest(&self.pool, guid))
     }
+    fn completed_enrolment(&self, guid: MemberId) -> Pending<'_, Option<Enrolment>> {
+        Box::pin(enrolment::completed(&self.pool, guid))
+    }
     fn advance_enrolment<'a>(&'a self, next: &'a Versioned<Enrolment>, audit: &'a AuditEntry) -> Pending<'a, ()> {
         Box::pin(async move { enrolment::advance(self.writing().await?, next, audit).await })
     }

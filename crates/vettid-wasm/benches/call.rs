@@ -1,10 +1,5 @@
 //! What the sandbox costs: one `data.request` by the linked-in handler and by its component, and loading the component.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a bench may fail loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench may fail loudly")]
 
 #[path = "../tests/sandbox/built.rs"]
 mod built;
@@ -25,10 +20,7 @@ use vettid_wasm::sandbox::Sandbox;
 
 /// A vault that serves a field, the request for it, and what comes of it.
 fn served() -> (MemoryHost, Event, Expect) {
-    let mut scenario = cases::all()
-        .into_iter()
-        .find(|scenario| scenario.name == "OnDemand is served at once")
-        .unwrap();
+    let mut scenario = cases::all().into_iter().find(|scenario| scenario.name == "OnDemand is served at once").unwrap();
     let (event, expect) = scenario.steps.remove(0);
     (scenario.host, event, expect)
 }
@@ -39,10 +31,7 @@ fn measure(criterion: &mut Criterion, name: &str, handlers: &Handlers) {
     criterion.bench_function(name, |bencher| {
         bencher.iter(|| {
             let mut host = host.clone();
-            assert!(matches!(
-                host.run(handlers, black_box(&event)),
-                Ok(Reply::Body(_))
-            ));
+            assert!(matches!(host.run(handlers, black_box(&event)), Ok(Reply::Body(_))));
         });
     });
 }
@@ -52,15 +41,7 @@ fn call(criterion: &mut Criterion) {
     measure(criterion, "data.request, linked in", &linked);
     let sandbox = Sandbox::new().unwrap();
     let bytes = built::component("data_request");
-    let load = || {
-        sandbox
-            .load(
-                &bytes,
-                &data_request::MANIFEST.host_calls,
-                Limits::default(),
-            )
-            .unwrap()
-    };
+    let load = || sandbox.load(&bytes, &data_request::MANIFEST.host_calls, Limits::default()).unwrap();
     let (_, event, _) = served();
     let components = Handlers::builder().register(
         event.context.lane,
@@ -68,16 +49,9 @@ fn call(criterion: &mut Criterion) {
         Arc::new(data_request::MANIFEST),
         Arc::new(load()),
     );
-    measure(
-        criterion,
-        "data.request, component",
-        &components.build().unwrap(),
-    );
+    measure(criterion, "data.request, component", &components.build().unwrap());
     let mut slow = criterion.benchmark_group("load");
-    slow.sample_size(10)
-        .bench_function("compile data_request", |bencher| {
-            bencher.iter(|| black_box(load()))
-        });
+    slow.sample_size(10).bench_function("compile data_request", |bencher| bencher.iter(|| black_box(load())));
     slow.finish();
 }
 

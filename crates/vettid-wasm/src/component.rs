@@ -29,12 +29,7 @@ impl ComponentHandler {
         limits: Limits,
         ticker: Arc<Ticker>,
     ) -> Self {
-        Self {
-            component,
-            host_calls,
-            limits,
-            ticker,
-        }
+        Self { component, host_calls, limits, ticker }
     }
 
     /// The groups of host calls that the component imports: what it can do at most, read from its bytes.
@@ -44,10 +39,7 @@ impl ComponentHandler {
     }
 
     fn store(&self, relay: &Relay) -> wasmtime::Result<Store<Run>> {
-        let mut store = Store::new(
-            self.component.engine(),
-            Run::new(relay.share(), &self.limits),
-        );
+        let mut store = Store::new(self.component.engine(), Run::new(relay.share(), &self.limits));
         store.limiter(|run| &mut run.memory);
         store.set_hostcall_fuel(self.limits.call_bytes);
         store.set_fuel(self.limits.fuel)?;
@@ -68,9 +60,7 @@ impl Handler for ComponentHandler {
             instance.call_handle(&mut store, &event).await
         });
         match answer {
-            Some(Ok(_)) if running.is_longer_than(ticks(self.limits.deadline_ms)) => {
-                Err(Fault::Deadline.into())
-            }
+            Some(Ok(_)) if running.is_longer_than(ticks(self.limits.deadline_ms)) => Err(Fault::Deadline.into()),
             Some(Ok(answer)) => to_result(answer),
             Some(Err(error)) => Err(classify(&error, &store)),
             None => Err(Fault::Trap.into()),
@@ -94,13 +84,7 @@ fn classify(error: &wasmtime::Error, store: &Store<Run>) -> HandlerError {
         _ if store.data().memory.is_exceeded => Fault::Memory,
         Some(Trap::Interrupt) => Fault::Deadline,
         Some(Trap::OutOfFuel) => Fault::Fuel,
-        None if error
-            .root_cause()
-            .to_string()
-            .contains(TOO_MUCH_IN_ONE_CALL) =>
-        {
-            Fault::Output
-        }
+        None if error.root_cause().to_string().contains(TOO_MUCH_IN_ONE_CALL) => Fault::Output,
         _ => Fault::Trap,
     })
 }

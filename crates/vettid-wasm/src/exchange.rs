@@ -46,10 +46,7 @@ fn to_time(unix_ms: u64) -> Option<Timestamp> {
 }
 
 pub(crate) fn from_event(event: &Event) -> wit::Event {
-    wit::Event {
-        context: from_context(&event.context),
-        payload: event.payload.clone(),
-    }
+    wit::Event { context: from_context(&event.context), payload: event.payload.clone() }
 }
 
 fn from_context(context: &Context) -> wit::Context {
@@ -75,12 +72,7 @@ fn from_service(service: &Service) -> wit::Service {
     wit::Service {
         service_id: service.service_id.to_string(),
         contract_hash: service.contract_hash.to_string(),
-        permissions: service
-            .permissions
-            .iter()
-            .copied()
-            .map(from_permission)
-            .collect(),
+        permissions: service.permissions.iter().copied().map(from_permission).collect(),
         origins: service.origins.clone(),
         tier: service.tier.map(from_tier),
     }
@@ -98,15 +90,11 @@ fn from_answer(answer: &Answer) -> wit::Answer {
 }
 
 /// What the component answered; an id or a time of the wrong form is its fault.
-pub(crate) fn to_result(
-    answer: Result<wit::Reply, wit::HandlerError>,
-) -> Result<Reply, HandlerError> {
+pub(crate) fn to_result(answer: Result<wit::Reply, wit::HandlerError>) -> Result<Reply, HandlerError> {
     match answer {
         Ok(wit::Reply::Body(body)) => Ok(Reply::Body(body)),
         Ok(wit::Reply::None) => Ok(Reply::None),
-        Ok(wit::Reply::Ask(question)) => to_question(question)
-            .map(Reply::Ask)
-            .ok_or(HandlerError::Fault(Fault::Reply)),
+        Ok(wit::Reply::Ask(question)) => to_question(question).map(Reply::Ask).ok_or(HandlerError::Fault(Fault::Reply)),
         Err(wit::HandlerError::Refuse(code)) => Err(HandlerError::Refuse(to_refusal(code))),
         Err(wit::HandlerError::Retry(reason)) => Err(HandlerError::Retry(reason)),
     }
@@ -125,19 +113,8 @@ fn to_ask(ask: wit::Ask) -> Ask {
     match ask {
         wit::Ask::Data(wit::DataAsk { field, purpose }) => Ask::Data { field, purpose },
         wit::Ask::Login(wit::LoginAsk { origin, display }) => {
-            let wit::Browser {
-                browser,
-                city,
-                ip_prefix,
-            } = display;
-            Ask::Login {
-                origin,
-                display: Display {
-                    browser,
-                    city,
-                    ip_prefix,
-                },
-            }
+            let wit::Browser { browser, city, ip_prefix } = display;
+            Ask::Login { origin, display: Display { browser, city, ip_prefix } }
         }
     }
 }
@@ -155,10 +132,5 @@ pub(crate) fn to_note(note: feed::FeedNote) -> Option<FeedNote> {
         Some(id) => Some(id.parse().ok()?),
         None => None,
     };
-    Some(FeedNote {
-        severity: to_severity(note.severity),
-        outcome,
-        summary: note.summary,
-        request_id,
-    })
+    Some(FeedNote { severity: to_severity(note.severity), outcome, summary: note.summary, request_id })
 }

@@ -18,10 +18,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(relay: Relay, limits: &Limits) -> Self {
-        Self {
-            relay,
-            memory: MemoryLimit::new(limits),
-        }
+        Self { relay, memory: MemoryLimit::new(limits) }
     }
 
     async fn call<R: Send + 'static>(
@@ -44,25 +41,15 @@ impl store::Host for Run {
     async fn delete(&mut self, key: String) -> Result<(), wit::HostError> {
         self.call(move |host| host.delete(&key)).await
     }
-    async fn list_keys(
-        &mut self,
-        prefix: String,
-        limit: u32,
-    ) -> Result<Vec<String>, wit::HostError> {
+    async fn list_keys(&mut self, prefix: String, limit: u32) -> Result<Vec<String>, wit::HostError> {
         self.call(move |host| host.list_keys(&prefix, limit)).await
     }
 }
 
 impl field_read::Host for Run {
-    async fn field(
-        &mut self,
-        name: String,
-    ) -> Result<Option<field_read::FieldValue>, wit::HostError> {
+    async fn field(&mut self, name: String) -> Result<Option<field_read::FieldValue>, wit::HostError> {
         let field = self.call(move |host| host.field(&name)).await?;
-        Ok(field.map(|field| field_read::FieldValue {
-            value: field.value,
-            updated_at: from_time(field.updated_at),
-        }))
+        Ok(field.map(|field| field_read::FieldValue { value: field.value, updated_at: from_time(field.updated_at) }))
     }
 }
 
@@ -96,20 +83,11 @@ impl profile::Host for Run {
             first_name: public.first_name,
             more: public.more.into_iter().collect(),
         });
-        Ok(profile::ProfileView {
-            public,
-            sequence: view.sequence,
-        })
+        Ok(profile::ProfileView { public, sequence: view.sequence })
     }
-    async fn publish_profile(
-        &mut self,
-        public: profile::PublicProfile,
-    ) -> Result<u64, wit::HostError> {
+    async fn publish_profile(&mut self, public: profile::PublicProfile) -> Result<u64, wit::HostError> {
         let entries = public.more.len();
-        let public = PublicProfile {
-            first_name: public.first_name,
-            more: public.more.into_iter().collect(),
-        };
+        let public = PublicProfile { first_name: public.first_name, more: public.more.into_iter().collect() };
         if public.more.len() != entries {
             return Err(wit::HostError::Invalid);
         }
@@ -124,12 +102,9 @@ impl send::Host for Run {
         event_type: String,
         payload: Vec<u8>,
     ) -> Result<String, wit::HostError> {
-        let connection_id: ConnectionId =
-            connection_id.parse().map_err(|_| wit::HostError::Invalid)?;
+        let connection_id: ConnectionId = connection_id.parse().map_err(|_| wit::HostError::Invalid)?;
         let event_type = event_type.parse().map_err(|_| wit::HostError::Invalid)?;
-        let sent: EventId = self
-            .call(move |host| host.send(connection_id, &event_type, &payload))
-            .await?;
+        let sent: EventId = self.call(move |host| host.send(connection_id, &event_type, &payload)).await?;
         Ok(sent.to_string())
     }
 }
@@ -143,8 +118,6 @@ impl feed::Host for Run {
 
 impl log::Host for Run {
     async fn log(&mut self, level: log::Level, message: String) {
-        self.relay
-            .call(move |host| host.log(to_level(level), &message))
-            .await;
+        self.relay.call(move |host| host.log(to_level(level), &message)).await;
     }
 }

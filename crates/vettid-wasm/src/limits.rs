@@ -66,32 +66,19 @@ pub(crate) struct MemoryLimit {
 
 impl MemoryLimit {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            free_bytes: limits.memory_bytes,
-            is_exceeded: false,
-        }
+        Self { free_bytes: limits.memory_bytes, is_exceeded: false }
     }
 }
 
 impl wasmtime::ResourceLimiter for MemoryLimit {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let left = self.free_bytes.checked_sub(desired.saturating_sub(current));
         self.is_exceeded |= left.is_none();
         self.free_bytes = left.unwrap_or(self.free_bytes);
         Ok(left.is_some())
     }
 
-    fn table_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let fits = desired <= MAX_TABLE_ELEMENTS;
         self.is_exceeded |= !fits;
         Ok(fits)

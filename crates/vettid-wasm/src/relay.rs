@@ -40,16 +40,11 @@ impl Relay {
 
     /// Both ends of the same way.
     pub(crate) fn share(&self) -> Self {
-        Self {
-            work: self.work.share(),
-        }
+        Self { work: self.work.share() }
     }
 
     /// Inside the component: has `work` done with the caller's host.
-    pub(crate) async fn call<R: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut dyn Host) -> R + Send + 'static,
-    ) -> R {
+    pub(crate) async fn call<R: Send + 'static>(&self, work: impl FnOnce(&mut dyn Host) -> R + Send + 'static) -> R {
         let done = Slot::new();
         let result = done.share();
         self.work.put(Box::new(move |host| result.put(work(host))));

@@ -60,23 +60,13 @@ impl Sandbox {
         let failed = |error: &dyn std::fmt::Display| SandboxError(error.to_string());
         let engine = Engine::new(&config()).map_err(|error| failed(&error))?;
         let mut linker = Linker::new(&engine);
-        World::add_to_linker::<_, HasSelf<_>>(&mut linker, |run| run)
-            .map_err(|error| failed(&error))?;
+        World::add_to_linker::<_, HasSelf<_>>(&mut linker, |run| run).map_err(|error| failed(&error))?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| failed(&error))?;
-        Ok(Self {
-            engine,
-            linker,
-            ticker: Arc::new(ticker),
-        })
+        Ok(Self { engine, linker, ticker: Arc::new(ticker) })
     }
 
     /// Compiles a component that may call `host_calls`, to be run within `limits`.
-    pub fn load(
-        &self,
-        bytes: &[u8],
-        host_calls: &[HostCall],
-        limits: Limits,
-    ) -> Result<ComponentHandler, LoadError> {
+    pub fn load(&self, bytes: &[u8], host_calls: &[HostCall], limits: Limits) -> Result<ComponentHandler, LoadError> {
         if bytes.len() > MAX_COMPONENT_BYTES {
             return Err(LoadError::TooLarge);
         }
@@ -87,17 +77,9 @@ impl Sandbox {
         if let Some(call) = imported.iter().find(|call| !host_calls.contains(call)) {
             return Err(LoadError::Undeclared(*call));
         }
-        let instance = self
-            .linker
-            .instantiate_pre(&component)
-            .map_err(other_world)?;
+        let instance = self.linker.instantiate_pre(&component).map_err(other_world)?;
         let handler = HandlerPre::new(instance).map_err(other_world)?;
-        Ok(ComponentHandler::new(
-            handler,
-            imported,
-            limits,
-            Arc::clone(&self.ticker),
-        ))
+        Ok(ComponentHandler::new(handler, imported, limits, Arc::clone(&self.ticker)))
     }
 }
 
@@ -110,18 +92,13 @@ impl std::fmt::Debug for Sandbox {
 fn imported(component: &Component, engine: &Engine) -> Result<Vec<HostCall>, LoadError> {
     let component_type = component.component_type();
     let names = component_type.imports(engine).map(|(name, _)| name);
-    names
-        .filter_map(|name| host_call(name).transpose())
-        .collect()
+    names.filter_map(|name| host_call(name).transpose()).collect()
 }
 
 /// The group that an import stands for; `None` for the interface that only holds types.
 fn host_call(import: &str) -> Result<Option<HostCall>, LoadError> {
     let foreign = || LoadError::ForeignImport(import.to_owned());
-    let (interface, _) = import
-        .strip_prefix(WORLD)
-        .and_then(|rest| rest.split_once('@'))
-        .ok_or_else(foreign)?;
+    let (interface, _) = import.strip_prefix(WORLD).and_then(|rest| rest.split_once('@')).ok_or_else(foreign)?;
     match interface {
         "exchange" => Ok(None),
         other => other.parse().map(Some).map_err(|_| foreign()),

@@ -44,13 +44,8 @@ impl Ticker {
     pub(crate) fn start(engine: Engine) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("handler-clock".to_owned())
-            .spawn(move || tick(&its, &engine))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("handler-clock".to_owned()).spawn(move || tick(&its, &engine))?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Keeps the clock going until the returned value is dropped.
@@ -60,10 +55,7 @@ impl Ticker {
         if activity.running == 1 {
             self.shared.changed.notify_one();
         }
-        Running {
-            shared: &self.shared,
-            since: self.shared.ticks.load(Ordering::Relaxed),
-        }
+        Running { shared: &self.shared, since: self.shared.ticks.load(Ordering::Relaxed) }
     }
 }
 
@@ -87,11 +79,7 @@ pub(crate) struct Running<'a> {
 impl Running<'_> {
     /// Whether it runs longer than this, host calls included: the engine itself looks at the clock only inside the component.
     pub(crate) fn is_longer_than(&self, ticks: u64) -> bool {
-        self.shared
-            .ticks
-            .load(Ordering::Relaxed)
-            .saturating_sub(self.since)
-            > ticks
+        self.shared.ticks.load(Ordering::Relaxed).saturating_sub(self.since) > ticks
     }
 }
 
@@ -106,17 +94,11 @@ fn tick(shared: &Shared, engine: &Engine) {
     let mut activity = shared.lock();
     while !activity.is_over {
         if activity.running == 0 {
-            activity = shared
-                .changed
-                .wait(activity)
-                .unwrap_or_else(PoisonError::into_inner);
+            activity = shared.changed.wait(activity).unwrap_or_else(PoisonError::into_inner);
             continue;
         }
         let pause = Duration::from_millis(TICK_MS);
-        let (again, timeout) = shared
-            .changed
-            .wait_timeout(activity, pause)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (again, timeout) = shared.changed.wait_timeout(activity, pause).unwrap_or_else(PoisonError::into_inner);
         activity = again;
         if timeout.timed_out() {
             shared.ticks.fetch_add(1, Ordering::Relaxed);

@@ -104,10 +104,7 @@ mod tests {
     fn an_entry_survives_the_round_trip() {
         let entry: Entry = json::read(ENTRY.as_bytes()).unwrap();
         let again = json::canonical(&entry).unwrap();
-        assert_eq!(
-            again,
-            json::canonical(&json::parse(ENTRY.as_bytes()).unwrap()).unwrap()
-        );
+        assert_eq!(again, json::canonical(&json::parse(ENTRY.as_bytes()).unwrap()).unwrap());
     }
 
     #[test]

@@ -137,23 +137,10 @@ impl Contract {
                 return Err(InvalidContract::FieldTwice(index));
             }
         }
-        let rates = self
-            .fields
-            .iter()
-            .filter_map(|field| field.rate)
-            .chain([self.rate]);
-        let zero_rate = rates
-            .into_iter()
-            .any(|rate| rate.count == 0 || rate.per_seconds == 0);
-        let zero_days = self
-            .fields
-            .iter()
-            .any(|f| f.retention == Retention::TimeLimited { days: 0 });
-        if zero_rate || zero_days || self.contract_version == 0 {
-            Err(InvalidContract::Zero)
-        } else {
-            Ok(())
-        }
+        let rates = self.fields.iter().filter_map(|field| field.rate).chain([self.rate]);
+        let zero_rate = rates.into_iter().any(|rate| rate.count == 0 || rate.per_seconds == 0);
+        let zero_days = self.fields.iter().any(|f| f.retention == Retention::TimeLimited { days: 0 });
+        if zero_rate || zero_days || self.contract_version == 0 { Err(InvalidContract::Zero) } else { Ok(()) }
     }
 
     /// The bytes that the contract hash covers.

@@ -55,9 +55,7 @@ impl Serialize for SecretField {
 impl<'de> Deserialize<'de> for SecretField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        decode(&text)
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom(InvalidBase64))
+        decode(&text).map(Self).map_err(|_| serde::de::Error::custom(InvalidBase64))
     }
 }
 
@@ -94,18 +92,9 @@ impl fmt::Debug for LatId {
 impl FromStr for LatId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let digits = text
-            .strip_prefix("lat_")
-            .ok_or(InvalidId("ledger token id"))?;
-        let fits = digits.len() == 32
-            && digits
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidId("ledger token id"))
-        }
+        let digits = text.strip_prefix("lat_").ok_or(InvalidId("ledger token id"))?;
+        let fits = digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId("ledger token id")) }
     }
 }
 
@@ -117,9 +106,7 @@ impl Serialize for LatId {
 
 impl<'de> Deserialize<'de> for LatId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -479,26 +466,15 @@ mod tests {
             version: 1,
         };
         let text = format!("{token:?}");
-        assert!(
-            text.contains("SecretField") && !text.contains("116") && !text.contains("top"),
-            "{text}"
-        );
+        assert!(text.contains("SecretField") && !text.contains("116") && !text.contains("top"), "{text}");
     }
 
     #[test]
     fn token_ids_have_one_form() {
         let text = "lat_7f9c215483cbf7b655dace141ddb6041";
         assert_eq!(text.parse::<LatId>().unwrap().to_string(), text);
-        assert_eq!(
-            LatId::from_random([0; 16]).as_str(),
-            "lat_00000000000000000000000000000000"
-        );
-        for wrong in [
-            "lat_",
-            "7f9c215483cbf7b655dace141ddb6041",
-            "lat_7F9C215483CBF7B655DACE141DDB6041",
-            "",
-        ] {
+        assert_eq!(LatId::from_random([0; 16]).as_str(), "lat_00000000000000000000000000000000");
+        for wrong in ["lat_", "7f9c215483cbf7b655dace141ddb6041", "lat_7F9C215483CBF7B655DACE141DDB6041", ""] {
             assert!(wrong.parse::<LatId>().is_err(), "{wrong}");
         }
     }
@@ -509,15 +485,10 @@ mod tests {
             "blob_hash":"4lKSKHVmTlZYE8hCEpb/gxE7tVpklCqOceUv7XSeYys=","key_id":"tk_97c8bc6f53a8bbeb91fc6a2ef187dd41",
             "lat":{"lat_id":"lat_7f9c215483cbf7b655dace141ddb6041","version":42}}"#;
         assert!(json::read::<RequestBinding>(text.as_bytes()).is_ok());
+        assert!(json::read::<RequestBinding>(text.replacen('{', r#"{"x":1,"#, 1).as_bytes()).is_err());
         assert!(
-            json::read::<RequestBinding>(text.replacen('{', r#"{"x":1,"#, 1).as_bytes()).is_err()
-        );
-        assert!(
-            json::read::<RequestBinding>(
-                text.replace(r#""version":42}"#, r#""version":42,"x":1}"#)
-                    .as_bytes()
-            )
-            .is_err()
+            json::read::<RequestBinding>(text.replace(r#""version":42}"#, r#""version":42,"x":1}"#).as_bytes())
+                .is_err()
         );
     }
 }

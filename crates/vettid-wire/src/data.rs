@@ -13,9 +13,7 @@ pub const MAX_FIELD_NAME_BYTES: usize = 64;
 /// Whether a text may name a field: `a-z`, `0-9`, `_`, at most 64 bytes.
 #[must_use]
 pub fn is_field_name(text: &str) -> bool {
-    let plain = text
-        .bytes()
-        .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    let plain = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     plain && (1..=MAX_FIELD_NAME_BYTES).contains(&text.len())
 }
 

@@ -38,10 +38,7 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = InvalidBase64;
     fn from_str(text: &str) -> Result<Self, InvalidBase64> {
-        decode(text)?
-            .try_into()
-            .map(Self)
-            .map_err(|_| InvalidBase64)
+        decode(text)?.try_into().map(Self).map_err(|_| InvalidBase64)
     }
 }
 
@@ -53,9 +50,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -68,10 +63,7 @@ mod tests {
         let digest = Digest::from_bytes([7; 32]);
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         for length in [0, 31, 33] {
-            assert!(
-                encode(&vec![7; length]).parse::<Digest>().is_err(),
-                "{length}"
-            );
+            assert!(encode(&vec![7; length]).parse::<Digest>().is_err(), "{length}");
         }
     }
 }

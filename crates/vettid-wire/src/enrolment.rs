@@ -120,6 +120,27 @@ pub struct NatsBootstrapped {
     pub expires_at: Timestamp,
 }
 
+/// `POST /v1/vault/bootstrap`: an enrolled app whose NATS credential died asks for one that leads back to its vault.
+/// Answered with [`NatsBootstrapped`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewBootstrap {
+    /// The member.
+    pub guid: MemberId,
+    /// The app's identity key, as in its enrolment.
+    pub app_key: TypedKey,
+    /// A public NKey of the app; the private half never travels.
+    pub nkey_pub: String,
+    /// When it was signed; taken within two minutes.
+    pub issued_at: Timestamp,
+    /// 16 to 64 random bytes; taken once.
+    pub nonce: Base64Url,
+    /// The signing key.
+    pub key_id: KeyId,
+    /// By the app's key, over everything else (ctx `vettid/service-request/1`).
+    pub signature: Base64,
+}
+
 /// `POST /v1/vault/enroll/finalize` (enrolment token): the handshake is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

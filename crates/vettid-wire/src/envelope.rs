@@ -107,12 +107,7 @@ pub struct InReplyTo {
 
 /// The outcome of a command, as the body of its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "snake_case",
-    tag = "status",
-    content = "value",
-    deny_unknown_fields
-)]
+#[serde(rename_all = "snake_case", tag = "status", content = "value", deny_unknown_fields)]
 pub enum Answer<T> {
     /// Carried out.
     Success(T),

@@ -3,10 +3,7 @@
 
 use crate::id::InvalidId;
 use crate::subject::Pattern;
-use crate::{
-    auth, connection, data, enrolment, feed, handshake, messaging, profile, refusal, request,
-    session,
-};
+use crate::{auth, connection, data, enrolment, feed, handshake, messaging, profile, refusal, request, session};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -40,12 +37,8 @@ impl FromStr for EventType {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let words = text.split('.').count();
-        let plain = |word: &str| {
-            !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-        };
+        let plain =
+            |word: &str| !word.is_empty() && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
         if text.len() <= 64 && (2..=4).contains(&words) && text.split('.').all(plain) {
             Ok(Self(text.to_owned()))
         } else {
@@ -62,9 +55,7 @@ impl Serialize for EventType {
 
 impl<'de> Deserialize<'de> for EventType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -171,8 +162,7 @@ impl Row {
 /// The row of an event type on a lane; `None` means unsupported.
 #[must_use]
 pub fn find(lane: Lane, event_type: &EventType) -> Option<&'static Row> {
-    ROWS.iter()
-        .find(|row| row.lane == lane && row.name == event_type.as_str())
+    ROWS.iter().find(|row| row.lane == lane && row.name == event_type.as_str())
 }
 
 macro_rules! limit {
@@ -327,18 +317,7 @@ mod tests {
 
     #[test]
     fn names_outside_the_grammar_are_refused() {
-        for wrong in [
-            "a",
-            "a.",
-            ".a",
-            "a..b",
-            "a.*",
-            "a.>",
-            "A.b",
-            "a.b.c.d.e",
-            "a b.c",
-            "",
-        ] {
+        for wrong in ["a", "a.", ".a", "a..b", "a.*", "a.>", "A.b", "a.b.c.d.e", "a b.c", ""] {
             assert!(wrong.parse::<EventType>().is_err(), "{wrong}");
         }
     }
@@ -347,12 +326,7 @@ mod tests {
     fn table() {
         let lines: Vec<String> = ROWS
             .iter()
-            .map(|r| {
-                format!(
-                    "{:?} {} {:?} {:?} {}",
-                    r.lane, r.name, r.delivery, r.within_ms, r.cap_bytes
-                )
-            })
+            .map(|r| format!("{:?} {} {:?} {:?} {}", r.lane, r.name, r.delivery, r.within_ms, r.cap_bytes))
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
     }

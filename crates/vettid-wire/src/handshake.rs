@@ -7,8 +7,7 @@ mod rekey;
 pub use rekey::Rekey;
 
 pub use invitation::{
-    EnrolmentPointer, InvalidInvitation, Invitation, InvitationKind, InvitationSecret,
-    MAX_TEXT_BYTES, SpaceUri,
+    EnrolmentPointer, InvalidInvitation, Invitation, InvitationKind, InvitationSecret, MAX_TEXT_BYTES, SpaceUri,
 };
 
 use crate::base64::{Base64, Base64Url};
@@ -93,95 +92,29 @@ impl HandshakeMessage {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Tagged {
-    Hs1 {
-        hs_id: HandshakeId,
-        suite: u16,
-        role: Role,
-        h: Hs1,
-        c: Base64,
-    },
-    Hs2 {
-        hs_id: HandshakeId,
-        suite: u16,
-        role: Role,
-        h: Hs2,
-        c: Base64,
-    },
-    Hs3 {
-        hs_id: HandshakeId,
-        suite: u16,
-        role: Role,
-        h: Hs3,
-        c: Base64,
-    },
+    Hs1 { hs_id: HandshakeId, suite: u16, role: Role, h: Hs1, c: Base64 },
+    Hs2 { hs_id: HandshakeId, suite: u16, role: Role, h: Hs2, c: Base64 },
+    Hs3 { hs_id: HandshakeId, suite: u16, role: Role, h: Hs3, c: Base64 },
 }
 
 impl From<Tagged> for HandshakeMessage {
     fn from(tagged: Tagged) -> Self {
         let (hs_id, suite, role, step, c) = match tagged {
-            Tagged::Hs1 {
-                hs_id,
-                suite,
-                role,
-                h,
-                c,
-            } => (hs_id, suite, role, Step::Hs1(h), c),
-            Tagged::Hs2 {
-                hs_id,
-                suite,
-                role,
-                h,
-                c,
-            } => (hs_id, suite, role, Step::Hs2(h), c),
-            Tagged::Hs3 {
-                hs_id,
-                suite,
-                role,
-                h,
-                c,
-            } => (hs_id, suite, role, Step::Hs3(h), c),
+            Tagged::Hs1 { hs_id, suite, role, h, c } => (hs_id, suite, role, Step::Hs1(h), c),
+            Tagged::Hs2 { hs_id, suite, role, h, c } => (hs_id, suite, role, Step::Hs2(h), c),
+            Tagged::Hs3 { hs_id, suite, role, h, c } => (hs_id, suite, role, Step::Hs3(h), c),
         };
-        Self {
-            hs_id,
-            suite,
-            role,
-            step,
-            c,
-        }
+        Self { hs_id, suite, role, step, c }
     }
 }
 
 impl From<HandshakeMessage> for Tagged {
     fn from(message: HandshakeMessage) -> Self {
-        let HandshakeMessage {
-            hs_id,
-            suite,
-            role,
-            step,
-            c,
-        } = message;
+        let HandshakeMessage { hs_id, suite, role, step, c } = message;
         match step {
-            Step::Hs1(h) => Self::Hs1 {
-                hs_id,
-                suite,
-                role,
-                h,
-                c,
-            },
-            Step::Hs2(h) => Self::Hs2 {
-                hs_id,
-                suite,
-                role,
-                h,
-                c,
-            },
-            Step::Hs3(h) => Self::Hs3 {
-                hs_id,
-                suite,
-                role,
-                h,
-                c,
-            },
+            Step::Hs1(h) => Self::Hs1 { hs_id, suite, role, h, c },
+            Step::Hs2(h) => Self::Hs2 { hs_id, suite, role, h, c },
+            Step::Hs3(h) => Self::Hs3 { hs_id, suite, role, h, c },
         }
     }
 }
@@ -231,9 +164,7 @@ pub struct Claim {
 
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim")
-            .field("messagespace_uri", &self.messagespace_uri)
-            .finish_non_exhaustive()
+        f.debug_struct("Claim").field("messagespace_uri", &self.messagespace_uri).finish_non_exhaustive()
     }
 }
 
@@ -407,10 +338,7 @@ mod tests {
             hs_id: HandshakeId::from_bytes([1; 16]),
             suite: 1,
             role: Role::Connect,
-            step: Step::Hs2(Hs2 {
-                e: Base64::new([2; 32]),
-                ct: Base64::default(),
-            }),
+            step: Step::Hs2(Hs2 { e: Base64::new([2; 32]), ct: Base64::default() }),
             c: Base64::new([3; 40]),
         }
     }
@@ -422,9 +350,7 @@ mod tests {
         assert!(text.starts_with(r#"{"c":"AwMD"#), "{text}");
         assert!(text.contains(r#""h":{"ct":"","e":"AgIC"#), "{text}");
         assert!(
-            text.ends_with(
-                r#""hs_id":"AQEBAQEBAQEBAQEBAQEBAQ","role":"connect","suite":1,"type":"hs2"}"#
-            ),
+            text.ends_with(r#""hs_id":"AQEBAQEBAQEBAQEBAQEBAQ","role":"connect","suite":1,"type":"hs2"}"#),
             "{text}"
         );
         assert_eq!(HandshakeMessage::read(&bytes).unwrap(), message());
@@ -442,10 +368,7 @@ mod tests {
             (r#""suite":1"#, r#""suite":65536"#),
         ] {
             assert!(text.contains(from), "{from}");
-            assert!(
-                HandshakeMessage::read(text.replace(from, to).as_bytes()).is_err(),
-                "{to}"
-            );
+            assert!(HandshakeMessage::read(text.replace(from, to).as_bytes()).is_err(), "{to}");
         }
     }
 

@@ -21,9 +21,7 @@ macro_rules! as_text {
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?
-                    .parse()
-                    .map_err(serde::de::Error::custom)
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
         impl fmt::Debug for $name {
@@ -236,17 +234,9 @@ impl fmt::Display for KeyId {
 impl FromStr for KeyId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let key = text
-            .strip_prefix("k_")
-            .is_some_and(|rest| rest.len() == 26 && rest.bytes().all(is_base32));
-        let transaction = text
-            .strip_prefix("tk_")
-            .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(is_hex));
-        if key || transaction {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidId("key id"))
-        }
+        let key = text.strip_prefix("k_").is_some_and(|rest| rest.len() == 26 && rest.bytes().all(is_base32));
+        let transaction = text.strip_prefix("tk_").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(is_hex));
+        if key || transaction { Ok(Self(text.to_owned())) } else { Err(InvalidId("key id")) }
     }
 }
 
@@ -287,9 +277,7 @@ impl FromStr for Fingerprint {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let bytes = decode_url(text).map_err(|_| InvalidId("fingerprint"))?;
-        Ok(Self(
-            bytes.try_into().map_err(|_| InvalidId("fingerprint"))?,
-        ))
+        Ok(Self(bytes.try_into().map_err(|_| InvalidId("fingerprint"))?))
     }
 }
 
@@ -303,13 +291,7 @@ mod tests {
     fn uuids_are_lower_case_and_hyphenated() {
         let text = "018f6b1e-7c1a-7000-8000-000000000001";
         assert_eq!(text.parse::<EventId>().unwrap().to_string(), text);
-        for wrong in [
-            &text.to_uppercase(),
-            &text.replace('-', ""),
-            &format!("{{{text}}}"),
-            "",
-            "x",
-        ] {
+        for wrong in [&text.to_uppercase(), &text.replace('-', ""), &format!("{{{text}}}"), "", "x"] {
             assert!(wrong.parse::<EventId>().is_err(), "{wrong}");
         }
     }
@@ -325,11 +307,7 @@ mod tests {
     #[test]
     fn key_ids_have_two_forms() {
         assert!("k_utkd2ec6y33ntxd64zqbcj2x5a".parse::<KeyId>().is_ok());
-        assert!(
-            "tk_97c8bc6f53a8bbeb91fc6a2ef187dd41"
-                .parse::<KeyId>()
-                .is_ok()
-        );
+        assert!("tk_97c8bc6f53a8bbeb91fc6a2ef187dd41".parse::<KeyId>().is_ok());
         assert!("k_UTKD2EC6Y33NTXD64ZQBCJ2X5A".parse::<KeyId>().is_err());
         assert!("k_".parse::<KeyId>().is_err());
     }

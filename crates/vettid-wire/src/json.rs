@@ -44,9 +44,7 @@ fn parse_capped(bytes: &[u8], cap: usize) -> Result<Value, JsonError> {
         return Err(JsonError::TooLong(cap));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Profile { depth: 0 }
-        .deserialize(&mut reader)
-        .map_err(JsonError::Invalid)?;
+    let value = Profile { depth: 0 }.deserialize(&mut reader).map_err(JsonError::Invalid)?;
     reader.end().map_err(JsonError::Invalid)?;
     Ok(value)
 }
@@ -70,12 +68,8 @@ pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>, JsonError> {
 
 fn check(value: &Value, depth: usize) -> Result<(), serde_json::Error> {
     match value {
-        Value::Number(number) if !is_exact(number) => {
-            Err(serde_json::Error::custom("not an exact integer"))
-        }
-        Value::Array(_) | Value::Object(_) if depth >= MAX_DEPTH => {
-            Err(serde_json::Error::custom("nested too deep"))
-        }
+        Value::Number(number) if !is_exact(number) => Err(serde_json::Error::custom("not an exact integer")),
+        Value::Array(_) | Value::Object(_) if depth >= MAX_DEPTH => Err(serde_json::Error::custom("nested too deep")),
         Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
         Value::Object(map) => map.values().try_for_each(|item| check(item, depth + 1)),
         _ => Ok(()),
@@ -84,10 +78,7 @@ fn check(value: &Value, depth: usize) -> Result<(), serde_json::Error> {
 
 fn is_exact(number: &serde_json::Number) -> bool {
     let unsigned = number.as_u64().is_some_and(|n| n <= MAX_INTEGER);
-    unsigned
-        || number
-            .as_i64()
-            .is_some_and(|n| n.unsigned_abs() <= MAX_INTEGER)
+    unsigned || number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX_INTEGER)
 }
 
 /// Reads any value while holding it to the profile.
@@ -100,9 +91,7 @@ impl Profile {
         if self.depth >= MAX_DEPTH {
             return Err(E::custom("nested too deep"));
         }
-        Ok(Self {
-            depth: self.depth + 1,
-        })
+        Ok(Self { depth: self.depth + 1 })
     }
 }
 
@@ -198,14 +187,7 @@ mod tests {
     #[test]
     fn keeps_what_the_profile_allows() {
         let deep = "[".repeat(16) + &"]".repeat(16);
-        for case in [
-            "9007199254740991",
-            "-9007199254740991",
-            "{}",
-            "null",
-            "\"\\ud83d\\ude00\"",
-            &deep,
-        ] {
+        for case in ["9007199254740991", "-9007199254740991", "{}", "null", "\"\\ud83d\\ude00\"", &deep] {
             assert!(parse(case.as_bytes()).is_ok(), "{case}");
         }
     }
@@ -215,23 +197,14 @@ mod tests {
         // RFC 8785 section 3.2.3: keys are ordered by UTF-16 code units.
         let text = "{\"\\u20ac\":1,\"\\r\":2,\"\\ufb33\":3,\"1\":4,\"\\ud83d\\ude00\":5,\"\\u0080\":6,\"\\u00f6\":7}";
         let expected = "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}";
-        assert_eq!(
-            canonical(&parse(text.as_bytes()).unwrap()).unwrap(),
-            expected.as_bytes()
-        );
+        assert_eq!(canonical(&parse(text.as_bytes()).unwrap()).unwrap(), expected.as_bytes());
         // Section 3.2.2.2: string escapes.
         let text = r#"{"string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/"}"#;
         let expected = "{\"string\":\"\u{20ac}$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
-        assert_eq!(
-            canonical(&parse(text.as_bytes()).unwrap()).unwrap(),
-            expected.as_bytes()
-        );
+        assert_eq!(canonical(&parse(text.as_bytes()).unwrap()).unwrap(), expected.as_bytes());
         let text = r#"{ "literals": [null, true, false], "numbers": [333, -1, 0] }"#;
         let expected = r#"{"literals":[null,true,false],"numbers":[333,-1,0]}"#;
-        assert_eq!(
-            canonical(&parse(text.as_bytes()).unwrap()).unwrap(),
-            expected.as_bytes()
-        );
+        assert_eq!(canonical(&parse(text.as_bytes()).unwrap()).unwrap(), expected.as_bytes());
     }
 
     #[test]

@@ -23,14 +23,7 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
-    const ALL: [Self; 6] = [
-        Self::Ed25519,
-        Self::X25519,
-        Self::XWing,
-        Self::MlKem768,
-        Self::Rsa4096,
-        Self::P256,
-    ];
+    const ALL: [Self; 6] = [Self::Ed25519, Self::X25519, Self::XWing, Self::MlKem768, Self::Rsa4096, Self::P256];
 
     /// The name on the wire.
     #[must_use]
@@ -72,11 +65,7 @@ impl TypedKey {
     /// A key of this algorithm; the length is checked.
     pub fn new(algorithm: KeyAlgorithm, bytes: impl Into<Vec<u8>>) -> Result<Self, InvalidKey> {
         let bytes = bytes.into();
-        if algorithm.length_fits(bytes.len()) {
-            Ok(Self { algorithm, bytes })
-        } else {
-            Err(InvalidKey)
-        }
+        if algorithm.length_fits(bytes.len()) { Ok(Self { algorithm, bytes }) } else { Err(InvalidKey) }
     }
 
     /// The algorithm.
@@ -108,10 +97,7 @@ impl FromStr for TypedKey {
     type Err = InvalidKey;
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
         let (name, body) = text.split_once(':').ok_or(InvalidKey)?;
-        let algorithm = KeyAlgorithm::ALL
-            .into_iter()
-            .find(|a| a.name() == name)
-            .ok_or(InvalidKey)?;
+        let algorithm = KeyAlgorithm::ALL.into_iter().find(|a| a.name() == name).ok_or(InvalidKey)?;
         Self::new(algorithm, decode(body).map_err(|_| InvalidKey)?)
     }
 }
@@ -124,9 +110,7 @@ impl Serialize for TypedKey {
 
 impl<'de> Deserialize<'de> for TypedKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -138,13 +122,8 @@ mod tests {
     fn length_and_name_are_checked() {
         let key = TypedKey::new(KeyAlgorithm::Ed25519, [7; 32]).unwrap();
         assert_eq!(key.to_string().parse::<TypedKey>().unwrap(), key);
-        for wrong in [
-            "ed25519:AAAA",
-            "ed448:AAAA",
-            "AAAA",
-            "",
-            "Ed25519:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
-        ] {
+        for wrong in ["ed25519:AAAA", "ed448:AAAA", "AAAA", "", "Ed25519:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="]
+        {
             assert!(wrong.parse::<TypedKey>().is_err(), "{wrong}");
         }
     }

@@ -154,15 +154,8 @@ pub struct InvalidWasmHash;
 impl FromStr for WasmHash {
     type Err = InvalidWasmHash;
     fn from_str(text: &str) -> Result<Self, InvalidWasmHash> {
-        let digits = text
-            .strip_prefix("sha256:")
-            .ok_or(InvalidWasmHash)?
-            .as_bytes();
-        let bytes = digits
-            .chunks(2)
-            .map(hex_byte)
-            .collect::<Option<Vec<u8>>>()
-            .ok_or(InvalidWasmHash)?;
+        let digits = text.strip_prefix("sha256:").ok_or(InvalidWasmHash)?.as_bytes();
+        let bytes = digits.chunks(2).map(hex_byte).collect::<Option<Vec<u8>>>().ok_or(InvalidWasmHash)?;
         bytes.try_into().map(Self).map_err(|_| InvalidWasmHash)
     }
 }
@@ -188,9 +181,7 @@ impl Serialize for WasmHash {
 
 impl<'de> Deserialize<'de> for WasmHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -235,13 +226,8 @@ mod tests {
     fn component_hashes_have_one_form() {
         let text = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(text.parse::<WasmHash>().unwrap().to_string(), text);
-        let wrong = [
-            text.to_uppercase(),
-            text.replace("sha256:", ""),
-            format!("{text}0a"),
-            format!("{text}0"),
-            String::new(),
-        ];
+        let wrong =
+            [text.to_uppercase(), text.replace("sha256:", ""), format!("{text}0a"), format!("{text}0"), String::new()];
         for wrong in wrong {
             assert!(wrong.parse::<WasmHash>().is_err(), "{wrong}");
         }

@@ -2,9 +2,7 @@
 //! event; grants, streams and subscriptions are made from [`Pattern`], never from format strings.
 
 use crate::event::EventType;
-use crate::id::{
-    ConnectionId, DeviceId, EventId, HandshakeId, HostId, InviteId, MemberId, ServiceId,
-};
+use crate::id::{ConnectionId, DeviceId, EventId, HandshakeId, HostId, InviteId, MemberId, ServiceId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -187,31 +185,14 @@ impl Display for Pattern {
             }
             Self::ForOwner(guid, None, None) => write!(f, "{MESSAGE}.{}.forOwner.>", Token(guid)),
             Self::ForOwner(guid, connection, event) => {
-                write!(
-                    f,
-                    "{MESSAGE}.{}.forOwner.{}.{}",
-                    Token(guid),
-                    Token(connection),
-                    Tail(event)
-                )
+                write!(f, "{MESSAGE}.{}.forOwner.{}.{}", Token(guid), Token(connection), Tail(event))
             }
-            Self::Invite(guid, invite) => write!(
-                f,
-                "{MESSAGE}.{}.forOwner.invite.{}",
-                Token(guid),
-                Token(invite)
-            ),
+            Self::Invite(guid, invite) => write!(f, "{MESSAGE}.{}.forOwner.invite.{}", Token(guid), Token(invite)),
             Self::FromService(guid, None, None) => {
                 write!(f, "{MESSAGE}.{}.fromService.>", Token(guid))
             }
             Self::FromService(guid, service, event) => {
-                write!(
-                    f,
-                    "{MESSAGE}.{}.fromService.{}.{}",
-                    Token(guid),
-                    Token(service),
-                    Tail(event)
-                )
+                write!(f, "{MESSAGE}.{}.fromService.{}.{}", Token(guid), Token(service), Tail(event))
             }
             Self::OwnerProfile(guid) => write!(f, "{MESSAGE}.{}.ownerProfile", Token(guid)),
             Self::OwnerProfileGet(guid) => write!(f, "{MESSAGE}.{}.ownerProfile.get", Token(guid)),
@@ -302,9 +283,7 @@ fn parse(text: &str) -> Option<Subject> {
         MESSAGE => parse_message_space(rest),
         "Control" => parse_control(rest),
         "Broadcast" => Some(Subject::Broadcast(rest.parse().ok()?)),
-        "Directory" => Some(Subject::DirectoryService(
-            rest.strip_prefix("services.")?.parse().ok()?,
-        )),
+        "Directory" => Some(Subject::DirectoryService(rest.strip_prefix("services.")?.parse().ok()?)),
         "Journal" => Some(Subject::Journal(rest.parse().ok()?)),
         _ => None,
     }
@@ -340,16 +319,8 @@ fn parse_message_space(rest: &str) -> Option<Subject> {
     let (who, event) = rest.split_once('.')?;
     match lane {
         "forOwner" if who == "invite" => Some(Subject::Invite(guid, event.parse().ok()?)),
-        "forOwner" => Some(Subject::ForOwner(
-            guid,
-            who.parse().ok()?,
-            event.parse().ok()?,
-        )),
-        "fromService" => Some(Subject::FromService(
-            guid,
-            who.parse().ok()?,
-            event.parse().ok()?,
-        )),
+        "forOwner" => Some(Subject::ForOwner(guid, who.parse().ok()?, event.parse().ok()?)),
+        "fromService" => Some(Subject::FromService(guid, who.parse().ok()?, event.parse().ok()?)),
         "call" => Some(Subject::Call(guid, who.parse().ok()?, event.parse().ok()?)),
         _ => None,
     }
@@ -362,14 +333,8 @@ fn parse_control(rest: &str) -> Option<Subject> {
     }
     let (id, command) = rest.split_once('.')?;
     match target {
-        "enclave" => Some(Subject::ControlEnclave(
-            id.parse().ok()?,
-            command.parse().ok()?,
-        )),
-        "user" => Some(Subject::ControlUser(
-            id.parse().ok()?,
-            command.parse().ok()?,
-        )),
+        "enclave" => Some(Subject::ControlEnclave(id.parse().ok()?, command.parse().ok()?)),
+        "user" => Some(Subject::ControlUser(id.parse().ok()?, command.parse().ok()?)),
         _ => None,
     }
 }
@@ -391,10 +356,7 @@ impl Subject {
             | Self::Call(guid, ..)
             | Self::ControlUser(guid, _)
             | Self::Journal(guid) => Some(*guid),
-            Self::ControlGlobal(_)
-            | Self::ControlEnclave(..)
-            | Self::Broadcast(_)
-            | Self::DirectoryService(_) => None,
+            Self::ControlGlobal(_) | Self::ControlEnclave(..) | Self::Broadcast(_) | Self::DirectoryService(_) => None,
         }
     }
 
@@ -414,9 +376,7 @@ impl Serialize for Subject {
 
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

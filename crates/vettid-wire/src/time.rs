@@ -51,8 +51,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .map_err(|_| fmt::Error)?;
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
         f.write_str(&at.format(FORM).map_err(|_| fmt::Error)?)
     }
 }
@@ -69,11 +68,7 @@ impl FromStr for Timestamp {
         let unix_ms = at.assume_utc().unix_timestamp_nanos() / 1_000_000;
         let stamp = Self(i64::try_from(unix_ms).map_err(|_| InvalidTimestamp)?);
         let exact = (0..=MAX_UNIX_MS).contains(&stamp.0) && stamp.to_string() == text;
-        if exact {
-            Ok(stamp)
-        } else {
-            Err(InvalidTimestamp)
-        }
+        if exact { Ok(stamp) } else { Err(InvalidTimestamp) }
     }
 }
 
@@ -85,9 +80,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -98,16 +98,8 @@ enum Command {
 }
 
 /// Runs one command of the app.
-pub(crate) async fn run(
-    arguments: Arguments,
-    surroundings: &Surroundings,
-    output: Output,
-) -> Result<(), Failure> {
-    let trust = arguments
-        .ca_file
-        .as_deref()
-        .map(input::certificate_file)
-        .transpose()?;
+pub(crate) async fn run(arguments: Arguments, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
+    let trust = arguments.ca_file.as_deref().map(input::certificate_file).transpose()?;
     let app = Client::new(Ports::open(&folder(&arguments, surroundings)?)?, trust);
     let outcome = dispatch(arguments.command, &app, output).await;
     for settled in app.take_settled() {
@@ -133,16 +125,10 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
 
 /// The folder of the chosen profile.
 fn folder(arguments: &Arguments, surroundings: &Surroundings) -> Result<PathBuf, Failure> {
-    let default = || {
-        surroundings
-            .data_home
-            .as_ref()
-            .map(|home| home.join("vettid/app"))
-    };
+    let default = || surroundings.data_home.as_ref().map(|home| home.join("vettid/app"));
     let state = arguments.state.clone().or_else(default);
     let state = state.ok_or_else(|| {
-        Failure::usage("there is no home folder in which to keep the app's state")
-            .next("name one with --state DIR")
+        Failure::usage("there is no home folder in which to keep the app's state").next("name one with --state DIR")
     })?;
     Ok(state.join(&arguments.profile))
 }

@@ -44,13 +44,7 @@ struct Verify {
 /// Runs one command.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     let Command::Verify(Verify { file, vault }) = &arguments.command;
-    let report = verify(
-        file,
-        Trust {
-            vault: *vault,
-            newest: None,
-        },
-    )?;
+    let report = verify(file, Trust { vault: *vault, newest: None })?;
     Ok(output.result(&View::from(report))?)
 }
 
@@ -60,10 +54,7 @@ fn verify(path: &Path, trust: Trust) -> Result<ExportReport, Failure> {
     let mut verifier = ExportVerifier::new(trust);
     let mut line = Vec::new();
     while read_line(&mut file, &mut line).map_err(unreadable)? {
-        let whole = line
-            .strip_suffix(b"\n")
-            .ok_or(ExportError::CutOff)
-            .map_err(broken)?;
+        let whole = line.strip_suffix(b"\n").ok_or(ExportError::CutOff).map_err(broken)?;
         verifier.push_line(whole).map_err(broken)?;
     }
     verifier.finish().map_err(broken)
@@ -72,18 +63,13 @@ fn verify(path: &Path, trust: Trust) -> Result<ExportReport, Failure> {
 /// Reads one line with its end. A line that is longer than any line of an export ends early, which makes it wrong.
 fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
     line.clear();
-    let length = file
-        .by_ref()
-        .take(json::MAX_BYTES as u64 + 2)
-        .read_until(b'\n', line)?;
+    let length = file.by_ref().take(json::MAX_BYTES as u64 + 2).read_until(b'\n', line)?;
     Ok(length > 0)
 }
 
 fn broken(error: ExportError) -> Failure {
     let next = match &error {
-        ExportError::OtherVault => {
-            "compare the fingerprint with the one that the app or the portal shows"
-        }
+        ExportError::OtherVault => "compare the fingerprint with the one that the app or the portal shows",
         ExportError::CutOff => "export again: vettid app audit export --out FILE",
         _ => "do not rely on this file; export again and keep both files for comparison",
     };
@@ -139,9 +125,7 @@ impl Show for View {
         page.field("root", self.root.to_string());
         if !self.vault_compared {
             page.gap();
-            page.line(
-                "Compare the line \"vault\" with what your app shows, or pass it with --vault.",
-            );
+            page.line("Compare the line \"vault\" with what your app shows, or pass it with --vault.");
         }
     }
 }

@@ -54,12 +54,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure without advice.
     pub(crate) fn new(exit: Exit, error: impl Display) -> Self {
-        Self {
-            exit,
-            error: error.to_string(),
-            next: None,
-            code: None,
-        }
+        Self { exit, error: error.to_string(), next: None, code: None }
     }
 
     /// The command line or an input is wrong.
@@ -69,18 +64,12 @@ impl Failure {
 
     /// Adds what to do next.
     pub(crate) fn next(self, next: impl Into<String>) -> Self {
-        Self {
-            next: Some(next.into()),
-            ..self
-        }
+        Self { next: Some(next.into()), ..self }
     }
 
     /// Adds the vault's refusal.
     pub(crate) fn refusal(self, code: RefusalCode) -> Self {
-        Self {
-            code: Some(code),
-            ..self
-        }
+        Self { code: Some(code), ..self }
     }
 
     /// The exit code.

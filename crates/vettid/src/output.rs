@@ -27,11 +27,7 @@ impl Output {
 
     /// The result of a command, on standard output.
     pub(crate) fn result(self, value: &(impl Show + Serialize)) -> io::Result<()> {
-        let text = if self.json {
-            json_line(value)?
-        } else {
-            page(value)
-        };
+        let text = if self.json { json_line(value)? } else { page(value) };
         emit(io::stdout().lock(), &text)
     }
 
@@ -48,11 +44,7 @@ impl Output {
 
     /// A remark beside the result, on standard error; scripts get none.
     pub(crate) fn remark(self, text: &str) -> io::Result<()> {
-        if self.json {
-            Ok(())
-        } else {
-            emit(io::stderr().lock(), &format!("{}\n", printable(text)))
-        }
+        if self.json { Ok(()) } else { emit(io::stderr().lock(), &format!("{}\n", printable(text))) }
     }
 
     /// A failure, on standard error.
@@ -87,10 +79,7 @@ fn json_line(value: &impl Serialize) -> io::Result<String> {
         match character {
             character if is_steering(character) => {
                 let mut units = [0; 2];
-                character
-                    .encode_utf16(&mut units)
-                    .iter()
-                    .for_each(|unit| line.push_str(&format!("\\u{unit:04x}")));
+                character.encode_utf16(&mut units).iter().for_each(|unit| line.push_str(&format!("\\u{unit:04x}")));
             }
             character => line.push(character),
         }
@@ -101,15 +90,7 @@ fn json_line(value: &impl Serialize) -> io::Result<String> {
 
 /// Text as it may be shown: characters that steer a terminal, reorder text or cannot be seen become a mark.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if is_steering(character) {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
+    text.chars().map(|character| if is_steering(character) { '\u{fffd}' } else { character }).collect()
 }
 
 fn is_steering(character: char) -> bool {
@@ -168,10 +149,7 @@ impl Page {
 
     /// Rows under a head, in columns as wide as their widest cell.
     pub(crate) fn table<const N: usize>(&mut self, head: [&str; N], rows: &[[String; N]]) {
-        let rows: Vec<[String; N]> = rows
-            .iter()
-            .map(|row| row.each_ref().map(|cell| printable(cell)))
-            .collect();
+        let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
         let head = head.map(str::to_owned);
         let mut widths = [0; N];
         for row in rows.iter().chain([&head]) {
@@ -180,11 +158,7 @@ impl Page {
             }
         }
         for row in [&head].into_iter().chain(&rows) {
-            let cells: Vec<String> = row
-                .iter()
-                .zip(widths)
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
+            let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             self.line(cells.join("  ").trim_end());
         }
     }
@@ -238,23 +212,14 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_cells() {
         let mut page = Page::default();
-        page.table(
-            ["NAME", "ID"],
-            &[["a".into(), "1".into()], ["longer".into(), "2".into()]],
-        );
+        page.table(["NAME", "ID"], &[["a".into(), "1".into()], ["longer".into(), "2".into()]]);
         assert_eq!(page.text, "NAME    ID\na       1\nlonger  2\n");
     }
 
     #[test]
     fn times_and_lengths() {
-        assert_eq!(
-            minute("2026-11-21T06:15:59.999Z".parse().unwrap()),
-            "2026-11-21 06:15 UTC"
-        );
+        assert_eq!(minute("2026-11-21T06:15:59.999Z".parse().unwrap()), "2026-11-21 06:15 UTC");
         let lengths = [1_000, 90_000, 600_000, 3 * 3_600_000, 3 * 86_400_000].map(length);
-        assert_eq!(
-            lengths,
-            ["1 second", "90 seconds", "10 minutes", "3 hours", "3 days"]
-        );
+        assert_eq!(lengths, ["1 second", "90 seconds", "10 minutes", "3 hours", "3 days"]);
     }
 }

@@ -12,19 +12,10 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Reads it.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub(crate) fn read() -> Self {
-        let absolute = |name| {
-            env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let below_home = || absolute("HOME").map(|home| home.join(".local/share"));
-        Self {
-            data_home: absolute("XDG_DATA_HOME").or_else(below_home),
-        }
+        Self { data_home: absolute("XDG_DATA_HOME").or_else(below_home) }
     }
 }

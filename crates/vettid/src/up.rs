@@ -5,6 +5,7 @@
 mod actors;
 mod demo;
 mod people;
+mod ports;
 mod process;
 mod stack;
 
@@ -72,6 +73,7 @@ async fn up(arguments: Arguments) -> Result<()> {
 async fn serve(stack: &mut Stack, arguments: &Arguments) -> Result<()> {
     let people = People::open(stack).await?;
     if arguments.demo {
+        say(&places(stack))?;
         return demo::play(stack, &people, arguments.step).await;
     }
     say(&welcome(stack, &people))?;
@@ -88,8 +90,8 @@ fn lock(data: &PathBuf) -> Result<File> {
     Ok(file)
 }
 
-/// What runs where, and what to type next.
-fn welcome(stack: &Stack, people: &People) -> String {
+/// What runs where, and what had to move.
+fn places(stack: &Stack) -> String {
     let mut text = format!(
         "\nVettID runs on this machine. Everything listens on loopback only.\n\n\
          \x20 broker      {}\n\x20 web socket  wss://127.0.0.1:{}\n\x20 services    {}   (HTTP API and registry)\n\
@@ -100,6 +102,15 @@ fn welcome(stack: &Stack, people: &People) -> String {
         stack.shop_url(),
         stack.folder().display(),
     );
+    for moved in stack.moved() {
+        text.push_str(&format!("\nNote: {moved}.\n"));
+    }
+    text
+}
+
+/// What runs where, and what to type next.
+fn welcome(stack: &Stack, people: &People) -> String {
+    let mut text = places(stack);
     for person in people.all() {
         text.push_str(&enrolment_hint(stack, person));
     }

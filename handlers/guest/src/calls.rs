@@ -13,13 +13,8 @@ macro_rules! host_call {
         fn delete(&mut self, key: &str) -> Result<(), $crate::handler::host::HostError> {
             $crate::bindings::vettid::handler::store::delete(key).map_err($crate::calls::error)
         }
-        fn list_keys(
-            &mut self,
-            prefix: &str,
-            limit: u32,
-        ) -> Result<Vec<String>, $crate::handler::host::HostError> {
-            $crate::bindings::vettid::handler::store::list_keys(prefix, limit)
-                .map_err($crate::calls::error)
+        fn list_keys(&mut self, prefix: &str, limit: u32) -> Result<Vec<String>, $crate::handler::host::HostError> {
+            $crate::bindings::vettid::handler::store::list_keys(prefix, limit).map_err($crate::calls::error)
         }
     };
     (field_read) => {
@@ -31,22 +26,14 @@ macro_rules! host_call {
         }
     };
     (field_write) => {
-        fn field_list(
-            &mut self,
-        ) -> Result<Vec<$crate::wire::data::FieldSummary>, $crate::handler::host::HostError> {
+        fn field_list(&mut self) -> Result<Vec<$crate::wire::data::FieldSummary>, $crate::handler::host::HostError> {
             $crate::calls::field_list()
         }
-        fn field_put(
-            &mut self,
-            name: &str,
-            value: &[u8],
-        ) -> Result<(), $crate::handler::host::HostError> {
-            $crate::bindings::vettid::handler::field_write::field_put(name, value)
-                .map_err($crate::calls::error)
+        fn field_put(&mut self, name: &str, value: &[u8]) -> Result<(), $crate::handler::host::HostError> {
+            $crate::bindings::vettid::handler::field_write::field_put(name, value).map_err($crate::calls::error)
         }
         fn field_delete(&mut self, name: &str) -> Result<(), $crate::handler::host::HostError> {
-            $crate::bindings::vettid::handler::field_write::field_delete(name)
-                .map_err($crate::calls::error)
+            $crate::bindings::vettid::handler::field_write::field_delete(name).map_err($crate::calls::error)
         }
     };
     (sign) => {
@@ -55,9 +42,7 @@ macro_rules! host_call {
         }
     };
     (profile) => {
-        fn profile(
-            &mut self,
-        ) -> Result<$crate::wire::profile::ProfileView, $crate::handler::host::HostError> {
+        fn profile(&mut self) -> Result<$crate::wire::profile::ProfileView, $crate::handler::host::HostError> {
             $crate::calls::profile()
         }
         fn publish_profile(
@@ -78,10 +63,7 @@ macro_rules! host_call {
         }
     };
     (feed) => {
-        fn feed(
-            &mut self,
-            note: &$crate::handler::feed::FeedNote,
-        ) -> Result<(), $crate::handler::host::HostError> {
+        fn feed(&mut self, note: &$crate::handler::feed::FeedNote) -> Result<(), $crate::handler::host::HostError> {
             $crate::calls::feed(note)
         }
     };
@@ -117,10 +99,7 @@ pub fn error(error: wit::exchange::HostError) -> HostError {
 #[doc(hidden)]
 pub fn field(name: &str) -> Result<Option<Field>, HostError> {
     let field = wit::field_read::field(name).map_err(error)?;
-    Ok(field.map(|field| Field {
-        value: field.value,
-        updated_at: to_time(field.updated_at),
-    }))
+    Ok(field.map(|field| Field { value: field.value, updated_at: to_time(field.updated_at) }))
 }
 
 #[doc(hidden)]
@@ -140,34 +119,19 @@ pub fn profile() -> Result<ProfileView, HostError> {
         first_name: public.first_name,
         more: public.more.into_iter().collect(),
     };
-    Ok(ProfileView {
-        public: view.public.map(public),
-        sequence: view.sequence,
-    })
+    Ok(ProfileView { public: view.public.map(public), sequence: view.sequence })
 }
 
 #[doc(hidden)]
 pub fn publish_profile(public: &PublicProfile) -> Result<u64, HostError> {
-    let more = public
-        .more
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    let public = wit::profile::PublicProfile {
-        first_name: public.first_name.clone(),
-        more,
-    };
+    let more = public.more.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let public = wit::profile::PublicProfile { first_name: public.first_name.clone(), more };
     wit::profile::publish_profile(&public).map_err(error)
 }
 
 #[doc(hidden)]
-pub fn send(
-    connection_id: ConnectionId,
-    event_type: &EventType,
-    payload: &[u8],
-) -> Result<EventId, HostError> {
-    let id =
-        wit::send::send(&connection_id.to_string(), event_type.as_str(), payload).map_err(error)?;
+pub fn send(connection_id: ConnectionId, event_type: &EventType, payload: &[u8]) -> Result<EventId, HostError> {
+    let id = wit::send::send(&connection_id.to_string(), event_type.as_str(), payload).map_err(error)?;
     id.parse().map_err(|_| HostError::Unavailable)
 }
 
@@ -187,13 +151,8 @@ pub fn feed(note: &FeedNote) -> Result<(), HostError> {
         Outcome::Refused(code) => wit::feed::Outcome::Refused(from_refusal(code)),
     };
     let request_id = note.request_id.map(|id| id.to_string());
-    wit::feed::feed(&wit::feed::FeedNote {
-        severity,
-        outcome,
-        summary: note.summary.clone(),
-        request_id,
-    })
-    .map_err(error)
+    wit::feed::feed(&wit::feed::FeedNote { severity, outcome, summary: note.summary.clone(), request_id })
+        .map_err(error)
 }
 
 #[doc(hidden)]

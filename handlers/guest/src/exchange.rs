@@ -39,14 +39,7 @@ fn from_time(time: Timestamp) -> u64 {
 
 /// `None` if an id does not have the form that the host promised.
 pub(crate) fn to_event(event: wit::Event) -> Option<Event> {
-    let wit::Context {
-        event_id,
-        event_type,
-        lane,
-        occurred_at,
-        peer,
-        answer,
-    } = event.context;
+    let wit::Context { event_id, event_type, lane, occurred_at, peer, answer } = event.context;
     let peer = match peer {
         Some(peer) => Some(to_peer(peer)?),
         None => None,
@@ -59,10 +52,7 @@ pub(crate) fn to_event(event: wit::Event) -> Option<Event> {
         peer,
         answer: answer.map(to_answer),
     };
-    Some(Event {
-        context,
-        payload: event.payload,
-    })
+    Some(Event { context, payload: event.payload })
 }
 
 fn to_peer(peer: wit::Peer) -> Option<Peer> {
@@ -70,11 +60,7 @@ fn to_peer(peer: wit::Peer) -> Option<Peer> {
         Some(service) => Some(to_service(service)?),
         None => None,
     };
-    Some(Peer {
-        connection_id: peer.connection_id.parse().ok()?,
-        display_name: peer.display_name,
-        service,
-    })
+    Some(Peer { connection_id: peer.connection_id.parse().ok()?, display_name: peer.display_name, service })
 }
 
 fn to_service(service: wit::Service) -> Option<Service> {
@@ -119,11 +105,7 @@ fn from_ask(ask: Ask) -> wit::Ask {
     match ask {
         Ask::Data { field, purpose } => wit::Ask::Data(wit::DataAsk { field, purpose }),
         Ask::Login { origin, display } => {
-            let display = wit::Browser {
-                browser: display.browser,
-                city: display.city,
-                ip_prefix: display.ip_prefix,
-            };
+            let display = wit::Browser { browser: display.browser, city: display.city, ip_prefix: display.ip_prefix };
             wit::Ask::Login(wit::LoginAsk { origin, display })
         }
     }

@@ -52,9 +52,7 @@ pub fn handle(
     host: &mut dyn Host,
     event: wit::Event,
 ) -> Result<wit::Reply, wit::HandlerError> {
-    run(add, host, event)
-        .map(exchange::from_reply)
-        .map_err(exchange::from_error)
+    run(add, host, event).map(exchange::from_reply).map_err(exchange::from_error)
 }
 
 fn run(
@@ -62,13 +60,8 @@ fn run(
     host: &mut dyn Host,
     event: wit::Event,
 ) -> Result<vettid_handler::reply::Reply, HandlerError> {
-    let event = exchange::to_event(event)
-        .ok_or_else(|| HandlerError::Retry("the event is not readable".to_owned()))?;
-    let handlers = add(Handlers::builder())
-        .build()
-        .map_err(|error| HandlerError::Retry(error.to_string()))?;
-    let handler = handlers
-        .find(event.context.lane, &event.context.event_type)
-        .ok_or(RefusalCode::UnsupportedEvent)?;
+    let event = exchange::to_event(event).ok_or_else(|| HandlerError::Retry("the event is not readable".to_owned()))?;
+    let handlers = add(Handlers::builder()).build().map_err(|error| HandlerError::Retry(error.to_string()))?;
+    let handler = handlers.find(event.context.lane, &event.context.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
     handler.handle(host, &event)
 }

@@ -32,10 +32,7 @@ impl FileStore {
     /// A store in this folder, which is made on first use.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, random: SystemRandom) -> Self {
-        Self {
-            folder: folder.into(),
-            random,
-        }
+        Self { folder: folder.into(), random }
     }
 }
 
@@ -45,18 +42,11 @@ impl Store for FileStore {
     async fn hold(&self) -> Result<FileHold, StoreError> {
         make_folder(&self.folder)?;
         let path = self.folder.join("lock");
-        let lock = open_private(
-            OpenOptions::new().create(true).truncate(false).write(true),
-            &path,
-        )?;
+        let lock = open_private(OpenOptions::new().create(true).truncate(false).write(true), &path)?;
         for _ in 0..LOCK_TRIES {
             match lock.try_lock() {
                 Ok(()) => {
-                    return Ok(FileHold {
-                        folder: self.folder.clone(),
-                        random: self.random,
-                        _lock: lock,
-                    });
+                    return Ok(FileHold { folder: self.folder.clone(), random: self.random, _lock: lock });
                 }
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
                 Err(TryLockError::Error(source)) => return Err(StoreError::Io { path, source }),
@@ -106,12 +96,8 @@ impl Hold for FileHold {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StoreError::Io { path, source }),
         };
-        let key = self.key()?.ok_or_else(|| StoreError::MissingKey {
-            path: self.key_path(),
-        })?;
-        at_rest::open_file(&key, PURPOSE, &sealed)
-            .map(Some)
-            .map_err(|source| StoreError::Sealed { path, source })
+        let key = self.key()?.ok_or_else(|| StoreError::MissingKey { path: self.key_path() })?;
+        at_rest::open_file(&key, PURPOSE, &sealed).map(Some).map_err(|source| StoreError::Sealed { path, source })
     }
 
     fn save(&mut self, state: &[u8]) -> Result<(), StoreError> {
@@ -129,27 +115,15 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|source| StoreError::Io {
-            path: folder.to_owned(),
-            source,
-        })
+        .map_err(|source| StoreError::Io { path: folder.to_owned(), source })
 }
 
 fn open_private(options: &mut OpenOptions, path: &Path) -> Result<File, StoreError> {
-    options
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| StoreError::Io {
-            path: path.to_owned(),
-            source,
-        })
+    options.mode(0o600).open(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })
 }
 
 fn read_key(path: &Path) -> Result<Option<StorageKey>, StoreError> {
-    let io = |source| StoreError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -157,52 +131,33 @@ fn read_key(path: &Path) -> Result<Option<StorageKey>, StoreError> {
     };
     let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(StoreError::ExposedKey {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(StoreError::ExposedKey { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::with_capacity(128));
-    file.take(MAX_KEY_BYTES)
-        .read_to_string(&mut text)
-        .map_err(io)?;
+    file.take(MAX_KEY_BYTES).read_to_string(&mut text).map_err(io)?;
     let bytes = base64::decode(text.trim_end()).map(SecretBytes::new).ok();
     let secret = bytes.and_then(|bytes| Secret32::from_slice(bytes.expose()));
-    let key = secret.ok_or_else(|| StoreError::InvalidKey {
-        path: path.to_owned(),
-    })?;
+    let key = secret.ok_or_else(|| StoreError::InvalidKey { path: path.to_owned() })?;
     Ok(Some(StorageKey::from_secret(key)))
 }
 
 /// Writes beside `path`, then takes its place; durable when it returns.
 fn replace(folder: &Path, path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let fresh = path.with_extension("new");
-    let mut file = open_private(
-        OpenOptions::new().create(true).truncate(true).write(true),
-        &fresh,
-    )?;
+    let mut file = open_private(OpenOptions::new().create(true).truncate(true).write(true), &fresh)?;
     write_all(&mut file, &fresh, content)?;
-    fs::rename(&fresh, path).map_err(|source| StoreError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    fs::rename(&fresh, path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
     sync_folder(folder)
 }
 
 fn write_all(file: &mut File, path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let written = file.write_all(content).and_then(|()| file.sync_all());
-    written.map_err(|source| StoreError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    written.map_err(|source| StoreError::Io { path: path.to_owned(), source })
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| StoreError::Io {
-        path: folder.to_owned(),
-        source,
-    })
+    synced.map_err(|source| StoreError::Io { path: folder.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -224,17 +179,7 @@ mod tests {
             assert_eq!(hold.load().unwrap().unwrap().expose(), text.as_bytes());
         }
         drop(hold);
-        assert_eq!(
-            store
-                .hold()
-                .await
-                .unwrap()
-                .load()
-                .unwrap()
-                .unwrap()
-                .expose(),
-            b"second"
-        );
+        assert_eq!(store.hold().await.unwrap().load().unwrap().unwrap().expose(), b"second");
     }
 
     #[tokio::test]
@@ -245,18 +190,8 @@ mod tests {
         let mut seen = 0;
         for entry in fs::read_dir(folder.path().join("app")).unwrap() {
             let path = entry.unwrap().path();
-            assert_eq!(
-                fs::metadata(&path).unwrap().permissions().mode() & 0o077,
-                0,
-                "{path:?}"
-            );
-            assert!(
-                !fs::read(&path)
-                    .unwrap()
-                    .windows(6)
-                    .any(|window| window == b"canary"),
-                "{path:?}"
-            );
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0, "{path:?}");
+            assert!(!fs::read(&path).unwrap().windows(6).any(|window| window == b"canary"), "{path:?}");
             seen += 1;
         }
         assert_eq!(seen, 3);
@@ -269,25 +204,15 @@ mod tests {
         hold.save(b"state").unwrap();
         let (state, key) = (hold.state_path(), hold.key_path());
         let sealed = fs::read(&state).unwrap();
-        fs::write(
-            &state,
-            [&sealed[..sealed.len() - 1], &[sealed.last().unwrap() ^ 1]].concat(),
-        )
-        .unwrap();
+        fs::write(&state, [&sealed[..sealed.len() - 1], &[sealed.last().unwrap() ^ 1]].concat()).unwrap();
         assert!(matches!(hold.load(), Err(StoreError::Sealed { .. })));
         fs::write(&state, &sealed).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(
-            hold.load(),
-            Err(StoreError::ExposedKey { mode: 0o640, .. })
-        ));
+        assert!(matches!(hold.load(), Err(StoreError::ExposedKey { mode: 0o640, .. })));
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&key, "AAAA\n").unwrap();
         assert!(matches!(hold.load(), Err(StoreError::InvalidKey { .. })));
-        assert!(matches!(
-            hold.save(b"other"),
-            Err(StoreError::InvalidKey { .. })
-        ));
+        assert!(matches!(hold.save(b"other"), Err(StoreError::InvalidKey { .. })));
         fs::remove_file(&key).unwrap();
         assert!(matches!(hold.load(), Err(StoreError::MissingKey { .. })));
     }

@@ -5,11 +5,11 @@ use crate::vault::{Post, Vault};
 use crate::world::TestClock;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
-use vettid_client::transport::{
-    Connection, Delivery, SignIn, Subscription, Transport, TransportError,
-};
+use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
 use vettid_wire::subject::{Pattern, Subject};
 
+/// Does something to the vault before it receives what the app publishes; gives what the vault then posts.
+pub(crate) type Before = Box<dyn FnMut(&Subject, &mut Vault) -> Vec<Post> + Send>;
 /// Changes what the vault posts before it reaches the app.
 pub(crate) type Fault = Box<dyn FnMut(Post) -> Vec<Post> + Send>;
 
@@ -21,10 +21,15 @@ pub(crate) struct Wires {
     /// Signed-in users, in order.
     pub(crate) sign_ins: Vec<String>,
     pub(crate) fault: Option<Fault>,
+    pub(crate) before: Option<Before>,
     /// What the app publishes is lost.
     pub(crate) deaf: bool,
     /// Nobody can connect.
     pub(crate) down: bool,
+    /// So many of the next credentials are not taken.
+    pub(crate) refusals: usize,
+    /// How much was published before each sign-in.
+    pub(crate) published_before: Vec<usize>,
 }
 
 /// The broker, and the vault behind it.
@@ -48,10 +53,7 @@ impl Broker {
                 let text = subject.to_string();
                 let delivery = Delivery { subject, payload };
                 wires.subscribers.retain(|(_, sender)| !sender.is_closed());
-                let listening = wires
-                    .subscribers
-                    .iter()
-                    .filter(|(pattern, _)| matches(pattern, &text));
+                let listening = wires.subscribers.iter().filter(|(pattern, _)| matches(pattern, &text));
                 listening.for_each(|(_, sender)| drop(sender.send(delivery.clone())));
             }
         }
@@ -99,15 +101,18 @@ impl Transport for Broker {
     type Connection = Broker;
 
     async fn connect(&self, sign_in: SignIn<'_>) -> Result<Broker, TransportError> {
-        assert!(
-            !sign_in.credential.is_expired(self.clock.time()),
-            "an expired credential was offered"
-        );
+        assert!(!sign_in.credential.is_expired(self.clock.time()), "an expired credential was offered");
         assert_eq!(sign_in.trust, crate::world::TRUST);
         let mut wires = self.wires.lock().unwrap();
         if wires.down {
             return Err(TransportError::Unreachable("down".into()));
         }
+        if wires.refusals > 0 {
+            wires.refusals -= 1;
+            return Err(TransportError::NotAuthorized("refused".into()));
+        }
+        let published = wires.published.len();
+        wires.published_before.push(published);
         wires.sign_ins.push(sign_in.credential.inbox().to_owned());
         Ok(self.clone())
     }
@@ -118,11 +123,7 @@ impl Connection for Broker {
 
     async fn subscribe(&self, pattern: &Pattern) -> Result<Listener, TransportError> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.wires
-            .lock()
-            .unwrap()
-            .subscribers
-            .push((pattern.to_string(), sender));
+        self.wires.lock().unwrap().subscribers.push((pattern.to_string(), sender));
         Ok(Listener(receiver))
     }
 
@@ -134,11 +135,10 @@ impl Connection for Broker {
                 return Ok(());
             }
         }
-        let posts = self
-            .vault
-            .lock()
-            .unwrap()
-            .receive(self.clock.time(), subject, payload);
+        let before =
+            self.wires.lock().unwrap().before.as_mut().map(|before| before(subject, &mut self.vault.lock().unwrap()));
+        self.deliver(before.unwrap_or_default());
+        let posts = self.vault.lock().unwrap().receive(self.clock.time(), subject, payload);
         self.deliver(posts);
         Ok(())
     }
@@ -150,9 +150,6 @@ pub(crate) struct Listener(mpsc::UnboundedReceiver<Delivery>);
 
 impl Subscription for Listener {
     async fn next(&mut self) -> Result<Delivery, TransportError> {
-        self.0
-            .recv()
-            .await
-            .ok_or_else(|| TransportError::Lost("cut".into()))
+        self.0.recv().await.ok_or_else(|| TransportError::Lost("cut".into()))
     }
 }

@@ -21,33 +21,13 @@ async fn a_code_makes_an_app() {
     let world = World::new();
     let enrolled = world.enrol().await;
     let vault = world.vault.lock().unwrap().fingerprint();
-    assert_eq!(
-        (enrolled.vault_fingerprint, enrolled.services_informed),
-        (vault, true)
-    );
+    assert_eq!((enrolled.vault_fingerprint, enrolled.services_informed), (vault, true));
     assert_eq!(world.operator.inner.lock().unwrap().steps, ALL_STEPS);
-    let state = world
-        .operator
-        .inner
-        .lock()
-        .unwrap()
-        .enrolment
-        .as_ref()
-        .unwrap()
-        .state();
+    let state = world.operator.inner.lock().unwrap().enrolment.as_ref().unwrap().state();
     assert_eq!(state, Some(EnrolmentState::Completed));
     assert!(world.app().command::<VaultHealth>(Nothing {}).await.is_ok());
     let inbox = format!("OwnerSpace.{}.forApp._r.phone-1", enrolled.guid);
-    assert!(
-        world
-            .broker
-            .wires
-            .lock()
-            .unwrap()
-            .sign_ins
-            .iter()
-            .all(|seen| *seen == inbox)
-    );
+    assert!(world.broker.wires.lock().unwrap().sign_ins.iter().all(|seen| *seen == inbox));
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,35 +37,12 @@ async fn a_vault_with_another_fingerprint_is_refused() {
     // Somebody shows a code with the vault's fingerprint and keys of their own, and answers in its place.
     let (impostor, prekey) = Impostor::new(world.clock.time(), &code);
     world.vault.lock().unwrap().impostor = Some(impostor);
-    let forged = Invitation {
-        invite_key: prekey,
-        ..code
-    };
-    let error = world
-        .app()
-        .enrol(&text(&forged), Existing::Keep)
-        .await
-        .unwrap_err();
+    let forged = Invitation { invite_key: prekey, ..code };
+    let error = world.app().enrol(&text(&forged), Existing::Keep).await.unwrap_err();
     assert!(matches!(error, EnrolmentError::WrongVault), "{error}");
-    assert!(
-        world
-            .vault
-            .lock()
-            .unwrap()
-            .impostor
-            .as_ref()
-            .unwrap()
-            .answered
-    );
-    assert!(matches!(
-        world.app().command::<VaultHealth>(Nothing {}).await,
-        Err(CommandError::EnrolmentUnfinished)
-    ));
-    assert_eq!(
-        world.broker.count("app.bootstrap"),
-        1,
-        "the third message is never sent"
-    );
+    assert!(world.vault.lock().unwrap().impostor.as_ref().unwrap().answered);
+    assert!(matches!(world.app().command::<VaultHealth>(Nothing {}).await, Err(CommandError::EnrolmentUnfinished)));
+    assert_eq!(world.broker.count("app.bootstrap"), 1, "the third message is never sent");
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,14 +51,8 @@ async fn a_code_of_another_vault_does_not_open() {
     let code = world.code();
     // The code names another fingerprint: no key of the handshake agrees with the vault's.
     let other = Vault::new(world.clock.time()).fingerprint();
-    let forged = Invitation {
-        inviter_fp: other,
-        ..code
-    };
-    assert!(matches!(
-        world.app().enrol(&text(&forged), Existing::Keep).await,
-        Err(EnrolmentError::NoAnswer)
-    ));
+    let forged = Invitation { inviter_fp: other, ..code };
+    assert!(matches!(world.app().enrol(&text(&forged), Existing::Keep).await, Err(EnrolmentError::NoAnswer)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,11 +79,7 @@ async fn garbage_on_the_answer_subject_is_passed_over() {
         let mut changed = payload.clone();
         let place = changed.len() / 2;
         changed[place] ^= 1;
-        vec![
-            (subject.clone(), b"{}".to_vec()),
-            (subject.clone(), changed),
-            (subject, payload),
-        ]
+        vec![(subject.clone(), b"{}".to_vec()), (subject.clone(), changed), (subject, payload)]
     });
     assert!(world.enrol().await.services_informed);
 }
@@ -142,33 +89,14 @@ async fn an_interrupted_enrolment_goes_on_with_the_same_code() {
     let world = World::new();
     let code = text(&world.code());
     world.broker.wires.lock().unwrap().deaf = true;
-    assert!(matches!(
-        world.app().enrol(&code, Existing::Keep).await,
-        Err(EnrolmentError::NoAnswer)
-    ));
-    assert!(matches!(
-        world.app().command::<VaultHealth>(Nothing {}).await,
-        Err(CommandError::EnrolmentUnfinished)
-    ));
+    assert!(matches!(world.app().enrol(&code, Existing::Keep).await, Err(EnrolmentError::NoAnswer)));
+    assert!(matches!(world.app().command::<VaultHealth>(Nothing {}).await, Err(CommandError::EnrolmentUnfinished)));
     world.broker.wires.lock().unwrap().deaf = false;
-    assert!(
-        world
-            .app()
-            .enrol(&code, Existing::Keep)
-            .await
-            .unwrap()
-            .services_informed
-    );
+    assert!(world.app().enrol(&code, Existing::Keep).await.unwrap().services_informed);
     let wires = world.broker.wires.lock().unwrap();
-    let first: Vec<_> = wires
-        .published
-        .iter()
-        .filter(|(subject, _)| subject.to_string().ends_with("bootstrap"))
-        .collect();
-    assert!(
-        first[..4].iter().all(|post| post.1 == first[0].1),
-        "the stored bytes are sent again"
-    );
+    let first: Vec<_> =
+        wires.published.iter().filter(|(subject, _)| subject.to_string().ends_with("bootstrap")).collect();
+    assert!(first[..4].iter().all(|post| post.1 == first[0].1), "the stored bytes are sent again");
     assert_eq!(world.operator.inner.lock().unwrap().steps, ALL_STEPS);
 }
 
@@ -183,20 +111,10 @@ async fn the_last_message_is_sent_again_by_whatever_comes_next() {
         if seen == 1 { vec![post] } else { vec![] }
     });
     let error = world.app().enrol(&code, Existing::Keep).await.unwrap_err();
-    assert!(
-        matches!(error, EnrolmentError::First(CommandError::NoAnswer { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, EnrolmentError::First(CommandError::NoAnswer { .. })), "{error}");
     world.broker.no_fault();
     assert!(world.app().command::<VaultHealth>(Nothing {}).await.is_ok());
-    assert!(
-        world
-            .app()
-            .enrol(&code, Existing::Keep)
-            .await
-            .unwrap()
-            .services_informed
-    );
+    assert!(world.app().enrol(&code, Existing::Keep).await.unwrap().services_informed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,24 +122,11 @@ async fn codes_that_cannot_be_used_say_why() {
     let world = World::new();
     let code = world.code();
     let app = world.app();
-    assert!(matches!(
-        app.enrol("hello", Existing::Keep).await,
-        Err(EnrolmentError::Invitation(_))
-    ));
-    let connect = Invitation {
-        kind: InvitationKind::Connect,
-        enrolment: None,
-        ..code.clone()
-    };
-    assert!(matches!(
-        app.enrol(&text(&connect), Existing::Keep).await,
-        Err(EnrolmentError::WrongKind)
-    ));
+    assert!(matches!(app.enrol("hello", Existing::Keep).await, Err(EnrolmentError::Invitation(_))));
+    let connect = Invitation { kind: InvitationKind::Connect, enrolment: None, ..code.clone() };
+    assert!(matches!(app.enrol(&text(&connect), Existing::Keep).await, Err(EnrolmentError::WrongKind)));
     world.clock.set(600_000);
-    assert!(matches!(
-        app.enrol(&text(&code), Existing::Keep).await,
-        Err(EnrolmentError::Expired { .. })
-    ));
+    assert!(matches!(app.enrol(&text(&code), Existing::Keep).await, Err(EnrolmentError::Expired { .. })));
     assert!(world.operator.inner.lock().unwrap().steps.is_empty());
 }
 
@@ -229,10 +134,7 @@ async fn codes_that_cannot_be_used_say_why() {
 async fn an_enrolled_app_is_not_lost_by_mistake() {
     let world = World::enrolled().await;
     let code = text(&world.code());
-    assert!(matches!(
-        world.app().enrol(&code, Existing::Keep).await,
-        Err(EnrolmentError::AlreadyEnrolled)
-    ));
+    assert!(matches!(world.app().enrol(&code, Existing::Keep).await, Err(EnrolmentError::AlreadyEnrolled)));
     assert!(world.app().enrol(&code, Existing::Replace).await.is_ok());
     assert!(world.app().command::<VaultHealth>(Nothing {}).await.is_ok());
 }
@@ -242,11 +144,7 @@ async fn services_cannot_lead_to_another_member() {
     let world = World::new();
     let other = Vault::new(world.clock.time()).guid;
     world.operator.inner.lock().unwrap().leads_to = Some(other);
-    let error = world
-        .app()
-        .enrol(&text(&world.code()), Existing::Keep)
-        .await
-        .unwrap_err();
+    let error = world.app().enrol(&text(&world.code()), Existing::Keep).await.unwrap_err();
     assert!(matches!(error, EnrolmentError::OtherMember), "{error}");
     assert!(world.broker.wires.lock().unwrap().sign_ins.is_empty());
 }
@@ -256,19 +154,9 @@ async fn a_lost_answer_of_services_is_told() {
     for step in ["scan", "authenticate", "nats-bootstrap"] {
         let world = World::new();
         world.operator.inner.lock().unwrap().loses = Some(step);
-        let error = world
-            .app()
-            .enrol(&text(&world.code()), Existing::Keep)
-            .await
-            .unwrap_err();
+        let error = world.app().enrol(&text(&world.code()), Existing::Keep).await.unwrap_err();
         assert!(
-            matches!(
-                error,
-                EnrolmentError::Services {
-                    source: ServicesError::Unreachable(_),
-                    ..
-                }
-            ),
+            matches!(error, EnrolmentError::Services { source: ServicesError::Unreachable(_), .. }),
             "{step}: {error}"
         );
     }

@@ -7,11 +7,7 @@ use vettid_crypto::audit::export::{ExportError, Trust, verify_export};
 async fn world_with(entries: usize) -> World {
     let world = World::enrolled().await;
     for number in 0..entries {
-        world
-            .vault
-            .lock()
-            .unwrap()
-            .happen(world.clock.time(), &format!("event {number}"));
+        world.vault.lock().unwrap().happen(world.clock.time(), &format!("event {number}"));
     }
     world
 }
@@ -23,18 +19,8 @@ async fn stretches_become_one_whole_export() {
         let export = world.app().export_audit().await.unwrap();
         assert_eq!(export.entries, entries as u64);
         let vault = Some(world.vault.lock().unwrap().fingerprint());
-        let report = verify_export(
-            export.text.as_bytes(),
-            Trust {
-                vault,
-                newest: None,
-            },
-        )
-        .unwrap();
-        assert_eq!(
-            (report.checkpoint.size, report.details),
-            (entries as u64, entries as u64)
-        );
+        let report = verify_export(export.text.as_bytes(), Trust { vault, newest: None }).unwrap();
+        assert_eq!((report.checkpoint.size, report.details), (entries as u64, entries as u64));
     }
 }
 
@@ -43,10 +29,7 @@ async fn an_edited_chain_is_refused() {
     let world = world_with(7).await;
     world.vault.lock().unwrap().entries[2].entry.actor = "nobody".into();
     let error = world.app().export_audit().await.unwrap_err();
-    assert!(
-        matches!(error, ExportFailure::Broken(ExportError::Chain { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, ExportFailure::Broken(ExportError::Chain { .. })), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,15 +45,7 @@ async fn a_chain_that_became_shorter_is_refused() {
         fresh.entries.clear();
     }
     let error = world.app().export_audit().await.unwrap_err();
-    assert!(
-        matches!(error, ExportFailure::Broken(ExportError::RolledBack(_))),
-        "{error}"
-    );
+    assert!(matches!(error, ExportFailure::Broken(ExportError::RolledBack(_))), "{error}");
     let error = world.app().status().await.unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("audit chain had 7 entries and has 0"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("audit chain had 7 entries and has 0"), "{error}");
 }

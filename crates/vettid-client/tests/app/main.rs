@@ -1,11 +1,6 @@
 //! The app against a vault that speaks the real handshake and channel, over a broker in memory that can lose, repeat
 //! and change what passes. Time is virtual; the state lies in real sealed files.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may fail loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
 
 mod broker;
 mod command;
@@ -16,4 +11,5 @@ mod operator;
 mod session;
 mod vault;
 mod watch;
+mod way_back;
 mod world;

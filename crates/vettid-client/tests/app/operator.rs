@@ -5,14 +5,14 @@ use crate::world::{TRUST, TestClock};
 use std::sync::{Arc, Mutex};
 use vettid_client::random::SystemRandom;
 use vettid_client::services::{ServicesAddress, ServicesApi, ServicesError};
-use vettid_core::enrolment::{Enrolment, Proof, Refused};
+use vettid_core::enrolment::{Enrolment, Proof, Refused, Stage};
 use vettid_core::grants::mint::{self, MemberIdentity};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::nats::key::AccountKey;
 use vettid_crypto::secret::SecretBytes;
 use vettid_crypto::signature::{self, Context};
 use vettid_wire::enrolment::{
-    Authenticate, Authenticated, EnrolmentState, Finalized, NatsBootstrap, NatsBootstrapped, Scan,
+    Authenticate, Authenticated, EnrolmentState, Finalized, NatsBootstrap, NatsBootstrapped, RenewBootstrap, Scan,
     Scanned,
 };
 use vettid_wire::id::{EventId, MemberId};
@@ -33,6 +33,8 @@ pub(crate) struct Inner {
     pub(crate) loses: Option<&'static str>,
     /// Leads to this member's space instead.
     pub(crate) leads_to: Option<MemberId>,
+    /// Refuses the way back with this HTTP status.
+    pub(crate) refuses_renewal: Option<u16>,
 }
 
 impl Operator {
@@ -44,12 +46,9 @@ impl Operator {
             steps: vec![],
             loses: None,
             leads_to: None,
+            refuses_renewal: None,
         };
-        Self {
-            inner: Arc::new(Mutex::new(inner)),
-            vault,
-            clock,
-        }
+        Self { inner: Arc::new(Mutex::new(inner)), vault, clock }
     }
 
     /// Starts an enrolment; gives its id and the token for the code.
@@ -79,21 +78,27 @@ impl Operator {
         outcome.map_err(|_| ServicesError::Refused { status: 409 })
     }
 
-    fn require_token(&self, enrolment: &Enrolment, token: &SecretBytes) -> Result<(), Refused> {
-        let presented =
-            vettid_core::enrolment::BearerToken::presented(str::from_utf8(token.expose()).unwrap());
-        if enrolment.token_hash() == Some(presented.hash()) {
-            Ok(())
-        } else {
-            Err(Refused::FalseProof)
+    /// A credential for the handshake.
+    fn minted(&self, nkey_pub: &str) -> NatsBootstrapped {
+        let identity = MemberIdentity::AppBootstrap("phone-1".parse().unwrap());
+        let (inner, vault) = (self.inner.lock().unwrap(), self.vault.lock().unwrap());
+        let (user, account) = (nkey_pub.parse().unwrap(), vault.account.public());
+        let minted = mint::member(&identity, &user, account, &inner.bootstrap_signing, self.clock.time()).unwrap();
+        NatsBootstrapped {
+            guid: inner.leads_to.unwrap_or(vault.guid),
+            nats_endpoint: "tls://broker.test:4222".into(),
+            nats_jwt: minted.jwt.as_str().to_owned(),
+            expires_at: minted.expires_at,
         }
+    }
+
+    fn require_token(&self, enrolment: &Enrolment, token: &SecretBytes) -> Result<(), Refused> {
+        let presented = vettid_core::enrolment::BearerToken::presented(str::from_utf8(token.expose()).unwrap());
+        if enrolment.token_hash() == Some(presented.hash()) { Ok(()) } else { Err(Refused::FalseProof) }
     }
 }
 
-fn kept<T>(
-    enrolment: &Enrolment,
-    outcome: Result<(Enrolment, T), Refused>,
-) -> (Enrolment, Result<T, Refused>) {
+fn kept<T>(enrolment: &Enrolment, outcome: Result<(Enrolment, T), Refused>) -> (Enrolment, Result<T, Refused>) {
     match outcome {
         Ok((next, answer)) => (next, Ok(answer)),
         Err(refused) => (enrolment.clone(), Err(refused)),
@@ -105,10 +110,7 @@ impl ServicesApi for Operator {
         let now = self.clock.time();
         self.step("scan", at, |enrolment| {
             let scanned = enrolment.scan(now, &mut SystemRandom::new().unwrap());
-            kept(
-                enrolment,
-                scanned.map(|(next, challenge)| (next, Scanned { challenge })),
-            )
+            kept(enrolment, scanned.map(|(next, challenge)| (next, Scanned { challenge })))
         })
     }
 
@@ -120,18 +122,12 @@ impl ServicesApi for Operator {
         let now = self.clock.time();
         let key = VerifyingKey::from_typed(&proof.app_key).unwrap();
         let is_signed = signature::verify(Context::ServiceRequest, &key, proof).is_ok();
-        let checked = Proof {
-            token: &proof.token,
-            challenge: &proof.challenge,
-            app_key: is_signed.then_some(&proof.app_key),
-        };
+        let checked =
+            Proof { token: &proof.token, challenge: &proof.challenge, app_key: is_signed.then_some(&proof.app_key) };
         self.step("authenticate", at, |enrolment| {
             let attempt = enrolment.authenticate(&checked, now, &mut SystemRandom::new().unwrap());
             let expires_at = attempt.next.expires_at;
-            let known = attempt.outcome.map(|token| Authenticated {
-                enrolment_token: token.expose(),
-                expires_at,
-            });
+            let known = attempt.outcome.map(|token| Authenticated { enrolment_token: token.expose(), expires_at });
             (attempt.next, known)
         })
     }
@@ -142,58 +138,37 @@ impl ServicesApi for Operator {
         token: &SecretBytes,
         request: &NatsBootstrap,
     ) -> Result<NatsBootstrapped, ServicesError> {
-        let (now, identity) = (
-            self.clock.time(),
-            MemberIdentity::AppBootstrap("phone-1".parse().unwrap()),
-        );
-        let (minted, leads_to) = {
-            let (inner, vault) = (self.inner.lock().unwrap(), self.vault.lock().unwrap());
-            let user = request.nkey_pub.parse().unwrap();
-            let minted = mint::member(
-                &identity,
-                &user,
-                vault.account.public(),
-                &inner.bootstrap_signing,
-                now,
-            )
-            .unwrap();
-            (minted, inner.leads_to.unwrap_or(vault.guid))
-        };
+        let (now, answer) = (self.clock.time(), self.minted(&request.nkey_pub));
         self.step("nats-bootstrap", at, |enrolment| {
-            let next = self
-                .require_token(enrolment, token)
-                .and_then(|()| enrolment.connect(&request.nkey_pub, now));
-            let answer = NatsBootstrapped {
-                guid: leads_to,
-                nats_endpoint: "tls://broker.test:4222".into(),
-                nats_jwt: minted.jwt.as_str().to_owned(),
-                expires_at: minted.expires_at,
-            };
+            let next = self.require_token(enrolment, token).and_then(|()| enrolment.connect(&request.nkey_pub, now));
             kept(enrolment, next.map(|next| (next, answer)))
         })
     }
 
-    async fn finalize(
-        &self,
-        at: ServicesAddress<'_>,
-        token: &SecretBytes,
-    ) -> Result<Finalized, ServicesError> {
+    async fn finalize(&self, at: ServicesAddress<'_>, token: &SecretBytes) -> Result<Finalized, ServicesError> {
         let now = self.clock.time();
         self.step("finalize", at, |enrolment| {
-            let next = self
-                .require_token(enrolment, token)
-                .and_then(|()| enrolment.complete(now));
-            kept(
-                enrolment,
-                next.map(|next| {
-                    (
-                        next,
-                        Finalized {
-                            state: EnrolmentState::Completed,
-                        },
-                    )
-                }),
-            )
+            let next = self.require_token(enrolment, token).and_then(|()| enrolment.complete(now));
+            kept(enrolment, next.map(|next| (next, Finalized { state: EnrolmentState::Completed })))
         })
+    }
+
+    async fn renew_bootstrap(
+        &self,
+        at: ServicesAddress<'_>,
+        request: &RenewBootstrap,
+    ) -> Result<NatsBootstrapped, ServicesError> {
+        let key = VerifyingKey::from_typed(&request.app_key).unwrap();
+        let is_signed = signature::verify(Context::ServiceRequest, &key, request).is_ok();
+        let is_timely = request.issued_at == self.clock.time() && request.nonce.as_bytes().len() >= 16;
+        let is_member = request.guid == self.vault.lock().unwrap().guid;
+        let known = self.step("renew-bootstrap", at, |enrolment| {
+            let is_known = matches!(&enrolment.stage, Stage::Completed { app_key } if *app_key == request.app_key);
+            let genuine = is_signed && is_timely && is_member && is_known;
+            (enrolment.clone(), if genuine { Ok(()) } else { Err(Refused::FalseProof) })
+        });
+        let refuses = self.inner.lock().unwrap().refuses_renewal;
+        refuses.map_or(known, |status| Err(ServicesError::Refused { status }))?;
+        Ok(self.minted(&request.nkey_pub))
     }
 }

@@ -8,8 +8,7 @@ use vettid_client::random::SystemRandom;
 use vettid_core::channel::{Channel, body_hash, in_reply_to};
 use vettid_core::grants::mint::{self, MemberIdentity};
 use vettid_core::handshake::{
-    Answer as Second, InvitationTerms, Outcome, Party, Phase, Reaction, Responder, SessionKeys,
-    invite,
+    Answer as Second, InvitationTerms, Outcome, Party, Phase, Reaction, Responder, SessionKeys, invite,
 };
 use vettid_core::window::Freshness;
 use vettid_crypto::audit::checkpoint::Checkpoint;
@@ -24,12 +23,8 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::data::{FieldView, SetField};
 use vettid_wire::envelope::{Answer, Content, Envelope};
 use vettid_wire::event::EventType;
-use vettid_wire::feed::{
-    AuditStretch, ExportAudit, FeedEntry, FeedList, ListFeed, Outcome as FeedOutcome, Severity,
-};
-use vettid_wire::handshake::{
-    EnrolmentPointer, HandshakeMessage, Invitation, InvitationKind, SpaceUri,
-};
+use vettid_wire::feed::{AuditStretch, ExportAudit, FeedEntry, FeedList, ListFeed, Outcome as FeedOutcome, Severity};
+use vettid_wire::handshake::{EnrolmentPointer, HandshakeMessage, Invitation, InvitationKind, SpaceUri};
 use vettid_wire::id::{DeviceId, EventId, Fingerprint, HandshakeId, MemberId};
 use vettid_wire::key_record::KeyRole;
 use vettid_wire::messaging::{SendText, Sent};
@@ -128,15 +123,9 @@ impl Vault {
             space: SpaceUri::new("tls://broker.test:4222", self.guid).unwrap(),
             expires_at: now.plus_ms(600_000),
             inviter_hint: "Alice".into(),
-            enrolment: Some(EnrolmentPointer {
-                services_url: "https://services.test".into(),
-                session_id,
-            }),
+            enrolment: Some(EnrolmentPointer { services_url: "https://services.test".into(), session_id }),
         };
-        let party = Party {
-            key_record: &self.record,
-            signing: &self.identity,
-        };
+        let party = Party { key_record: &self.record, signing: &self.identity };
         let invited = invite(now, &mut rng(), &party, InvitationKind::Enroll, terms).unwrap();
         self.enrolling = Some(invited.responder);
         invited.invitation
@@ -150,13 +139,7 @@ impl Vault {
 
     /// Signs the next key record.
     pub(crate) fn rotate(&mut self, now: Timestamp) {
-        self.record = record(
-            self.guid,
-            &self.identity,
-            &self.kem,
-            now,
-            Some(&self.record),
-        );
+        self.record = record(self.guid, &self.identity, &self.kem, now, Some(&self.record));
     }
 
     /// Something happens that the feed and the audit chain tell of; gives the push.
@@ -180,18 +163,13 @@ impl Vault {
             outcome: Ended::Success,
             detail: json!({ "summary": summary }),
         };
-        self.entries
-            .push(self.chain.append(act, &mut rng()).unwrap());
+        self.entries.push(self.chain.append(act, &mut rng()).unwrap());
         let event_id = EventId::v7(now, random_id());
-        self.seal(now, &"feed.item".parse().unwrap(), event_id, &entry, None)
-            .into_iter()
-            .collect()
+        self.seal(now, &"feed.item".parse().unwrap(), event_id, &entry, None).into_iter().collect()
     }
 
     pub(crate) fn receive(&mut self, now: Timestamp, subject: &Subject, bytes: &[u8]) -> Vec<Post> {
-        let Subject::ForVault(guid, event_type) = subject else {
-            panic!("the app published to {subject}")
-        };
+        let Subject::ForVault(guid, event_type) = subject else { panic!("the app published to {subject}") };
         assert_eq!(*guid, self.guid);
         match event_type.as_str() {
             "app.bootstrap" => self.bootstrap(now, event_type, bytes),
@@ -206,11 +184,7 @@ impl Vault {
         if let Some(impostor) = self.impostor.as_mut() {
             let handshake = Some(impostor.answer(&message));
             let subject = Subject::ForApp(self.guid, event_type.clone(), event.event_id);
-            let event = HandshakeEvent {
-                event_id: event.event_id,
-                timestamp: now,
-                handshake,
-            };
+            let event = HandshakeEvent { event_id: event.event_id, timestamp: now, handshake };
             return vec![(subject, vettid_wire::json::canonical(&event).unwrap())];
         }
         let Some(mut responder) = self.enrolling.take() else {
@@ -247,21 +221,10 @@ impl Vault {
     }
 
     fn new_session(&self, now: Timestamp, bytes: &[u8]) -> Option<Responder> {
-        let party = Party {
-            key_record: &self.record,
-            signing: &self.identity,
-        };
+        let party = Party { key_record: &self.record, signing: &self.identity };
         let resumes: Vec<&Secret32> = self.resumes.iter().collect();
-        let apps: Vec<Fingerprint> = self
-            .app
-            .iter()
-            .map(|(fingerprint, _)| *fingerprint)
-            .collect();
-        let keys = SessionKeys {
-            prekeys: &[&self.kem],
-            resumes: &resumes,
-            apps: &apps,
-        };
+        let apps: Vec<Fingerprint> = self.app.iter().map(|(fingerprint, _)| *fingerprint).collect();
+        let keys = SessionKeys { prekeys: &[&self.kem], resumes: &resumes, apps: &apps };
         Responder::session(now, &party, &keys, bytes).ok()
     }
 
@@ -276,15 +239,9 @@ impl Vault {
     ) -> Vec<Post> {
         let mut send = reaction.send;
         if responder.phase() == Phase::Accepted {
-            let party = Party {
-                key_record: &self.record,
-                signing: &self.identity,
-            };
+            let party = Party { key_record: &self.record, signing: &self.identity };
             let content = self.second(now, responder);
-            send = responder
-                .answer(now, &mut rng(), &party, &content)
-                .unwrap()
-                .send;
+            send = responder.answer(now, &mut rng(), &party, &content).unwrap().send;
         }
         if let Some(outcome) = responder.take_outcome() {
             self.open_session(outcome);
@@ -295,11 +252,7 @@ impl Vault {
             None if is_over => None,
             None => return vec![],
         };
-        let event = HandshakeEvent {
-            event_id,
-            timestamp: now,
-            handshake,
-        };
+        let event = HandshakeEvent { event_id, timestamp: now, handshake };
         let subject = Subject::ForApp(self.guid, event_type.clone(), event_id);
         vec![(subject, vettid_wire::json::canonical(&event).unwrap())]
     }
@@ -309,27 +262,14 @@ impl Vault {
         let device = peer.device.clone().unwrap();
         let jwt = self.mint(now, &device, peer.nkey_pub.as_ref().unwrap()).jwt;
         let incarnation = (self.incarnation > 1).then_some(self.incarnation);
-        Second {
-            jwt: Some(jwt),
-            incarnation,
-            ..Second::default()
-        }
+        Second { jwt: Some(jwt), incarnation, ..Second::default() }
     }
 
     fn mint(&self, now: Timestamp, device: &DeviceId, nkey: &str) -> RefreshReply {
         let identity = MemberIdentity::App(device.clone());
-        let minted = mint::member(
-            &identity,
-            &nkey.parse().unwrap(),
-            self.account.public(),
-            &self.app_signing,
-            now,
-        )
-        .unwrap();
-        RefreshReply {
-            jwt: minted.jwt.as_str().to_owned(),
-            expires_at: minted.expires_at,
-        }
+        let minted =
+            mint::member(&identity, &nkey.parse().unwrap(), self.account.public(), &self.app_signing, now).unwrap();
+        RefreshReply { jwt: minted.jwt.as_str().to_owned(), expires_at: minted.expires_at }
     }
 
     fn open_session(&mut self, outcome: Outcome) {
@@ -344,14 +284,8 @@ impl Vault {
     }
 
     fn command(&mut self, now: Timestamp, subject: &Subject, bytes: &[u8]) -> Vec<Post> {
-        let Ok(envelope) = Envelope::read(bytes) else {
-            panic!("not sealed")
-        };
-        let Some(Ok(opened)) = self
-            .channel
-            .as_mut()
-            .map(|channel| channel.open(subject, &envelope))
-        else {
+        let Ok(envelope) = Envelope::read(bytes) else { panic!("not sealed") };
+        let Some(Ok(opened)) = self.channel.as_mut().map(|channel| channel.open(subject, &envelope)) else {
             return vec![];
         };
         self.opened += 1;
@@ -363,24 +297,10 @@ impl Vault {
             None => self.admit(now, &envelope, &opened.content, hash),
         };
         let reply_to = in_reply_to(event_id, &opened.content.body).unwrap();
-        self.seal(
-            now,
-            &envelope.event_type,
-            event_id,
-            &outcome,
-            Some(reply_to),
-        )
-        .into_iter()
-        .collect()
+        self.seal(now, &envelope.event_type, event_id, &outcome, Some(reply_to)).into_iter().collect()
     }
 
-    fn admit(
-        &mut self,
-        now: Timestamp,
-        envelope: &Envelope,
-        content: &Content<Value>,
-        hash: Base64Url,
-    ) -> Value {
+    fn admit(&mut self, now: Timestamp, envelope: &Envelope, content: &Content<Value>, hash: Base64Url) -> Value {
         if self.limited {
             return refused(RefusalCode::Locked);
         }
@@ -407,37 +327,22 @@ impl Vault {
             }
             "messaging.send" => {
                 self.texts.push(read::<SendText>(body).text);
-                Ok(value(&Sent {
-                    message_id: EventId::v7(now, random_id()),
-                }))
+                Ok(value(&Sent { message_id: EventId::v7(now, random_id()) }))
             }
             "data.set" => {
                 let SetField { field, value: new } = read(body);
-                let view = FieldView {
-                    field: field.clone(),
-                    value: new,
-                    updated_at: now,
-                };
+                let view = FieldView { field: field.clone(), value: new, updated_at: now };
                 self.fields.insert(field, view.clone());
                 Ok(value(&view))
             }
             "data.get" => {
                 let name = body["field"].as_str().unwrap();
-                self.fields
-                    .get(name)
-                    .map(value)
-                    .ok_or(RefusalCode::NotFound)
+                self.fields.get(name).map(value).ok_or(RefusalCode::NotFound)
             }
             "feed.list" => {
                 let ListFeed { before, limit } = read(body);
-                let older = self
-                    .feed
-                    .iter()
-                    .rev()
-                    .filter(|entry| before.is_none_or(|before| entry.number < before));
-                Ok(value(&FeedList {
-                    entries: older.take(limit as usize).cloned().collect(),
-                }))
+                let older = self.feed.iter().rev().filter(|entry| before.is_none_or(|before| entry.number < before));
+                Ok(value(&FeedList { entries: older.take(limit as usize).cloned().collect() }))
             }
             "audit.export" => Ok(self.export(now, &read(body))),
             _ => Err(RefusalCode::UnsupportedEvent),
@@ -459,26 +364,14 @@ impl Vault {
     fn export(&self, now: Timestamp, asked: &ExportAudit) -> Value {
         // Short stretches, so that an export takes several.
         let limit = (asked.limit as usize).min(3);
-        let entries: Vec<_> = self
-            .entries
-            .iter()
-            .skip(asked.from as usize)
-            .take(limit)
-            .cloned()
-            .collect();
+        let entries: Vec<_> = self.entries.iter().skip(asked.from as usize).take(limit).cloned().collect();
         let reached = asked.from + entries.len() as u64 >= self.chain.size();
         value(&AuditStretch {
-            head: ExportHead {
-                version: 1,
-                guid: self.guid,
-                vault_fp: self.fingerprint(),
-                exported_at: now,
-            },
+            head: ExportHead { version: 1, guid: self.guid, vault_fp: self.fingerprint(), exported_at: now },
             key_record: self.record.record().clone(),
             entries,
             size: self.chain.size(),
-            checkpoint: reached
-                .then(|| Checkpoint::of(&self.chain).sign(self.guid, &self.identity)),
+            checkpoint: reached.then(|| Checkpoint::of(&self.chain).sign(self.guid, &self.identity)),
         })
     }
 
@@ -492,16 +385,9 @@ impl Vault {
         in_reply_to: Option<vettid_wire::envelope::InReplyTo>,
     ) -> Option<Post> {
         let subject = Subject::ForApp(self.guid, event_type.clone(), event_id);
-        let content = Content {
-            body,
-            to_incarnation: 1,
-            in_reply_to,
-            expires_at: None,
-        };
+        let content = Content { body, to_incarnation: 1, in_reply_to, expires_at: None };
         let channel = self.channel.as_mut()?;
-        let sealed = channel
-            .seal(now, &mut rng(), &subject, event_id, event_type, &content)
-            .unwrap();
+        let sealed = channel.seal(now, &mut rng(), &subject, event_id, event_type, &content).unwrap();
         Some((subject, sealed))
     }
 }

@@ -84,24 +84,11 @@ impl Ports for WorldPorts {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let clock = TestClock {
-            start: tokio::time::Instant::now(),
-            set_ms: Arc::default(),
-        };
+        let clock = TestClock { start: tokio::time::Instant::now(), set_ms: Arc::default() };
         let vault = Arc::new(Mutex::new(Vault::new(clock.time())));
         let operator = Operator::new(vault.clone(), clock.clone());
-        let broker = Broker {
-            wires: Arc::default(),
-            vault: vault.clone(),
-            clock: clock.clone(),
-        };
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            clock,
-            vault,
-            operator,
-            broker,
-        }
+        let broker = Broker { wires: Arc::default(), vault: vault.clone(), clock: clock.clone() };
+        Self { folder: tempfile::tempdir().unwrap(), clock, vault, operator, broker }
     }
 
     /// An app process: every call gives a new one over the same folder.
@@ -120,22 +107,12 @@ impl World {
     pub(crate) fn code(&self) -> Invitation {
         let session_id = EventId::v7(self.clock.time(), [7; 10]);
         let token = self.operator.start(session_id);
-        let invitation = self
-            .vault
-            .lock()
-            .unwrap()
-            .code(self.clock.time(), session_id);
-        Invitation {
-            token,
-            ..invitation
-        }
+        let invitation = self.vault.lock().unwrap().code(self.clock.time(), session_id);
+        Invitation { token, ..invitation }
     }
 
     pub(crate) async fn enrol(&self) -> Enrolled {
-        self.app()
-            .enrol(&self.code().to_text().unwrap(), Existing::Keep)
-            .await
-            .unwrap()
+        self.app().enrol(&self.code().to_text().unwrap(), Existing::Keep).await.unwrap()
     }
 
     /// A world with an enrolled app.

@@ -96,29 +96,17 @@ pub(super) fn introduced(
     epoch_kem: &KemPublicKey,
 ) -> Result<Map<String, Value>, JsonError> {
     let mut fields = fields(content)?;
-    fields.insert(
-        "identity_key".to_owned(),
-        own.identity().typed().to_string().into(),
-    );
-    fields.insert(
-        "key_record".to_owned(),
-        serde_json::to_value(own.record()).map_err(JsonError::Shape)?,
-    );
+    fields.insert("identity_key".to_owned(), own.identity().typed().to_string().into());
+    fields.insert("key_record".to_owned(), serde_json::to_value(own.record()).map_err(JsonError::Shape)?);
     fields.insert("epoch_kem".to_owned(), epoch_kem.typed().to_string().into());
     Ok(fields)
 }
 
 /// Reads a payload as its type. What was received and what was read must be one and the same, so that nothing signed
 /// inside it can have two forms.
-pub(super) fn read<T: Serialize + DeserializeOwned>(
-    payload: Map<String, Value>,
-) -> Result<T, Refusal> {
+pub(super) fn read<T: Serialize + DeserializeOwned>(payload: Map<String, Value>) -> Result<T, Refusal> {
     let received = Value::Object(payload);
     let typed = T::deserialize(&received).map_err(|_| Refusal::Misbehaved)?;
     let again = serde_json::to_value(&typed).map_err(|_| Refusal::Misbehaved)?;
-    if again == received {
-        Ok(typed)
-    } else {
-        Err(Refusal::Misbehaved)
-    }
+    if again == received { Ok(typed) } else { Err(Refusal::Misbehaved) }
 }

@@ -9,9 +9,7 @@ use vettid_crypto::stored;
 use vettid_crypto::suite::{KemPublicKey, KemSecretKey, Suite, x25519};
 use vettid_wire::base64::Base64;
 use vettid_wire::digest::Digest;
-use vettid_wire::handshake::{
-    HandshakeMessage, Hs2Payload, InvalidInvitation, Invitation, Role, Step,
-};
+use vettid_wire::handshake::{HandshakeMessage, Hs2Payload, InvalidInvitation, Invitation, Role, Step};
 use vettid_wire::id::{Fingerprint, HandshakeId, MemberId};
 use vettid_wire::time::Timestamp;
 
@@ -19,8 +17,8 @@ use super::invitation::role_of;
 use super::peer::Wanted;
 use super::responder::require_identity;
 use super::{
-    Closing, HandshakeFailure, Opening, Outcome, Party, Peer, Phase, Reaction, Refusal, content,
-    digest, key_roles, max_duration_ms, read, refusal_of,
+    Closing, HandshakeFailure, Opening, Outcome, Party, Peer, Phase, Reaction, Refusal, content, digest, key_roles,
+    max_duration_ms, read, refusal_of,
 };
 
 /// Whom to shake hands with, and under what.
@@ -148,14 +146,7 @@ impl Initiator {
     ) -> Result<(Self, Reaction), HandshakeFailure> {
         let mut random = [0; 10];
         rng.fill_bytes(&mut random);
-        Self::start_as(
-            HandshakeId::v7(now, random),
-            now,
-            rng,
-            party,
-            target,
-            content,
-        )
+        Self::start_as(HandshakeId::v7(now, random), now, rng, party, target, content)
     }
 
     /// The same under a handshake id that the caller made, because something in `content` is bound to it, such as the
@@ -182,11 +173,7 @@ impl Initiator {
         let start = Start::new(rng, setup, &target.prekey, &target.psk)?;
         let (message, awaiting) = start.seal(rng, party.signing, payload)?;
         let bytes = message.to_bytes()?;
-        let asking = Asking {
-            sent: Base64::new(bytes.clone()),
-            awaiting,
-            own_kem: Some(own_kem),
-        };
+        let asking = Asking { sent: Base64::new(bytes.clone()), awaiting, own_kem: Some(own_kem) };
         let initiator = Self {
             role: target.role,
             own,
@@ -237,9 +224,7 @@ impl Initiator {
     pub fn peer(&self) -> Option<&Peer> {
         match &self.state {
             State::Hs2Received(reviewed) | State::Accepted(reviewed) => Some(&reviewed.peer),
-            State::Hs3Sent(finished) | State::Active(finished) => {
-                finished.outcome.as_ref().map(Outcome::peer)
-            }
+            State::Hs3Sent(finished) | State::Active(finished) => finished.outcome.as_ref().map(Outcome::peer),
             _ => None,
         }
     }
@@ -248,12 +233,8 @@ impl Initiator {
     #[must_use]
     pub fn symbols(&self) -> Option<[u8; 7]> {
         match &self.state {
-            State::Hs2Received(reviewed) | State::Accepted(reviewed) => {
-                Some(reviewed.verified.symbols())
-            }
-            State::Hs3Sent(finished) | State::Active(finished) => {
-                finished.outcome.as_ref().map(Outcome::symbols)
-            }
+            State::Hs2Received(reviewed) | State::Accepted(reviewed) => Some(reviewed.verified.symbols()),
+            State::Hs3Sent(finished) | State::Active(finished) => finished.outcome.as_ref().map(Outcome::symbols),
             _ => None,
         }
     }
@@ -262,9 +243,7 @@ impl Initiator {
     #[must_use]
     pub fn th3(&self) -> Option<&[u8; 32]> {
         match &self.state {
-            State::Hs2Received(reviewed) | State::Accepted(reviewed) => {
-                Some(reviewed.verified.th3())
-            }
+            State::Hs2Received(reviewed) | State::Accepted(reviewed) => Some(reviewed.verified.th3()),
             _ => None,
         }
     }
@@ -292,20 +271,14 @@ impl Initiator {
     /// Takes a message of the responder.
     pub fn receive(&mut self, now: Timestamp, bytes: &[u8]) -> Reaction {
         if self.expire(now) {
-            return Reaction {
-                refusal: Some(Refusal::Expired),
-                changed: true,
-                ..Reaction::default()
-            };
+            return Reaction { refusal: Some(Refusal::Expired), changed: true, ..Reaction::default() };
         }
         let message = match read(bytes) {
             Ok(message) => message,
             Err(refusal) => return Reaction::refused(refusal),
         };
         match (&self.state, &message.step) {
-            (State::Expired | State::Rejected | State::Aborted, _) => {
-                Reaction::refused(Refusal::Ended)
-            }
+            (State::Expired | State::Rejected | State::Aborted, _) => Reaction::refused(Refusal::Ended),
             _ if message.hs_id != self.hs_id => Reaction::refused(Refusal::NotDue),
             (State::Hs1Sent(_), Step::Hs2(_)) => self.receive_hs2(now, &message, bytes),
             (_, Step::Hs2(_)) => self.receive_hs2_again(bytes),
@@ -315,10 +288,7 @@ impl Initiator {
 
     /// Ends a handshake that is past its time; `true` if it just did.
     pub fn expire(&mut self, now: Timestamp) -> bool {
-        let is_open = matches!(
-            self.phase(),
-            Phase::Hs1Sent | Phase::Hs2Received | Phase::Accepted
-        );
+        let is_open = matches!(self.phase(), Phase::Hs1Sent | Phase::Hs2Received | Phase::Accepted);
         let expires = is_open && now > self.expires_at;
         if expires {
             self.state = State::Expired;
@@ -378,15 +348,9 @@ impl Initiator {
         if party.key_record.device().is_some() != content.device_sig.is_some() {
             return Err(HandshakeFailure::DeviceSignature);
         }
-        let (message, established) =
-            reviewed
-                .verified
-                .seal(rng, party.signing, content::fields(content)?)?;
+        let (message, established) = reviewed.verified.seal(rng, party.signing, content::fields(content)?)?;
         let bytes = message.to_bytes()?;
-        let own_kem = reviewed
-            .own_kem
-            .take()
-            .ok_or(HandshakeFailure::NotDue(phase))?;
+        let own_kem = reviewed.own_kem.take().ok_or(HandshakeFailure::NotDue(phase))?;
         let outcome = Outcome {
             role: self.role,
             hs_id: self.hs_id,
@@ -397,11 +361,7 @@ impl Initiator {
             peer: reviewed.peer.clone(),
         };
         let sent = Base64::new(bytes.clone());
-        self.state = State::Hs3Sent(Box::new(Finished {
-            seen: reviewed.seen,
-            sent,
-            outcome: Some(outcome),
-        }));
+        self.state = State::Hs3Sent(Box::new(Finished { seen: reviewed.seen, sent, outcome: Some(outcome) }));
         Ok(Reaction::send(bytes))
     }
 
@@ -423,31 +383,17 @@ impl Initiator {
     }
 
     fn require_time(&mut self, now: Timestamp) -> Result<(), HandshakeFailure> {
-        if self.expire(now) {
-            Err(HandshakeFailure::Expired)
-        } else {
-            Ok(())
-        }
+        if self.expire(now) { Err(HandshakeFailure::Expired) } else { Ok(()) }
     }
 
-    fn receive_hs2(
-        &mut self,
-        now: Timestamp,
-        message: &HandshakeMessage,
-        bytes: &[u8],
-    ) -> Reaction {
+    fn receive_hs2(&mut self, now: Timestamp, message: &HandshakeMessage, bytes: &[u8]) -> Reaction {
         match self.open_hs2(now, message) {
             Ok((verified, peer)) => {
                 let own_kem = match &mut self.state {
                     State::Hs1Sent(asking) => asking.own_kem.take(),
                     _ => None,
                 };
-                let reviewed = Reviewed {
-                    seen: digest(bytes),
-                    verified,
-                    own_kem,
-                    peer,
-                };
+                let reviewed = Reviewed { seen: digest(bytes), verified, own_kem, peer };
                 self.state = State::Hs2Received(Box::new(reviewed));
                 Reaction::changed()
             }
@@ -459,40 +405,24 @@ impl Initiator {
         }
     }
 
-    fn open_hs2(
-        &self,
-        now: Timestamp,
-        message: &HandshakeMessage,
-    ) -> Result<(VerifiedHs2, Peer), Refusal> {
+    fn open_hs2(&self, now: Timestamp, message: &HandshakeMessage) -> Result<(VerifiedHs2, Peer), Refusal> {
         let State::Hs1Sent(asking) = &self.state else {
             return Err(Refusal::NotDue);
         };
-        let opened = asking
-            .awaiting
-            .open(message)
-            .map_err(|error: HandshakeError| refusal_of(&error))?;
+        let opened = asking.awaiting.open(message).map_err(|error: HandshakeError| refusal_of(&error))?;
         let payload: Hs2Payload = content::read(opened.claimed().clone())?;
         let suite = asking.awaiting.setup().suite();
-        let wanted = Wanted {
-            now,
-            role: key_roles(self.role).1,
-            suite,
-            guid: Some(self.guid),
-        };
+        let wanted = Wanted { now, role: key_roles(self.role).1, suite, guid: Some(self.guid) };
         let peer = Peer::responder(payload, &wanted)?;
         let signing = *peer.key_record.signing();
         let verified = opened.verify(peer.identity(), &signing, &self.own);
-        verified
-            .map(|(verified, _)| (verified, peer))
-            .map_err(|_| Refusal::Misbehaved)
+        verified.map(|(verified, _)| (verified, peer)).map_err(|_| Refusal::Misbehaved)
     }
 
     fn receive_hs2_again(&mut self, bytes: &[u8]) -> Reaction {
         let (seen, sent) = match &self.state {
             State::Hs2Received(reviewed) | State::Accepted(reviewed) => (&reviewed.seen, None),
-            State::Hs3Sent(finished) | State::Active(finished) => {
-                (&finished.seen, Some(&finished.sent))
-            }
+            State::Hs3Sent(finished) | State::Active(finished) => (&finished.seen, Some(&finished.sent)),
             _ => return Reaction::refused(Refusal::NotDue),
         };
         match sent {
@@ -506,11 +436,7 @@ impl Initiator {
     /// use them already: otherwise anybody who can publish here could cut a connection.
     fn conflict(&mut self) -> Reaction {
         if let State::Hs3Sent(_) | State::Active(_) = &self.state {
-            return Reaction {
-                refusal: Some(Refusal::Conflict),
-                alarm: true,
-                ..Reaction::default()
-            };
+            return Reaction { refusal: Some(Refusal::Conflict), alarm: true, ..Reaction::default() };
         }
         self.state = State::Aborted;
         Reaction::ended(Refusal::Conflict)

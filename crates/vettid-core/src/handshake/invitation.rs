@@ -4,8 +4,7 @@ use rand_core::CryptoRng;
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{Suite, x25519};
 use vettid_wire::handshake::{
-    EnrolmentPointer, InvalidInvitation, Invitation, InvitationKind, InvitationSecret, Role,
-    SpaceUri,
+    EnrolmentPointer, InvalidInvitation, Invitation, InvitationKind, InvitationSecret, Role, SpaceUri,
 };
 use vettid_wire::id::InviteId;
 use vettid_wire::time::Timestamp;
@@ -69,10 +68,7 @@ pub fn invite(
         enrolment: terms.enrolment,
     };
     let responder = Responder::invited(role_of(kind), party, terms.expires_at, prekey, secret);
-    Ok(Invited {
-        responder,
-        invitation,
-    })
+    Ok(Invited { responder, invitation })
 }
 
 /// The role of the handshake that answers an invitation.

@@ -106,22 +106,13 @@ impl Peer {
 
     fn checked(self, wanted: &Wanted) -> Result<Self, Refusal> {
         if let Some(signed) = &self.profile {
-            let verified =
-                profile::verify(signed.clone(), wanted.now).map_err(|_| Refusal::Misbehaved)?;
+            let verified = profile::verify(signed.clone(), wanted.now).map_err(|_| Refusal::Misbehaved)?;
             if verified.fingerprint() != self.fingerprint() || verified.get().guid != self.guid() {
                 return Err(Refusal::Misbehaved);
             }
         }
-        let pairwise = self
-            .pairwise_key
-            .as_ref()
-            .map(VerifyingKey::from_typed)
-            .transpose();
-        if pairwise.is_err() || self.incarnation == 0 {
-            Err(Refusal::Misbehaved)
-        } else {
-            Ok(self)
-        }
+        let pairwise = self.pairwise_key.as_ref().map(VerifyingKey::from_typed).transpose();
+        if pairwise.is_err() || self.incarnation == 0 { Err(Refusal::Misbehaved) } else { Ok(self) }
     }
 }
 
@@ -134,11 +125,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    fn key_record(
-        &self,
-        identity: &TypedKey,
-        record: KeyRecord,
-    ) -> Result<VerifiedKeyRecord, Refusal> {
+    fn key_record(&self, identity: &TypedKey, record: KeyRecord) -> Result<VerifiedKeyRecord, Refusal> {
         let fits = record.identity_key == *identity
             && record.role == self.role
             && self.guid.is_none_or(|guid| guid == record.guid);

@@ -2,9 +2,7 @@
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
-use vettid_crypto::handshake::{
-    self as vhs1, AwaitingHs3, HandshakeError, Psk, Setup, VerifiedHs1, psk_id,
-};
+use vettid_crypto::handshake::{self as vhs1, AwaitingHs3, HandshakeError, Psk, Setup, VerifiedHs1, psk_id};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::stored;
@@ -17,8 +15,8 @@ use vettid_wire::time::Timestamp;
 
 use super::peer::Wanted;
 use super::{
-    Answer, HandshakeFailure, MAX_ATTEMPTS, Outcome, Party, Peer, Phase, Reaction, Refusal,
-    content, digest, key_roles, max_duration_ms, read, refusal_of,
+    Answer, HandshakeFailure, MAX_ATTEMPTS, Outcome, Party, Peer, Phase, Reaction, Refusal, content, digest, key_roles,
+    max_duration_ms, read, refusal_of,
 };
 
 /// The responder's side of one handshake. `Serialize` is for sealed stores alone.
@@ -108,15 +106,7 @@ impl Responder {
     fn new(role: Role, party: &Party<'_>, expires_at: Timestamp, state: State) -> Self {
         let record = party.key_record;
         let guid = matches!(role, Role::Enroll | Role::Session).then_some(record.record().guid);
-        Self {
-            role,
-            own: record.fingerprint(),
-            guid,
-            limited: false,
-            attempts: 0,
-            expires_at,
-            state,
-        }
+        Self { role, own: record.fingerprint(), guid, limited: false, attempts: 0, expires_at, state }
     }
 
     /// Takes the first message of a session of an enrolled app. The handshake stands at [`Phase::Accepted`]: nobody
@@ -124,12 +114,7 @@ impl Responder {
     ///
     /// # Errors
     /// [`Refusal`]; nothing is kept.
-    pub fn session(
-        now: Timestamp,
-        party: &Party<'_>,
-        keys: &SessionKeys<'_>,
-        bytes: &[u8],
-    ) -> Result<Self, Refusal> {
+    pub fn session(now: Timestamp, party: &Party<'_>, keys: &SessionKeys<'_>, bytes: &[u8]) -> Result<Self, Refusal> {
         let message = read(bytes)?;
         let Step::Hs1(h) = &message.step else {
             return Err(Refusal::NotDue);
@@ -142,11 +127,7 @@ impl Responder {
         if !keys.apps.contains(&peer.fingerprint()) {
             return Err(Refusal::UnknownKey);
         }
-        responder.state = State::Accepted(Box::new(Asked {
-            seen: digest(bytes),
-            verified,
-            peer,
-        }));
+        responder.state = State::Accepted(Box::new(Asked { seen: digest(bytes), verified, peer }));
         Ok(responder)
     }
 
@@ -169,9 +150,7 @@ impl Responder {
     #[must_use]
     pub fn hs_id(&self) -> Option<HandshakeId> {
         match &self.state {
-            State::Hs1Received(asked) | State::Accepted(asked) => {
-                Some(asked.verified.setup().hs_id())
-            }
+            State::Hs1Received(asked) | State::Accepted(asked) => Some(asked.verified.setup().hs_id()),
             State::Hs2Sent(answered) => Some(answered.awaiting.setup().hs_id()),
             State::Active(finished) => Some(finished.hs_id),
             _ => None,
@@ -222,38 +201,25 @@ impl Responder {
     /// Takes a message of the initiator.
     pub fn receive(&mut self, now: Timestamp, bytes: &[u8]) -> Reaction {
         if self.expire(now) {
-            return Reaction {
-                refusal: Some(Refusal::Expired),
-                changed: true,
-                ..Reaction::default()
-            };
+            return Reaction { refusal: Some(Refusal::Expired), changed: true, ..Reaction::default() };
         }
         let message = match read(bytes) {
             Ok(message) => message,
             Err(refusal) => return Reaction::refused(refusal),
         };
         match (&self.state, &message.step) {
-            (State::Expired | State::Rejected | State::Aborted, _) => {
-                Reaction::refused(Refusal::Ended)
-            }
+            (State::Expired | State::Rejected | State::Aborted, _) => Reaction::refused(Refusal::Ended),
             (State::Invited { .. }, Step::Hs1(_)) => self.receive_hs1(now, &message, bytes),
-            _ if self.hs_id().is_some_and(|hs_id| hs_id != message.hs_id) => {
-                Reaction::refused(Refusal::Used)
-            }
+            _ if self.hs_id().is_some_and(|hs_id| hs_id != message.hs_id) => Reaction::refused(Refusal::Used),
             (_, Step::Hs1(_)) => self.receive_hs1_again(bytes),
-            (State::Hs2Sent(_) | State::Active(_), Step::Hs3(_)) => {
-                self.receive_hs3(&message, bytes)
-            }
+            (State::Hs2Sent(_) | State::Active(_), Step::Hs3(_)) => self.receive_hs3(&message, bytes),
             _ => Reaction::refused(Refusal::NotDue),
         }
     }
 
     /// Ends a handshake that is past its time; `true` if it just did.
     pub fn expire(&mut self, now: Timestamp) -> bool {
-        let is_open = matches!(
-            self.phase(),
-            Phase::Invited | Phase::Hs1Received | Phase::Accepted | Phase::Hs2Sent
-        );
+        let is_open = matches!(self.phase(), Phase::Invited | Phase::Hs1Received | Phase::Accepted | Phase::Hs2Sent);
         let expires = is_open && now > self.expires_at;
         if expires {
             self.state = State::Expired;
@@ -325,19 +291,10 @@ impl Responder {
     }
 
     fn require_time(&mut self, now: Timestamp) -> Result<(), HandshakeFailure> {
-        if self.expire(now) {
-            Err(HandshakeFailure::Expired)
-        } else {
-            Ok(())
-        }
+        if self.expire(now) { Err(HandshakeFailure::Expired) } else { Ok(()) }
     }
 
-    fn receive_hs1(
-        &mut self,
-        now: Timestamp,
-        message: &HandshakeMessage,
-        bytes: &[u8],
-    ) -> Reaction {
+    fn receive_hs1(&mut self, now: Timestamp, message: &HandshakeMessage, bytes: &[u8]) -> Reaction {
         let State::Invited { prekey, secret } = &self.state else {
             return Reaction::refused(Refusal::NotDue);
         };
@@ -345,11 +302,7 @@ impl Responder {
         match self.open_hs1(now, prekey, &psk, message) {
             Ok((verified, peer)) => {
                 // Prekey and secret are dropped here: the invitation belongs to this handshake now.
-                self.state = State::Hs1Received(Box::new(Asked {
-                    seen: digest(bytes),
-                    verified,
-                    peer,
-                }));
+                self.state = State::Hs1Received(Box::new(Asked { seen: digest(bytes), verified, peer }));
                 self.expires_at = now.plus_ms(max_duration_ms(self.role));
                 Reaction::changed()
             }
@@ -360,11 +313,7 @@ impl Responder {
     fn count_attempt(&mut self, refusal: Refusal) -> Reaction {
         self.attempts = self.attempts.saturating_add(1);
         if self.attempts < MAX_ATTEMPTS {
-            return Reaction {
-                refusal: Some(refusal),
-                changed: true,
-                ..Reaction::default()
-            };
+            return Reaction { refusal: Some(refusal), changed: true, ..Reaction::default() };
         }
         self.state = State::Aborted;
         Reaction::ended(Refusal::TooManyAttempts)
@@ -382,20 +331,12 @@ impl Responder {
         }
         let setup = Setup::of(message, self.own).map_err(|_| Refusal::NotDue)?;
         let suite = setup.suite();
-        let opened =
-            vhs1::open_hs1(setup, prekey, psk, message).map_err(|error| refusal_of(&error))?;
+        let opened = vhs1::open_hs1(setup, prekey, psk, message).map_err(|error| refusal_of(&error))?;
         let payload: Hs1Payload = content::read(opened.claimed().clone())?;
-        let wanted = Wanted {
-            now,
-            role: key_roles(self.role).0,
-            suite,
-            guid: self.guid,
-        };
+        let wanted = Wanted { now, role: key_roles(self.role).0, suite, guid: self.guid };
         let peer = Peer::initiator(payload, &wanted)?;
         let signing: VerifyingKey = *peer.key_record.signing();
-        let (verified, _) = opened
-            .verify(peer.identity(), &signing)
-            .map_err(|_| Refusal::Misbehaved)?;
+        let (verified, _) = opened.verify(peer.identity(), &signing).map_err(|_| Refusal::Misbehaved)?;
         Ok((verified, peer))
     }
 
@@ -415,9 +356,7 @@ impl Responder {
 
     fn receive_hs3(&mut self, message: &HandshakeMessage, bytes: &[u8]) -> Reaction {
         let finished = match &mut self.state {
-            State::Hs2Sent(answered) => {
-                answered.finish(self.role, self.own, self.limited, message, bytes)
-            }
+            State::Hs2Sent(answered) => answered.finish(self.role, self.own, self.limited, message, bytes),
             State::Active(finished) if finished.seen_last == digest(bytes) => {
                 return Reaction::default();
             }
@@ -440,11 +379,7 @@ impl Responder {
     /// can publish here could cut a connection.
     fn conflict(&mut self) -> Reaction {
         if let State::Active(_) = &self.state {
-            return Reaction {
-                refusal: Some(Refusal::Conflict),
-                alarm: true,
-                ..Reaction::default()
-            };
+            return Reaction { refusal: Some(Refusal::Conflict), alarm: true, ..Reaction::default() };
         }
         self.state = State::Aborted;
         Reaction::ended(Refusal::Conflict)
@@ -460,33 +395,18 @@ impl Answered {
         message: &HandshakeMessage,
         bytes: &[u8],
     ) -> Result<Finished, Refusal> {
-        let (established, payload) = self
-            .awaiting
-            .open(message)
-            .map_err(|error: HandshakeError| refusal_of(&error))?;
+        let (established, payload) = self.awaiting.open(message).map_err(|error: HandshakeError| refusal_of(&error))?;
         let payload: Hs3Payload = content::read(payload)?;
         self.check_device(&payload)?;
         let own_kem = self.own_kem.take().ok_or(Refusal::NotDue)?;
         let hs_id = self.awaiting.setup().hs_id();
-        let peer = Peer {
-            jwt: payload.jwt,
-            acceptance: payload.acceptance,
-            ..self.peer.clone()
-        };
+        let peer = Peer { jwt: payload.jwt, acceptance: payload.acceptance, ..self.peer.clone() };
         Ok(Finished {
             hs_id,
             seen: self.seen,
             sent: self.sent.clone(),
             seen_last: digest(bytes),
-            outcome: Some(Outcome {
-                role,
-                hs_id,
-                own,
-                limited,
-                established,
-                own_kem,
-                peer,
-            }),
+            outcome: Some(Outcome { role, hs_id, own, limited, established, own_kem, peer }),
         })
     }
 
@@ -494,9 +414,9 @@ impl Answered {
     fn check_device(&self, payload: &Hs3Payload) -> Result<(), Refusal> {
         match (self.peer.key_record.device(), &payload.device_sig) {
             (None, None) => Ok(()),
-            (Some(device), Some(signature)) => device
-                .verify(self.awaiting.th3(), signature.as_bytes())
-                .map_err(|_| Refusal::Misbehaved),
+            (Some(device), Some(signature)) => {
+                device.verify(self.awaiting.th3(), signature.as_bytes()).map_err(|_| Refusal::Misbehaved)
+            }
             _ => Err(Refusal::Misbehaved),
         }
     }
@@ -508,10 +428,7 @@ impl SessionKeys<'_> {
             KemSecretKey::X25519(key) => Some(key),
             KemSecretKey::Rsa4096(_) => None,
         });
-        of_suite_1
-            .into_iter()
-            .find(|key| key.public_key().key_id() == h.prekey_id)
-            .ok_or(Refusal::UnknownKey)
+        of_suite_1.into_iter().find(|key| key.public_key().key_id() == h.prekey_id).ok_or(Refusal::UnknownKey)
     }
 
     fn psk(&self, h: &Hs1) -> Result<Psk, Refusal> {
@@ -519,20 +436,11 @@ impl SessionKeys<'_> {
             return Ok(Psk::Absent);
         };
         let found = self.resumes.iter().find(|resume| psk_id(resume) == *wanted);
-        found
-            .map(|resume| Psk::Resumption(resume.duplicate()))
-            .ok_or(Refusal::UnknownKey)
+        found.map(|resume| Psk::Resumption(resume.duplicate())).ok_or(Refusal::UnknownKey)
     }
 }
 
-pub(super) fn require_identity(
-    party: &Party<'_>,
-    own: &Fingerprint,
-) -> Result<(), HandshakeFailure> {
+pub(super) fn require_identity(party: &Party<'_>, own: &Fingerprint) -> Result<(), HandshakeFailure> {
     let signs = party.signing.verifying_key() == *party.key_record.signing();
-    if signs && party.key_record.fingerprint() == *own {
-        Ok(())
-    } else {
-        Err(HandshakeFailure::OtherIdentity)
-    }
+    if signs && party.key_record.fingerprint() == *own { Ok(()) } else { Err(HandshakeFailure::OtherIdentity) }
 }

@@ -20,31 +20,19 @@ fn both_sides_have_the_same_keys_and_know_each_other() {
         let hs3 = begun.hs3(&hs2);
         assert!(begun.responder.receive(begun.now, &hs3).changed);
         begun.initiator.confirm().unwrap();
-        assert_eq!(
-            (begun.initiator.phase(), begun.responder.phase()),
-            (Phase::Active, Phase::Active)
-        );
+        assert_eq!((begun.initiator.phase(), begun.responder.phase()), (Phase::Active, Phase::Active));
         assert_eq!(begun.responder.hs_id(), Some(begun.initiator.hs_id()));
 
         let shown = begun.initiator.symbols().unwrap();
-        let (ours, theirs) = (
-            begun.initiator.take_outcome().unwrap(),
-            begun.responder.take_outcome().unwrap(),
-        );
-        assert!(
-            begun.initiator.take_outcome().is_none() && begun.responder.take_outcome().is_none()
-        );
+        let (ours, theirs) = (begun.initiator.take_outcome().unwrap(), begun.responder.take_outcome().unwrap());
+        assert!(begun.initiator.take_outcome().is_none() && begun.responder.take_outcome().is_none());
         assert_eq!((ours.role(), theirs.role()), (role, role));
         assert_eq!(ours.epoch_key(), theirs.epoch_key());
         assert_eq!(ours.resume(), theirs.resume());
         assert_ne!(ours.epoch_key(), ours.resume());
         assert_eq!(ours.key_id(), theirs.key_id());
         assert_eq!((ours.symbols(), theirs.symbols()), (shown, shown));
-        assert!(
-            shown
-                .iter()
-                .all(|&symbol| usize::from(symbol) < SYMBOLS.len())
-        );
+        assert!(shown.iter().all(|&symbol| usize::from(symbol) < SYMBOLS.len()));
         assert!(!ours.is_limited() && !theirs.is_limited());
         assert_eq!(ours.own_kem().public_key().typed(), theirs.peer().epoch_kem);
         assert_eq!(theirs.own_kem().public_key().typed(), ours.peer().epoch_kem);
@@ -55,28 +43,13 @@ fn both_sides_have_the_same_keys_and_know_each_other() {
         assert_eq!(alice.fingerprint(), begun.invitation.inviter_fp);
         assert_eq!(bob.profile.as_ref(), Some(&begun.bob.profile));
         assert_eq!(alice.profile.as_ref(), Some(&begun.alice.profile));
-        assert_eq!(
-            (bob.nkey_pub.as_deref(), bob.jwt.as_deref()),
-            (Some("UINITIATOR"), Some("jwt for URESPONDER"))
-        );
-        assert_eq!(
-            (alice.nkey_pub.as_deref(), alice.jwt.as_deref()),
-            (Some("URESPONDER"), Some("jwt for UINITIATOR"))
-        );
-        assert_eq!(
-            bob.pairwise_key,
-            Some(begun.bob.identity.verifying_key().typed())
-        );
-        assert_eq!(
-            bob.claim.as_ref().unwrap().messagespace_uri,
-            begun.bob.space()
-        );
+        assert_eq!((bob.nkey_pub.as_deref(), bob.jwt.as_deref()), (Some("UINITIATOR"), Some("jwt for URESPONDER")));
+        assert_eq!((alice.nkey_pub.as_deref(), alice.jwt.as_deref()), (Some("URESPONDER"), Some("jwt for UINITIATOR")));
+        assert_eq!(bob.pairwise_key, Some(begun.bob.identity.verifying_key().typed()));
+        assert_eq!(bob.claim.as_ref().unwrap().messagespace_uri, begun.bob.space());
         assert_eq!((bob.incarnation, alice.incarnation), (1, 3));
         let digits = safety_number(&bob.fingerprint(), &alice.fingerprint());
-        assert_eq!(
-            digits,
-            safety_number(&alice.fingerprint(), &bob.fingerprint())
-        );
+        assert_eq!(digits, safety_number(&alice.fingerprint(), &bob.fingerprint()));
     }
 }
 
@@ -151,52 +124,28 @@ fn a_swapped_code_shows_in_symbols_and_safety_number() {
         let hs3 = world.hs3(&hs2);
         assert!(world.responder.receive(world.now, &hs3).changed);
     }
-    let (alice, bob) = (
-        with_alice.responder.take_outcome().unwrap(),
-        with_bob.initiator.take_outcome().unwrap(),
-    );
+    let (alice, bob) = (with_alice.responder.take_outcome().unwrap(), with_bob.initiator.take_outcome().unwrap());
     assert_ne!(alice.symbols(), bob.symbols());
     assert_ne!(alice.epoch_key(), bob.epoch_key());
-    let alice_sees = safety_number(
-        &with_alice.alice.record.fingerprint(),
-        &alice.peer().fingerprint(),
-    );
-    let bob_sees = safety_number(
-        &with_bob.bob.record.fingerprint(),
-        &bob.peer().fingerprint(),
-    );
+    let alice_sees = safety_number(&with_alice.alice.record.fingerprint(), &alice.peer().fingerprint());
+    let bob_sees = safety_number(&with_bob.bob.record.fingerprint(), &bob.peer().fingerprint());
     assert_ne!(alice_sees, bob_sees);
-    assert_ne!(
-        bob.peer().fingerprint(),
-        with_alice.alice.record.fingerprint()
-    );
+    assert_ne!(bob.peer().fingerprint(), with_alice.alice.record.fingerprint());
 }
 
 /// Only the fingerprint is swapped: prekey and secret are Alice's, so the first message does not open for her.
 #[test]
 fn a_swapped_fingerprint_makes_the_first_message_unreadable() {
     let begun = begin(InvitationKind::Connect, 6);
-    let swapped = Invitation {
-        inviter_fp: begun.bob.record.fingerprint(),
-        ..begun.invitation
-    };
+    let swapped = Invitation { inviter_fp: begun.bob.record.fingerprint(), ..begun.invitation };
     assert!(Target::invitation(&swapped).is_ok());
     let mut rng = begun.rng;
     let target = Target::invitation(&swapped).unwrap();
     let content = crate::parties::opening(&begun.bob);
-    let (_, reaction) = vettid_core::handshake::Initiator::start(
-        begun.now,
-        &mut rng,
-        &begun.bob.party(),
-        target,
-        &content,
-    )
-    .unwrap();
+    let (_, reaction) =
+        vettid_core::handshake::Initiator::start(begun.now, &mut rng, &begun.bob.party(), target, &content).unwrap();
     let mut responder = begun.responder;
     let refused = responder.receive(begun.now, &reaction.send.unwrap());
-    assert_eq!(
-        refused.refusal,
-        Some(vettid_core::handshake::Refusal::Undecryptable)
-    );
+    assert_eq!(refused.refusal, Some(vettid_core::handshake::Refusal::Undecryptable));
     assert_eq!(responder.phase(), Phase::Invited);
 }

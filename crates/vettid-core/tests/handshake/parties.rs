@@ -5,8 +5,7 @@ use rand::rngs::StdRng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vettid_core::handshake::{
-    Answer, Closing, Initiator, InvitationTerms, Invited, Opening, Party, Reaction, Refusal,
-    Responder, Target, invite,
+    Answer, Closing, Initiator, InvitationTerms, Invited, Opening, Party, Reaction, Refusal, Responder, Target, invite,
 };
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::key_record::{self, Draft, VerifiedKeyRecord, kem_key};
@@ -67,10 +66,7 @@ impl Side {
             guid: shape.guid,
             public_key: identity.verifying_key().typed(),
             key_record: record.record().clone(),
-            public: PublicProfile {
-                first_name: shape.name.to_owned(),
-                ..PublicProfile::default()
-            },
+            public: PublicProfile { first_name: shape.name.to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],
             sequence: 1,
@@ -80,20 +76,11 @@ impl Side {
             signature: Base64::default(),
         };
         profile.signature = signature::sign(Context::Profile, &signing, &profile).unwrap();
-        Self {
-            identity,
-            signing,
-            kem,
-            record,
-            profile,
-        }
+        Self { identity, signing, kem, record, profile }
     }
 
     pub(crate) fn party(&self) -> Party<'_> {
-        Party {
-            key_record: &self.record,
-            signing: &self.signing,
-        }
+        Party { key_record: &self.record, signing: &self.signing }
     }
 
     pub(crate) fn space(&self) -> SpaceUri {
@@ -104,44 +91,22 @@ impl Side {
 /// A plain shape of a role.
 pub(crate) fn shape(role: KeyRole, guid: u8, name: &'static str) -> Shape {
     let expires_at = start_of_day().plus_ms(365 * DAY_MS);
-    Shape {
-        role,
-        guid: MemberId::from_bytes([guid; 16]),
-        name,
-        device_key: None,
-        expires_at,
-    }
+    Shape { role, guid: MemberId::from_bytes([guid; 16]), name, device_key: None, expires_at }
 }
 
 /// The two sides of a kind of invitation: initiator (Bob or his app), responder (Alice, her vault, or a shop).
 pub(crate) fn sides(kind: InvitationKind, rng: &mut StdRng) -> (Side, Side) {
     let (initiator, responder) = match kind {
-        InvitationKind::Enroll => (
-            shape(KeyRole::App, 1, "App"),
-            shape(KeyRole::Vault, 1, "Alice"),
-        ),
-        InvitationKind::Connect => (
-            shape(KeyRole::Vault, 2, "Bob"),
-            shape(KeyRole::Vault, 1, "Alice"),
-        ),
-        InvitationKind::Service => (
-            shape(KeyRole::Vault, 2, "Bob"),
-            shape(KeyRole::Service, 3, "Shop"),
-        ),
+        InvitationKind::Enroll => (shape(KeyRole::App, 1, "App"), shape(KeyRole::Vault, 1, "Alice")),
+        InvitationKind::Connect => (shape(KeyRole::Vault, 2, "Bob"), shape(KeyRole::Vault, 1, "Alice")),
+        InvitationKind::Service => (shape(KeyRole::Vault, 2, "Bob"), shape(KeyRole::Service, 3, "Shop")),
     };
     (Side::new(rng, initiator), Side::new(rng, responder))
 }
 
-pub(crate) fn terms(
-    kind: InvitationKind,
-    inviter: &Side,
-    expires_at: Timestamp,
-) -> InvitationTerms {
+pub(crate) fn terms(kind: InvitationKind, inviter: &Side, expires_at: Timestamp) -> InvitationTerms {
     let session_id = EventId::from_bytes([7; 16]);
-    let enrolment = EnrolmentPointer {
-        services_url: "https://services".to_owned(),
-        session_id,
-    };
+    let enrolment = EnrolmentPointer { services_url: "https://services".to_owned(), session_id };
     InvitationTerms {
         space: inviter.space(),
         expires_at,
@@ -155,10 +120,7 @@ pub(crate) fn opening(side: &Side) -> Opening {
         profile: Some(side.profile.clone()),
         nkey_pub: Some("UINITIATOR".to_owned()),
         pairwise_key: Some(side.identity.verifying_key().typed()),
-        claim: Some(Claim {
-            messagespace_uri: side.space(),
-            token: "claim".to_owned(),
-        }),
+        claim: Some(Claim { messagespace_uri: side.space(), token: "claim".to_owned() }),
         ..Opening::default()
     }
 }
@@ -174,10 +136,7 @@ pub(crate) fn answer(side: &Side) -> Answer {
 }
 
 pub(crate) fn closing() -> Closing {
-    Closing {
-        jwt: Some("jwt for URESPONDER".to_owned()),
-        ..Closing::default()
-    }
+    Closing { jwt: Some("jwt for URESPONDER".to_owned()), ..Closing::default() }
 }
 
 /// Two sides with an invitation that the initiator has answered.
@@ -198,66 +157,35 @@ pub(crate) fn begin(kind: InvitationKind, seed: u64) -> Begun {
     let now = start_of_day();
     let (bob, alice) = sides(kind, &mut rng);
     let terms = terms(kind, &alice, now.plus_ms(10 * MINUTE_MS));
-    let Invited {
-        responder,
-        invitation,
-    } = invite(now, &mut rng, &alice.party(), kind, terms).unwrap();
+    let Invited { responder, invitation } = invite(now, &mut rng, &alice.party(), kind, terms).unwrap();
     let invitation = Invitation::read(&invitation.to_text().unwrap()).unwrap();
     let target = Target::invitation(&invitation).unwrap();
-    let (initiator, reaction) =
-        Initiator::start(now, &mut rng, &bob.party(), target, &opening(&bob)).unwrap();
+    let (initiator, reaction) = Initiator::start(now, &mut rng, &bob.party(), target, &opening(&bob)).unwrap();
     let hs1 = reaction.send.unwrap();
-    Begun {
-        rng,
-        now,
-        alice,
-        bob,
-        invitation,
-        responder,
-        initiator,
-        hs1,
-    }
+    Begun { rng, now, alice, bob, invitation, responder, initiator, hs1 }
 }
 
 impl Begun {
     /// Alice takes the first message, accepts, and makes the second one.
     pub(crate) fn hs2(&mut self) -> Vec<u8> {
         let reaction = self.responder.receive(self.now, &self.hs1);
-        assert_eq!(
-            reaction,
-            Reaction {
-                changed: true,
-                ..Reaction::default()
-            }
-        );
+        assert_eq!(reaction, Reaction { changed: true, ..Reaction::default() });
         self.answer()
     }
 
     pub(crate) fn answer(&mut self) -> Vec<u8> {
         self.responder.accept(self.now).unwrap();
         let content = answer(&self.alice);
-        let reaction = self
-            .responder
-            .answer(self.now, &mut self.rng, &self.alice.party(), &content)
-            .unwrap();
+        let reaction = self.responder.answer(self.now, &mut self.rng, &self.alice.party(), &content).unwrap();
         reaction.send.unwrap()
     }
 
     /// Bob takes the second message, accepts, and makes the third one.
     pub(crate) fn hs3(&mut self, hs2: &[u8]) -> Vec<u8> {
         let reaction = self.initiator.receive(self.now, hs2);
-        assert_eq!(
-            reaction,
-            Reaction {
-                changed: true,
-                ..Reaction::default()
-            }
-        );
+        assert_eq!(reaction, Reaction { changed: true, ..Reaction::default() });
         self.initiator.accept(self.now).unwrap();
-        let reaction = self
-            .initiator
-            .finish(self.now, &mut self.rng, &self.bob.party(), &closing())
-            .unwrap();
+        let reaction = self.initiator.finish(self.now, &mut self.rng, &self.bob.party(), &closing()).unwrap();
         reaction.send.unwrap()
     }
 }

@@ -72,11 +72,7 @@ fn play(simulation: &mut Simulation, act: &Act) {
 }
 
 fn kind() -> impl Strategy<Value = InvitationKind> {
-    prop_oneof![
-        Just(InvitationKind::Enroll),
-        Just(InvitationKind::Connect),
-        Just(InvitationKind::Service)
-    ]
+    prop_oneof![Just(InvitationKind::Enroll), Just(InvitationKind::Connect), Just(InvitationKind::Service)]
 }
 
 proptest! {

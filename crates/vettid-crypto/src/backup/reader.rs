@@ -47,13 +47,7 @@ impl<'a> File<'a> {
                 let covered = bytes.get(..start + b"---".len()).ok_or(Undecryptable)?;
                 let payload = bytes.get(lines.at..).ok_or(Undecryptable)?;
                 let (nonce, chunks) = payload.split_first_chunk().ok_or(Undecryptable)?;
-                return Ok(Self {
-                    stanzas,
-                    covered,
-                    mac: base64_array(mac)?,
-                    nonce,
-                    chunks,
-                });
+                return Ok(Self { stanzas, covered, mac: base64_array(mac)?, nonce, chunks });
             }
             count += 1;
             if count > MAX_STANZAS {
@@ -66,18 +60,11 @@ impl<'a> File<'a> {
     /// Finds the stanza of this key; the MAC then proves the whole header.
     pub(super) fn unwrap(&self, key: &SecretKey) -> Result<BackupFileKey, Undecryptable> {
         for stanza in &self.stanzas {
-            let agreed = key
-                .diffie_hellman(&stanza.share)
-                .map_err(|_| Undecryptable)?;
+            let agreed = key.diffie_hellman(&stanza.share).map_err(|_| Undecryptable)?;
             let wrap_key = format::wrap_key(&agreed, &stanza.share, &key.public_key());
             let mut file_key = Zeroizing::new(stanza.wrapped);
-            if format::open_chunk(
-                &wrap_key,
-                format::chunk_nonce(0, false),
-                file_key.as_mut_slice(),
-                &stanza.tag,
-            )
-            .is_ok()
+            if format::open_chunk(&wrap_key, format::chunk_nonce(0, false), file_key.as_mut_slice(), &stanza.tag)
+                .is_ok()
             {
                 let file_key = BackupFileKey::from_bytes(&file_key);
                 return self.belongs_to(&file_key).map(|()| file_key);
@@ -101,27 +88,14 @@ impl<'a> File<'a> {
             let start = content.len();
             content.extend_from_slice(body);
             let (_, place) = content.split_at_mut(start);
-            format::open_chunk(
-                &key,
-                format::chunk_nonce(number, number + 1 == chunks.len()),
-                place,
-                tag,
-            )?;
+            format::open_chunk(&key, format::chunk_nonce(number, number + 1 == chunks.len()), place, tag)?;
         }
-        if chunks.is_empty() {
-            Err(Undecryptable)
-        } else {
-            Ok(SecretBytes::new(std::mem::take(&mut *content)))
-        }
+        if chunks.is_empty() { Err(Undecryptable) } else { Ok(SecretBytes::new(std::mem::take(&mut *content))) }
     }
 
     fn belongs_to(&self, file_key: &BackupFileKey) -> Result<(), Undecryptable> {
         let genuine = format::mac(file_key.expose(), self.covered).ct_eq(&self.mac);
-        if genuine.into() {
-            Ok(())
-        } else {
-            Err(Undecryptable)
-        }
+        if genuine.into() { Ok(()) } else { Err(Undecryptable) }
     }
 }
 
@@ -135,10 +109,7 @@ impl<'a> Lines<'a> {
     fn next(&mut self) -> Result<&'a [u8], Undecryptable> {
         let head = self.bytes.get(..MAX_HEADER_BYTES).unwrap_or(self.bytes);
         let rest = head.get(self.at..).ok_or(Undecryptable)?;
-        let length = rest
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .ok_or(Undecryptable)?;
+        let length = rest.iter().position(|byte| *byte == b'\n').ok_or(Undecryptable)?;
         self.at += length + 1;
         rest.get(..length).ok_or(Undecryptable)
     }
@@ -146,15 +117,8 @@ impl<'a> Lines<'a> {
 
 /// Reads a stanza from its first line; gives nothing for a kind of recipient that this reader does not know.
 fn stanza(first: &[u8], lines: &mut Lines<'_>) -> Result<Option<Stanza>, Undecryptable> {
-    let words: Vec<_> = first
-        .strip_prefix(b"-> ")
-        .ok_or(Undecryptable)?
-        .split(|byte| *byte == b' ')
-        .collect();
-    if words
-        .iter()
-        .any(|word| word.is_empty() || !word.iter().all(u8::is_ascii_graphic))
-    {
+    let words: Vec<_> = first.strip_prefix(b"-> ").ok_or(Undecryptable)?.split(|byte| *byte == b' ').collect();
+    if words.iter().any(|word| word.is_empty() || !word.iter().all(u8::is_ascii_graphic)) {
         return Err(Undecryptable);
     }
     let body = stanza_body(lines)?;
@@ -162,11 +126,7 @@ fn stanza(first: &[u8], lines: &mut Lines<'_>) -> Result<Option<Stanza>, Undecry
         [b"X25519", share] => {
             let share = PublicKey::from_bytes(base64_array(share)?);
             let (wrapped, tag) = body.split_first_chunk().ok_or(Undecryptable)?;
-            Ok(Some(Stanza {
-                share,
-                wrapped: *wrapped,
-                tag: tag.try_into().map_err(|_| Undecryptable)?,
-            }))
+            Ok(Some(Stanza { share, wrapped: *wrapped, tag: tag.try_into().map_err(|_| Undecryptable)? }))
         }
         // A passphrase stands alone in a file, and this is no reader for one.
         [b"X25519", ..] | [b"scrypt", ..] => Err(Undecryptable),
@@ -188,11 +148,7 @@ fn stanza_body(lines: &mut Lines<'_>) -> Result<Vec<u8>, Undecryptable> {
 }
 
 fn base64_array<const N: usize>(text: &[u8]) -> Result<[u8; N], Undecryptable> {
-    STANDARD_NO_PAD
-        .decode(text)
-        .map_err(|_| Undecryptable)?
-        .try_into()
-        .map_err(|_| Undecryptable)
+    STANDARD_NO_PAD.decode(text).map_err(|_| Undecryptable)?.try_into().map_err(|_| Undecryptable)
 }
 
 #[cfg(test)]
@@ -217,10 +173,7 @@ mod tests {
         let mut wrapped = FILE_KEY;
         let tag = format::seal_chunk(&wrap_key, format::chunk_nonce(0, false), &mut wrapped);
         let share = STANDARD_NO_PAD.encode(ephemeral.public_key().as_bytes());
-        format!(
-            "-> X25519 {share}\n{}\n",
-            STANDARD_NO_PAD.encode([wrapped, tag].concat())
-        )
+        format!("-> X25519 {share}\n{}\n", STANDARD_NO_PAD.encode([wrapped, tag].concat()))
     }
 
     /// A file whose MAC and chunks are right whatever its header says, so that only the form can be refused.
@@ -232,8 +185,7 @@ mod tests {
         let payload_key = format::payload_key(&FILE_KEY, &NONCE);
         for (number, (chunk, last)) in chunks.iter().enumerate() {
             let mut body = chunk.to_vec();
-            let tag =
-                format::seal_chunk(&payload_key, format::chunk_nonce(number, *last), &mut body);
+            let tag = format::seal_chunk(&payload_key, format::chunk_nonce(number, *last), &mut body);
             file.extend_from_slice(&body);
             file.extend_from_slice(&tag);
         }
@@ -243,9 +195,7 @@ mod tests {
     fn opens(stanzas: &str, chunks: &[(&[u8], bool)]) -> bool {
         let file = file(stanzas, chunks);
         let parsed = File::parse(&file);
-        parsed
-            .and_then(|file| file.content(&file.unwrap(&key().secret)?))
-            .is_ok()
+        parsed.and_then(|file| file.content(&file.unwrap(&key().secret)?)).is_ok()
     }
 
     const LAST: &[(&[u8], bool)] = &[(b"content", true)];
@@ -254,12 +204,7 @@ mod tests {
     fn strangers_in_a_header_are_passed_over() {
         let stanza = stanza_of(2);
         let body_of_full_lines = format!("-> x y\n{}\n\n", "A".repeat(64));
-        for stranger in [
-            "-> x\n\n",
-            "-> x y z\nAA\n",
-            "-> X25519-grease !~\n\n",
-            &body_of_full_lines,
-        ] {
+        for stranger in ["-> x\n\n", "-> x y z\nAA\n", "-> X25519-grease !~\n\n", &body_of_full_lines] {
             assert!(opens(&format!("{stranger}{stanza}"), LAST), "{stranger}");
             assert!(opens(&format!("{stanza}{stranger}"), LAST), "{stranger}");
         }
@@ -272,10 +217,7 @@ mod tests {
         let mut low_order = format!("-> X25519 {}\n{}\n", "A".repeat(43), "A".repeat(43));
         low_order.push_str(&stanza);
         let cases = [
-            format!(
-                "{stanza}-> scrypt AAAAAAAAAAAAAAAAAAAAAA 18\n{}\n",
-                "A".repeat(43)
-            ),
+            format!("{stanza}-> scrypt AAAAAAAAAAAAAAAAAAAAAA 18\n{}\n", "A".repeat(43)),
             format!("{stanza}-> X25519\n{}\n", "A".repeat(43)),
             stanza.replacen("\n", " more\n", 1),
             stanza.replacen("X25519", "x25519", 1),
@@ -312,12 +254,8 @@ mod tests {
     #[test]
     fn only_the_last_chunk_is_marked_short_or_alone_empty() {
         let (stanza, full) = (stanza_of(2), vec![7; CHUNK_BYTES]);
-        let good: [&[(&[u8], bool)]; 4] = [
-            &[(b"", true)],
-            &[(&full, true)],
-            &[(&full, false), (&full, true)],
-            &[(&full, false), (b"x", true)],
-        ];
+        let good: [&[(&[u8], bool)]; 4] =
+            [&[(b"", true)], &[(&full, true)], &[(&full, false), (&full, true)], &[(&full, false), (b"x", true)]];
         for chunks in good {
             assert!(opens(&stanza, chunks), "{} chunks", chunks.len());
         }

@@ -22,11 +22,7 @@ pub(super) fn write(
     let mut nonce = [0; PAYLOAD_NONCE_BYTES];
     rng.fill_bytes(&mut nonce);
     file.extend_from_slice(&nonce);
-    append_chunks(
-        &format::payload_key(file_key.expose(), &nonce),
-        content,
-        &mut file,
-    );
+    append_chunks(&format::payload_key(file_key.expose(), &nonce), content, &mut file);
     Ok(file)
 }
 
@@ -52,17 +48,12 @@ fn stanza(
 ) -> Result<String, SealBackupError> {
     let ephemeral = SecretKey::random(rng);
     let share = ephemeral.public_key();
-    let agreed = ephemeral
-        .diffie_hellman(recipient.public_key())
-        .map_err(|_| SealBackupError::Key)?;
+    let agreed = ephemeral.diffie_hellman(recipient.public_key()).map_err(|_| SealBackupError::Key)?;
     let wrap_key = format::wrap_key(&agreed, &share, recipient.public_key());
     let mut wrapped = *file_key;
     let tag = format::seal_chunk(&wrap_key, format::chunk_nonce(0, false), &mut wrapped);
     let body = STANDARD_NO_PAD.encode([wrapped, tag].concat());
-    Ok(format!(
-        "-> X25519 {}\n{body}\n",
-        STANDARD_NO_PAD.encode(share.as_bytes())
-    ))
+    Ok(format!("-> X25519 {}\n{body}\n", STANDARD_NO_PAD.encode(share.as_bytes())))
 }
 
 /// Chunks of 64 KiB, the last one marked; an empty content is one empty last chunk.

@@ -20,9 +20,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            recipient: KemSecretKey::X25519(x25519::SecretKey::from_secret(Secret32::from_bytes(
-                [1; 32],
-            ))),
+            recipient: KemSecretKey::X25519(x25519::SecretKey::from_secret(Secret32::from_bytes([1; 32]))),
             epoch_key: Secret32::from_bytes([2; 32]),
             sender: Fingerprint::from_bytes([3; 32]),
             receiver: Fingerprint::from_bytes([4; 32]),
@@ -30,11 +28,7 @@ impl World {
     }
 
     fn binding(&self) -> Binding<'_> {
-        Binding {
-            subject: SUBJECT,
-            sender: &self.sender,
-            recipient: &self.receiver,
-        }
+        Binding { subject: SUBJECT, sender: &self.sender, recipient: &self.receiver }
     }
 
     fn seal(&self, plaintext: &[u8]) -> Envelope {
@@ -42,15 +36,7 @@ impl World {
     }
 
     fn seal_as(&self, rng: &mut dyn CryptoRng, plaintext: &[u8]) -> Envelope {
-        seal(
-            rng,
-            &self.recipient.public_key(),
-            &self.epoch_key,
-            &self.binding(),
-            outgoing(),
-            plaintext,
-        )
-        .unwrap()
+        seal(rng, &self.recipient.public_key(), &self.epoch_key, &self.binding(), outgoing(), plaintext).unwrap()
     }
 
     fn open(&self, envelope: &Envelope) -> Result<SecretBytes, Undecryptable> {
@@ -80,27 +66,15 @@ fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
 fn every_bit_of_the_header_is_bound() {
     let world = World::new();
     let envelope = world.seal(b"hello");
-    let shared = world
-        .recipient
-        .decapsulate(envelope.encryption.ephemeral_public_key.as_bytes())
-        .unwrap();
+    let shared = world.recipient.decapsulate(envelope.encryption.ephemeral_public_key.as_bytes()).unwrap();
     let header = header(Suite::X25519, &world.binding(), &envelope);
     let open_under = |header: &[u8]| {
-        let schedule = Schedule {
-            label: LABEL,
-            header,
-            shared: &shared,
-            psk: world.epoch_key.expose(),
-        };
+        let schedule = Schedule { label: LABEL, header, shared: &shared, psk: world.epoch_key.expose() };
         schedule.open(Padding::Bucket, envelope.encrypted_payload.as_bytes())
     };
     assert_eq!(open_under(&header).unwrap().expose(), b"hello");
     for bit in 0..header.len() * 8 {
-        assert_eq!(
-            open_under(&flipped(&header, bit)),
-            Err(Undecryptable),
-            "bit {bit}"
-        );
+        assert_eq!(open_under(&flipped(&header, bit)), Err(Undecryptable), "bit {bit}");
     }
 }
 
@@ -110,25 +84,14 @@ fn every_bit_of_payload_and_encapsulation_is_bound() {
     let envelope = world.seal(b"hello");
     for bit in 0..envelope.encrypted_payload.as_bytes().len() * 8 {
         let mut changed = envelope.clone();
-        changed.encrypted_payload =
-            Base64::new(flipped(envelope.encrypted_payload.as_bytes(), bit));
-        assert_eq!(
-            world.open(&changed),
-            Err(Undecryptable),
-            "payload bit {bit}"
-        );
+        changed.encrypted_payload = Base64::new(flipped(envelope.encrypted_payload.as_bytes(), bit));
+        assert_eq!(world.open(&changed), Err(Undecryptable), "payload bit {bit}");
     }
     for bit in 0..256 {
         let mut changed = envelope.clone();
-        changed.encryption.ephemeral_public_key = Base64::new(flipped(
-            envelope.encryption.ephemeral_public_key.as_bytes(),
-            bit,
-        ));
-        assert_eq!(
-            world.open(&changed),
-            Err(Undecryptable),
-            "encapsulation bit {bit}"
-        );
+        changed.encryption.ephemeral_public_key =
+            Base64::new(flipped(envelope.encryption.ephemeral_public_key.as_bytes(), bit));
+        assert_eq!(world.open(&changed), Err(Undecryptable), "encapsulation bit {bit}");
     }
 }
 
@@ -148,9 +111,7 @@ fn every_bit_of_the_typed_fields_is_bound() {
         refused(&|e| e.encryption.incarnation ^= 1 << bit);
     }
     for bit in 0..128 {
-        let id: [u8; 16] = flipped(&envelope.event_id.to_bytes(), bit)
-            .try_into()
-            .unwrap();
+        let id: [u8; 16] = flipped(&envelope.event_id.to_bytes(), bit).try_into().unwrap();
         refused(&|e| e.event_id = EventId::from_bytes(id));
     }
     for bit in 0..40 {
@@ -176,61 +137,26 @@ fn every_bit_of_own_knowledge_is_bound() {
     let envelope = world.seal(b"hello");
     let binding = world.binding();
     for bit in 0..256 {
-        let other =
-            Fingerprint::from_bytes(flipped(world.sender.as_bytes(), bit).try_into().unwrap());
-        let sender = Binding {
-            sender: &other,
-            ..binding
-        };
-        assert_eq!(
-            open(&world.recipient, &world.epoch_key, &sender, &envelope),
-            Err(Undecryptable)
-        );
-        let other =
-            Fingerprint::from_bytes(flipped(world.receiver.as_bytes(), bit).try_into().unwrap());
-        let recipient = Binding {
-            recipient: &other,
-            ..binding
-        };
-        assert_eq!(
-            open(&world.recipient, &world.epoch_key, &recipient, &envelope),
-            Err(Undecryptable)
-        );
+        let other = Fingerprint::from_bytes(flipped(world.sender.as_bytes(), bit).try_into().unwrap());
+        let sender = Binding { sender: &other, ..binding };
+        assert_eq!(open(&world.recipient, &world.epoch_key, &sender, &envelope), Err(Undecryptable));
+        let other = Fingerprint::from_bytes(flipped(world.receiver.as_bytes(), bit).try_into().unwrap());
+        let recipient = Binding { recipient: &other, ..binding };
+        assert_eq!(open(&world.recipient, &world.epoch_key, &recipient, &envelope), Err(Undecryptable));
         let epoch_key = Secret32::from_slice(&flipped(world.epoch_key.expose(), bit)).unwrap();
-        assert_eq!(
-            open(&world.recipient, &epoch_key, &binding, &envelope),
-            Err(Undecryptable)
-        );
+        assert_eq!(open(&world.recipient, &epoch_key, &binding, &envelope), Err(Undecryptable));
     }
     for place in 0..SUBJECT.len() {
         let mut subject = SUBJECT.to_owned().into_bytes();
         subject[place] ^= 1;
         let subject = String::from_utf8(subject).unwrap();
-        let subject = Binding {
-            subject: &subject,
-            ..binding
-        };
-        assert_eq!(
-            open(&world.recipient, &world.epoch_key, &subject, &envelope),
-            Err(Undecryptable)
-        );
+        let subject = Binding { subject: &subject, ..binding };
+        assert_eq!(open(&world.recipient, &world.epoch_key, &subject, &envelope), Err(Undecryptable));
     }
-    let swapped = Binding {
-        sender: &world.receiver,
-        recipient: &world.sender,
-        ..binding
-    };
-    assert_eq!(
-        open(&world.recipient, &world.epoch_key, &swapped, &envelope),
-        Err(Undecryptable)
-    );
-    let other = KemSecretKey::X25519(x25519::SecretKey::from_secret(Secret32::from_bytes(
-        [9; 32],
-    )));
-    assert_eq!(
-        open(&other, &world.epoch_key, &binding, &envelope),
-        Err(Undecryptable)
-    );
+    let swapped = Binding { sender: &world.receiver, recipient: &world.sender, ..binding };
+    assert_eq!(open(&world.recipient, &world.epoch_key, &swapped, &envelope), Err(Undecryptable));
+    let other = KemSecretKey::X25519(x25519::SecretKey::from_secret(Secret32::from_bytes([9; 32])));
+    assert_eq!(open(&other, &world.epoch_key, &binding, &envelope), Err(Undecryptable));
 }
 
 #[test]
@@ -242,18 +168,10 @@ fn the_cap_holds_on_both_sides() {
     let mut rng = Scripted::counting();
     let recipient = world.recipient.public_key();
     let too_large = vec![7; MAX_PLAINTEXT_BYTES + 1];
-    let refused = seal(
-        &mut rng,
-        &recipient,
-        &world.epoch_key,
-        &world.binding(),
-        outgoing(),
-        &too_large,
-    );
+    let refused = seal(&mut rng, &recipient, &world.epoch_key, &world.binding(), outgoing(), &too_large);
     assert!(matches!(refused, Err(SealError::TooLarge)));
     let mut longer = envelope.clone();
-    longer.encrypted_payload =
-        Base64::new([envelope.encrypted_payload.as_bytes(), &[0; 4096]].concat());
+    longer.encrypted_payload = Base64::new([envelope.encrypted_payload.as_bytes(), &[0; 4096]].concat());
     assert_eq!(world.open(&longer), Err(Undecryptable));
 }
 
@@ -263,15 +181,7 @@ fn the_other_suite_works_and_is_kept_apart() {
     let key = rsa4096::tests::key();
     let mut rng = Scripted::counting();
     let recipient = KemPublicKey::Rsa4096(key.public_key().clone());
-    let envelope = seal(
-        &mut rng,
-        &recipient,
-        &world.epoch_key,
-        &world.binding(),
-        outgoing(),
-        b"hello",
-    )
-    .unwrap();
+    let envelope = seal(&mut rng, &recipient, &world.epoch_key, &world.binding(), outgoing(), b"hello").unwrap();
     assert_eq!(envelope.encryption.algorithm, Suite::Rsa4096.name());
     assert_eq!(world.open(&envelope), Err(Undecryptable));
     let stored = crate::stored::Stored::from_form(crate::stored::Stored::to_form(key)).unwrap();
@@ -280,10 +190,7 @@ fn the_other_suite_works_and_is_kept_apart() {
     assert_eq!(opened.expose(), b"hello");
     let mut renamed = envelope;
     renamed.encryption.algorithm = Suite::X25519.name().to_owned();
-    assert_eq!(
-        open(&holder, &world.epoch_key, &world.binding(), &renamed),
-        Err(Undecryptable)
-    );
+    assert_eq!(open(&holder, &world.epoch_key, &world.binding(), &renamed), Err(Undecryptable));
 }
 
 #[test]
@@ -321,19 +228,9 @@ mod signed {
     }
 
     fn sealed(world: &World, body: Map<String, Value>) -> Result<Envelope, SealError> {
-        let outgoing = Outgoing {
-            connection_key_id: None,
-            ..outgoing()
-        };
+        let outgoing = Outgoing { connection_key_id: None, ..outgoing() };
         let recipient = world.recipient.public_key();
-        seal_signed(
-            &mut Scripted::counting(),
-            &recipient,
-            &signer(1),
-            &world.binding(),
-            outgoing,
-            body,
-        )
+        seal_signed(&mut Scripted::counting(), &recipient, &signer(1), &world.binding(), outgoing, body)
     }
 
     #[test]
@@ -347,15 +244,9 @@ mod signed {
         assert_eq!(opened["recipient_fp"], world.receiver.to_string());
         assert_eq!(world.open(&envelope), Err(Undecryptable));
         let other = signer(2).verifying_key();
-        assert_eq!(
-            open_signed(&world.recipient, &other, &world.binding(), &envelope),
-            Err(Undecryptable)
-        );
+        assert_eq!(open_signed(&world.recipient, &other, &world.binding(), &envelope), Err(Undecryptable));
         let psk = world.seal(b"{}");
-        assert_eq!(
-            open_signed(&world.recipient, &key, &world.binding(), &psk),
-            Err(Undecryptable)
-        );
+        assert_eq!(open_signed(&world.recipient, &key, &world.binding(), &psk), Err(Undecryptable));
     }
 
     /// The signer's content under the header of the other mode: the mode is checked by itself.
@@ -363,30 +254,13 @@ mod signed {
     fn the_mode_of_the_header_is_the_mode_of_the_content() {
         let world = World::new();
         let envelope = sealed(&world, body()).unwrap();
-        let content = open_in_mode(
-            &world.recipient,
-            (Mode::Signed, &[]),
-            &world.binding(),
-            &envelope,
-        )
-        .unwrap();
+        let content = open_in_mode(&world.recipient, (Mode::Signed, &[]), &world.binding(), &envelope).unwrap();
         let recipient = world.recipient.public_key();
         let mut rng = Scripted::counting();
         let mode = (Mode::Psk, [].as_slice());
-        let other = seal_in_mode(
-            &mut rng,
-            &recipient,
-            mode,
-            &world.binding(),
-            outgoing(),
-            content.expose(),
-        )
-        .unwrap();
+        let other = seal_in_mode(&mut rng, &recipient, mode, &world.binding(), outgoing(), content.expose()).unwrap();
         let key = signer(1).verifying_key();
-        assert_eq!(
-            open_signed(&world.recipient, &key, &world.binding(), &other),
-            Err(Undecryptable)
-        );
+        assert_eq!(open_signed(&world.recipient, &key, &world.binding(), &other), Err(Undecryptable));
     }
 
     #[test]
@@ -397,64 +271,33 @@ mod signed {
         assert!(matches!(sealed(&world, foreign), Err(SealError::Body)));
         // A holder of the envelope seals the signed content again for a third party.
         let envelope = sealed(&world, body()).unwrap();
-        let content = open_in_mode(
-            &world.recipient,
-            (Mode::Signed, &[]),
-            &world.binding(),
-            &envelope,
-        )
-        .unwrap();
+        let content = open_in_mode(&world.recipient, (Mode::Signed, &[]), &world.binding(), &envelope).unwrap();
         let third = Fingerprint::from_bytes([8; 32]);
-        let binding = Binding {
-            recipient: &third,
-            ..world.binding()
-        };
+        let binding = Binding { recipient: &third, ..world.binding() };
         let recipient = world.recipient.public_key();
         let mut rng = Scripted::counting();
-        let passed_on = seal_in_mode(
-            &mut rng,
-            &recipient,
-            (Mode::Signed, &[]),
-            &binding,
-            outgoing(),
-            content.expose(),
-        )
-        .unwrap();
+        let passed_on =
+            seal_in_mode(&mut rng, &recipient, (Mode::Signed, &[]), &binding, outgoing(), content.expose()).unwrap();
         let key = signer(1).verifying_key();
-        assert_eq!(
-            open_signed(&world.recipient, &key, &binding, &passed_on),
-            Err(Undecryptable)
-        );
+        assert_eq!(open_signed(&world.recipient, &key, &binding, &passed_on), Err(Undecryptable));
     }
 }
 
 #[test]
 fn vectors_envelope_header() {
     use crate::vectors::{array, bytes, secret, text};
-    let [sender, receiver] = ["sender_fp", "recipient_fp"]
-        .map(|field| Fingerprint::from_bytes(array(&format!("/envelope_v1/{field}"))));
-    let binding = Binding {
-        subject: text("/envelope_v1/header/subject"),
-        sender: &sender,
-        recipient: &receiver,
-    };
+    let [sender, receiver] =
+        ["sender_fp", "recipient_fp"].map(|field| Fingerprint::from_bytes(array(&format!("/envelope_v1/{field}"))));
+    let binding = Binding { subject: text("/envelope_v1/header/subject"), sender: &sender, recipient: &receiver };
     let skeleton = World::new().seal(b"");
     let mut envelope = skeleton.clone();
     envelope.encryption.key_id = text("/envelope_v1/header/key_id").parse().unwrap();
     envelope.encryption.ephemeral_public_key = Base64::new(bytes("/envelope_v1/enc"));
-    assert_eq!(
-        header(Suite::X25519, &binding, &envelope),
-        bytes("/envelope_v1/H")
-    );
+    assert_eq!(header(Suite::X25519, &binding, &envelope), bytes("/envelope_v1/H"));
 
     let header = bytes("/envelope_v1/H");
     let (shared, epoch_key) = (secret("/envelope_v1/ss"), secret("/envelope_v1/epoch_key"));
-    let schedule = Schedule {
-        label: LABEL,
-        header: &header,
-        shared: &shared,
-        psk: epoch_key.expose(),
-    };
+    let schedule = Schedule { label: LABEL, header: &header, shared: &shared, psk: epoch_key.expose() };
     assert_eq!(schedule.keys()[..32], bytes("/envelope_v1/key"));
     assert_eq!(schedule.keys()[32..], bytes("/envelope_v1/commit"));
 }
@@ -465,8 +308,7 @@ fn header_and_key_depend_on_the_mode() {
     let envelope = world.seal(b"hello");
     let mut signed = envelope.clone();
     signed.encryption.mode = Mode::Signed;
-    let [one, other] =
-        [&envelope, &signed].map(|e| kdf::h256(&header(Suite::X25519, &world.binding(), e)));
+    let [one, other] = [&envelope, &signed].map(|e| kdf::h256(&header(Suite::X25519, &world.binding(), e)));
     assert_ne!(one, other);
 }
 

@@ -48,14 +48,7 @@ impl Start {
         };
         let th1 = kdf::h256(&schedule::h1(&setup, &h));
         let ck1 = schedule::ck1(&setup, psk.bytes(), &ephemeral.diffie_hellman(prekey)?);
-        Ok(Self {
-            setup,
-            h,
-            ephemeral,
-            nonce,
-            ck1,
-            th1,
-        })
+        Ok(Self { setup, h, ephemeral, nonce, ck1, th1 })
     }
 
     /// `th1`, to which a statement of the device can be bound.
@@ -134,19 +127,14 @@ impl AwaitingHs2 {
         if !self.setup.names(message) || !h.ct.as_bytes().is_empty() {
             return Err(HandshakeError::NotDue);
         }
-        let peer =
-            x25519::PublicKey::from_slice(h.e.as_bytes()).map_err(|_| HandshakeError::NotDue)?;
-        let ee = self
-            .ephemeral
-            .diffie_hellman(&peer)
-            .map_err(|_| HandshakeError::Undecryptable)?;
+        let peer = x25519::PublicKey::from_slice(h.e.as_bytes()).map_err(|_| HandshakeError::NotDue)?;
+        let ee = self.ephemeral.diffie_hellman(&peer).map_err(|_| HandshakeError::Undecryptable)?;
         let h2 = schedule::h2(&self.setup, h);
         let th2 = schedule::th2(self.th1.as_bytes(), self.c1_hash.as_bytes(), &h2);
         let ck2 = schedule::ck2(&self.ck1, &ee);
         let key = schedule::message_key(&ck2, 2, &th2);
         let (payload, signature) = schedule::open(&key, &th2, message)?;
-        let nonce =
-            schedule::text(&payload, "nonce").and_then(|bytes| Secret32::from_slice(&bytes));
+        let nonce = schedule::text(&payload, "nonce").and_then(|bytes| Secret32::from_slice(&bytes));
         let th3 = schedule::th3(&th2, message.c.as_bytes());
         Ok(OpenedHs2 {
             responder_nonce: nonce.ok_or(PayloadError::Malformed)?,
@@ -201,11 +189,8 @@ impl OpenedHs2 {
         if identity.fingerprint() != self.setup.responder {
             return Err(PayloadError::Identity);
         }
-        let signed =
-            schedule::signature_input(schedule::LABEL_SIGNATURE_2, &self.th2, initiator.as_bytes());
-        signing
-            .verify(&signed, &self.signature)
-            .map_err(|_| PayloadError::Signature)?;
+        let signed = schedule::signature_input(schedule::LABEL_SIGNATURE_2, &self.th2, initiator.as_bytes());
+        signing.verify(&signed, &self.signature).map_err(|_| PayloadError::Signature)?;
         let verified = VerifiedHs2 {
             setup: self.setup,
             th3: Digest::from_bytes(self.th3),
@@ -265,37 +250,19 @@ impl VerifiedHs2 {
         mut payload: Map<String, Value>,
     ) -> Result<(HandshakeMessage, Established), HandshakeError> {
         let th3 = self.th3.as_bytes();
-        let signed = schedule::signature_input(
-            schedule::LABEL_SIGNATURE_3,
-            th3,
-            self.setup.responder.as_bytes(),
-        );
+        let signed = schedule::signature_input(schedule::LABEL_SIGNATURE_3, th3, self.setup.responder.as_bytes());
         schedule::put(&mut payload, "nonce", self.nonce.expose());
         schedule::put(&mut payload, "sig", signer.sign(&signed).as_bytes());
         let key = schedule::message_key(&self.ck2, 3, th3);
         let c = schedule::seal(rng, &key, th3, &payload)?;
-        Ok((
-            message(&self.setup, Step::Hs3(Hs3 {}), c),
-            self.established(),
-        ))
+        Ok((message(&self.setup, Step::Hs3(Hs3 {}), c), self.established()))
     }
 
     fn established(&self) -> Established {
-        schedule::established(
-            &self.ck2,
-            self.th3.as_bytes(),
-            &self.nonce,
-            &self.responder_nonce,
-        )
+        schedule::established(&self.ck2, self.th3.as_bytes(), &self.nonce, &self.responder_nonce)
     }
 }
 
 pub(super) fn message(setup: &Setup, step: Step, c: Base64) -> HandshakeMessage {
-    HandshakeMessage {
-        hs_id: setup.hs_id,
-        suite: setup.suite.id(),
-        role: setup.role,
-        step,
-        c,
-    }
+    HandshakeMessage { hs_id: setup.hs_id, suite: setup.suite.id(), role: setup.role, step, c }
 }

@@ -31,32 +31,17 @@ pub fn open_hs1(
     let Step::Hs1(h) = &message.step else {
         return Err(HandshakeError::NotDue);
     };
-    let is_due = setup.names(message)
-        && h.prekey_id == prekey.public_key().key_id()
-        && h.kem.as_bytes().is_empty();
+    let is_due = setup.names(message) && h.prekey_id == prekey.public_key().key_id() && h.kem.as_bytes().is_empty();
     if !is_due {
         return Err(HandshakeError::NotDue);
     }
-    let ephemeral =
-        x25519::PublicKey::from_slice(h.e.as_bytes()).map_err(|_| HandshakeError::NotDue)?;
-    let es = prekey
-        .diffie_hellman(&ephemeral)
-        .map_err(|_| HandshakeError::Undecryptable)?;
+    let ephemeral = x25519::PublicKey::from_slice(h.e.as_bytes()).map_err(|_| HandshakeError::NotDue)?;
+    let es = prekey.diffie_hellman(&ephemeral).map_err(|_| HandshakeError::Undecryptable)?;
     let th1 = kdf::h256(&schedule::h1(&setup, h));
     let ck1 = schedule::ck1(&setup, psk.bytes(), &es);
-    let (payload, signature) =
-        schedule::open(&schedule::message_key(&ck1, 1, &th1), &th1, message)?;
+    let (payload, signature) = schedule::open(&schedule::message_key(&ck1, 1, &th1), &th1, message)?;
     let c1_hash = kdf::h256(message.c.as_bytes());
-    Ok(OpenedHs1 {
-        setup,
-        payload,
-        signature,
-        ephemeral,
-        commit: h.commit,
-        ck1,
-        th1,
-        c1_hash,
-    })
+    Ok(OpenedHs1 { setup, payload, signature, ephemeral, commit: h.commit, ck1, th1, c1_hash })
 }
 
 /// The first message, opened. Its payload is a claim until [`OpenedHs1::verify`].
@@ -91,9 +76,7 @@ impl OpenedHs1 {
     ) -> Result<(VerifiedHs1, Map<String, Value>), PayloadError> {
         let responder = self.setup.responder.as_bytes();
         let signed = schedule::signature_input(schedule::LABEL_SIGNATURE_1, &self.th1, responder);
-        signing
-            .verify(&signed, &self.signature)
-            .map_err(|_| PayloadError::Signature)?;
+        signing.verify(&signed, &self.signature).map_err(|_| PayloadError::Signature)?;
         let verified = VerifiedHs1 {
             setup: self.setup,
             initiator: identity.fingerprint(),
@@ -159,19 +142,13 @@ impl VerifiedHs1 {
     ) -> Result<(HandshakeMessage, AwaitingHs3), HandshakeError> {
         let ephemeral = x25519::SecretKey::random(rng);
         let nonce = Secret32::random(rng);
-        let h = Hs2 {
-            e: Base64::new(*ephemeral.public_key().as_bytes()),
-            ct: Base64::default(),
-        };
+        let h = Hs2 { e: Base64::new(*ephemeral.public_key().as_bytes()), ct: Base64::default() };
         let peer = x25519::PublicKey::from_bytes(*self.ephemeral.as_bytes());
-        let ee = ephemeral
-            .diffie_hellman(&peer)
-            .map_err(|_| HandshakeError::Undecryptable)?;
+        let ee = ephemeral.diffie_hellman(&peer).map_err(|_| HandshakeError::Undecryptable)?;
         let h2 = schedule::h2(&self.setup, &h);
         let th2 = schedule::th2(self.th1.as_bytes(), self.c1_hash.as_bytes(), &h2);
         let ck2 = schedule::ck2(&self.ck1, &ee);
-        let signed =
-            schedule::signature_input(schedule::LABEL_SIGNATURE_2, &th2, self.initiator.as_bytes());
+        let signed = schedule::signature_input(schedule::LABEL_SIGNATURE_2, &th2, self.initiator.as_bytes());
         schedule::put(&mut payload, "nonce", nonce.expose());
         schedule::put(&mut payload, "sig", signer.sign(&signed).as_bytes());
         let c = schedule::seal(rng, &schedule::message_key(&ck2, 2, &th2), &th2, &payload)?;
@@ -223,34 +200,20 @@ impl AwaitingHs3 {
     ///
     /// # Errors
     /// [`HandshakeError::NotDue`], [`HandshakeError::Undecryptable`], [`HandshakeError::Payload`].
-    pub fn open(
-        &self,
-        message: &HandshakeMessage,
-    ) -> Result<(Established, Map<String, Value>), HandshakeError> {
+    pub fn open(&self, message: &HandshakeMessage) -> Result<(Established, Map<String, Value>), HandshakeError> {
         if !self.setup.names(message) || !matches!(message.step, Step::Hs3(_)) {
             return Err(HandshakeError::NotDue);
         }
         let th3 = self.th3.as_bytes();
-        let (payload, signature) =
-            schedule::open(&schedule::message_key(&self.ck2, 3, th3), th3, message)?;
-        let nonce =
-            schedule::text(&payload, "nonce").and_then(|bytes| Secret32::from_slice(&bytes));
+        let (payload, signature) = schedule::open(&schedule::message_key(&self.ck2, 3, th3), th3, message)?;
+        let nonce = schedule::text(&payload, "nonce").and_then(|bytes| Secret32::from_slice(&bytes));
         let nonce = nonce.ok_or(PayloadError::Malformed)?;
         if !bool::from(schedule::commitment(&nonce).ct_eq(self.commit.as_bytes())) {
             return Err(PayloadError::Commitment.into());
         }
-        let signed = schedule::signature_input(
-            schedule::LABEL_SIGNATURE_3,
-            th3,
-            self.setup.responder.as_bytes(),
-        );
-        self.signing
-            .verify(&signed, &signature)
-            .map_err(|_| PayloadError::Signature)?;
-        Ok((
-            schedule::established(&self.ck2, th3, &nonce, &self.nonce),
-            payload,
-        ))
+        let signed = schedule::signature_input(schedule::LABEL_SIGNATURE_3, th3, self.setup.responder.as_bytes());
+        self.signing.verify(&signed, &signature).map_err(|_| PayloadError::Signature)?;
+        Ok((schedule::established(&self.ck2, th3, &nonce, &self.nonce), payload))
     }
 }
 

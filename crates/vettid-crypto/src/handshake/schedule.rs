@@ -42,12 +42,7 @@ pub(super) fn h1(setup: &Setup, h: &Hs1) -> Vec<u8> {
 
 /// `h2`.
 pub(super) fn h2(setup: &Setup, h: &Hs2) -> Vec<u8> {
-    context(setup)
-        .lp_str("hs2")
-        .lp(&setup.hs_id.to_bytes())
-        .lp(h.e.as_bytes())
-        .lp(h.ct.as_bytes())
-        .finish()
+    context(setup).lp_str("hs2").lp(&setup.hs_id.to_bytes()).lp(h.e.as_bytes()).lp(h.ct.as_bytes()).finish()
 }
 
 /// `th2 = H256(th1 ‖ H256(c1) ‖ h2)`.
@@ -104,9 +99,7 @@ pub(super) fn established(
 
 /// The first 42 of 48 bits, six at a time.
 fn symbols(sas: [u8; 6]) -> [u8; 7] {
-    let bits = sas
-        .into_iter()
-        .fold(0_u64, |bits, byte| (bits << 8) | u64::from(byte));
+    let bits = sas.into_iter().fold(0_u64, |bits, byte| (bits << 8) | u64::from(byte));
     std::array::from_fn(|place| {
         let shift = 42_usize.saturating_sub(place.saturating_mul(6));
         u8::try_from((bits >> shift) & 0x3f).unwrap_or_default()
@@ -138,14 +131,11 @@ pub(super) fn open(
     th: &Hash,
     message: &HandshakeMessage,
 ) -> Result<(Payload, Signature), HandshakeError> {
-    let plaintext = aead::open(key.expose(), th, message.c.as_bytes())
-        .map_err(|_| HandshakeError::Undecryptable)?;
+    let plaintext = aead::open(key.expose(), th, message.c.as_bytes()).map_err(|_| HandshakeError::Undecryptable)?;
     let Ok(Value::Object(payload)) = json::parse(plaintext.expose()) else {
         return Err(PayloadError::Malformed.into());
     };
-    let signature = text(&payload, "sig")
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(Signature::from_bytes);
+    let signature = text(&payload, "sig").and_then(|bytes| bytes.try_into().ok()).map(Signature::from_bytes);
     Ok((payload, signature.ok_or(PayloadError::Malformed)?))
 }
 

@@ -17,8 +17,8 @@ fn vectors_vhs1_step_by_step() {
     let responder = Fingerprint::from_bytes(array("/identity/fpA"));
     let hs_id = HandshakeId::from_bytes(array("/vhs1/hs_id"));
     let setup = Setup::new(Suite::X25519, Role::Connect, hs_id, responder).unwrap();
-    let [e_i, e_r, prekey] = ["eI", "eR", "prekey_sk"]
-        .map(|name| x25519::SecretKey::from_secret(secret(&format!("/vhs1/{name}"))));
+    let [e_i, e_r, prekey] =
+        ["eI", "eR", "prekey_sk"].map(|name| x25519::SecretKey::from_secret(secret(&format!("/vhs1/{name}"))));
     let (n_i, n_r) = (secret("/vhs1/nI"), secret("/vhs1/nR"));
 
     let h1 = schedule::h1(
@@ -39,10 +39,7 @@ fn vectors_vhs1_step_by_step() {
     assert_eq!(ck1, secret("/vhs1/ck1"));
     assert_eq!(schedule::message_key(&ck1, 1, &th1), secret("/vhs1/k1"));
 
-    let h2 = Hs2 {
-        e: Base64::new(*e_r.public_key().as_bytes()),
-        ct: Base64::default(),
-    };
+    let h2 = Hs2 { e: Base64::new(*e_r.public_key().as_bytes()), ct: Base64::default() };
     let h2 = schedule::h2(&setup, &h2);
     assert_eq!(h2, bytes("/vhs1/h2"));
     let th2 = schedule::th2(&th1, &kdf::h256(&bytes("/vhs1/c1")), &h2);
@@ -54,10 +51,7 @@ fn vectors_vhs1_step_by_step() {
     let th3 = schedule::th3(&th2, &bytes("/vhs1/c2"));
     assert_eq!(th3, array("/vhs1/th3"));
     assert_eq!(schedule::message_key(&ck2, 3, &th3), secret("/vhs1/k3"));
-    assert_eq!(
-        schedule::established(&ck2, &th3, &n_i, &n_r).epoch_key,
-        secret("/vhs1/K0")
-    );
+    assert_eq!(schedule::established(&ck2, &th3, &n_i, &n_r).epoch_key, secret("/vhs1/K0"));
 }
 
 #[test]
@@ -70,16 +64,10 @@ fn vectors_vhs1_payloads() {
             step: Step::Hs3(Hs3 {}),
             c: Base64::new(bytes(&format!("/vhs1/c{name}"))),
         };
-        let (key, th) = (
-            secret(&format!("/vhs1/{key}")),
-            array(&format!("/vhs1/{th}")),
-        );
+        let (key, th) = (secret(&format!("/vhs1/{key}")), array(&format!("/vhs1/{th}")));
         let (payload, _) = schedule::open(&key, &th, &message).unwrap();
         let canonical = vettid_wire::json::canonical(&payload).unwrap();
-        assert_eq!(
-            String::from_utf8(canonical).unwrap(),
-            text(&format!("/vhs1/p{name}"))
-        );
+        assert_eq!(String::from_utf8(canonical).unwrap(), text(&format!("/vhs1/p{name}")));
     }
 }
 
@@ -103,19 +91,12 @@ fn world() -> World {
 impl World {
     fn setup(&self) -> Setup {
         let responder = self.responder.verifying_key().fingerprint();
-        Setup::new(
-            Suite::X25519,
-            Role::Connect,
-            HandshakeId::from_bytes([5; 16]),
-            responder,
-        )
-        .unwrap()
+        Setup::new(Suite::X25519, Role::Connect, HandshakeId::from_bytes([5; 16]), responder).unwrap()
     }
 
     fn hs1(&self) -> (HandshakeMessage, AwaitingHs2) {
         let mut rng = Scripted::counting();
-        let start =
-            Start::new(&mut rng, self.setup(), &self.prekey.public_key(), &self.psk).unwrap();
+        let start = Start::new(&mut rng, self.setup(), &self.prekey.public_key(), &self.psk).unwrap();
         start.seal(&mut rng, &self.initiator, payload()).unwrap()
     }
 
@@ -128,9 +109,7 @@ impl World {
 
     fn hs2(&self) -> (HandshakeMessage, AwaitingHs3) {
         let verified = self.open_hs1(&self.hs1().0).unwrap();
-        verified
-            .seal(&mut Scripted::counting(), &self.responder, payload())
-            .unwrap()
+        verified.seal(&mut Scripted::counting(), &self.responder, payload()).unwrap()
     }
 
     fn open_hs2(&self, message: &HandshakeMessage) -> Result<VerifiedHs2, HandshakeError> {
@@ -141,10 +120,7 @@ impl World {
 
     fn hs3(&self) -> HandshakeMessage {
         let verified = self.open_hs2(&self.hs2().0).unwrap();
-        verified
-            .seal(&mut Scripted::counting(), &self.initiator, payload())
-            .unwrap()
-            .0
+        verified.seal(&mut Scripted::counting(), &self.initiator, payload()).unwrap().0
     }
 }
 
@@ -170,10 +146,7 @@ fn changed(message: &HandshakeMessage) -> Vec<HandshakeMessage> {
         push(&|m| m.c = Base64::new(flip(message.c.as_bytes(), bit)));
     }
     for bit in 0..128 {
-        push(&|m| {
-            m.hs_id =
-                HandshakeId::from_bytes(flip(&message.hs_id.to_bytes(), bit).try_into().unwrap())
-        });
+        push(&|m| m.hs_id = HandshakeId::from_bytes(flip(&message.hs_id.to_bytes(), bit).try_into().unwrap()));
     }
     for bit in 0..16 {
         push(&|m| m.suite ^= 1 << bit);
@@ -195,33 +168,13 @@ fn changed(message: &HandshakeMessage) -> Vec<HandshakeMessage> {
     if let Step::Hs1(h) = &message.step {
         for bit in 0..256 {
             let commit = Digest::from_bytes(flip(h.commit.as_bytes(), bit).try_into().unwrap());
-            push(&|m| {
-                m.step = Step::Hs1(Hs1 {
-                    commit,
-                    ..h.clone()
-                })
-            });
+            push(&|m| m.step = Step::Hs1(Hs1 { commit, ..h.clone() }));
         }
-        push(&|m| {
-            m.step = Step::Hs1(Hs1 {
-                kem: Base64::new([0]),
-                ..h.clone()
-            })
-        });
-        push(&|m| {
-            m.step = Step::Hs1(Hs1 {
-                prekey_id: "k_aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap(),
-                ..h.clone()
-            })
-        });
+        push(&|m| m.step = Step::Hs1(Hs1 { kem: Base64::new([0]), ..h.clone() }));
+        push(&|m| m.step = Step::Hs1(Hs1 { prekey_id: "k_aaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap(), ..h.clone() }));
     }
     if let Step::Hs2(h) = &message.step {
-        push(&|m| {
-            m.step = Step::Hs2(Hs2 {
-                ct: Base64::new([0]),
-                ..h.clone()
-            })
-        });
+        push(&|m| m.step = Step::Hs2(Hs2 { ct: Base64::new([0]), ..h.clone() }));
     }
     all
 }
@@ -250,23 +203,14 @@ fn what_was_agreed_out_of_band_must_be_the_same() {
     let (message1, _) = world.hs1();
     let setup = |fp| Setup::of(&message1, fp).unwrap();
     let own = world.responder.verifying_key().fingerprint();
-    let undecryptable = |result: Result<OpenedHs1, HandshakeError>| {
-        assert!(matches!(result, Err(HandshakeError::Undecryptable)))
-    };
-    undecryptable(open_hs1(
-        setup(world.initiator.verifying_key().fingerprint()),
-        &world.prekey,
-        &world.psk,
-        &message1,
-    ));
+    let undecryptable =
+        |result: Result<OpenedHs1, HandshakeError>| assert!(matches!(result, Err(HandshakeError::Undecryptable)));
+    undecryptable(open_hs1(setup(world.initiator.verifying_key().fingerprint()), &world.prekey, &world.psk, &message1));
     for psk in [Psk::Invitation(Secret32::from_bytes([9; 32])), Psk::Absent] {
         undecryptable(open_hs1(setup(own), &world.prekey, &psk, &message1));
     }
     let other = x25519::SecretKey::from_secret(Secret32::from_bytes([9; 32]));
-    assert!(matches!(
-        open_hs1(setup(own), &other, &world.psk, &message1),
-        Err(HandshakeError::NotDue)
-    ));
+    assert!(matches!(open_hs1(setup(own), &other, &world.psk, &message1), Err(HandshakeError::NotDue)));
     let mut renamed = message1.clone();
     if let Step::Hs1(h) = &mut renamed.step {
         h.prekey_id = other.public_key().key_id();
@@ -278,16 +222,8 @@ fn what_was_agreed_out_of_band_must_be_the_same() {
 fn a_prekey_of_low_order_is_refused() {
     let world = world();
     let prekey = x25519::PublicKey::from_bytes([0; 32]);
-    let refused = Start::new(
-        &mut Scripted::counting(),
-        world.setup(),
-        &prekey,
-        &world.psk,
-    );
-    assert!(matches!(
-        refused,
-        Err(HandshakeError::Suite(SuiteError::NonContributory))
-    ));
+    let refused = Start::new(&mut Scripted::counting(), world.setup(), &prekey, &world.psk);
+    assert!(matches!(refused, Err(HandshakeError::Suite(SuiteError::NonContributory))));
 }
 
 #[test]
@@ -304,40 +240,24 @@ fn suites_without_handshake_are_refused() {
 #[test]
 fn a_peer_that_misbehaves_is_told_apart() {
     let world = world();
-    let [i, r]: [VerifyingKey; 2] =
-        [&world.initiator, &world.responder].map(SigningKey::verifying_key);
+    let [i, r]: [VerifyingKey; 2] = [&world.initiator, &world.responder].map(SigningKey::verifying_key);
     let opened = || open_hs1(world.setup(), &world.prekey, &world.psk, &world.hs1().0).unwrap();
     assert_eq!(opened().verify(&i, &r).err(), Some(PayloadError::Signature));
     let opened = || world.hs1().1.open(&world.hs2().0).unwrap();
-    assert_eq!(
-        opened().verify(&i, &r, &i.fingerprint()).err(),
-        Some(PayloadError::Identity)
-    );
-    assert_eq!(
-        opened().verify(&r, &i, &i.fingerprint()).err(),
-        Some(PayloadError::Signature)
-    );
-    assert_eq!(
-        opened().verify(&r, &r, &r.fingerprint()).err(),
-        Some(PayloadError::Signature)
-    );
+    assert_eq!(opened().verify(&i, &r, &i.fingerprint()).err(), Some(PayloadError::Identity));
+    assert_eq!(opened().verify(&r, &i, &i.fingerprint()).err(), Some(PayloadError::Signature));
+    assert_eq!(opened().verify(&r, &r, &r.fingerprint()).err(), Some(PayloadError::Signature));
 
     let (_, mut responder) = world.hs2();
     let message3 = world.hs3();
     responder.open(&message3).unwrap();
     responder.commit_to(Digest::from_bytes([0; 32]));
     let refused = responder.open(&message3);
-    assert!(matches!(
-        refused,
-        Err(HandshakeError::Payload(PayloadError::Commitment))
-    ));
+    assert!(matches!(refused, Err(HandshakeError::Payload(PayloadError::Commitment))));
     let (_, mut responder) = world.hs2();
     responder.expect_signer(r);
     let refused = responder.open(&message3);
-    assert!(matches!(
-        refused,
-        Err(HandshakeError::Payload(PayloadError::Signature))
-    ));
+    assert!(matches!(refused, Err(HandshakeError::Payload(PayloadError::Signature))));
 }
 
 #[test]
@@ -346,19 +266,11 @@ fn states_come_back_from_their_stored_form() {
     let (message1, initiator) = world.hs1();
     let initiator = AwaitingHs2::from_form(initiator.to_form()).unwrap();
     let verified1 = VerifiedHs1::from_form(world.open_hs1(&message1).unwrap().to_form()).unwrap();
-    let (message2, responder) = verified1
-        .seal(&mut Scripted::counting(), &world.responder, payload())
-        .unwrap();
+    let (message2, responder) = verified1.seal(&mut Scripted::counting(), &world.responder, payload()).unwrap();
     let [i, r] = [&world.initiator, &world.responder].map(SigningKey::verifying_key);
-    let (verified2, _) = initiator
-        .open(&message2)
-        .unwrap()
-        .verify(&r, &r, &i.fingerprint())
-        .unwrap();
+    let (verified2, _) = initiator.open(&message2).unwrap().verify(&r, &r, &i.fingerprint()).unwrap();
     let verified2 = VerifiedHs2::from_form(verified2.to_form()).unwrap();
-    let (message3, ours) = verified2
-        .seal(&mut Scripted::counting(), &world.initiator, payload())
-        .unwrap();
+    let (message3, ours) = verified2.seal(&mut Scripted::counting(), &world.initiator, payload()).unwrap();
     let text = serde_json::to_string(&responder.to_form()).unwrap();
     let responder = AwaitingHs3::from_form(serde_json::from_str(&text).unwrap()).unwrap();
     let (theirs, _) = responder.open(&message3).unwrap();
@@ -369,16 +281,7 @@ fn states_come_back_from_their_stored_form() {
 fn a_payload_that_would_not_fit_is_refused_before_it_is_sent() {
     let world = world();
     let mut rng = Scripted::counting();
-    let start = Start::new(
-        &mut rng,
-        world.setup(),
-        &world.prekey.public_key(),
-        &world.psk,
-    )
-    .unwrap();
+    let start = Start::new(&mut rng, world.setup(), &world.prekey.public_key(), &world.psk).unwrap();
     let large = Map::from_iter([("x".to_owned(), json!("x".repeat(MAX_PAYLOAD_BYTES)))]);
-    assert!(matches!(
-        start.seal(&mut rng, &world.initiator, large),
-        Err(HandshakeError::TooLarge)
-    ));
+    assert!(matches!(start.seal(&mut rng, &world.initiator, large), Err(HandshakeError::TooLarge)));
 }

@@ -7,8 +7,8 @@ use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
-    KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
-    PrivateDecryptingKey, PublicEncryptingKey,
+    KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
+    PublicEncryptingKey,
 };
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -40,9 +40,7 @@ impl PublicKey {
         if key.key_size_bits() != MODULUS_BITS || encoded(&key)? != spki {
             return Err(SuiteError::InvalidKey);
         }
-        Ok(Self {
-            spki: spki.to_vec(),
-        })
+        Ok(Self { spki: spki.to_vec() })
     }
 
     /// The SubjectPublicKeyInfo.
@@ -60,13 +58,7 @@ impl PublicKey {
         let key = OaepPublicEncryptingKey::new(key).map_err(|_| SuiteError::Library)?;
         let seed = Secret32::random(rng);
         let mut enc = vec![0; ENC_BYTES];
-        key.encrypt(
-            &OAEP_SHA256_MGF1SHA256,
-            seed.expose(),
-            &mut enc,
-            Some(LABEL),
-        )
-        .map_err(|_| SuiteError::Library)?;
+        key.encrypt(&OAEP_SHA256_MGF1SHA256, seed.expose(), &mut enc, Some(LABEL)).map_err(|_| SuiteError::Library)?;
         Ok((shared_secret(seed.expose(), &enc, &self.spki), enc))
     }
 }
@@ -90,8 +82,7 @@ impl SecretKey {
     /// # Errors
     /// [`SuiteError::Library`].
     pub fn generate() -> Result<Self, SuiteError> {
-        let key =
-            PrivateDecryptingKey::generate(KeySize::Rsa4096).map_err(|_| SuiteError::Library)?;
+        let key = PrivateDecryptingKey::generate(KeySize::Rsa4096).map_err(|_| SuiteError::Library)?;
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&key).map_err(|_| SuiteError::Library)?;
         Self::from_parts(key, SecretBytes::copied_from(pkcs8.as_ref()))
     }
@@ -101,8 +92,7 @@ impl SecretKey {
     /// # Errors
     /// [`SuiteError::InvalidKey`] if it holds no RSA key of 4096 bits.
     pub fn from_pkcs8(pkcs8: SecretBytes) -> Result<Self, SuiteError> {
-        let key =
-            PrivateDecryptingKey::from_pkcs8(pkcs8.expose()).map_err(|_| SuiteError::InvalidKey)?;
+        let key = PrivateDecryptingKey::from_pkcs8(pkcs8.expose()).map_err(|_| SuiteError::InvalidKey)?;
         Self::from_parts(key, pkcs8)
     }
 
@@ -121,12 +111,7 @@ impl SecretKey {
             return Err(Undecryptable);
         }
         let mut buffer = Zeroizing::new([0; ENC_BYTES]);
-        let opened = self.key.decrypt(
-            &OAEP_SHA256_MGF1SHA256,
-            enc,
-            buffer.as_mut_slice(),
-            Some(LABEL),
-        );
+        let opened = self.key.decrypt(&OAEP_SHA256_MGF1SHA256, enc, buffer.as_mut_slice(), Some(LABEL));
         let seed: &[u8] = opened.map_err(|_| Undecryptable)?;
         let seed: &[u8; 32] = seed.try_into().map_err(|_| Undecryptable)?;
         Ok(shared_secret(seed, enc, &self.public.spki))
@@ -136,9 +121,7 @@ impl SecretKey {
         if key.key_size_bits() != MODULUS_BITS {
             return Err(SuiteError::InvalidKey);
         }
-        let public = PublicKey {
-            spki: encoded(&key.public_key())?,
-        };
+        let public = PublicKey { spki: encoded(&key.public_key())? };
         let key = OaepPrivateDecryptingKey::new(key).map_err(|_| SuiteError::Library)?;
         Ok(Self { key, pkcs8, public })
     }
@@ -192,10 +175,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_holder_finds_the_same_secret_and_nobody_else() {
-        let (shared, enc) = key()
-            .public_key()
-            .encapsulate(&mut Scripted::counting())
-            .unwrap();
+        let (shared, enc) = key().public_key().encapsulate(&mut Scripted::counting()).unwrap();
         assert_eq!(key().decapsulate(&enc), Ok(shared));
         for place in [0, 100, 511] {
             let mut changed = enc.clone();
@@ -209,10 +189,7 @@ pub(crate) mod tests {
     fn keys_come_back_from_their_forms() {
         let stored = SecretKey::from_form(key().to_form()).unwrap();
         assert_eq!(stored.public_key(), key().public_key());
-        assert_eq!(
-            PublicKey::from_spki(key().public_key().as_spki()).as_ref(),
-            Ok(key().public_key())
-        );
+        assert_eq!(PublicKey::from_spki(key().public_key().as_spki()).as_ref(), Ok(key().public_key()));
         let longer = [key().public_key().as_spki(), &[0]].concat();
         assert_eq!(PublicKey::from_spki(&longer), Err(SuiteError::InvalidKey));
     }
@@ -221,20 +198,14 @@ pub(crate) mod tests {
     fn other_sizes_are_refused() {
         let set = TestSet::load(TestName::Rsa2048Sha256Mgf1Sha256).unwrap();
         let small = SecretBytes::copied_from(&set.test_groups[0].pkcs8);
-        assert_eq!(
-            SecretKey::from_pkcs8(small).err(),
-            Some(SuiteError::InvalidKey)
-        );
+        assert_eq!(SecretKey::from_pkcs8(small).err(), Some(SuiteError::InvalidKey));
     }
 
     #[test]
     #[ignore = "making a key takes seconds; part of the nightly run"]
     fn a_fresh_key_works() {
         let key = SecretKey::generate().unwrap();
-        let (shared, enc) = key
-            .public_key()
-            .encapsulate(&mut Scripted::counting())
-            .unwrap();
+        let (shared, enc) = key.public_key().encapsulate(&mut Scripted::counting()).unwrap();
         assert_eq!(key.decapsulate(&enc), Ok(shared));
     }
 
@@ -247,12 +218,7 @@ pub(crate) mod tests {
             let key = SecretKey::from_pkcs8(SecretBytes::copied_from(&group.pkcs8)).unwrap();
             for test in group.tests {
                 let mut buffer = [0; ENC_BYTES];
-                let opened = key.key.decrypt(
-                    &OAEP_SHA256_MGF1SHA256,
-                    &test.ct,
-                    &mut buffer,
-                    Some(&test.label),
-                );
+                let opened = key.key.decrypt(&OAEP_SHA256_MGF1SHA256, &test.ct, &mut buffer, Some(&test.label));
                 match test.result {
                     TestResult::Valid => {
                         assert_eq!(opened.unwrap(), test.pt.as_slice(), "case {}", test.tc_id)

@@ -35,10 +35,7 @@ impl PublicKey {
     /// # Errors
     /// [`SuiteError::InvalidKey`] for another length.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, SuiteError> {
-        bytes
-            .try_into()
-            .map(Self)
-            .map_err(|_| SuiteError::InvalidKey)
+        bytes.try_into().map(Self).map_err(|_| SuiteError::InvalidKey)
     }
 
     /// The bytes.
@@ -88,10 +85,7 @@ impl SecretKey {
     #[must_use]
     pub fn from_secret(secret: Secret32) -> Self {
         let public = x25519_dalek::PublicKey::from(&StaticSecret::from(*secret.expose()));
-        Self {
-            secret,
-            public: PublicKey(public.to_bytes()),
-        }
+        Self { secret, public: PublicKey(public.to_bytes()) }
     }
 
     /// The public half.
@@ -147,23 +141,8 @@ impl Stored for SecretKey {
 /// `ExtractAndExpand` with the labels of DHKEM(X25519, HKDF-SHA256).
 fn extract_and_expand(agreed: &Secret32, enc: &[u8; 32], recipient: &PublicKey) -> Secret32 {
     const SUITE_ID: &[u8] = b"KEM\x00\x20";
-    let prk = Extract::new(b"")
-        .raw(b"HPKE-v1")
-        .raw(SUITE_ID)
-        .raw(b"eae_prk")
-        .raw(agreed.expose())
-        .finish();
-    kdf::expand_secret(
-        &prk,
-        &[
-            &[0, 32],
-            b"HPKE-v1",
-            SUITE_ID,
-            b"shared_secret",
-            enc,
-            recipient.as_bytes(),
-        ],
-    )
+    let prk = Extract::new(b"").raw(b"HPKE-v1").raw(SUITE_ID).raw(b"eae_prk").raw(agreed.expose()).finish();
+    kdf::expand_secret(&prk, &[&[0, 32], b"HPKE-v1", SUITE_ID, b"shared_secret", enc, recipient.as_bytes()])
 }
 
 #[cfg(test)]
@@ -186,55 +165,25 @@ mod tests {
     #[test]
     fn agreement_gives_the_answer_of_rfc_7748() {
         let (alice, bob) = (key(ALICE), key(BOB));
-        assert_eq!(
-            alice.public_key(),
-            public("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")
-        );
-        assert_eq!(
-            bob.public_key(),
-            public("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
-        );
-        let shared =
-            hex::decode("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742")
-                .unwrap();
-        assert_eq!(
-            alice
-                .diffie_hellman(&bob.public_key())
-                .unwrap()
-                .expose()
-                .as_slice(),
-            shared
-        );
-        assert_eq!(
-            bob.diffie_hellman(&alice.public_key())
-                .unwrap()
-                .expose()
-                .as_slice(),
-            shared
-        );
+        assert_eq!(alice.public_key(), public("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"));
+        assert_eq!(bob.public_key(), public("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"));
+        let shared = hex::decode("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742").unwrap();
+        assert_eq!(alice.diffie_hellman(&bob.public_key()).unwrap().expose().as_slice(), shared);
+        assert_eq!(bob.diffie_hellman(&alice.public_key()).unwrap().expose().as_slice(), shared);
     }
 
     /// RFC 7748 §5.2: the iterated test after 1 and 1,000 rounds.
     #[test]
     fn iteration_gives_the_answers_of_rfc_7748() {
-        assert_eq!(
-            iterated(1),
-            "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079"
-        );
-        assert_eq!(
-            iterated(1_000),
-            "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"
-        );
+        assert_eq!(iterated(1), "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079");
+        assert_eq!(iterated(1_000), "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51");
     }
 
     /// RFC 7748 §5.2: after 1,000,000 rounds.
     #[test]
     #[ignore = "takes minutes; part of the nightly run"]
     fn a_million_iterations_give_the_answer_of_rfc_7748() {
-        assert_eq!(
-            iterated(1_000_000),
-            "7c3911e0ab2586fd864497297e575e6f3bc601c0883c30df5f4dd2d24f665424"
-        );
+        assert_eq!(iterated(1_000_000), "7c3911e0ab2586fd864497297e575e6f3bc601c0883c30df5f4dd2d24f665424");
     }
 
     fn iterated(rounds: usize) -> String {
@@ -242,10 +191,7 @@ mod tests {
         scalar[0] = 9;
         let mut point = scalar;
         for _ in 0..rounds {
-            let next = SecretKey {
-                secret: Secret32::from_bytes(scalar),
-                public: PublicKey(point),
-            };
+            let next = SecretKey { secret: Secret32::from_bytes(scalar), public: PublicKey(point) };
             let agreed = next.diffie_hellman(&PublicKey(point)).unwrap();
             point = scalar;
             scalar = *agreed.expose();
@@ -259,42 +205,22 @@ mod tests {
         let recipient = key("4612c550263fc8ad58375df3f557aac531d26850903e55a9f23f21d8534e8ac8");
         let wanted = public("3948cfe0ad1ddb695d780e59077195da6c56506b027329794ab02bca80815c4d");
         assert_eq!(recipient.public_key(), wanted);
-        let ephemeral =
-            hex::decode("52c4a758a802cd8b936eceea314432798d5baf2d7e9235dc084ab1b9cfa2f736")
-                .unwrap();
-        let (shared, enc) = wanted
-            .encapsulate(&mut Scripted::playing(&[&ephemeral]))
-            .unwrap();
-        assert_eq!(
-            hex::encode(enc),
-            "37fda3567bdbd628e88668c3c8d7e97d1d1253b6d4ea6d44c150f741f1bf4431"
-        );
-        assert_eq!(
-            hex::encode(shared.expose()),
-            "fe0e18c9f024ce43799ae393c7e8fe8fce9d218875e8227b0187c04e7d2ea1fc"
-        );
+        let ephemeral = hex::decode("52c4a758a802cd8b936eceea314432798d5baf2d7e9235dc084ab1b9cfa2f736").unwrap();
+        let (shared, enc) = wanted.encapsulate(&mut Scripted::playing(&[&ephemeral])).unwrap();
+        assert_eq!(hex::encode(enc), "37fda3567bdbd628e88668c3c8d7e97d1d1253b6d4ea6d44c150f741f1bf4431");
+        assert_eq!(hex::encode(shared.expose()), "fe0e18c9f024ce43799ae393c7e8fe8fce9d218875e8227b0187c04e7d2ea1fc");
         assert_eq!(recipient.decapsulate(&enc), Ok(shared));
     }
 
     #[test]
     fn points_of_low_order_are_refused() {
-        for low in [
-            "00",
-            "01",
-            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        ] {
+        for low in ["00", "01", "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"] {
             let mut bytes = hex::decode(low).unwrap();
             bytes.resize(32, 0);
             let point = PublicKey::from_slice(&bytes).unwrap();
-            assert_eq!(
-                key(ALICE).diffie_hellman(&point),
-                Err(SuiteError::NonContributory)
-            );
+            assert_eq!(key(ALICE).diffie_hellman(&point), Err(SuiteError::NonContributory));
             assert_eq!(key(ALICE).decapsulate(&bytes), Err(Undecryptable));
-            assert_eq!(
-                point.encapsulate(&mut Scripted::counting()).err(),
-                Some(SuiteError::NonContributory)
-            );
+            assert_eq!(point.encapsulate(&mut Scripted::counting()).err(), Some(SuiteError::NonContributory));
         }
     }
 }

@@ -11,20 +11,14 @@ pub(crate) fn vectors() -> &'static Value {
     VECTORS.get_or_init(|| {
         #[expect(clippy::disallowed_methods, reason = "an oracle may name another file")]
         let named = std::env::var("VETTID_VECTORS");
-        let path = named.unwrap_or_else(|_| {
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors.json").to_owned()
-        });
+        let path = named.unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors.json").to_owned());
         serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()
     })
 }
 
 /// A text of the file by its JSON pointer, such as `/identity/ikA`.
 pub(crate) fn text(pointer: &str) -> &'static str {
-    vectors()
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .ok_or(pointer)
-        .unwrap()
+    vectors().pointer(pointer).and_then(Value::as_str).ok_or(pointer).unwrap()
 }
 
 /// Bytes that stand in the file as hexadecimal digits.

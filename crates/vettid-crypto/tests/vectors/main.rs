@@ -2,11 +2,7 @@
 //!
 //! `VETTID_VECTORS` names another file of the same form, so that an oracle can be checked against this implementation.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails stops there"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails stops there")]
 
 mod loader;
 mod script;

@@ -11,10 +11,7 @@ use crate::loader::{array, bytes, text, vectors};
 fn genesis_entries_and_hashes() {
     let guid: MemberId = "550e8400-e29b-41d4-a716-446655440000".parse().unwrap();
     let vault = Fingerprint::from_bytes(array("/identity/fpA"));
-    assert_eq!(
-        genesis(guid, &vault).to_string(),
-        text("/audit_chain/0/entry/prev")
-    );
+    assert_eq!(genesis(guid, &vault).to_string(), text("/audit_chain/0/entry/prev"));
 
     let mut chain = Chain::new(guid, &vault);
     let links = vectors()["audit_chain"].as_array().unwrap();

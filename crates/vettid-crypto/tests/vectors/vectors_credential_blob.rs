@@ -13,10 +13,7 @@ use crate::script::Script;
 
 fn key() -> CredentialKey {
     let secret = x25519::SecretKey::from_secret(secret("/credential_blob/cek_private"));
-    assert_eq!(
-        secret.public_key().as_bytes(),
-        &array("/credential_blob/cek_public")
-    );
+    assert_eq!(secret.public_key().as_bytes(), &array("/credential_blob/cek_public"));
     CredentialKey::from_kem_key(KemSecretKey::X25519(secret))
 }
 
@@ -40,18 +37,9 @@ fn outer_layer() {
     let mut script = Script::of(&[&bytes("/credential_blob/ephemeral_private"), nonce]);
     let sealed = key().seal(&body(), &mut script).unwrap();
     assert!(script.is_used_up());
-    assert_eq!(
-        encode(&sealed.encrypted_blob),
-        text("/credential_blob/encrypted_blob")
-    );
-    assert_eq!(
-        encode(&sealed.ephemeral_public_key),
-        text("/credential_blob/ephemeral_public_key")
-    );
-    assert_eq!(
-        sealed.hash().to_string(),
-        text("/utk_payload/request/blob_hash")
-    );
+    assert_eq!(encode(&sealed.encrypted_blob), text("/credential_blob/encrypted_blob"));
+    assert_eq!(encode(&sealed.ephemeral_public_key), text("/credential_blob/ephemeral_public_key"));
+    assert_eq!(sealed.hash().to_string(), text("/utk_payload/request/blob_hash"));
 }
 
 #[test]
@@ -61,10 +49,7 @@ fn outer_layer_opens_to_the_plaintext() {
         ephemeral_public_key: decode(text("/credential_blob/ephemeral_public_key")).unwrap(),
     };
     let opened = key().open(&place(), &sealed).unwrap();
-    assert_eq!(
-        json::canonical(&opened).unwrap(),
-        text("/credential_blob/plaintext").as_bytes()
-    );
+    assert_eq!(json::canonical(&opened).unwrap(), text("/credential_blob/plaintext").as_bytes());
     assert_eq!(opened.auth.hash, text("/password/stored_phc"));
 }
 
@@ -105,21 +90,7 @@ fn inner_layer_opens_with_the_written_aad() {
     let (nonce, sealed) = body.secrets.as_bytes().split_first_chunk::<24>().unwrap();
     let aad = bytes("/credential_blob/inner_aad");
     let cipher = XChaCha20Poly1305::new(&array::<32>("/password/k_inner").into());
-    let by_hand = cipher
-        .decrypt(
-            nonce.into(),
-            Payload {
-                msg: sealed,
-                aad: &aad,
-            },
-        )
-        .unwrap();
+    let by_hand = cipher.decrypt(nonce.into(), Payload { msg: sealed, aad: &aad }).unwrap();
     let key = InnerKey::from_secret(secret("/password/k_inner"));
-    assert_eq!(
-        InnerPlace::of(&body)
-            .open(&key, body.secrets.as_bytes())
-            .unwrap()
-            .expose(),
-        by_hand
-    );
+    assert_eq!(InnerPlace::of(&body).open(&key, body.secrets.as_bytes()).unwrap().expose(), by_hand);
 }

@@ -31,74 +31,30 @@ fn recipient() -> x25519::SecretKey {
 
 #[test]
 fn sealed_and_opened() {
-    let [sender, receiver] = ["sender_fp", "recipient_fp"]
-        .map(|field| Fingerprint::from_bytes(array(&format!("/envelope_v1/{field}"))));
-    let binding = Binding {
-        subject: text("/envelope_v1/header/subject"),
-        sender: &sender,
-        recipient: &receiver,
-    };
+    let [sender, receiver] =
+        ["sender_fp", "recipient_fp"].map(|field| Fingerprint::from_bytes(array(&format!("/envelope_v1/{field}"))));
+    let binding = Binding { subject: text("/envelope_v1/header/subject"), sender: &sender, recipient: &receiver };
     let key = KemSecretKey::X25519(recipient());
-    assert_eq!(
-        key.public_key(),
-        KemPublicKey::X25519(x25519::PublicKey::from_bytes(array("/envelope_v1/pkR")))
-    );
-    assert_eq!(
-        (number("suite"), number("mode")),
-        (u64::from(Suite::X25519.id()), 1)
-    );
+    assert_eq!(key.public_key(), KemPublicKey::X25519(x25519::PublicKey::from_bytes(array("/envelope_v1/pkR"))));
+    assert_eq!((number("suite"), number("mode")), (u64::from(Suite::X25519.id()), 1));
 
     let mut script = Script::of(&[&bytes("/envelope_v1/skE"), &bytes("/envelope_v1/nonce")]);
     let epoch_key = secret("/envelope_v1/epoch_key");
     let plaintext = text("/envelope_v1/plaintext").as_bytes();
-    let envelope = seal(
-        &mut script,
-        &key.public_key(),
-        &epoch_key,
-        &binding,
-        outgoing(),
-        plaintext,
-    )
-    .unwrap();
+    let envelope = seal(&mut script, &key.public_key(), &epoch_key, &binding, outgoing(), plaintext).unwrap();
     assert!(script.is_used_up());
-    assert_eq!(
-        envelope.encrypted_payload.to_string(),
-        text("/envelope_v1/encrypted_payload")
-    );
-    assert_eq!(
-        envelope.encryption.ephemeral_public_key,
-        Base64::new(bytes("/envelope_v1/enc"))
-    );
-    assert_eq!(
-        envelope.encryption.key_id.as_str(),
-        text("/envelope_v1/header/key_id")
-    );
-    assert_eq!(
-        &envelope.encrypted_payload.as_bytes()[..32],
-        bytes("/envelope_v1/commit")
-    );
-    assert_eq!(
-        open(&key, &epoch_key, &binding, &envelope)
-            .unwrap()
-            .expose(),
-        plaintext
-    );
+    assert_eq!(envelope.encrypted_payload.to_string(), text("/envelope_v1/encrypted_payload"));
+    assert_eq!(envelope.encryption.ephemeral_public_key, Base64::new(bytes("/envelope_v1/enc")));
+    assert_eq!(envelope.encryption.key_id.as_str(), text("/envelope_v1/header/key_id"));
+    assert_eq!(&envelope.encrypted_payload.as_bytes()[..32], bytes("/envelope_v1/commit"));
+    assert_eq!(open(&key, &epoch_key, &binding, &envelope).unwrap().expose(), plaintext);
 }
 
 #[test]
 fn shared_secret() {
     let wanted = secret("/envelope_v1/ss");
-    assert_eq!(
-        recipient().decapsulate(&bytes("/envelope_v1/enc")),
-        Ok(wanted)
-    );
+    assert_eq!(recipient().decapsulate(&bytes("/envelope_v1/enc")), Ok(wanted));
     let mut script = Script::of(&[&bytes("/envelope_v1/skE")]);
     let (shared, enc) = recipient().public_key().encapsulate(&mut script).unwrap();
-    assert_eq!(
-        (shared, enc),
-        (
-            Secret32::from_bytes(array("/envelope_v1/ss")),
-            array("/envelope_v1/enc")
-        )
-    );
+    assert_eq!((shared, enc), (Secret32::from_bytes(array("/envelope_v1/ss")), array("/envelope_v1/enc")));
 }

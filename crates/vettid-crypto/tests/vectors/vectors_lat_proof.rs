@@ -14,9 +14,7 @@ fn proof() {
         action: text("/utk_payload/request/action"),
         endpoint: text("/lat_proof/endpoint"),
         lat_id: &text("/utk_payload/request/lat/lat_id").parse().unwrap(),
-        version: vectors()["utk_payload"]["request"]["lat"]["version"]
-            .as_u64()
-            .unwrap(),
+        version: vectors()["utk_payload"]["request"]["lat"]["version"].as_u64().unwrap(),
         client_nonce: &array("/lat_proof/client_nonce"),
         server_nonce: &array("/lat_proof/server_nonce"),
         key_id: &text("/utk_payload/request/key_id").parse().unwrap(),

@@ -22,17 +22,9 @@ fn keys_and_stored_form() {
 /// The tag itself stays inside the crate; the two keys are all that comes from it.
 #[test]
 fn keys_come_from_the_argon2id_tag() {
-    let root = vettid_crypto::kdf::extract(
-        &array::<32>("/password/device_secret"),
-        &array::<32>("/password/argon2id_tag"),
-    );
-    for (label, pointer) in [
-        ("vettid-pw-auth-v1", "/password/pw_auth"),
-        ("vettid-pw-inner-v1", "/password/k_inner"),
-    ] {
-        assert_eq!(
-            vettid_crypto::kdf::expand_secret(&root, &[label.as_bytes()]),
-            secret(pointer)
-        );
+    let root =
+        vettid_crypto::kdf::extract(&array::<32>("/password/device_secret"), &array::<32>("/password/argon2id_tag"));
+    for (label, pointer) in [("vettid-pw-auth-v1", "/password/pw_auth"), ("vettid-pw-inner-v1", "/password/k_inner")] {
+        assert_eq!(vettid_crypto::kdf::expand_secret(&root, &[label.as_bytes()]), secret(pointer));
     }
 }

@@ -22,18 +22,12 @@ fn ledger_key() -> LedgerTransactionKey {
 }
 
 fn request(binding: &RequestBinding) -> ProofRequest<'_> {
-    ProofRequest {
-        guid: "550e8400-e29b-41d4-a716-446655440000".parse().unwrap(),
-        binding,
-    }
+    ProofRequest { guid: "550e8400-e29b-41d4-a716-446655440000".parse().unwrap(), binding }
 }
 
 #[test]
 fn hash_of_the_request() {
-    assert_eq!(
-        request_hash(&binding()).unwrap().as_bytes(),
-        &array("/utk_payload/request_hash")
-    );
+    assert_eq!(request_hash(&binding()).unwrap().as_bytes(), &array("/utk_payload/request_hash"));
     let key = ledger_key().transaction_key();
     assert_eq!(key.public_key.as_bytes(), bytes("/utk_payload/utk_public"));
 }
@@ -43,18 +37,9 @@ fn sealed_and_opened() {
     let binding = binding();
     let wanted = decode(text("/utk_payload/encrypted_password_hash")).unwrap();
     assert_eq!(wanted.len(), 136);
-    let payload = PasswordPayload {
-        proof: PasswordProof::from_secret(secret("/password/pw_auth")),
-        inner: None,
-    };
+    let payload = PasswordPayload { proof: PasswordProof::from_secret(secret("/password/pw_auth")), inner: None };
     let mut script = Script::of(&[&bytes("/utk_payload/ephemeral_private"), &wanted[64..88]]);
-    let sealed = seal(
-        &ledger_key().transaction_key(),
-        &request(&binding),
-        &payload,
-        &mut script,
-    )
-    .unwrap();
+    let sealed = seal(&ledger_key().transaction_key(), &request(&binding), &payload, &mut script).unwrap();
     assert!(script.is_used_up());
     assert_eq!(encode(&sealed), encode(&wanted));
 
@@ -66,9 +51,7 @@ fn sealed_and_opened() {
 #[test]
 fn header_is_in_the_key_schedule() {
     let wanted = decode(text("/utk_payload/encrypted_password_hash")).unwrap();
-    let shared = x25519::SecretKey::from_secret(secret("/utk_payload/ltk_private"))
-        .decapsulate(&wanted[..32])
-        .unwrap();
+    let shared = x25519::SecretKey::from_secret(secret("/utk_payload/ltk_private")).decapsulate(&wanted[..32]).unwrap();
     let root = kdf::Extract::new(&kdf::h256(&bytes("/utk_payload/H")))
         .raw(b"vettid-utk-v1 secret")
         .lp(shared.expose())

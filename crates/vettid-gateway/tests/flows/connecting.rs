@@ -2,7 +2,7 @@
 
 use crate::world::desk::Desk;
 use crate::world::member::{Member, rng};
-use crate::world::{Running, World, eventually};
+use crate::world::{Running, World};
 use std::time::Duration;
 use vettid_core::handshake::Closing;
 use vettid_crypto::identity::SigningKey;
@@ -90,14 +90,15 @@ async fn an_invitation_is_good_for_one_member() {
     world.shut().await;
 }
 
-/// Sends a first message that must lead nowhere, then checks that the invitation is used up or still open.
+/// Sends a first message that must lead nowhere. The message of another member behind it shows that it was looked at.
 async fn refused_opening(world: &World, gateway: &Running, change: impl FnOnce(&mut vettid_core::handshake::Opening)) {
-    let member = Member::new(world).await;
-    let invited = gateway.invite().await;
+    let (member, other) = (Member::new(world).await, Member::new(world).await);
+    let (invited, next) = (gateway.invite().await, gateway.invite().await);
     let handshake = member.begin_with(&invited.link, change).await;
-    let before = world.state_bytes();
     handshake.send(&handshake.hs1).await;
-    eventually(|| world.state_bytes() > before).await;
+    let behind = other.begin(&next.link).await;
+    behind.send(&behind.hs1).await;
+    assert_eq!(gateway.until_answered(next.invite_id).await, behind.hs_id.connection_id());
     assert_eq!(gateway.gateway().connection_of(invited.invite_id), None);
 }
 

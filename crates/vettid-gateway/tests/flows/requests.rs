@@ -198,6 +198,15 @@ async fn replayed_and_changed_envelopes_do_nothing() {
     eventually(|| gateway.gateway().dropped_events() == dropped + 5).await;
     let view = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await.unwrap() }).await;
     assert_eq!(view.status, Status::Asked);
+    // A right answer counts once; the same bytes again are a repetition.
+    let pending = DataOutcome::Pending { expires_at: clock::now().plus_ms(900_000) };
+    let body = DataResponse { request_id: asked.data().request_id, outcome: pending };
+    let sealed = service.seal("data.response", &body, Some(asked.question()));
+    service.send_bytes("data.response", sealed.clone()).await;
+    service.send_bytes("data.response", sealed).await;
+    eventually(|| gateway.gateway().dropped_events() == dropped + 6).await;
+    let view = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await.unwrap() }).await;
+    assert_eq!(view.status, Status::Pending);
     gateway.stop().await;
     world.shut().await;
 }

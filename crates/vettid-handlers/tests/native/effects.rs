@@ -19,10 +19,7 @@ fn handlers() -> Handlers {
 }
 
 fn host() -> MemoryHost {
-    MemoryHost {
-        connections: [BOB.parse().unwrap()].into(),
-        ..MemoryHost::default()
-    }
+    MemoryHost { connections: [BOB.parse().unwrap()].into(), ..MemoryHost::default() }
 }
 
 #[test]
@@ -31,10 +28,7 @@ fn every_case_comes_out_as_the_table_says() {
     for scenario in crate::cases::all() {
         let mut host = scenario.host;
         for (number, (event, expect)) in scenario.steps.iter().enumerate() {
-            expect.check(
-                &format!("{} (step {})", scenario.name, number + 1),
-                &host.run(&handlers, event),
-            );
+            expect.check(&format!("{} (step {})", scenario.name, number + 1), &host.run(&handlers, event));
         }
     }
 }
@@ -56,10 +50,8 @@ fn a_refused_event_leaves_no_trace() {
 #[test]
 fn the_table_of_handlers_is_the_one_that_is_published() {
     let handlers = handlers();
-    let rows: Vec<_> = handlers
-        .rows()
-        .map(|(lane, event, handler)| format!("{lane:?} {event} {}", handler.manifest().name))
-        .collect();
+    let rows: Vec<_> =
+        handlers.rows().map(|(lane, event, handler)| format!("{lane:?} {event} {}", handler.manifest().name)).collect();
     assert_eq!(
         rows,
         [
@@ -78,19 +70,11 @@ fn the_table_of_handlers_is_the_one_that_is_published() {
         ]
     );
     assert_eq!(handlers.event_types().len(), 12);
-    assert!(
-        handlers
-            .find(Lane::Connection, &"messaging.send".parse().unwrap())
-            .is_none(),
-        "a peer gives no commands"
-    );
+    assert!(handlers.find(Lane::Connection, &"messaging.send".parse().unwrap()).is_none(), "a peer gives no commands");
 }
 
 fn text(text: &str) -> Event {
-    member(
-        "messaging.text",
-        json!({"message_id": event_id(1), "number": 1, "text": text, "sent_at": at(0)}),
-    )
+    member("messaging.text", json!({"message_id": event_id(1), "number": 1, "text": text, "sent_at": at(0)}))
 }
 
 #[test]
@@ -99,13 +83,8 @@ fn a_message_leads_to_one_receipt_and_one_note_that_does_not_quote_it() {
     host.run(&handlers, &text("the secret word")).unwrap();
     let receipt = json!({"message_id": event_id(1), "received_at": at(0)});
     let (_, own) = host.effects.split_at(2);
-    let [Effect::Feed(note), Effect::Send(to, event_type, payload)] = own else {
-        panic!("{own:?}")
-    };
-    assert_eq!(
-        (to.to_string().as_str(), event_type.as_str()),
-        (BOB, "messaging.receipt")
-    );
+    let [Effect::Feed(note), Effect::Send(to, event_type, payload)] = own else { panic!("{own:?}") };
+    assert_eq!((to.to_string().as_str(), event_type.as_str()), (BOB, "messaging.receipt"));
     assert_eq!(payload, &canonical(&receipt).unwrap());
     assert_eq!(
         (note.severity, note.outcome, note.summary.as_str()),
@@ -119,8 +98,7 @@ fn a_repeated_message_leads_to_the_same_receipt_alone() {
     host.run(&handlers, &text("hi")).unwrap();
     let first = host.effects.last().cloned();
     let before = host.effects.len();
-    host.run(&handlers, &crate::cases::later(text("hi"), 7, 60_000))
-        .unwrap();
+    host.run(&handlers, &crate::cases::later(text("hi"), 7, 60_000)).unwrap();
     assert_eq!(host.effects.len(), before + 1);
     assert_eq!(host.effects.last().cloned(), first);
 }
@@ -128,23 +106,13 @@ fn a_repeated_message_leads_to_the_same_receipt_alone() {
 #[test]
 fn a_sent_message_travels_under_the_id_of_its_command() {
     let (handlers, mut host) = (handlers(), host());
-    host.run(
-        &handlers,
-        &owner(
-            "messaging.send",
-            json!({"connection_id": BOB, "text": "hi"}),
-        ),
-    )
-    .unwrap();
+    host.run(&handlers, &owner("messaging.send", json!({"connection_id": BOB, "text": "hi"}))).unwrap();
     let sent = host.effects.iter().find_map(|effect| match effect {
         Effect::Send(_, event_type, payload) => Some((event_type.to_string(), payload.clone())),
         _ => None,
     });
     let body = json!({"message_id": event_id(0), "number": 1, "text": "hi", "sent_at": at(0)});
-    assert_eq!(
-        sent,
-        Some(("messaging.text".to_owned(), canonical(&body).unwrap()))
-    );
+    assert_eq!(sent, Some(("messaging.text".to_owned(), canonical(&body).unwrap())));
 }
 
 fn consent_request() -> Event {
@@ -158,49 +126,19 @@ fn consent_request() -> Event {
 #[test]
 fn the_owner_sees_who_asked_for_what_and_what_came_of_it() {
     let (handlers, mut host) = (handlers(), host());
-    host.fields.insert(
-        "address".to_owned(),
-        Field {
-            value: b"\"Z\"".to_vec(),
-            updated_at: at(0),
-        },
-    );
+    host.fields.insert("address".to_owned(), Field { value: b"\"Z\"".to_vec(), updated_at: at(0) });
     let asked = consent_request();
     host.run(&handlers, &asked).unwrap();
-    host.run(
-        &handlers,
-        &crate::cases::decided(asked.clone(), vettid_wire::auth::Decision::Deny),
-    )
-    .unwrap();
-    host.run(
-        &handlers,
-        &crate::cases::decided(asked, vettid_wire::auth::Decision::Approve),
-    )
-    .unwrap();
+    host.run(&handlers, &crate::cases::decided(asked.clone(), vettid_wire::auth::Decision::Deny)).unwrap();
+    host.run(&handlers, &crate::cases::decided(asked, vettid_wire::auth::Decision::Approve)).unwrap();
     let notes = host.effects.iter().map(|effect| match effect {
-        Effect::Feed(note) => (
-            note.summary.as_str(),
-            note.outcome,
-            note.request_id.unwrap().to_string(),
-        ),
+        Effect::Feed(note) => (note.summary.as_str(), note.outcome, note.request_id.unwrap().to_string()),
         other => panic!("{other:?}"),
     });
     let expected = [
-        (
-            "Demo Shop asks to read your address",
-            Outcome::Pending,
-            REQUEST.to_owned(),
-        ),
-        (
-            "Demo Shop was not given your address",
-            Outcome::Denied,
-            REQUEST.to_owned(),
-        ),
-        (
-            "Demo Shop read your address",
-            Outcome::Approved,
-            REQUEST.to_owned(),
-        ),
+        ("Demo Shop asks to read your address", Outcome::Pending, REQUEST.to_owned()),
+        ("Demo Shop was not given your address", Outcome::Denied, REQUEST.to_owned()),
+        ("Demo Shop read your address", Outcome::Approved, REQUEST.to_owned()),
     ];
     assert_eq!(notes.collect::<Vec<_>>(), expected);
 }
@@ -208,54 +146,28 @@ fn the_owner_sees_who_asked_for_what_and_what_came_of_it() {
 #[test]
 fn without_the_owners_word_the_host_gives_no_field_of_the_consent_tier() {
     let mut host = host();
-    host.fields.insert(
-        "address".to_owned(),
-        Field {
-            value: b"1".to_vec(),
-            updated_at: at(0),
-        },
-    );
+    host.fields.insert("address".to_owned(), Field { value: b"1".to_vec(), updated_at: at(0) });
     host.begin(&consent_request().context);
-    assert_eq!(
-        vettid_handler::host::Host::field(&mut host, "address"),
-        Err(HostError::Denied)
-    );
+    assert_eq!(vettid_handler::host::Host::field(&mut host, "address"), Err(HostError::Denied));
 }
 
 #[test]
 fn a_deceptive_name_of_a_connection_is_shown_without_its_tricks() {
     let (handlers, mut host) = (handlers(), host());
     let mut event = text("hi");
-    event.context.peer.as_mut().unwrap().display_name =
-        format!("Bank\u{202e}\n{}", "x".repeat(500));
+    event.context.peer.as_mut().unwrap().display_name = format!("Bank\u{202e}\n{}", "x".repeat(500));
     assert_eq!(host.run(&handlers, &event), Ok(Reply::None));
-    let note = host.effects.iter().find_map(|effect| {
-        if let Effect::Feed(note) = effect {
-            Some(&note.summary)
-        } else {
-            None
-        }
-    });
-    assert_eq!(
-        note,
-        Some(&format!("New message from Bank{}", "x".repeat(76)))
-    );
+    let note =
+        host.effects.iter().find_map(|effect| if let Effect::Feed(note) = effect { Some(&note.summary) } else { None });
+    assert_eq!(note, Some(&format!("New message from Bank{}", "x".repeat(76))));
 }
 
 #[test]
 fn a_damaged_store_is_said_and_not_covered_up() {
     let (handlers, mut host) = (handlers(), host());
     host.run(&handlers, &text("hi")).unwrap();
-    let key = host
-        .store
-        .keys()
-        .find(|key| key.starts_with("text/"))
-        .unwrap()
-        .clone();
+    let key = host.store.keys().find(|key| key.starts_with("text/")).unwrap().clone();
     host.store.insert(key, b"{".to_vec());
     let list = owner("messaging.list", json!({"connection_id": BOB}));
-    assert!(matches!(
-        host.run(&handlers, &list),
-        Err(HandlerError::Retry(_))
-    ));
+    assert!(matches!(host.run(&handlers, &list), Err(HandlerError::Retry(_))));
 }

@@ -43,19 +43,9 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 
 impl World {
     fn new() -> Self {
-        let host = || MemoryHost {
-            connections: [BOB.parse().unwrap()].into(),
-            ..MemoryHost::default()
-        };
+        let host = || MemoryHost { connections: [BOB.parse().unwrap()].into(), ..MemoryHost::default() };
         let handlers = native().build().unwrap();
-        Self {
-            handlers,
-            alice: host(),
-            bob: host(),
-            to_bob: vec![],
-            to_alice: vec![],
-            clock: 0,
-        }
+        Self { handlers, alice: host(), bob: host(), to_bob: vec![], to_alice: vec![], clock: 0 }
     }
 
     fn timed(&mut self, event: Event) -> Event {
@@ -66,16 +56,11 @@ impl World {
     fn happens(&mut self, happening: &Happening) {
         match happening {
             Happening::Write(text) => {
-                let event = self.timed(owner(
-                    "messaging.send",
-                    json!({"connection_id": BOB, "text": text}),
-                ));
+                let event = self.timed(owner("messaging.send", json!({"connection_id": BOB, "text": text})));
                 self.alice.run(&self.handlers, &event).unwrap();
                 self.to_bob.extend(take_sent(&mut self.alice));
             }
-            Happening::Message(index) if !self.to_bob.is_empty() => {
-                self.arrives_at_bob(index.index(self.to_bob.len()))
-            }
+            Happening::Message(index) if !self.to_bob.is_empty() => self.arrives_at_bob(index.index(self.to_bob.len())),
             Happening::Receipt(index) if !self.to_alice.is_empty() => {
                 self.arrives_at_alice(index.index(self.to_alice.len()))
             }
@@ -96,13 +81,8 @@ impl World {
 
     fn list(&self, host: &MemoryHost) -> Vec<Value> {
         let list = owner("messaging.list", json!({"connection_id": BOB}));
-        let Ok(Reply::Body(body)) = host.clone().run(&self.handlers, &list) else {
-            panic!("no list")
-        };
-        parse(&body).unwrap()["messages"]
-            .as_array()
-            .unwrap()
-            .clone()
+        let Ok(Reply::Body(body)) = host.clone().run(&self.handlers, &list) else { panic!("no list") };
+        parse(&body).unwrap()["messages"].as_array().unwrap().clone()
     }
 }
 
@@ -165,23 +145,15 @@ proptest! {
 #[test]
 fn ids_of_two_connections_do_not_meet() {
     let mut world = World::new();
-    world
-        .alice
-        .connections
-        .insert(crate::cases::CAROL.parse().unwrap());
+    world.alice.connections.insert(crate::cases::CAROL.parse().unwrap());
     let text = |who: &str| {
-        let mut event = member(
-            "messaging.text",
-            json!({"message_id": event_id(1), "number": 1, "text": who, "sent_at": at(0)}),
-        );
+        let mut event =
+            member("messaging.text", json!({"message_id": event_id(1), "number": 1, "text": who, "sent_at": at(0)}));
         event.context.peer.as_mut().unwrap().connection_id = who.parse().unwrap();
         event
     };
     for who in [BOB, crate::cases::CAROL] {
-        assert_eq!(
-            world.alice.run(&world.handlers, &text(who)),
-            Ok(Reply::None)
-        );
+        assert_eq!(world.alice.run(&world.handlers, &text(who)), Ok(Reply::None));
     }
     assert_eq!(world.list(&world.alice).len(), 1);
 }

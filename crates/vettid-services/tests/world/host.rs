@@ -18,7 +18,8 @@ use vettid_nats::connection::{ConnectError, Connection, Incoming};
 use vettid_testkit::operator::{fresh_key, fresh_secret};
 use vettid_wire::control::{ControlCommand, ControlOutcome, ControlResult};
 use vettid_wire::enrolment::{DeployVault, EnrolVault, HostJoined, JoinHost, VaultDeployed};
-use vettid_wire::id::{HostId, MemberId};
+use vettid_wire::handshake::{EnrolmentPointer, Invitation, InvitationKind, InvitationSecret, SpaceUri};
+use vettid_wire::id::{HostId, InviteId, MemberId};
 use vettid_wire::subject::Pattern;
 
 /// The keys of one vault.
@@ -233,11 +234,28 @@ fn act(memory: &mut Memory, command: &ControlCommand) -> Value {
         }
         "vault.enroll" => {
             let enrol: EnrolVault = serde_json::from_value(command.params.clone()).unwrap();
-            assert!(memory.vaults.contains_key(&enrol.guid));
-            json!({ "qr": format!("{}/{}#{}", enrol.services_url, enrol.session_id, enrol.token) })
+            json!({ "qr": code(&enrol, &memory.vaults[&enrol.guid]) })
         }
         other => panic!("unexpected command {other}"),
     }
+}
+
+/// The code of a vault, as a link.
+fn code(enrol: &EnrolVault, vault: &VaultOfTest) -> String {
+    let invitation = Invitation {
+        kind: InvitationKind::Enroll,
+        space: SpaceUri::new("tls://127.0.0.1:4222", enrol.guid).unwrap(),
+        token: enrol.token.clone(),
+        expires_at: enrol.expires_at,
+        inviter_hint: "Your vault".to_owned(),
+        inviter_fp: vault.identity.verifying_key().fingerprint(),
+        invite_key: [3; 32],
+        invite_id: InviteId::from_bytes([4; 16]),
+        secret: InvitationSecret::from_bytes([5; 32]),
+        suites: vec![1],
+        enrolment: Some(EnrolmentPointer { services_url: enrol.services_url.clone(), session_id: enrol.session_id }),
+    };
+    invitation.to_link(&format!("{}/enroll", enrol.services_url)).unwrap()
 }
 
 /// A key that is nobody's.

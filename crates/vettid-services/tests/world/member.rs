@@ -16,6 +16,7 @@ use vettid_wire::enrolment::{
     AccountCreated, Authenticate, Authenticated, CreateAccount, EnrolmentStarted, NatsBootstrap, NatsBootstrapped,
     Scan, Scanned,
 };
+use vettid_wire::handshake::Invitation;
 use vettid_wire::id::{EventId, MemberId};
 
 /// A member with an account.
@@ -52,7 +53,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn read(started: EnrolmentStarted) -> Self {
-        let token = started.qr.rsplit_once('#').unwrap().1.to_owned();
+        let token = Invitation::read(&started.qr).unwrap().token;
         Self {
             session_id: started.session_id,
             token,

@@ -18,6 +18,8 @@ const FIND: &str = "SELECT session_id, guid, expires_at, stage, revision FROM en
 const OF_TOKEN: &str = "SELECT session_id, guid, expires_at, stage, revision FROM enrolments WHERE token_hash = ?";
 const LATEST: &str = "SELECT session_id, guid, expires_at, stage, revision FROM enrolments
     WHERE guid = ? ORDER BY session_id DESC LIMIT 1";
+const COMPLETED: &str = "SELECT session_id, guid, expires_at, stage, revision FROM enrolments
+    WHERE guid = ? AND stage LIKE '{\"completed\":%' ORDER BY session_id DESC LIMIT 1";
 const ADVANCE: &str = "UPDATE enrolments SET token_hash = ?, expires_at = ?, stage = ?, revision = revision + 1
     WHERE session_id = ? AND guid = ? AND revision = ?";
 const ACTIVATE: &str = "UPDATE vaults SET state = 'active' WHERE guid = ? AND state IN ('deployed', 'active')";
@@ -52,6 +54,11 @@ pub(super) async fn of_token(pool: &SqlitePool, hash: Digest) -> Result<Option<V
 
 pub(super) async fn latest(pool: &SqlitePool, guid: MemberId) -> Result<Option<Enrolment>, LedgerError> {
     let row = sqlx::query(LATEST).bind(guid.to_string()).fetch_optional(pool).await?;
+    Ok(row.as_ref().map(read).transpose()?.map(|found| found.record))
+}
+
+pub(super) async fn completed(pool: &SqlitePool, guid: MemberId) -> Result<Option<Enrolment>, LedgerError> {
+    let row = sqlx::query(COMPLETED).bind(guid.to_string()).fetch_optional(pool).await?;
     Ok(row.as_ref().map(read).transpose()?.map(|found| found.record))
 }
 

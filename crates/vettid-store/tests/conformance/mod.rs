@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::any::Any;
 use std::sync::Arc;
-use vettid_core::enrolment::{Enrolment, Proof, Stage};
+use vettid_core::enrolment::{BearerToken, Enrolment, Proof, Stage};
 use vettid_store::account::Account;
 use vettid_store::audit::{Act, Actor, AuditEntry};
 use vettid_store::host::Host;
@@ -230,7 +230,17 @@ async fn an_enrolment_goes_its_way(ledger: &dyn Ledger) {
     ledger.advance_enrolment(&done, &audit()).await.unwrap();
     assert_eq!(ledger.vault(member(1)).await.unwrap().unwrap().state, VaultState::Active);
     assert_eq!(ledger.enrolment_of_token(token.hash()).await.unwrap(), None, "the token is spent");
-    assert_eq!(ledger.latest_enrolment(member(1)).await.unwrap(), Some(done.record));
+    assert_eq!(ledger.latest_enrolment(member(1)).await.unwrap(), Some(done.record.clone()));
+
+    // The app of the completed enrolment stays known while a later code waits.
+    assert_eq!(ledger.completed_enrolment(member(1)).await.unwrap(), Some(done.record.clone()));
+    ledger.start_enrolment(&started(2, 1).0, &audit()).await.unwrap();
+    assert_eq!(ledger.completed_enrolment(member(1)).await.unwrap(), Some(done.record));
+    assert_eq!(ledger.completed_enrolment(member(2)).await.unwrap(), None);
+    let stage = Stage::Completed { app_key: TypedKey::new(KeyAlgorithm::Ed25519, [6; 32]).unwrap() };
+    let later = Enrolment { stage, ..started(2, 1).0 };
+    ledger.advance_enrolment(&Versioned { record: later.clone(), revision: 0 }, &audit()).await.unwrap();
+    assert_eq!(ledger.completed_enrolment(member(1)).await.unwrap(), Some(later), "the latest one counts");
 }
 
 async fn a_later_code_closes_earlier_ones(ledger: &dyn Ledger) {
@@ -243,6 +253,14 @@ async fn a_later_code_closes_earlier_ones(ledger: &dyn Ledger) {
     assert_eq!(stage(1).await, Stage::Closed);
     assert_eq!((stage(2).await, stage(3).await), (started(2, 2).0.stage, started(3, 1).0.stage));
     assert_eq!(ledger.latest_enrolment(member(1)).await.unwrap().unwrap().session_id, session(3));
+    let mut rng = StdRng::seed_from_u64(0);
+    let token = BearerToken::random(&mut rng);
+    let app_key = TypedKey::new(KeyAlgorithm::Ed25519, [5; 32]).unwrap();
+    let known = Enrolment { stage: Stage::Authenticated { app_key, token_hash: token.hash() }, ..started(3, 1).0 };
+    ledger.advance_enrolment(&Versioned { record: known, revision: 0 }, &audit()).await.unwrap();
+    assert!(ledger.enrolment_of_token(token.hash()).await.unwrap().is_some());
+    ledger.start_enrolment(&started(4, 1).0, &audit()).await.unwrap();
+    assert_eq!(ledger.enrolment_of_token(token.hash()).await.unwrap(), None, "its token died with it");
 }
 
 async fn one_of_two_changes_wins(ledger: &dyn Ledger) {

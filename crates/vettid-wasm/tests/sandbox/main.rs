@@ -1,11 +1,6 @@
 //! Components in the sandbox: the first-party handlers as components do exactly what they do linked in, and a hostile
 //! component harms nobody but itself.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may fail loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 mod attacks;
 mod built;

@@ -15,41 +15,22 @@ use vettid_handlers::{auth_challenge, data, data_request, messaging, native, pro
 use vettid_wasm::limits::Limits;
 use vettid_wasm::sandbox::Sandbox;
 
-const MANIFESTS: [Manifest; 5] = [
-    profile::MANIFEST,
-    data::MANIFEST,
-    data_request::MANIFEST,
-    messaging::MANIFEST,
-    auth_challenge::MANIFEST,
-];
+const MANIFESTS: [Manifest; 5] =
+    [profile::MANIFEST, data::MANIFEST, data_request::MANIFEST, messaging::MANIFEST, auth_challenge::MANIFEST];
 
 /// The linked-in handlers, and a table of the same rows with their components.
 fn both() -> (Handlers, Handlers) {
     let sandbox = Sandbox::new().unwrap();
     let load = |manifest: &Manifest| -> Arc<dyn Handler> {
         let bytes = built::component(&manifest.name);
-        Arc::new(
-            sandbox
-                .load(&bytes, &manifest.host_calls, Limits::default())
-                .unwrap(),
-        )
+        Arc::new(sandbox.load(&bytes, &manifest.host_calls, Limits::default()).unwrap())
     };
-    let components: BTreeMap<_, _> = MANIFESTS
-        .iter()
-        .map(|manifest| (manifest.name.clone(), load(manifest)))
-        .collect();
+    let components: BTreeMap<_, _> = MANIFESTS.iter().map(|manifest| (manifest.name.clone(), load(manifest))).collect();
     let linked = native().build().unwrap();
-    let table = linked
-        .rows()
-        .fold(Handlers::builder(), |table, (lane, event_type, handler)| {
-            let component = Arc::clone(&components[&handler.manifest().name]);
-            table.register(
-                lane,
-                event_type.clone(),
-                Arc::new(handler.manifest().clone()),
-                component,
-            )
-        });
+    let table = linked.rows().fold(Handlers::builder(), |table, (lane, event_type, handler)| {
+        let component = Arc::clone(&components[&handler.manifest().name]);
+        table.register(lane, event_type.clone(), Arc::new(handler.manifest().clone()), component)
+    });
     (linked, table.build().unwrap())
 }
 
@@ -88,21 +69,11 @@ fn spoilt_bodies_come_out_the_same() {
         .into_iter()
         .flat_map(|scenario| {
             let host = scenario.host;
-            scenario
-                .steps
-                .into_iter()
-                .map(move |(event, _)| (host.clone(), event))
+            scenario.steps.into_iter().map(move |(event, _)| (host.clone(), event))
         })
         .collect();
-    let spoilt = (
-        any::<Index>(),
-        prop::collection::vec((any::<Index>(), any::<u8>()), 1..4),
-    );
-    let mut runner = TestRunner::new(Config {
-        cases: 400,
-        failure_persistence: None,
-        ..Config::default()
-    });
+    let spoilt = (any::<Index>(), prop::collection::vec((any::<Index>(), any::<u8>()), 1..4));
+    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&spoilt, |(step, changes)| {
         let (host, mut event) = step.get(&steps).clone();
         mutate(&mut event, &changes);
@@ -119,15 +90,8 @@ fn components_import_what_their_manifests_name_and_no_more() {
     let sandbox = Sandbox::new().unwrap();
     for manifest in &MANIFESTS {
         let bytes = built::component(&manifest.name);
-        let component = sandbox
-            .load(&bytes, &HostCall::ALL, Limits::default())
-            .unwrap();
+        let component = sandbox.load(&bytes, &HostCall::ALL, Limits::default()).unwrap();
         let imported: BTreeSet<_> = component.host_calls().iter().collect();
-        assert_eq!(
-            imported,
-            manifest.host_calls.iter().collect(),
-            "{}",
-            manifest.name
-        );
+        assert_eq!(imported, manifest.host_calls.iter().collect(), "{}", manifest.name);
     }
 }

@@ -61,13 +61,8 @@ impl SpaceUri {
     /// An endpoint is 1 to 120 visible ASCII characters.
     pub fn new(endpoint: impl Into<String>, guid: MemberId) -> Result<Self, InvalidInvitation> {
         let endpoint = endpoint.into();
-        let fits = (1..=MAX_FIELD_BYTES).contains(&endpoint.len())
-            && endpoint.bytes().all(|b| b.is_ascii_graphic());
-        if fits {
-            Ok(Self { endpoint, guid })
-        } else {
-            Err(InvalidInvitation::Malformed)
-        }
+        let fits = (1..=MAX_FIELD_BYTES).contains(&endpoint.len()) && endpoint.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(Self { endpoint, guid }) } else { Err(InvalidInvitation::Malformed) }
     }
 
     /// The address of the server.
@@ -99,10 +94,7 @@ impl FromStr for SpaceUri {
     type Err = InvalidInvitation;
     fn from_str(text: &str) -> Result<Self, InvalidInvitation> {
         let (endpoint, guid) = text.rsplit_once('/').ok_or(InvalidInvitation::Malformed)?;
-        Self::new(
-            endpoint,
-            guid.parse().map_err(|_| InvalidInvitation::Malformed)?,
-        )
+        Self::new(endpoint, guid.parse().map_err(|_| InvalidInvitation::Malformed)?)
     }
 }
 
@@ -114,9 +106,7 @@ impl Serialize for SpaceUri {
 
 impl<'de> Deserialize<'de> for SpaceUri {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -194,28 +184,18 @@ impl Invitation {
     /// The text of the QR code.
     pub fn to_text(&self) -> Result<String, InvalidInvitation> {
         let text = encode_url(&self.pack()?);
-        if text.len() > MAX_TEXT_BYTES {
-            Err(InvalidInvitation::TooLong)
-        } else {
-            Ok(text)
-        }
+        if text.len() > MAX_TEXT_BYTES { Err(InvalidInvitation::TooLong) } else { Ok(text) }
     }
 
     /// The same as a link: the text stands in the fragment of `page`.
     pub fn to_link(&self, page: &str) -> Result<String, InvalidInvitation> {
         let link = format!("{page}#{}", self.to_text()?);
-        if link.len() > MAX_TEXT_BYTES {
-            Err(InvalidInvitation::TooLong)
-        } else {
-            Ok(link)
-        }
+        if link.len() > MAX_TEXT_BYTES { Err(InvalidInvitation::TooLong) } else { Ok(link) }
     }
 
     /// Reads the text of a QR code, or a link that carries it in its fragment.
     pub fn read(text_or_link: &str) -> Result<Self, InvalidInvitation> {
-        let text = text_or_link
-            .rsplit_once('#')
-            .map_or(text_or_link, |(_, fragment)| fragment);
+        let text = text_or_link.rsplit_once('#').map_or(text_or_link, |(_, fragment)| fragment);
         if text.len() > MAX_TEXT_BYTES {
             return Err(InvalidInvitation::TooLong);
         }
@@ -243,11 +223,7 @@ impl Invitation {
         out.extend_from_slice(&self.invite_key);
         out.extend_from_slice(&self.invite_id.to_bytes());
         out.extend_from_slice(&self.secret.0);
-        let suites: Vec<u8> = self
-            .suites
-            .iter()
-            .flat_map(|suite| suite.to_be_bytes())
-            .collect();
+        let suites: Vec<u8> = self.suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
         push8(&mut out, &suites)?;
         if let Some(enrolment) = &self.enrolment {
             push8(&mut out, enrolment.services_url.as_bytes())?;
@@ -257,20 +233,13 @@ impl Invitation {
     }
 
     fn check(&self) -> Result<(), InvalidInvitation> {
-        let services_url = self
-            .enrolment
-            .as_ref()
-            .map_or("", |enrolment| &enrolment.services_url);
+        let services_url = self.enrolment.as_ref().map_or("", |enrolment| &enrolment.services_url);
         let fits = (1..=8).contains(&self.suites.len())
             && self.inviter_hint.len() <= MAX_FIELD_BYTES
             && services_url.len() <= MAX_FIELD_BYTES
             && self.token.len() <= MAX_TOKEN_BYTES
             && self.enrolment.is_some() == (self.kind == InvitationKind::Enroll);
-        if fits {
-            Ok(())
-        } else {
-            Err(InvalidInvitation::Malformed)
-        }
+        if fits { Ok(()) } else { Err(InvalidInvitation::Malformed) }
     }
 }
 
@@ -352,8 +321,7 @@ impl<'a> Reader<'a> {
             [0] => Some(str::from_utf8(self.bytes16()?).ok()?.to_owned()),
             [1] => {
                 let (claims, signature) = (self.bytes16()?, self.bytes8()?);
-                let [header, claims, signature] =
-                    [JWT_HEADER.as_bytes(), claims, signature].map(encode_url);
+                let [header, claims, signature] = [JWT_HEADER.as_bytes(), claims, signature].map(encode_url);
                 Some(format!("{header}.{claims}.{signature}"))
             }
             _ => None,
@@ -362,13 +330,9 @@ impl<'a> Reader<'a> {
 
     fn kind(&mut self) -> Option<InvitationKind> {
         let [code] = self.array()?;
-        [
-            InvitationKind::Connect,
-            InvitationKind::Service,
-            InvitationKind::Enroll,
-        ]
-        .into_iter()
-        .find(|k| k.code() == code)
+        [InvitationKind::Connect, InvitationKind::Service, InvitationKind::Enroll]
+            .into_iter()
+            .find(|k| k.code() == code)
     }
 
     fn invitation(&mut self) -> Option<Invitation> {
@@ -387,25 +351,17 @@ impl<'a> Reader<'a> {
             invite_id: InviteId::from_bytes(self.array()?),
             secret: InvitationSecret(self.array()?),
             suites: self.suites()?,
-            enrolment: if kind == InvitationKind::Enroll {
-                Some(self.enrolment()?)
-            } else {
-                None
-            },
+            enrolment: if kind == InvitationKind::Enroll { Some(self.enrolment()?) } else { None },
         })
     }
 
     fn suites(&mut self) -> Option<Vec<u16>> {
         let (pairs, rest) = self.bytes8()?.as_chunks::<2>();
-        rest.is_empty()
-            .then(|| pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect())
+        rest.is_empty().then(|| pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect())
     }
 
     fn enrolment(&mut self) -> Option<EnrolmentPointer> {
-        Some(EnrolmentPointer {
-            services_url: self.text8()?,
-            session_id: EventId::from_bytes(self.array()?),
-        })
+        Some(EnrolmentPointer { services_url: self.text8()?, session_id: EventId::from_bytes(self.array()?) })
     }
 }
 
@@ -437,15 +393,9 @@ struct Form {
 impl From<Invitation> for Form {
     fn from(from: Invitation) -> Self {
         let owner = from.kind == InvitationKind::Enroll;
-        let (messagespace_uri, ownerspace_uri) = if owner {
-            (None, Some(from.space))
-        } else {
-            (Some(from.space), None)
-        };
-        let (services_url, session_id) = from
-            .enrolment
-            .map(|e| (e.services_url, e.session_id))
-            .unzip();
+        let (messagespace_uri, ownerspace_uri) =
+            if owner { (None, Some(from.space)) } else { (Some(from.space), None) };
+        let (services_url, session_id) = from.enrolment.map(|e| (e.services_url, e.session_id)).unzip();
         Self {
             kind: from.kind,
             version: VERSION.to_owned(),
@@ -475,10 +425,7 @@ impl TryFrom<Form> for Invitation {
             _ => return Err(malformed),
         };
         let enrolment = match (form.services_url, form.session_id) {
-            (Some(services_url), Some(session_id)) => Some(EnrolmentPointer {
-                services_url,
-                session_id,
-            }),
+            (Some(services_url), Some(session_id)) => Some(EnrolmentPointer { services_url, session_id }),
             (None, None) => None,
             _ => return Err(malformed),
         };
@@ -496,11 +443,7 @@ impl TryFrom<Form> for Invitation {
             enrolment,
         };
         invitation.check()?;
-        if form.version == VERSION {
-            Ok(invitation)
-        } else {
-            Err(malformed)
-        }
+        if form.version == VERSION { Ok(invitation) } else { Err(malformed) }
     }
 }
 

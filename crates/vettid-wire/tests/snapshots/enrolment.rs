@@ -5,7 +5,7 @@ use crate::value;
 use vettid_wire::enrolment::{
     AccountCreated, Authenticate, Authenticated, CreateAccount, DeployVault, EnrolVault, EnrolmentCode,
     EnrolmentStarted, EnrolmentState, Finalized, HostJoined, JoinHost, NatsBootstrap, NatsBootstrapped,
-    RegisterService, RevokeUser, Scan, Scanned, ServiceRegistered, UserRevoked, VaultDeployed,
+    RegisterService, RenewBootstrap, RevokeUser, Scan, Scanned, ServiceRegistered, UserRevoked, VaultDeployed,
 };
 
 const ENDPOINT: &str = "tls://nats.vettid.dev:4222";
@@ -41,6 +41,18 @@ fn bootstrapped() -> NatsBootstrapped {
     }
 }
 
+fn renew_bootstrap() -> RenewBootstrap {
+    RenewBootstrap {
+        guid: value::member(),
+        app_key: value::ed25519(),
+        nkey_pub: value::nkey('U'),
+        issued_at: value::at(0),
+        nonce: value::bytes_url(16),
+        key_id: value::key_id(),
+        signature: value::signature(),
+    }
+}
+
 fn of_members(samples: &mut Samples) {
     let states = [
         EnrolmentState::WebInitiated,
@@ -60,6 +72,7 @@ fn of_members(samples: &mut Samples) {
     samples.object("Authenticated", authenticated);
     samples.object("NatsBootstrap", NatsBootstrap { nkey_pub: value::nkey('U') });
     samples.object("NatsBootstrapped", bootstrapped());
+    samples.object("RenewBootstrap", renew_bootstrap());
     samples.object("Finalized", Finalized { state: EnrolmentState::Completed });
 }
 

@@ -19,23 +19,19 @@ pub(super) fn command(error: CommandError) -> Failure {
     let text = error.to_string();
     let failure = |exit| Failure::new(exit, &text);
     match error {
-        CommandError::NotEnrolled | CommandError::EnrolmentUnfinished => {
-            failure(Exit::State).next(ENROL)
-        }
+        CommandError::NotEnrolled | CommandError::EnrolmentUnfinished => failure(Exit::State).next(ENROL),
         CommandError::Store(error) => store(&error),
         CommandError::Transport(error) => transport(&error),
-        CommandError::CredentialDead { .. } | CommandError::Credential(_) => {
+        CommandError::CredentialDead { .. } => failure(Exit::Refused).next(format!(
+            "check the clock of this machine; if it is right, enrol this app again with --replace: {ENROL}"
+        )),
+        CommandError::Services(error) => way_back(&error, text),
+        CommandError::Credential(_) => {
             failure(Exit::Refused).next(format!("enrol this app again with --replace: {ENROL}"))
         }
-        CommandError::NoAnswer {
-            has_effect: true, ..
-        } => failure(Exit::Unreachable).next(AGAIN),
-        CommandError::NoAnswer {
-            has_effect: false, ..
-        } => failure(Exit::Unreachable).next("try again in a moment"),
-        CommandError::Refused { code, .. } => {
-            failure(Exit::Refused).next(refused(code)).refusal(code)
-        }
+        CommandError::NoAnswer { has_effect: true, .. } => failure(Exit::Unreachable).next(AGAIN),
+        CommandError::NoAnswer { has_effect: false, .. } => failure(Exit::Unreachable).next("try again in a moment"),
+        CommandError::Refused { code, .. } => failure(Exit::Refused).next(refused(code)).refusal(code),
         CommandError::LimitedSession => {
             failure(Exit::Refused).next(format!("enrol this app again with --replace: {ENROL}"))
         }
@@ -46,9 +42,19 @@ pub(super) fn command(error: CommandError) -> Failure {
             failure(Exit::Other).next(format!("if this goes on, enrol this app again: {ENROL}"))
         }
         CommandError::TooLarge { .. } | CommandError::Request(_) => failure(Exit::Usage),
-        CommandError::Answer { .. } | CommandError::Channel(_) => {
-            failure(Exit::Other).next("update this program")
+        CommandError::Proof(_) => failure(Exit::Other),
+        CommandError::Answer { .. } | CommandError::Channel(_) => failure(Exit::Other).next("update this program"),
+    }
+}
+
+/// Services that cannot be asked for the way back to the vault.
+fn way_back(error: &ServicesError, text: String) -> Failure {
+    match error {
+        ServicesError::Unreachable(_) => {
+            Failure::new(Exit::Unreachable, text).next("check the network, then try again")
         }
+        ServicesError::Refused { .. } => Failure::new(Exit::Refused, text).next("wait a minute, then try again"),
+        ServicesError::Unreadable(_) => Failure::new(Exit::Other, text).next("update this program"),
     }
 }
 
@@ -58,36 +64,29 @@ pub(super) fn enrolment(error: EnrolmentError) -> Failure {
     let failure = |exit| Failure::new(exit, &text);
     match error {
         EnrolmentError::Invitation(error) => invitation(error),
-        EnrolmentError::WrongKind => {
-            failure(Exit::Usage).next("to answer an invitation: vettid app connection accept")
-        }
+        EnrolmentError::WrongKind => failure(Exit::Usage).next("to answer an invitation: vettid app connection accept"),
         EnrolmentError::Expired { .. } => failure(Exit::Refused).next(ENROL),
-        EnrolmentError::AlreadyEnrolled => failure(Exit::Usage)
-            .next("use another --profile, or add --replace to forget the present app"),
+        EnrolmentError::AlreadyEnrolled => {
+            failure(Exit::Usage).next("use another --profile, or add --replace to forget the present app")
+        }
         EnrolmentError::NoTrust => {
             failure(Exit::Usage).next("add --ca-file FILE with the certificate of your operator")
         }
         EnrolmentError::Store(error) => store(&error),
         EnrolmentError::Transport(error) => transport(&error),
-        EnrolmentError::Services {
-            source: ServicesError::Refused { .. },
-            ..
-        } => failure(Exit::Refused).next(ENROL),
-        EnrolmentError::Services {
-            source: ServicesError::Unreachable(_),
-            ..
-        } => failure(Exit::Unreachable)
-            .next("check --ca-file and the network, then run the same command again"),
-        EnrolmentError::Services {
-            source: ServicesError::Unreadable(_),
-            ..
-        } => failure(Exit::Other).next("update this program"),
-        EnrolmentError::NoAnswer => failure(Exit::Unreachable)
-            .next("run the same command again; it goes on where it stopped"),
+        EnrolmentError::Services { source: ServicesError::Refused { .. }, .. } => failure(Exit::Refused).next(ENROL),
+        EnrolmentError::Services { source: ServicesError::Unreachable(_), .. } => {
+            failure(Exit::Unreachable).next("check --ca-file and the network, then run the same command again")
+        }
+        EnrolmentError::Services { source: ServicesError::Unreadable(_), .. } => {
+            failure(Exit::Other).next("update this program")
+        }
+        EnrolmentError::NoAnswer => {
+            failure(Exit::Unreachable).next("run the same command again; it goes on where it stopped")
+        }
         EnrolmentError::Handshake(_) => failure(Exit::Other).next(ENROL),
         EnrolmentError::WrongVault | EnrolmentError::OtherMember => {
-            failure(Exit::Refused)
-                .next("do not trust this code; get a new one from your own portal or appliance")
+            failure(Exit::Refused).next("do not trust this code; get a new one from your own portal or appliance")
         }
         EnrolmentError::Credential(_) => failure(Exit::Refused).next(ENROL),
         EnrolmentError::Identity(_) | EnrolmentError::Proof(_) => failure(Exit::Other),
@@ -100,8 +99,9 @@ pub(super) fn export(error: ExportFailure) -> Failure {
     match error {
         ExportFailure::Command(error) => command(error),
         ExportFailure::Moved => Failure::new(Exit::Other, error).next("run the same command again"),
-        ExportFailure::Broken(_) => Failure::new(Exit::Refused, error)
-            .next("do not use this vault; ask its operator what happened to it"),
+        ExportFailure::Broken(_) => {
+            Failure::new(Exit::Refused, error).next("do not use this vault; ask its operator what happened to it")
+        }
         ExportFailure::Form(_) => Failure::new(Exit::Other, error),
     }
 }
@@ -115,18 +115,14 @@ fn store(error: &StoreError) -> Failure {
     let failure = Failure::new(Exit::State, error);
     match error {
         StoreError::Busy => Failure::new(Exit::Other, error).next("wait until it is done"),
-        StoreError::ExposedKey { path, .. } => {
-            failure.next(format!("chmod 600 {}", path.display()))
-        }
+        StoreError::ExposedKey { path, .. } => failure.next(format!("chmod 600 {}", path.display())),
         StoreError::MissingKey { .. } | StoreError::InvalidKey { .. } => {
             failure.next("put the right key file back, or enrol this app again with --replace")
         }
         StoreError::Sealed { .. } | StoreError::Form(_) => {
             failure.next("restore the folder, or enrol this app again with --replace")
         }
-        StoreError::Version { .. } => {
-            failure.next("use the version of this program that wrote it, or a newer one")
-        }
+        StoreError::Version { .. } => failure.next("use the version of this program that wrote it, or a newer one"),
         StoreError::Io { .. } => failure.next("check the folder of --state"),
     }
 }
@@ -145,13 +141,9 @@ fn transport(error: &TransportError) -> Failure {
 
 fn refused(code: RefusalCode) -> &'static str {
     match code {
-        RefusalCode::UnsupportedEvent => {
-            "your vault is older than this program; ask its operator to update it"
-        }
+        RefusalCode::UnsupportedEvent => "your vault is older than this program; ask its operator to update it",
         RefusalCode::InvalidRequest => "check the command and its input",
-        RefusalCode::NotAllowed | RefusalCode::Denied => {
-            "this is not possible now; see: vettid app connection list"
-        }
+        RefusalCode::NotAllowed | RefusalCode::Denied => "this is not possible now; see: vettid app connection list",
         RefusalCode::NotConnected => "see which connections are active: vettid app connection list",
         RefusalCode::NotInContract | RefusalCode::ContractMismatch => {
             "look at the contract: vettid app connection review ID"

@@ -8,12 +8,10 @@ use crate::failure::Failure;
 use crate::output::Output;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use vettid_wire::connection::{
-    AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke,
-};
+use vettid_wire::connection::{AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke};
 use vettid_wire::event::{
-    ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionList, ConnectionReview,
-    ConnectionRevoke, ConnectionVerify, Nothing,
+    ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionList, ConnectionReview, ConnectionRevoke,
+    ConnectionVerify, Nothing,
 };
 use vettid_wire::handshake::{Invitation, InvitationKind};
 use vettid_wire::id::ConnectionId;
@@ -90,12 +88,7 @@ pub(super) struct Decision {
     #[command(flatten)]
     answer: Answer,
     /// Of a service's contract: the optional fields that you agree to
-    #[arg(
-        long,
-        value_name = "FIELDS",
-        value_delimiter = ',',
-        conflicts_with = "reject"
-    )]
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', conflicts_with = "reject")]
     optional: Vec<String>,
 }
 
@@ -130,66 +123,37 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
     match wanted {
         Command::Invite(options) => invite(options, app, output).await,
         Command::Accept(accept) => {
-            let request = AcceptInvitation {
-                link: link(&accept)?,
-                in_person: accept.in_person,
-            };
-            Ok(output.result(
-                &app.command::<ConnectionAccept>(request)
-                    .await
-                    .map_err(command)?,
-            )?)
+            let request = AcceptInvitation { link: link(&accept)?, in_person: accept.in_person };
+            Ok(output.result(&app.command::<ConnectionAccept>(request).await.map_err(command)?)?)
         }
-        Command::List => Ok(output.result(
-            &app.command::<ConnectionList>(Nothing {})
-                .await
-                .map_err(command)?,
-        )?),
-        Command::Review(one) => Ok(output.result(
-            &app.command::<ConnectionReview>(one.reference())
-                .await
-                .map_err(command)?,
-        )?),
-        Command::Decide(decision) => Ok(output.result(
-            &app.command::<ConnectionDecide>(decision.request())
-                .await
-                .map_err(command)?,
-        )?),
-        Command::Verify(one) => Ok(output.result(
-            &app.command::<ConnectionVerify>(one.reference())
-                .await
-                .map_err(command)?,
-        )?),
-        Command::Revoke(end) => Ok(output.result(
-            &app.command::<ConnectionRevoke>(end.request())
-                .await
-                .map_err(command)?,
-        )?),
+        Command::List => Ok(output.result(&app.command::<ConnectionList>(Nothing {}).await.map_err(command)?)?),
+        Command::Review(one) => {
+            Ok(output.result(&app.command::<ConnectionReview>(one.reference()).await.map_err(command)?)?)
+        }
+        Command::Decide(decision) => {
+            Ok(output.result(&app.command::<ConnectionDecide>(decision.request()).await.map_err(command)?)?)
+        }
+        Command::Verify(one) => {
+            Ok(output.result(&app.command::<ConnectionVerify>(one.reference()).await.map_err(command)?)?)
+        }
+        Command::Revoke(end) => {
+            Ok(output.result(&app.command::<ConnectionRevoke>(end.request()).await.map_err(command)?)?)
+        }
     }
 }
 
 async fn invite(options: InviteOptions, app: &Client, output: Output) -> Result<(), Failure> {
-    let request = Invite {
-        label: options.label,
-        life_seconds: Some(options.life),
-    };
-    let invited = app
-        .command::<ConnectionInvite>(request)
-        .await
-        .map_err(command)?;
+    let request = Invite { label: options.label, life_seconds: Some(options.life) };
+    let invited = app.command::<ConnectionInvite>(request).await.map_err(command)?;
     Ok(output.result(&Fresh::new(invited, options.life))?)
 }
 
 /// The link, after a look at it: what is not an invitation for a connection never leaves this machine.
 fn link(accept: &Accept) -> Result<String, Failure> {
-    let text = input::line(
-        accept.link_file.as_deref(),
-        "Paste the link of the invitation, then Enter",
-    )?;
+    let text = input::line(accept.link_file.as_deref(), "Paste the link of the invitation, then Enter")?;
     let invitation = Invitation::read(&text).map_err(super::advice::invitation)?;
     if invitation.kind == InvitationKind::Enroll {
-        let failure =
-            Failure::usage("this code enrols an app; it is not an invitation for a connection");
+        let failure = Failure::usage("this code enrols an app; it is not an invitation for a connection");
         return Err(failure.next("to enrol this app: vettid app enroll --code-file FILE"));
     }
     Ok(text.to_string())
@@ -197,19 +161,13 @@ fn link(accept: &Accept) -> Result<String, Failure> {
 
 impl One {
     fn reference(self) -> ConnectionRef {
-        ConnectionRef {
-            connection_id: self.connection,
-        }
+        ConnectionRef { connection_id: self.connection }
     }
 }
 
 impl Decision {
     fn request(self) -> Decide {
-        Decide {
-            connection_id: self.one.connection,
-            accept: self.answer.accept,
-            optional_fields: self.optional,
-        }
+        Decide { connection_id: self.one.connection, accept: self.answer.accept, optional_fields: self.optional }
     }
 }
 
@@ -220,9 +178,6 @@ impl End {
             Reason::KeyCompromise => RevocationReason::KeyCompromise,
             Reason::ContractRejected => RevocationReason::ContractRejected,
         };
-        Revoke {
-            connection_id: self.one.connection,
-            reason,
-        }
+        Revoke { connection_id: self.one.connection, reason }
     }
 }

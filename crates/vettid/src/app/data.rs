@@ -57,43 +57,23 @@ enum Format {
 }
 
 fn field_name(text: &str) -> Result<String, &'static str> {
-    if is_field_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("1 to 64 of a-z, 0-9 and _")
-    }
+    if is_field_name(text) { Ok(text.to_owned()) } else { Err("1 to 64 of a-z, 0-9 and _") }
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     match wanted {
         Command::Set(set) => {
             let value = set.value()?;
-            let request = SetField {
-                field: set.field.name,
-                value,
-            };
+            let request = SetField { field: set.field.name, value };
             let stored = app.command::<DataSet>(request).await.map_err(command)?;
-            output.result(&Stored {
-                field: stored.field,
-                updated_at: stored.updated_at,
-            })?;
+            output.result(&Stored { field: stored.field, updated_at: stored.updated_at })?;
         }
         Command::Get(Field { name }) => {
-            output.result(
-                &app.command::<DataGet>(FieldName { field: name })
-                    .await
-                    .map_err(command)?,
-            )?;
+            output.result(&app.command::<DataGet>(FieldName { field: name }).await.map_err(command)?)?;
         }
-        Command::List => {
-            output.result(&app.command::<DataList>(Nothing {}).await.map_err(command)?)?
-        }
+        Command::List => output.result(&app.command::<DataList>(Nothing {}).await.map_err(command)?)?,
         Command::Remove(Field { name }) => {
-            app.command::<DataRemove>(FieldName {
-                field: name.clone(),
-            })
-            .await
-            .map_err(command)?;
+            app.command::<DataRemove>(FieldName { field: name.clone() }).await.map_err(command)?;
             output.result(&Removed { removed: name })?;
         }
     }
@@ -107,8 +87,7 @@ impl Set {
         match self.format {
             Format::Text => Ok(Value::from(text.strip_suffix('\n').unwrap_or(&text))),
             Format::Json => json::parse(text.as_bytes()).map_err(|error| {
-                Failure::usage(error)
-                    .next("numbers are whole numbers; leave out --format json for a text")
+                Failure::usage(error).next("numbers are whole numbers; leave out --format json for a text")
             }),
         }
     }
@@ -139,11 +118,7 @@ impl Show for Removed {
 
 impl Show for FieldView {
     fn show(&self, page: &mut Page) {
-        page.line(format!(
-            "{} (changed {})",
-            self.field,
-            minute(self.updated_at)
-        ));
+        page.line(format!("{} (changed {})", self.field, minute(self.updated_at)));
         match &self.value {
             Value::String(text) => page.block(text),
             value => page.block(&format!("{value:#}")),
@@ -158,11 +133,7 @@ impl Show for FieldList {
             page.next("To store a field", "vettid app data set FIELD");
             return;
         }
-        let rows: Vec<_> = self
-            .fields
-            .iter()
-            .map(|field| [field.field.clone(), minute(field.updated_at)])
-            .collect();
+        let rows: Vec<_> = self.fields.iter().map(|field| [field.field.clone(), minute(field.updated_at)]).collect();
         page.table(["FIELD", "CHANGED"], &rows);
     }
 }

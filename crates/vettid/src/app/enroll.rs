@@ -27,19 +27,9 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, app: &Client, output: Output) -> Result<(), Failure> {
-    let code = input::line(
-        arguments.code_file.as_deref(),
-        "Paste the text of the code, then Enter",
-    )?;
-    let existing = if arguments.replace {
-        Existing::Replace
-    } else {
-        Existing::Keep
-    };
-    let enrolled = app
-        .enrol(&code, existing)
-        .await
-        .map_err(advice::enrolment)?;
+    let code = input::line(arguments.code_file.as_deref(), "Paste the text of the code, then Enter")?;
+    let existing = if arguments.replace { Existing::Replace } else { Existing::Keep };
+    let enrolled = app.enrol(&code, existing).await.map_err(advice::enrolment)?;
     Ok(output.result(&View::from(enrolled))?)
 }
 
@@ -71,10 +61,7 @@ impl Show for View {
         page.field("member", self.guid.to_string());
         page.field("device", self.device.to_string());
         page.field("vault", self.vault_fingerprint.to_string());
-        page.field(
-            "access until",
-            format!("{}; renewed with each use", minute(self.nats_expires_at)),
-        );
+        page.field("access until", format!("{}; renewed while it is used", minute(self.nats_expires_at)));
         if !self.services_informed {
             page.line("Services did not confirm the last step, so the portal may not show this app yet. It works all the same.");
         }

@@ -35,25 +35,15 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
     match out {
         Some(path) => {
             write(&path, &export.text)?;
-            Ok(output.result(&Written {
-                file: path,
-                entries: export.entries,
-            })?)
+            Ok(output.result(&Written { file: path, entries: export.entries })?)
         }
         None => Ok(output.raw(&export.text)?),
     }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path);
-    let written = file.and_then(|mut file| {
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-    });
+    let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| Failure::new(Exit::Other, format_args!("{}: {error}", path.display())))
 }
 
@@ -66,13 +56,7 @@ struct Written {
 impl Show for Written {
     fn show(&self, page: &mut Page) {
         let file = self.file.display();
-        page.line(format!(
-            "Wrote {} to {file}; the chain is whole.",
-            crate::output::entries(self.entries)
-        ));
-        page.next(
-            "To check it again, anywhere",
-            &format!("vettid audit verify {file}"),
-        );
+        page.line(format!("Wrote {} to {file}; the chain is whole.", crate::output::entries(self.entries)));
+        page.next("To check it again, anywhere", &format!("vettid audit verify {file}"));
     }
 }

@@ -30,60 +30,68 @@ pub(super) struct List {
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     let Command::List(List { limit, before }) = wanted;
-    let list = app
-        .command::<event::FeedList>(ListFeed { before, limit })
-        .await
-        .map_err(command)?;
+    let list = app.command::<event::FeedList>(ListFeed { before, limit }).await.map_err(command)?;
     Ok(output.result(&list)?)
 }
 
 impl Show for FeedList {
     fn show(&self, page: &mut Page) {
-        for entry in &self.entries {
-            entry.show(page);
-        }
+        // Whether it still waits is not known here: the entry tells what was then.
+        self.entries.iter().for_each(|entry| page.line(line(entry)));
         match self.entries.last() {
             None => page.line("Nothing happened yet."),
             Some(oldest) if oldest.number > 1 => {
                 page.gap();
-                page.next(
-                    "For older entries",
-                    &format!("vettid app feed list --before {}", oldest.number),
-                );
+                page.next("For older entries", &format!("vettid app feed list --before {}", oldest.number));
             }
             Some(_) => {}
         }
     }
 }
 
+/// An entry that was just made.
 impl Show for FeedEntry {
     fn show(&self, page: &mut Page) {
-        let mark = match self.severity {
-            Severity::Info => " ",
-            Severity::Notice => "*",
-            Severity::Warning => "!",
-            Severity::Alarm => "‼",
-        };
-        page.line(format!(
-            "{mark} {}  {}{}",
-            minute(self.at),
-            self.summary,
-            outcome(self.outcome)
-        ));
-        if let (Some(request), Outcome::Pending) = (self.request_id, self.outcome) {
-            page.line(format!(
-                "    to answer: vettid app request approve {request}   or   deny"
-            ));
+        page.line(line(self));
+        match (self.outcome, self.request_id, self.connection_id) {
+            (Outcome::Pending, Some(request), _) => {
+                page.line(format!("    to answer: vettid app request approve {request}   or   deny"));
+            }
+            (Outcome::Pending, None, Some(connection)) => {
+                page.line(format!("    to look: vettid app connection review {connection}"));
+            }
+            _ => {}
         }
     }
 }
 
-fn outcome(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Done => String::new(),
-        Outcome::Pending => " (waits for you)".to_owned(),
-        Outcome::Approved => " (approved)".to_owned(),
-        Outcome::Denied => " (denied)".to_owned(),
-        Outcome::Refused(code) => format!(" (refused: {code})"),
+/// What came of it stands in the sentence.
+fn line(entry: &FeedEntry) -> String {
+    let mark = match entry.severity {
+        Severity::Info => " ",
+        Severity::Notice => "*",
+        Severity::Warning => "!",
+        Severity::Alarm => "‼",
+    };
+    format!("{mark} {}  {}", minute(entry.at), entry.summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_when_and_what() {
+        let entry = FeedEntry {
+            number: 1,
+            at: "2026-11-21T06:15:00.000Z".parse().unwrap(),
+            event_type: "messaging.text".parse().unwrap(),
+            connection_id: None,
+            request_id: None,
+            severity: Severity::Notice,
+            outcome: Outcome::Done,
+            summary: "New message from Bob".to_owned(),
+        };
+        assert_eq!(line(&entry), "* 2026-11-21 06:15 UTC  New message from Bob");
     }
 }

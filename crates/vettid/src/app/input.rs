@@ -12,9 +12,7 @@ const MAX_CERTIFICATE_BYTES: u64 = 64 * 1024;
 
 /// A name for a profile: it becomes the name of a folder.
 pub(super) fn profile_name(text: &str) -> Result<String, String> {
-    let plain = text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if plain && (1..=40).contains(&text.len()) && !text.starts_with('-') {
         Ok(text.to_owned())
     } else {
@@ -24,22 +22,15 @@ pub(super) fn profile_name(text: &str) -> Result<String, String> {
 
 /// A length of time such as `10m`, `24h`, `90s`, in seconds.
 pub(super) fn seconds(text: &str) -> Result<u32, String> {
-    let (number, unit) = text
-        .split_at_checked(text.len().saturating_sub(1))
-        .unwrap_or(("", ""));
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).unwrap_or(("", ""));
     let factor = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
         _ => 0,
     };
-    let seconds = number
-        .parse::<u32>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor));
-    seconds
-        .filter(|&seconds| seconds > 0)
-        .ok_or_else(|| "a number and s, m or h, such as 10m".to_owned())
+    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
+    seconds.filter(|&seconds| seconds > 0).ok_or_else(|| "a number and s, m or h, such as 10m".to_owned())
 }
 
 /// A pair `NAME=TEXT`.
@@ -51,16 +42,10 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Whole text from a file or standard input, at most `cap_bytes`. At a terminal the prompt says what is wanted.
-pub(super) fn text(
-    file: Option<&Path>,
-    cap_bytes: usize,
-    prompt: &str,
-) -> Result<Zeroizing<String>, Failure> {
+pub(super) fn text(file: Option<&Path>, cap_bytes: usize, prompt: &str) -> Result<Zeroizing<String>, Failure> {
     match file {
         Some(path) => {
-            let named = |error: &dyn std::fmt::Display| {
-                Failure::usage(format_args!("{}: {error}", path.display()))
-            };
+            let named = |error: &dyn std::fmt::Display| Failure::usage(format_args!("{}: {error}", path.display()));
             let file = File::open(path).map_err(|error| named(&error))?;
             read_capped(file, cap_bytes).map_err(|error| named(&error))
         }
@@ -83,19 +68,14 @@ pub(super) fn line(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String
     };
     let line = Zeroizing::new(text.trim().to_owned());
     if line.is_empty() {
-        return Err(Failure::usage("nothing was given")
-            .next("pass a file, or write the text to standard input"));
+        return Err(Failure::usage("nothing was given").next("pass a file, or write the text to standard input"));
     }
     Ok(line)
 }
 
 fn first_line() -> Result<Zeroizing<String>, Failure> {
     let mut line = Zeroizing::new(String::with_capacity(4096));
-    io::stdin()
-        .lock()
-        .take(4096)
-        .read_line(&mut line)
-        .map_err(Failure::usage)?;
+    io::stdin().lock().take(4096).read_line(&mut line).map_err(Failure::usage)?;
     Ok(line)
 }
 
@@ -112,16 +92,12 @@ fn read_capped(source: impl Read, cap_bytes: usize) -> io::Result<Zeroizing<Stri
 /// The certificate authority of `--ca-file`.
 pub(super) fn certificate_file(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(MAX_CERTIFICATE_BYTES).read_to_string(&mut text));
+    let read = File::open(path).and_then(|file| file.take(MAX_CERTIFICATE_BYTES).read_to_string(&mut text));
     read.map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", path.display())))?;
     if text.contains("-----BEGIN CERTIFICATE-----") {
         Ok(text)
     } else {
-        Err(Failure::usage(format_args!(
-            "{}: no certificate in PEM form",
-            path.display()
-        )))
+        Err(Failure::usage(format_args!("{}: no certificate in PEM form", path.display())))
     }
 }
 
@@ -131,21 +107,8 @@ mod tests {
 
     #[test]
     fn lengths_of_time() {
-        assert_eq!(
-            ["10m", "24h", "90s"].map(seconds),
-            [Ok(600), Ok(86_400), Ok(90)]
-        );
-        for wrong in [
-            "",
-            "m",
-            "10",
-            "0s",
-            "-1s",
-            "1d",
-            "99999999999h",
-            "4000000h",
-            "10µ",
-        ] {
+        assert_eq!(["10m", "24h", "90s"].map(seconds), [Ok(600), Ok(86_400), Ok(90)]);
+        for wrong in ["", "m", "10", "0s", "-1s", "1d", "99999999999h", "4000000h", "10µ"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }

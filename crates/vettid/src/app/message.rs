@@ -8,9 +8,7 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use vettid_wire::event::{MessagingList, MessagingSend};
 use vettid_wire::id::ConnectionId;
-use vettid_wire::messaging::{
-    Direction, ListMessages, MAX_TEXT_BYTES, MessageList, MessageView, SendText, Sent,
-};
+use vettid_wire::messaging::{Direction, ListMessages, MAX_TEXT_BYTES, MessageList, MessageView, SendText, Sent};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -44,34 +42,17 @@ pub(super) struct Send {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     match wanted {
         Command::Send(send) => {
-            let text = input::text(
-                send.text_file.as_deref(),
-                MAX_TEXT_BYTES,
-                "Type your message",
-            )?;
+            let text = input::text(send.text_file.as_deref(), MAX_TEXT_BYTES, "Type your message")?;
             let text = text.trim_end().to_owned();
             if text.is_empty() {
                 return Err(Failure::usage("the message is empty"));
             }
-            let request = SendText {
-                connection_id: send.connection,
-                text,
-            };
-            output.result(
-                &app.command::<MessagingSend>(request)
-                    .await
-                    .map_err(command)?,
-            )?;
+            let request = SendText { connection_id: send.connection, text };
+            output.result(&app.command::<MessagingSend>(request).await.map_err(command)?)?;
         }
         Command::List { connection } => {
-            let request = ListMessages {
-                connection_id: connection,
-            };
-            output.result(
-                &app.command::<MessagingList>(request)
-                    .await
-                    .map_err(command)?,
-            )?;
+            let request = ListMessages { connection_id: connection };
+            output.result(&app.command::<MessagingList>(request).await.map_err(command)?)?;
         }
     }
     Ok(())

@@ -19,10 +19,7 @@ impl Ports {
     /// Ports for the app whose state lies in this folder.
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
         let random = SystemRandom::new().map_err(|error| Failure::new(Exit::Other, error))?;
-        Ok(Self {
-            store: FileStore::new(folder, random),
-            random,
-        })
+        Ok(Self { store: FileStore::new(folder, random), random })
     }
 }
 

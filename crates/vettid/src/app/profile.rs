@@ -37,17 +37,12 @@ pub(super) struct Change {
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
-    let present = app
-        .command::<ProfileGet>(Nothing {})
-        .await
-        .map_err(command)?;
+    let present = app.command::<ProfileGet>(Nothing {}).await.map_err(command)?;
     let view = match wanted {
         Command::Show => present,
         Command::Set(change) => {
             let public = change.apply(present.public.unwrap_or_default())?;
-            app.command::<ProfileUpdate>(profile::ProfileUpdate { public })
-                .await
-                .map_err(command)?
+            app.command::<ProfileUpdate>(profile::ProfileUpdate { public }).await.map_err(command)?
         }
     };
     Ok(output.result(&view)?)
@@ -60,9 +55,7 @@ impl Change {
         }
         for name in &self.remove {
             if public.more.remove(name).is_none() {
-                return Err(Failure::usage(format_args!(
-                    "your profile does not show {name}"
-                )));
+                return Err(Failure::usage(format_args!("your profile does not show {name}")));
             }
         }
         public.more.extend(self.more);
@@ -98,30 +91,17 @@ mod tests {
     fn what_is_not_named_stays() {
         let present = PublicProfile {
             first_name: "Alice".into(),
-            more: [("city", "Bern"), ("phone", "1")]
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .into(),
+            more: [("city", "Bern"), ("phone", "1")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         };
-        let change = Change {
-            name: None,
-            more: vec![("city".into(), "Basel".into())],
-            remove: vec!["phone".into()],
-        };
+        let change = Change { name: None, more: vec![("city".into(), "Basel".into())], remove: vec!["phone".into()] };
         let changed = change.apply(present).unwrap();
         assert_eq!(changed.first_name, "Alice");
-        assert_eq!(
-            changed.more.into_iter().collect::<Vec<_>>(),
-            [("city".to_owned(), "Basel".to_owned())]
-        );
+        assert_eq!(changed.more.into_iter().collect::<Vec<_>>(), [("city".to_owned(), "Basel".to_owned())]);
     }
 
     #[test]
     fn a_first_profile_needs_a_name() {
-        let change = Change {
-            name: None,
-            more: vec![],
-            remove: vec![],
-        };
+        let change = Change { name: None, more: vec![], remove: vec![] };
         assert!(change.apply(PublicProfile::default()).is_err());
     }
 }

@@ -34,25 +34,13 @@ pub(super) enum Command {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     let decide = match wanted {
         Command::List => {
-            let list = app
-                .command::<RequestList>(Nothing {})
-                .await
-                .map_err(command)?;
+            let list = app.command::<RequestList>(Nothing {}).await.map_err(command)?;
             return Ok(output.result(&list)?);
         }
-        Command::Approve { request } => Decide {
-            request_id: request,
-            decision: Decision::Approve,
-        },
-        Command::Deny { request } => Decide {
-            request_id: request,
-            decision: Decision::Deny,
-        },
+        Command::Approve { request } => Decide { request_id: request, decision: Decision::Approve },
+        Command::Deny { request } => Decide { request_id: request, decision: Decision::Deny },
     };
-    let decided = app
-        .command::<RequestDecide>(decide)
-        .await
-        .map_err(command)?;
+    let decided = app.command::<RequestDecide>(decide).await.map_err(command)?;
     Ok(output.result(&decided)?)
 }
 
@@ -62,19 +50,13 @@ impl Show for request::RequestList {
             page.line("Nothing waits for you.");
             return;
         }
-        page.line(format!(
-            "{} for you:",
-            count(self.requests.len() as u64, "request") + wait(self.requests.len())
-        ));
+        page.line(format!("{} for you:", count(self.requests.len() as u64, "request") + wait(self.requests.len())));
         for pending in &self.requests {
             page.gap();
             show(pending, page);
         }
         page.gap();
-        page.next(
-            "To answer",
-            "vettid app request approve ID   or   vettid app request deny ID",
-        );
+        page.next("To answer", "vettid app request approve ID   or   vettid app request deny ID");
     }
 }
 
@@ -92,21 +74,12 @@ fn show(pending: &PendingRequest, page: &mut Page) {
         Ask::Login { origin, display } => {
             page.line(format!("{who} asks you to log in at {origin}"));
             page.field("browser", &display.browser);
-            page.field(
-                "place",
-                format!("{} ({}…), as {who} says", display.city, display.ip_prefix),
-            );
-            page.field(
-                "careful",
-                "approve only if you are logging in there yourself, right now",
-            );
+            page.field("place", format!("{} ({}…), as {who} says", display.city, display.ip_prefix));
+            page.field("careful", "approve only if you are logging in there yourself, right now");
         }
     }
     page.field("asked", minute(pending.received_at));
-    page.field(
-        "no answer",
-        format!("counts as no from {}", minute(pending.expires_at)),
-    );
+    page.field("no answer", format!("counts as no from {}", minute(pending.expires_at)));
     page.field("id", pending.request_id.to_string());
 }
 

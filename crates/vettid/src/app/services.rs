@@ -14,7 +14,7 @@ use std::time::Duration;
 use vettid_client::services::{ServicesAddress, ServicesApi, ServicesError};
 use vettid_crypto::secret::SecretBytes;
 use vettid_wire::enrolment::{
-    Authenticate, Authenticated, Finalized, NatsBootstrap, NatsBootstrapped, Scan, Scanned,
+    Authenticate, Authenticated, Finalized, NatsBootstrap, NatsBootstrapped, RenewBootstrap, Scan, Scanned,
 };
 use vettid_wire::event::Nothing;
 use vettid_wire::json;
@@ -27,7 +27,7 @@ pub(super) struct HttpServices;
 
 impl ServicesApi for HttpServices {
     async fn scan(&self, at: ServicesAddress<'_>, scan: &Scan) -> Result<Scanned, ServicesError> {
-        call(at, "scan", None, scan).await
+        call(at, "enroll/scan", None, scan).await
     }
 
     async fn authenticate(
@@ -35,7 +35,7 @@ impl ServicesApi for HttpServices {
         at: ServicesAddress<'_>,
         proof: &Authenticate,
     ) -> Result<Authenticated, ServicesError> {
-        call(at, "authenticate", None, proof).await
+        call(at, "enroll/authenticate", None, proof).await
     }
 
     async fn nats_bootstrap(
@@ -44,26 +44,30 @@ impl ServicesApi for HttpServices {
         token: &SecretBytes,
         request: &NatsBootstrap,
     ) -> Result<NatsBootstrapped, ServicesError> {
-        call(at, "nats-bootstrap", Some(token), request).await
+        call(at, "enroll/nats-bootstrap", Some(token), request).await
     }
 
-    async fn finalize(
+    async fn finalize(&self, at: ServicesAddress<'_>, token: &SecretBytes) -> Result<Finalized, ServicesError> {
+        call(at, "enroll/finalize", Some(token), &Nothing {}).await
+    }
+
+    async fn renew_bootstrap(
         &self,
         at: ServicesAddress<'_>,
-        token: &SecretBytes,
-    ) -> Result<Finalized, ServicesError> {
-        call(at, "finalize", Some(token), &Nothing {}).await
+        request: &RenewBootstrap,
+    ) -> Result<NatsBootstrapped, ServicesError> {
+        call(at, "bootstrap", None, request).await
     }
 }
 
-/// One step of `/v1/vault/enroll/…`.
+/// One step of `/v1/vault/…`.
 async fn call<T: DeserializeOwned>(
     at: ServicesAddress<'_>,
     step: &str,
     token: Option<&SecretBytes>,
     body: &impl Serialize,
 ) -> Result<T, ServicesError> {
-    let url = format!("{}/v1/vault/enroll/{step}", at.url.trim_end_matches('/'));
+    let url = format!("{}/v1/vault/{step}", at.url.trim_end_matches('/'));
     let mut request = client(at.trust)?.post(url).json(body);
     if let Some(token) = token {
         request = request.bearer_auth(String::from_utf8_lossy(token.expose()));
@@ -71,9 +75,7 @@ async fn call<T: DeserializeOwned>(
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     if status.is_client_error() {
-        return Err(ServicesError::Refused {
-            status: status.as_u16(),
-        });
+        return Err(ServicesError::Refused { status: status.as_u16() });
     }
     if !status.is_success() {
         return Err(unreachable(format!("HTTP status {}", status.as_u16())));
@@ -109,8 +111,7 @@ fn tls(trust: &str) -> Result<ClientConfig, Box<dyn Error + Send + Sync>> {
         roots.add(certificate?)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?;
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -29,50 +29,24 @@ impl Serialize for View {
 
 impl Show for View {
     fn show(&self, page: &mut Page) {
-        let Status {
-            guid,
-            device,
-            vault_fingerprint,
-            health,
-            session_started_at,
-            nats_expires_at,
-            clock_ahead_ms,
-        } = &self.0;
+        let Status { guid, device, vault_fingerprint, health, session_started_at, nats_expires_at, clock_ahead_ms } =
+            &self.0;
         page.line("Your vault answers.");
         page.field("member", guid.to_string());
         page.field("device", device.to_string());
         page.field("vault", vault_fingerprint.to_string());
         page.field("connections", health.connections.to_string());
         page.field("audit entries", health.audit_size.to_string());
-        page.field(
-            "journal",
-            format!(
-                "{} commits, incarnation {}",
-                health.journal_sequence, health.incarnation
-            ),
-        );
-        page.field(
-            "on their way",
-            crate::output::count(health.outbox_size, "message"),
-        );
-        page.field(
-            "dropped",
-            crate::output::count(health.dropped_events, "event"),
-        );
+        page.field("journal", format!("{} commits, incarnation {}", health.journal_sequence, health.incarnation));
+        page.field("on their way", crate::output::count(health.outbox_size, "message"));
+        page.field("dropped", crate::output::count(health.dropped_events, "event"));
         page.field("session since", minute(*session_started_at));
         page.field("access until", minute(*nats_expires_at));
         if clock_ahead_ms.abs() > CLOCK_REMARK_MS {
-            let direction = if *clock_ahead_ms > 0 {
-                "ahead of"
-            } else {
-                "behind"
-            };
+            let direction = if *clock_ahead_ms > 0 { "ahead of" } else { "behind" };
             page.field(
                 "careful",
-                format!(
-                    "this machine's clock is {} {direction} the vault's",
-                    length(clock_ahead_ms.abs())
-                ),
+                format!("this machine's clock is {} {direction} the vault's", length(clock_ahead_ms.abs())),
             );
         }
     }

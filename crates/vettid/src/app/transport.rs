@@ -1,10 +1,8 @@
 //! The broker over NATS, as the client's port wants it: TLS, the app's own credential, nothing in clear.
 
 use std::error::Error;
-use vettid_client::transport::{
-    Connection, Delivery, SignIn, Subscription, Transport, TransportError,
-};
 use tokio::sync::watch;
+use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
 use vettid_nats::connection::{self as nats, ConnectError, ConnectionState, Endpoint, Incoming, RequestError};
 use vettid_nats::tls::ClientTls;
 use vettid_wire::subject::{Pattern, Subject};
@@ -17,12 +15,8 @@ impl Transport for NatsTransport {
     type Connection = NatsConnection;
 
     async fn connect(&self, sign_in: SignIn<'_>) -> Result<NatsConnection, TransportError> {
-        let tls = ClientTls::trusting(sign_in.trust)
-            .map_err(|error| TransportError::Unreachable(error.into()))?;
-        let endpoint = Endpoint {
-            address: sign_in.endpoint.to_owned(),
-            tls,
-        };
+        let tls = ClientTls::trusting(sign_in.trust).map_err(|error| TransportError::Unreachable(error.into()))?;
+        let endpoint = Endpoint { address: sign_in.endpoint.to_owned(), tls };
         match nats::Connection::open(&endpoint, sign_in.credential).await {
             Ok(connection) => Ok(NatsConnection(connection)),
             Err(error @ ConnectError::Refused) => Err(TransportError::NotAuthorized(error.into())),
@@ -43,10 +37,7 @@ impl Connection for NatsConnection {
     }
 
     async fn publish(&self, subject: &Subject, payload: &[u8]) -> Result<(), TransportError> {
-        self.0
-            .publish(subject, payload.to_vec().into())
-            .await
-            .map_err(failed)
+        self.0.publish(subject, payload.to_vec().into()).await.map_err(failed)
     }
 
     async fn close(self) {
@@ -63,8 +54,7 @@ pub(super) struct NatsSubscription {
 
 impl Subscription for NatsSubscription {
     async fn next(&mut self) -> Result<Delivery, TransportError> {
-        let gone =
-            |state: &ConnectionState| matches!(state, ConnectionState::Refused | ConnectionState::Closed);
+        let gone = |state: &ConnectionState| matches!(state, ConnectionState::Refused | ConnectionState::Closed);
         tokio::select! {
             incoming = self.subscription.next() => match incoming {
                 Some(Ok(Incoming { subject, payload, .. })) => Ok(Delivery { subject, payload: payload.to_vec() }),

@@ -1,5 +1,6 @@
 //! The processes of `vettid up` and where they live: services with the broker, two hosts, the demo shop.
 
+use super::ports::{Ports, port_of};
 use super::process::{Plan, Process};
 use crate::{host, services};
 use anyhow::{Context as _, Result};
@@ -59,11 +60,13 @@ pub(super) struct Stack {
     services: Process,
     hosts: [Option<Process>; 2],
     shop: Process,
+    moved: Vec<String>,
 }
 
 impl Stack {
     /// Starts all of them, each when the one before is ready.
     pub(super) async fn start(plan: StackPlan) -> Result<Self> {
+        let last = Ports::of_last_start(&plan.folder)?;
         let config = plan.write("services.toml", &services_config(&plan)?)?;
         let services = Process::start(plan.process("services", "services", &config)).await?;
         let mut hosts = [None, None];
@@ -72,9 +75,27 @@ impl Stack {
             *place = Some(Process::start(plan.process(name, "host", &config)).await?);
         }
         plan.write("shop/contract.json", CONTRACT)?;
-        let config = plan.write("shop/gateway.toml", &shop_config(services.ready())?)?;
+        let config = plan.write("shop/gateway.toml", &shop_config(services.ready(), last.free_for_shop())?)?;
         let shop = Process::start(plan.process("shop", "gateway", &config)).await?;
-        Ok(Self { plan, services, hosts, shop })
+        let mut stack = Self { plan, services, hosts, shop, moved: Vec::new() };
+        let ports = stack.ports();
+        ports.keep(&stack.plan.folder)?;
+        stack.moved = ports.moved_since(last);
+        Ok(stack)
+    }
+
+    fn ports(&self) -> Ports {
+        Ports {
+            broker: port_of(self.nats()),
+            web_socket: u16::try_from(self.websocket()).unwrap_or(0),
+            services: port_of(self.url()),
+            shop: port_of(&self.shop_url()),
+        }
+    }
+
+    /// What listens elsewhere than at the last start, a line each.
+    pub(super) fn moved(&self) -> &[String] {
+        &self.moved
     }
 
     /// Stops all of them, the last first.
@@ -202,7 +223,7 @@ fn host_config(name: &str, services: &Value) -> Result<String> {
     Ok(toml::to_string(&file)?)
 }
 
-fn shop_config(services: &Value) -> Result<String> {
+fn shop_config(services: &Value, port: u16) -> Result<String> {
     let mut file = toml::Table::new();
     file.insert("version".into(), 1.into());
     file.insert("name".into(), "Demo Shop".into());
@@ -216,7 +237,7 @@ fn shop_config(services: &Value) -> Result<String> {
     operator.insert("join_token_file".into(), "../services/join/service.token".into());
     file.insert("services".into(), operator.into());
     let mut http = toml::Table::new();
-    http.insert("listen".into(), "127.0.0.1:0".into());
+    http.insert("listen".into(), format!("127.0.0.1:{port}").into());
     http.insert("api_key_file".into(), "api.key".into());
     http.insert("demo_page".into(), true.into());
     file.insert("http".into(), http.into());

@@ -127,6 +127,9 @@ fn services_that_cannot_be_reached() {
     place.write("ca.pem", CA);
     let code = text(InvitationKind::Enroll, NEVER);
     let shown = place.run("app --ca-file ca.pem enroll", &code);
-    assert!(shown.contains("exit 4") && shown.contains("error: scanning the code: services cannot be reached"), "{shown}");
+    assert!(
+        shown.contains("exit 4") && shown.contains("error: scanning the code: services cannot be reached"),
+        "{shown}"
+    );
     assert!(!shown.contains(&code) && !shown.contains("one-time"), "{shown}");
 }

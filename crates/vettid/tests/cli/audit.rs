@@ -55,10 +55,7 @@ fn export() -> Vec<String> {
     let record = key_record::build(draft, &identity, None).unwrap();
     let head = ExportHead { version: 1, guid, vault_fp: record.fingerprint(), exported_at: now };
     let mut chain = Chain::new(guid, &record.fingerprint());
-    let mut lines = vec![
-        ExportLine::Head(head),
-        ExportLine::KeyRecord(serde_json::to_value(record.record()).unwrap()),
-    ];
+    let mut lines = vec![ExportLine::Head(head), ExportLine::KeyRecord(serde_json::to_value(record.record()).unwrap())];
     for number in 0..3 {
         let act = Act {
             ts: now.plus_ms(number * 60_000),

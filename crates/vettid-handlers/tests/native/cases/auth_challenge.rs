@@ -1,8 +1,6 @@
 //! Cases of `auth.challenge`: a service asks for a login.
 
-use super::{
-    BOB, CAROL, Expect, REQUEST, Scenario, at, decided, expired, later, scenario, service,
-};
+use super::{BOB, CAROL, Expect, REQUEST, Scenario, at, decided, expired, later, scenario, service};
 use serde_json::{Value, json};
 use vettid_handler::event::Event;
 use vettid_wire::auth::Decision;
@@ -11,11 +9,7 @@ use vettid_wire::json::canonical;
 use vettid_wire::refusal::RefusalCode;
 
 pub(crate) fn all() -> Vec<Scenario> {
-    let mut scenarios = vec![
-        answered(Decision::Approve),
-        answered(Decision::Deny),
-        unanswered(),
-    ];
+    let mut scenarios = vec![answered(Decision::Approve), answered(Decision::Deny), unanswered()];
     scenarios.extend(refused());
     scenarios.push(on_this_machine());
     scenarios
@@ -45,10 +39,7 @@ fn with(key: &str, value: impl Into<Value>) -> Event {
 }
 
 fn showing(line: &str) -> Event {
-    with(
-        "display",
-        json!({"browser": line, "city": "Zürich", "ip_prefix": "192.0.2"}),
-    )
+    with("display", json!({"browser": line, "city": "Zürich", "ip_prefix": "192.0.2"}))
 }
 
 fn issued(from_ms: i64, to_ms: i64) -> Event {
@@ -60,10 +51,7 @@ fn issued(from_ms: i64, to_ms: i64) -> Event {
 
 fn asked() -> Expect {
     let body = body();
-    Expect::Ask {
-        ask: json!({"login": {"origin": body["origin"], "display": body["display"]}}),
-        interim: None,
-    }
+    Expect::Ask { ask: json!({"login": {"origin": body["origin"], "display": body["display"]}}), interim: None }
 }
 
 /// The host of the tests puts the length of the signed object into its signature.
@@ -72,15 +60,7 @@ fn signed(decision: Decision) -> Expect {
     let mut answer = json!({
         "decision": decision, "auth_time": at(19_000), "method": ["user"], "issued_at": at(20_000),
     });
-    for key in [
-        "request_id",
-        "service_id",
-        "connection_id",
-        "origin",
-        "nonce",
-        "session_hash",
-        "expires_at",
-    ] {
+    for key in ["request_id", "service_id", "connection_id", "origin", "nonce", "session_hash", "expires_at"] {
         answer[key] = request[key].clone();
     }
     let length = canonical(&answer).unwrap().len();
@@ -90,10 +70,7 @@ fn signed(decision: Decision) -> Expect {
 }
 
 fn answered(decision: Decision) -> Scenario {
-    let steps = vec![
-        (challenge(body()), asked()),
-        (decided(challenge(body()), decision), signed(decision)),
-    ];
+    let steps = vec![(challenge(body()), asked()), (decided(challenge(body()), decision), signed(decision))];
     scenario(format!("{decision:?} is signed"), steps)
 }
 
@@ -104,10 +81,7 @@ fn unanswered() -> Scenario {
         "no answer after the challenge ran out",
         vec![
             (challenge(body()), asked()),
-            (
-                expired(challenge(body())),
-                Expect::Refuse(RefusalCode::Expired),
-            ),
+            (expired(challenge(body())), Expect::Refuse(RefusalCode::Expired)),
             (too_late, Expect::Refuse(RefusalCode::Expired)),
         ],
     )
@@ -123,29 +97,13 @@ fn foreign() -> Vec<(&'static str, Event, RefusalCode)> {
     let elsewhere = |origin: &str| with("origin", origin);
     let denied = RefusalCode::NotAllowed;
     vec![
-        (
-            "another service's name",
-            with("service_id", "other-shop"),
-            denied,
-        ),
+        ("another service's name", with("service_id", "other-shop"), denied),
         ("another connection", with("connection_id", CAROL), denied),
         ("a foreign site", elsewhere("https://sh0p.example"), denied),
-        (
-            "a site with a path",
-            elsewhere("https://shop.example/"),
-            denied,
-        ),
-        (
-            "a site without tls",
-            elsewhere("http://shop.example"),
-            denied,
-        ),
+        ("a site with a path", elsewhere("https://shop.example/"), denied),
+        ("a site without tls", elsewhere("http://shop.example"), denied),
         ("a member in place of a service", by_member, denied),
-        (
-            "no permission to ask for logins",
-            not_permitted,
-            RefusalCode::NotInContract,
-        ),
+        ("no permission to ask for logins", not_permitted, RefusalCode::NotInContract),
     ]
 }
 
@@ -163,41 +121,21 @@ fn malformed() -> Vec<(&'static str, Event, RefusalCode)> {
         ("no signature", with("signature", Value::Null)),
     ];
     let events = events.into_iter();
-    events
-        .map(|(what, event)| (what, event, RefusalCode::InvalidRequest))
-        .collect()
+    events.map(|(what, event)| (what, event, RefusalCode::InvalidRequest)).collect()
 }
 
 fn refused() -> Vec<Scenario> {
     let late = vec![
-        (
-            "an end that has passed",
-            issued(-60_000, 0),
-            RefusalCode::Expired,
-        ),
-        (
-            "a late redelivery",
-            later(challenge(body()), 1, 119_000),
-            RefusalCode::Expired,
-        ),
+        ("an end that has passed", issued(-60_000, 0), RefusalCode::Expired),
+        ("a late redelivery", later(challenge(body()), 1, 119_000), RefusalCode::Expired),
     ];
     let cases = [foreign(), malformed(), late].into_iter().flatten();
-    cases
-        .map(|(what, event, code)| {
-            scenario(
-                format!("refused: {what}"),
-                vec![(event, Expect::Refuse(code))],
-            )
-        })
-        .collect()
+    cases.map(|(what, event, code)| scenario(format!("refused: {what}"), vec![(event, Expect::Refuse(code))])).collect()
 }
 
 fn on_this_machine() -> Scenario {
     let origin = "http://localhost:8090";
     let ask = json!({"login": {"origin": origin, "display": body()["display"]}});
     let asked = Expect::Ask { ask, interim: None };
-    scenario(
-        "a site on the member's own machine",
-        vec![(with("origin", origin), asked)],
-    )
+    scenario("a site on the member's own machine", vec![(with("origin", origin), asked)])
 }

@@ -34,10 +34,7 @@ fn request(tier: Tier) -> Event {
 }
 
 fn holding(mut scenario: Scenario) -> Scenario {
-    let field = Field {
-        value: br#"{"city":"Z"}"#.to_vec(),
-        updated_at: at(-5000),
-    };
+    let field = Field { value: br#"{"city":"Z"}"#.to_vec(), updated_at: at(-5000) };
     scenario.host.fields.insert("address".to_owned(), field);
     scenario
 }
@@ -54,35 +51,22 @@ fn not_given(code: &str) -> Expect {
 fn asked() -> Expect {
     Expect::Ask {
         ask: json!({"data": {"field": "address", "purpose": "To deliver your order"}}),
-        interim: Some(
-            json!({"request_id": REQUEST, "outcome": {"pending": {"expires_at": at(15 * 60_000)}}}),
-        ),
+        interim: Some(json!({"request_id": REQUEST, "outcome": {"pending": {"expires_at": at(15 * 60_000)}}})),
     }
 }
 
 fn served() -> Vec<Scenario> {
     let tiers = [Tier::Required, Tier::Optional, Tier::OnDemand];
-    let served = tiers.map(|tier| {
-        holding(scenario(
-            format!("{tier:?} is served at once"),
-            vec![(request(tier), given())],
-        ))
-    });
-    let missing = tiers.map(|tier| {
-        scenario(
-            format!("{tier:?} without a value"),
-            vec![(request(tier), not_given("not_available"))],
-        )
-    });
+    let served =
+        tiers.map(|tier| holding(scenario(format!("{tier:?} is served at once"), vec![(request(tier), given())])));
+    let missing = tiers
+        .map(|tier| scenario(format!("{tier:?} without a value"), vec![(request(tier), not_given("not_available"))]));
     served.into_iter().chain(missing).collect()
 }
 
 fn consent() -> Scenario {
     let approved = decided(request(Tier::Consent), Decision::Approve);
-    holding(scenario(
-        "with consent",
-        vec![(request(Tier::Consent), asked()), (approved, given())],
-    ))
+    holding(scenario("with consent", vec![(request(Tier::Consent), asked()), (approved, given())]))
 }
 
 fn refused_after_consent() -> Scenario {
@@ -109,72 +93,23 @@ fn refused() -> Vec<Scenario> {
     let mut large = request(Tier::OnDemand);
     large.payload = vec![b' '; 16 * 1024 + 1];
     let cases = [
-        (
-            "another service's name",
-            with("service_id", "other-shop"),
-            RefusalCode::NotAllowed,
-        ),
-        (
-            "another connection",
-            with("connection_id", CAROL),
-            RefusalCode::NotAllowed,
-        ),
-        (
-            "another contract",
-            with("contract_hash", Base64Url::new([8; 32]).to_string()),
-            RefusalCode::ContractMismatch,
-        ),
-        (
-            "no field of the contract",
-            service("data.request", None, body()),
-            RefusalCode::NotInContract,
-        ),
-        (
-            "a malformed field name",
-            with("field", "Address"),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "no purpose",
-            with("purpose", ""),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "a deceptive purpose",
-            with("purpose", "pay\u{202e}lap"),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "a long purpose",
-            with("purpose", "x".repeat(301)),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "an unknown key",
-            with("urgent", true),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "a request without an id",
-            with("request_id", Value::Null),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "a member in place of a service",
-            by_member,
-            RefusalCode::NotAllowed,
-        ),
+        ("another service's name", with("service_id", "other-shop"), RefusalCode::NotAllowed),
+        ("another connection", with("connection_id", CAROL), RefusalCode::NotAllowed),
+        ("another contract", with("contract_hash", Base64Url::new([8; 32]).to_string()), RefusalCode::ContractMismatch),
+        ("no field of the contract", service("data.request", None, body()), RefusalCode::NotInContract),
+        ("a malformed field name", with("field", "Address"), RefusalCode::InvalidRequest),
+        ("no purpose", with("purpose", ""), RefusalCode::InvalidRequest),
+        ("a deceptive purpose", with("purpose", "pay\u{202e}lap"), RefusalCode::InvalidRequest),
+        ("a long purpose", with("purpose", "x".repeat(301)), RefusalCode::InvalidRequest),
+        ("an unknown key", with("urgent", true), RefusalCode::InvalidRequest),
+        ("a request without an id", with("request_id", Value::Null), RefusalCode::InvalidRequest),
+        ("a member in place of a service", by_member, RefusalCode::NotAllowed),
         ("nobody", by_nobody, RefusalCode::NotAllowed),
         ("half a body", garbage, RefusalCode::InvalidRequest),
         ("a body over the cap", large, RefusalCode::InvalidRequest),
     ];
     let cases = cases.into_iter();
     cases
-        .map(|(what, event, code)| {
-            holding(scenario(
-                format!("refused: {what}"),
-                vec![(event, Expect::Refuse(code))],
-            ))
-        })
+        .map(|(what, event, code)| holding(scenario(format!("refused: {what}"), vec![(event, Expect::Refuse(code))])))
         .collect()
 }

@@ -8,23 +8,13 @@ use vettid_wire::refusal::RefusalCode;
 const UNKNOWN: &str = "018f6b1e-7c1a-7000-8000-00000000dead";
 
 pub(crate) fn all() -> Vec<Scenario> {
-    let mut scenarios = vec![
-        sent_and_delivered(),
-        received(),
-        both_directions(),
-        long_list(),
-        quota(),
-    ];
+    let mut scenarios = vec![sent_and_delivered(), received(), both_directions(), long_list(), quota()];
     scenarios.extend(refused());
     scenarios
 }
 
 fn send(to: &str, text: &str, number: u8, ms: i64) -> Event {
-    later(
-        owner("messaging.send", json!({"connection_id": to, "text": text})),
-        number,
-        ms,
-    )
+    later(owner("messaging.send", json!({"connection_id": to, "text": text})), number, ms)
 }
 
 fn sent(number: u8) -> Expect {
@@ -44,11 +34,7 @@ fn body(message: u8, number: u64, text: &str, sent_ms: i64) -> Value {
 }
 
 fn text(message: u8, number: u64, text: &str, sent_ms: i64, ms: i64) -> Event {
-    later(
-        member("messaging.text", body(message, number, text, sent_ms)),
-        message,
-        ms,
-    )
+    later(member("messaging.text", body(message, number, text, sent_ms)), message, ms)
 }
 
 fn view(mut body: Value, direction: &str, delivered_ms: Option<i64>) -> Value {
@@ -60,10 +46,7 @@ fn view(mut body: Value, direction: &str, delivered_ms: Option<i64>) -> Value {
 }
 
 fn receipt(of: u8, ms: i64) -> Event {
-    member(
-        "messaging.receipt",
-        json!({"message_id": event_id(of), "received_at": at(ms)}),
-    )
+    member("messaging.receipt", json!({"message_id": event_id(of), "received_at": at(ms)}))
 }
 
 fn sent_and_delivered() -> Scenario {
@@ -78,18 +61,9 @@ fn sent_and_delivered() -> Scenario {
             (receipt(1, 1500), Expect::None),
             (receipt(1, 9000), Expect::None),
             (send(BOB, "Hello", 1, 3000), sent(1)),
-            (
-                send(BOB, "Not hello", 1, 3000),
-                Expect::Refuse(RefusalCode::Conflict),
-            ),
-            (
-                list(BOB),
-                listed(&[view(first, "sent", Some(1500)), view(second, "sent", None)]),
-            ),
-            (
-                list(CAROL),
-                listed(&[view(body(3, 1, "Other numbers", 2000), "sent", None)]),
-            ),
+            (send(BOB, "Not hello", 1, 3000), Expect::Refuse(RefusalCode::Conflict)),
+            (list(BOB), listed(&[view(first, "sent", Some(1500)), view(second, "sent", None)])),
+            (list(CAROL), listed(&[view(body(3, 1, "Other numbers", 2000), "sent", None)])),
         ],
     )
 }
@@ -101,10 +75,7 @@ fn received() -> Scenario {
             (text(2, 2, "second", -100, 0), Expect::None),
             (text(1, 1, "first", -200, 10), Expect::None),
             (text(2, 2, "second", -100, 20), Expect::None),
-            (
-                text(2, 2, "changed", -100, 30),
-                Expect::Refuse(RefusalCode::Conflict),
-            ),
+            (text(2, 2, "changed", -100, 30), Expect::Refuse(RefusalCode::Conflict)),
             (
                 list(BOB),
                 listed(&[
@@ -133,10 +104,7 @@ fn both_directions() -> Scenario {
                 ]),
             ),
             (receipt(2, 5000), Expect::Refuse(RefusalCode::NotFound)),
-            (
-                text(3, 2, "under an id of ours", 0, 3000),
-                Expect::Refuse(RefusalCode::Conflict),
-            ),
+            (text(3, 2, "under an id of ours", 0, 3000), Expect::Refuse(RefusalCode::Conflict)),
         ],
     )
 }
@@ -151,10 +119,7 @@ fn long_list() -> Scenario {
             (send(BOB, "short", 3, 2), sent(3)),
             (
                 list(BOB),
-                listed(&[
-                    view(body(2, 2, &long, 1), "sent", None),
-                    view(body(3, 3, "short", 2), "sent", None),
-                ]),
+                listed(&[view(body(2, 2, &long, 1), "sent", None), view(body(3, 3, "short", 2), "sent", None)]),
             ),
         ],
     )
@@ -165,94 +130,34 @@ fn quota() -> Scenario {
     full.host.max_keys = Some(2);
     full.steps = vec![
         (text(1, 1, "fits", 0, 0), Expect::None),
-        (
-            text(2, 2, "does not", 0, 1),
-            Expect::Refuse(RefusalCode::Unavailable),
-        ),
-        (
-            send(BOB, "nor does this", 3, 2),
-            Expect::Refuse(RefusalCode::Unavailable),
-        ),
-        (
-            list(BOB),
-            listed(&[view(body(1, 1, "fits", 0), "received", Some(0))]),
-        ),
+        (text(2, 2, "does not", 0, 1), Expect::Refuse(RefusalCode::Unavailable)),
+        (send(BOB, "nor does this", 3, 2), Expect::Refuse(RefusalCode::Unavailable)),
+        (list(BOB), listed(&[view(body(1, 1, "fits", 0), "received", Some(0))])),
     ];
     full
 }
 
 fn refused() -> Vec<Scenario> {
-    let by_service = |name: &str, body: Value| {
-        service(name, None, body)
-            .context
-            .peer
-            .map(|peer| (name.to_owned(), peer))
-    };
+    let by_service =
+        |name: &str, body: Value| service(name, None, body).context.peer.map(|peer| (name.to_owned(), peer));
     let mut from_service = member("messaging.text", body(1, 1, "hi", 0));
     from_service.context.peer = by_service("messaging.text", json!({})).map(|(_, peer)| peer);
     let mut from_nobody = member("messaging.text", body(1, 1, "hi", 0));
     from_nobody.context.peer = None;
     let cases = [
-        (
-            "an empty text",
-            send(BOB, "", 1, 0),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "a long text",
-            send(BOB, &"x".repeat(32 * 1024 + 1), 1, 0),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "a text that grows by its escapes",
-            send(BOB, &"\u{1}".repeat(10_000), 1, 0),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "nobody to send to",
-            send(UNKNOWN, "hi", 1, 0),
-            RefusalCode::NotConnected,
-        ),
-        (
-            "number zero",
-            text(1, 0, "hi", 0, 0),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "an empty text of a peer",
-            text(1, 1, "", 0, 0),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "a peer's text that grows",
-            text(1, 1, &"\u{1}".repeat(10_000), 0, 0),
-            RefusalCode::InvalidRequest,
-        ),
+        ("an empty text", send(BOB, "", 1, 0), RefusalCode::InvalidRequest),
+        ("a long text", send(BOB, &"x".repeat(32 * 1024 + 1), 1, 0), RefusalCode::InvalidRequest),
+        ("a text that grows by its escapes", send(BOB, &"\u{1}".repeat(10_000), 1, 0), RefusalCode::InvalidRequest),
+        ("nobody to send to", send(UNKNOWN, "hi", 1, 0), RefusalCode::NotConnected),
+        ("number zero", text(1, 0, "hi", 0, 0), RefusalCode::InvalidRequest),
+        ("an empty text of a peer", text(1, 1, "", 0, 0), RefusalCode::InvalidRequest),
+        ("a peer's text that grows", text(1, 1, &"\u{1}".repeat(10_000), 0, 0), RefusalCode::InvalidRequest),
         ("a text of a service", from_service, RefusalCode::NotAllowed),
         ("a text of nobody", from_nobody, RefusalCode::NotAllowed),
-        (
-            "a receipt for nothing",
-            receipt(9, 0),
-            RefusalCode::NotFound,
-        ),
-        (
-            "an unknown key",
-            member("messaging.text", json!({"text": "hi"})),
-            RefusalCode::InvalidRequest,
-        ),
-        (
-            "an owner's command on a member's lane",
-            member("messaging.send", json!({})),
-            RefusalCode::UnsupportedEvent,
-        ),
+        ("a receipt for nothing", receipt(9, 0), RefusalCode::NotFound),
+        ("an unknown key", member("messaging.text", json!({"text": "hi"})), RefusalCode::InvalidRequest),
+        ("an owner's command on a member's lane", member("messaging.send", json!({})), RefusalCode::UnsupportedEvent),
     ];
     let cases = cases.into_iter();
-    cases
-        .map(|(what, event, code)| {
-            scenario(
-                format!("refused: {what}"),
-                vec![(event, Expect::Refuse(code))],
-            )
-        })
-        .collect()
+    cases.map(|(what, event, code)| scenario(format!("refused: {what}"), vec![(event, Expect::Refuse(code))])).collect()
 }

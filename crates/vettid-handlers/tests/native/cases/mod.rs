@@ -59,28 +59,15 @@ pub(crate) enum Expect {
 
 /// Every scenario.
 pub(crate) fn all() -> Vec<Scenario> {
-    [
-        profile::all(),
-        data::all(),
-        data_request::all(),
-        messaging::all(),
-        auth_challenge::all(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [profile::all(), data::all(), data_request::all(), messaging::all(), auth_challenge::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 pub(crate) fn scenario(name: impl Into<String>, steps: Vec<(Event, Expect)>) -> Scenario {
     let connections = [BOB, CAROL].map(|id| id.parse().unwrap()).into();
-    Scenario {
-        name: name.into(),
-        host: MemoryHost {
-            connections,
-            ..MemoryHost::default()
-        },
-        steps,
-    }
+    Scenario { name: name.into(), host: MemoryHost { connections, ..MemoryHost::default() }, steps }
 }
 
 impl Expect {
@@ -115,9 +102,7 @@ pub(crate) fn at(ms: i64) -> Timestamp {
 
 /// The id of the n-th event.
 pub(crate) fn event_id(number: u8) -> EventId {
-    EventId::from_bytes([
-        1, 0x8f, 0x6b, 0x1e, 0x7c, 0x1a, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0xee, number,
-    ])
+    EventId::from_bytes([1, 0x8f, 0x6b, 0x1e, 0x7c, 0x1a, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0xee, number])
 }
 
 fn event(lane: Lane, event_type: &str, peer: Option<Peer>, body: &Value) -> Event {
@@ -129,10 +114,7 @@ fn event(lane: Lane, event_type: &str, peer: Option<Peer>, body: &Value) -> Even
         peer,
         answer: None,
     };
-    Event {
-        context,
-        payload: json::canonical(body).unwrap(),
-    }
+    Event { context, payload: json::canonical(body).unwrap() }
 }
 
 /// A command of the owner.
@@ -142,11 +124,7 @@ pub(crate) fn owner(event_type: &str, body: Value) -> Event {
 
 /// An event of a connected member.
 pub(crate) fn member(event_type: &str, body: Value) -> Event {
-    let peer = Peer {
-        connection_id: BOB.parse().unwrap(),
-        display_name: "Bob".to_owned(),
-        service: None,
-    };
+    let peer = Peer { connection_id: BOB.parse().unwrap(), display_name: "Bob".to_owned(), service: None };
     event(Lane::Connection, event_type, Some(peer), &body)
 }
 
@@ -163,11 +141,8 @@ pub(crate) fn service(event_type: &str, tier: Option<Tier>, body: Value) -> Even
         ],
         tier,
     };
-    let peer = Peer {
-        connection_id: BOB.parse().unwrap(),
-        display_name: "Demo Shop".to_owned(),
-        service: Some(service),
-    };
+    let peer =
+        Peer { connection_id: BOB.parse().unwrap(), display_name: "Demo Shop".to_owned(), service: Some(service) };
     event(Lane::Service, event_type, Some(peer), &body)
 }
 
@@ -182,11 +157,7 @@ pub(crate) fn later(mut event: Event, number: u8, ms: i64) -> Event {
 pub(crate) fn decided(mut event: Event, decision: Decision) -> Event {
     event.context.occurred_at = at(20_000);
     let method = vec!["user".to_owned()];
-    event.context.answer = Some(Answer::Decided(Decided {
-        decision,
-        decided_at: at(19_000),
-        method,
-    }));
+    event.context.answer = Some(Answer::Decided(Decided { decision, decided_at: at(19_000), method }));
     event
 }
 

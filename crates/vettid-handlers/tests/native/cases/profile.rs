@@ -10,22 +10,10 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut scenarios = vec![scenario(
         "each update is published under the next sequence",
         vec![
-            (
-                owner("profile.get", json!({})),
-                Expect::Body(json!({"sequence": 0})),
-            ),
-            (
-                update(&first),
-                Expect::Body(json!({"public": first, "sequence": 1})),
-            ),
-            (
-                update(&second),
-                Expect::Body(json!({"public": second, "sequence": 2})),
-            ),
-            (
-                owner("profile.get", json!({})),
-                Expect::Body(json!({"public": second, "sequence": 2})),
-            ),
+            (owner("profile.get", json!({})), Expect::Body(json!({"sequence": 0}))),
+            (update(&first), Expect::Body(json!({"public": first, "sequence": 1}))),
+            (update(&second), Expect::Body(json!({"public": second, "sequence": 2}))),
+            (owner("profile.get", json!({})), Expect::Body(json!({"public": second, "sequence": 2}))),
         ],
     )];
     scenarios.extend(malformed().into_iter().map(|public| {
@@ -42,9 +30,7 @@ fn update(public: &Value) -> vettid_handler::event::Event {
 }
 
 fn malformed() -> Vec<Value> {
-    let many: serde_json::Map<_, _> = (0..21)
-        .map(|n| (format!("entry_{n}"), "x".into()))
-        .collect();
+    let many: serde_json::Map<_, _> = (0..21).map(|n| (format!("entry_{n}"), "x".into())).collect();
     vec![
         json!({}),
         json!({"first_name": ""}),

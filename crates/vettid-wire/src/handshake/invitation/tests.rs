@@ -4,12 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn jwt(claims: &str) -> String {
-    format!(
-        "{}.{}.{}",
-        encode_url(JWT_HEADER.as_bytes()),
-        encode_url(claims.as_bytes()),
-        encode_url(&[5; 64])
-    )
+    format!("{}.{}.{}", encode_url(JWT_HEADER.as_bytes()), encode_url(claims.as_bytes()), encode_url(&[5; 64]))
 }
 
 fn connect() -> Invitation {
@@ -33,34 +28,21 @@ fn enroll() -> Invitation {
     Invitation {
         kind: InvitationKind::Enroll,
         token: "one-time".to_owned(),
-        enrolment: Some(EnrolmentPointer {
-            services_url: "https://vettid.dev".to_owned(),
-            session_id,
-        }),
+        enrolment: Some(EnrolmentPointer { services_url: "https://vettid.dev".to_owned(), session_id }),
         ..connect()
     }
 }
 
 #[test]
 fn text_and_link_come_back() {
-    for invitation in [
-        connect(),
-        enroll(),
-        Invitation {
-            kind: InvitationKind::Service,
-            ..connect()
-        },
-    ] {
+    for invitation in [connect(), enroll(), Invitation { kind: InvitationKind::Service, ..connect() }] {
         let text = invitation.to_text().unwrap();
         assert_eq!(Invitation::read(&text).unwrap(), invitation);
         let link = invitation.to_link("https://app.vettid.dev/c").unwrap();
         assert!(link.len() <= MAX_TEXT_BYTES, "{}", link.len());
         assert_eq!(Invitation::read(&link).unwrap(), invitation);
         let json = serde_json::to_string(&invitation).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Invitation>(&json).unwrap(),
-            invitation
-        );
+        assert_eq!(serde_json::from_str::<Invitation>(&json).unwrap(), invitation);
     }
 }
 
@@ -69,21 +51,13 @@ fn the_secret_of_a_link_stands_in_its_fragment_only() {
     let link = connect().to_link("https://app.vettid.dev/c").unwrap();
     assert_eq!(link.split('#').next(), Some("https://app.vettid.dev/c"));
     let shown = format!("{:?}", connect());
-    assert!(
-        !shown.contains(&encode_url(&[5; 32])) && !shown.contains(&connect().token),
-        "{shown}"
-    );
+    assert!(!shown.contains(&encode_url(&[5; 32])) && !shown.contains(&connect().token), "{shown}");
 }
 
 #[test]
 fn object_has_the_fields_of_the_standard() {
     let value = serde_json::to_value(connect()).unwrap();
-    let names: Vec<_> = value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
     let wanted = [
         "expires_at",
         "invite_id",
@@ -98,27 +72,15 @@ fn object_has_the_fields_of_the_standard() {
         "version",
     ];
     assert_eq!(names, wanted);
-    assert_eq!(
-        value["messagespace_uri"],
-        "tls://ms.vettid.dev:4222/01010101-0101-0101-0101-010101010101"
-    );
-    assert_eq!(
-        serde_json::to_value(enroll()).unwrap()["type"],
-        "vettid_enroll"
-    );
+    assert_eq!(value["messagespace_uri"], "tls://ms.vettid.dev:4222/01010101-0101-0101-0101-010101010101");
+    assert_eq!(serde_json::to_value(enroll()).unwrap()["type"], "vettid_enroll");
 }
 
 #[test]
 fn what_does_not_fit_a_qr_code_is_refused() {
-    let long = Invitation {
-        token: jwt(&"c".repeat(600)),
-        ..connect()
-    };
+    let long = Invitation { token: jwt(&"c".repeat(600)), ..connect() };
     assert_eq!(long.to_text(), Err(InvalidInvitation::TooLong));
-    assert_eq!(
-        Invitation::read(&"A".repeat(901)),
-        Err(InvalidInvitation::TooLong)
-    );
+    assert_eq!(Invitation::read(&"A".repeat(901)), Err(InvalidInvitation::TooLong));
 }
 
 #[test]
@@ -126,10 +88,7 @@ fn kind_and_fields_agree() {
     let mut value = serde_json::to_value(connect()).unwrap();
     value["type"] = "vettid_enroll".into();
     assert!(serde_json::from_value::<Invitation>(value).is_err());
-    let wrong = Invitation {
-        enrolment: enroll().enrolment,
-        ..connect()
-    };
+    let wrong = Invitation { enrolment: enroll().enrolment, ..connect() };
     assert_eq!(wrong.to_text(), Err(InvalidInvitation::Malformed));
     let mut value = serde_json::to_value(connect()).unwrap();
     value["extra"] = 1.into();

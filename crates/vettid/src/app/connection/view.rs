@@ -4,11 +4,10 @@ use crate::output::{Page, Show, minute, printable};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use serde::{Serialize, Serializer};
-use vettid_wire::connection::{
-    ConnectionList, ConnectionState, ConnectionView, Invited, PeerKind, Verification,
-};
+use vettid_wire::connection::{ConnectionList, ConnectionState, ConnectionView, Invited, PeerKind, Verification};
 use vettid_wire::contract::{Contract, Permission, Retention, Tier};
 use vettid_wire::handshake::SYMBOLS;
+use vettid_wire::id::ConnectionId;
 
 /// Longest life in seconds of an invitation that is shown as a QR code.
 const MAX_SCREEN_SECONDS: u32 = 600;
@@ -21,10 +20,7 @@ pub(super) struct Fresh {
 
 impl Fresh {
     pub(super) fn new(invited: Invited, life_seconds: u32) -> Self {
-        Self {
-            invited,
-            on_screen: life_seconds <= MAX_SCREEN_SECONDS,
-        }
+        Self { invited, on_screen: life_seconds <= MAX_SCREEN_SECONDS }
     }
 }
 
@@ -40,20 +36,13 @@ impl Show for Fresh {
             && let Ok(code) = QrCode::with_error_correction_level(&self.invited.link, EcLevel::L)
         {
             // Dark on light in most terminals, as scanners want it.
-            let drawing = code
-                .render::<Dense1x2>()
-                .dark_color(Dense1x2::Dark)
-                .light_color(Dense1x2::Light)
-                .build();
+            let drawing = code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build();
             page.drawing(&drawing);
             page.gap();
         }
         page.line(&self.invited.link);
         page.gap();
-        page.line(format!(
-            "Whoever holds this can answer it once, until {}.",
-            minute(self.invited.expires_at)
-        ));
+        page.line(format!("Whoever holds this can answer it once, until {}.", minute(self.invited.expires_at)));
         page.next("When it was answered", "vettid app connection list");
     }
 }
@@ -71,29 +60,14 @@ impl Show for ConnectionList {
 }
 
 fn row(view: &ConnectionView) -> [String; 5] {
-    let known = if view.state == ConnectionState::Active {
-        verification(view.verification)
-    } else {
-        ""
-    };
+    let known = if view.state == ConnectionState::Active { verification(view.verification) } else { "" };
     let name = name(view).to_owned();
-    [
-        name,
-        kind(view.kind).to_owned(),
-        state(view.state).to_owned(),
-        known.to_owned(),
-        view.connection_id.to_string(),
-    ]
+    [name, kind(view.kind).to_owned(), state(view.state).to_owned(), known.to_owned(), view.connection_id.to_string()]
 }
 
 impl Show for ConnectionView {
     fn show(&self, page: &mut Page) {
-        page.line(format!(
-            "{} ({}): {}",
-            name(self),
-            kind(self.kind),
-            state(self.state)
-        ));
+        page.line(format!("{} ({}): {}", name(self), kind(self.kind), state(self.state)));
         page.field("id", self.connection_id.to_string());
         page.field("since", minute(self.created_at));
         if let Some(fingerprint) = &self.peer_fingerprint {
@@ -124,10 +98,8 @@ impl Parts for ConnectionView {
     }
 
     fn show_check(&self, page: &mut Page) {
-        let ended = !matches!(
-            self.state,
-            ConnectionState::Review | ConnectionState::Accepted | ConnectionState::Active
-        );
+        let ended =
+            !matches!(self.state, ConnectionState::Review | ConnectionState::Accepted | ConnectionState::Active);
         if ended {
             return;
         }
@@ -145,14 +117,8 @@ impl Parts for ConnectionView {
         match (self.state, self.verification) {
             (ConnectionState::Review, _) => {
                 page.gap();
-                page.next(
-                    "To accept",
-                    &format!("vettid app connection decide {id} --accept"),
-                );
-                page.next(
-                    "To reject",
-                    &format!("vettid app connection decide {id} --reject"),
-                );
+                page.next("To accept", &accept(id, self.contract.as_ref()));
+                page.next("To reject", &format!("vettid app connection decide {id} --reject"));
             }
             (ConnectionState::Active, Verification::Unverified) => {
                 page.gap();
@@ -161,31 +127,30 @@ impl Parts for ConnectionView {
             }
             (ConnectionState::Requested | ConnectionState::Accepted, _) => {
                 page.gap();
-                page.next(
-                    "The other side comes next. To look again",
-                    &format!("vettid app connection review {id}"),
-                );
+                page.next("The other side comes next. To look again", &format!("vettid app connection review {id}"));
             }
             _ => {}
         }
     }
 }
 
+/// How to accept, with the optional fields that may be agreed to.
+fn accept(id: ConnectionId, contract: Option<&Contract>) -> String {
+    let fields = contract.into_iter().flat_map(|contract| &contract.fields);
+    let optional: Vec<_> =
+        fields.filter(|field| field.tier == Tier::Optional).map(|field| field.field.as_str()).collect();
+    let with = if optional.is_empty() { String::new() } else { format!(" [--optional {}]", optional.join(",")) };
+    format!("vettid app connection decide {id} --accept{with}")
+}
+
 fn show_contract(contract: &Contract, missing: &[String], page: &mut Page) {
     page.gap();
-    page.line(format!(
-        "Contract, version {}: {}",
-        contract.contract_version, contract.description
-    ));
+    page.line(format!("Contract, version {}: {}", contract.contract_version, contract.description));
     let rows: Vec<_> = contract
         .fields
         .iter()
         .map(|field| {
-            let held = if missing.contains(&field.field) {
-                "not stored"
-            } else {
-                ""
-            };
+            let held = if missing.contains(&field.field) { "not stored" } else { "" };
             [
                 field.field.clone(),
                 tier(field.tier).into(),
@@ -195,25 +160,12 @@ fn show_contract(contract: &Contract, missing: &[String], page: &mut Page) {
             ]
         })
         .collect();
-    page.table(
-        ["  FIELD", "WHEN", "KEPT", "WHAT FOR", ""],
-        &rows.map_first(|field| format!("  {field}")),
-    );
+    page.table(["  FIELD", "WHEN", "KEPT", "WHAT FOR", ""], &rows.map_first(|field| format!("  {field}")));
     if !contract.permissions.is_empty() {
-        let names: Vec<_> = contract
-            .permissions
-            .iter()
-            .map(|permission| may(*permission))
-            .collect();
+        let names: Vec<_> = contract.permissions.iter().map(|permission| may(*permission)).collect();
         page.field("may also", names.join(", "));
     }
-    page.field(
-        "at most",
-        format!(
-            "{} reads in {} seconds",
-            contract.rate.count, contract.rate.per_seconds
-        ),
-    );
+    page.field("at most", format!("{} reads in {} seconds", contract.rate.count, contract.rate.per_seconds));
     page.field("terms", &contract.terms_url);
     page.field("privacy", &contract.privacy_url);
 }
@@ -232,11 +184,7 @@ impl<const N: usize> MapFirst for Vec<[String; N]> {
 }
 
 fn name(view: &ConnectionView) -> &str {
-    if view.display_name.trim().is_empty() {
-        "(no name yet)"
-    } else {
-        &view.display_name
-    }
+    if view.display_name.trim().is_empty() { "(no name yet)" } else { &view.display_name }
 }
 
 fn kind(kind: PeerKind) -> &'static str {
@@ -296,25 +244,16 @@ fn may(permission: Permission) -> &'static str {
 /// Three lines of four groups of five digits.
 fn grouped(number: &str) -> String {
     let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
-    let groups: Vec<String> = digits
-        .chunks(5)
-        .map(|group| group.iter().collect())
-        .collect();
-    groups
-        .chunks(4)
-        .map(|line| line.join(" "))
-        .collect::<Vec<_>>()
-        .join("\n")
+    let groups: Vec<String> = digits.chunks(5).map(|group| group.iter().collect()).collect();
+    groups.chunks(4).map(|line| line.join(" ")).collect::<Vec<_>>().join("\n")
 }
 
 /// The symbols with their names, for reading aloud.
 fn symbols(indices: &[u8]) -> String {
-    let named = indices
-        .iter()
-        .map(|index| match SYMBOLS.get(usize::from(*index)) {
-            Some((name, sign)) => format!("{sign} {name}"),
-            None => "?".to_owned(),
-        });
+    let named = indices.iter().map(|index| match SYMBOLS.get(usize::from(*index)) {
+        Some((name, sign)) => format!("{sign} {name}"),
+        None => "?".to_owned(),
+    });
     named.collect::<Vec<_>>().join("  ")
 }
 

@@ -1,0 +1,96 @@
+//! The way back of an app whose NATS credential the broker does not take any more: services give the known app a
+//! credential for the handshake, and over it the vault gives a fresh one. Nothing but session events travels there.
+
+use crate::app::{App, ConnectionOf, Ports};
+use crate::clock::Clock;
+use crate::command::CommandError;
+use crate::credential::{key_of, member_credential};
+use crate::enrolment::new_seed;
+use crate::line::Line;
+use crate::random;
+use crate::services::{ServicesAddress, ServicesApi, ServicesError};
+use crate::state::Member;
+use crate::store::Store;
+use crate::transport::{Connection, SignIn, Transport};
+use vettid_core::grants::mint::MemberIdentity;
+use vettid_crypto::secret::SecretBytes;
+use vettid_crypto::signature::{self, Context};
+use vettid_wire::base64::{Base64, Base64Url};
+use vettid_wire::enrolment::{NatsBootstrapped, RenewBootstrap};
+
+/// The HTTP status with which services say that too much was asked in this time.
+const TOO_MANY_REQUESTS: u16 = 429;
+
+impl<P: Ports> App<P> {
+    /// Opens a line for an app that is shut out; `shut_out` says why, and is the error if services refuse the way back.
+    pub(crate) async fn way_back(
+        &self,
+        hold: <P::Store as Store>::Hold,
+        mut member: Member,
+        shut_out: CommandError,
+    ) -> Result<Line<'_, P>, CommandError> {
+        let seed = new_seed(&mut self.ports.random())?;
+        let answer = match self.ask_services(&member, &seed).await? {
+            Ok(answer) => answer,
+            Err(ServicesError::Refused { status }) if status != TOO_MANY_REQUESTS => return Err(shut_out),
+            Err(error) => return Err(CommandError::Services(error)),
+        };
+        if answer.guid != member.guid {
+            return Err(CommandError::Services(ServicesError::Unreadable("it is about another member".into())));
+        }
+        let connection = self.connect_back(&member, &seed, &answer).await?;
+        member.endpoint = answer.nats_endpoint;
+        let mut line = Line::new(self, hold, member, connection);
+        match line.go_on_as_app().await {
+            Ok(()) => Ok(line),
+            Err(error) => {
+                line.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask_services(
+        &self,
+        member: &Member,
+        seed: &SecretBytes,
+    ) -> Result<Result<NatsBootstrapped, ServicesError>, CommandError> {
+        let signing = member.identity.signing();
+        let mut request = RenewBootstrap {
+            guid: member.guid,
+            app_key: signing.verifying_key().typed(),
+            nkey_pub: key_of(seed)?.public().to_string(),
+            issued_at: self.ports.clock().now(),
+            nonce: Base64Url::new(random::bytes::<16>(&mut self.ports.random())),
+            key_id: signing.key_id(),
+            signature: Base64::default(),
+        };
+        request.signature = signature::sign(Context::ServiceRequest, signing, &request)?;
+        let at = ServicesAddress { url: &member.origin.services_url, trust: self.trust_of(member) };
+        Ok(self.ports.services().renew_bootstrap(at, &request).await)
+    }
+
+    async fn connect_back(
+        &self,
+        member: &Member,
+        seed: &SecretBytes,
+        answer: &NatsBootstrapped,
+    ) -> Result<ConnectionOf<P>, CommandError> {
+        let identity = MemberIdentity::AppBootstrap(member.device.clone());
+        let credential = member_credential(&identity, member.guid, seed, &answer.nats_jwt, self.ports.clock().now())?;
+        let sign_in = SignIn { endpoint: &answer.nats_endpoint, trust: self.trust_of(member), credential };
+        Ok(self.ports.transport().connect(sign_in).await?)
+    }
+}
+
+impl<P: Ports> Line<'_, P> {
+    /// Gets a fresh credential and connects with it.
+    async fn go_on_as_app(&mut self) -> Result<(), CommandError> {
+        self.replace_credential().await?;
+        let connection = self.app.connect(&self.member).await?;
+        std::mem::replace(&mut self.connection, connection).close().await;
+        // The new connection stands on the new credential.
+        self.credential_is_fresh = false;
+        Ok(())
+    }
+}
