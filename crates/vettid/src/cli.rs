@@ -42,11 +42,7 @@ enum Command {
 
 impl CommandLine {
     /// Runs the command.
-    pub(crate) async fn run(
-        self,
-        surroundings: &Surroundings,
-        output: Output,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn run(self, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
         match self.command {
             Command::App(arguments) => app::run(arguments, surroundings, output).await,
             Command::Audit(arguments) => audit::run(&arguments, output),

@@ -70,10 +70,7 @@ struct HttpsJoining {
 
 impl Joining for HttpsJoining {
     async fn join(&self, asked: JoinHost) -> Result<HostJoined, JoinFailed> {
-        let joined = self
-            .operator
-            .post("/v1/hosts", Some(&self.token), &asked)
-            .await;
+        let joined = self.operator.post("/v1/hosts", Some(&self.token), &asked).await;
         joined.map_err(|error| JoinFailed(format!("{error:#}")))
     }
 }
@@ -86,21 +83,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn serve(path: &Path) -> Result<()> {
     let file: File = read_config(path)?;
     if file.version != 1 {
-        bail!(
-            "{}: this program reads version 1 of the file",
-            path.display()
-        );
+        bail!("{}: this program reads version 1 of the file", path.display());
     }
     log(&file.log)?;
     let stop = stop_on_signal()?;
     let authority = read(&beside(path, &file.ca_file))?;
-    let token = read(&beside(path, &file.join_token_file))?
-        .trim()
-        .to_owned();
-    let joining = HttpsJoining {
-        operator: Operator::new(&file.services_url, &authority)?,
-        token,
-    };
+    let token = read(&beside(path, &file.join_token_file))?.trim().to_owned();
+    let joining = HttpsJoining { operator: Operator::new(&file.services_url, &authority)?, token };
     let config = HostConfig {
         host_id: file.host_id.clone(),
         state: beside(path, &file.state),
@@ -109,14 +98,8 @@ async fn serve(path: &Path) -> Result<()> {
         public_endpoint: file.public_endpoint,
         peers: Arc::new(file.peer_brokers),
     };
-    let host = Host::start_patiently(config, &joining)
-        .await
-        .context("the host does not start")?;
-    say_ready(&Ready {
-        ready: "host",
-        host_id: &file.host_id,
-        vaults: host.members(),
-    })?;
+    let host = Host::start_patiently(config, &joining).await.context("the host does not start")?;
+    say_ready(&Ready { ready: "host", host_id: &file.host_id, vaults: host.members() })?;
     host.run(&joining, stop).await.context("the host failed")
 }
 

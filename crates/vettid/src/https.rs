@@ -26,26 +26,14 @@ impl Operator {
     pub(crate) fn new(url: &str, authority_pem: &str) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(authority_pem.as_bytes()) {
-            roots.add(
-                certificate.context("the authority's file is not a certificate in PEM form")?,
-            )?;
+            roots.add(certificate.context("the authority's file is not a certificate in PEM form")?)?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let tls = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .https_only(true);
-        let client = client
-            .redirect(Policy::none())
-            .no_proxy()
-            .timeout(TIME_LIMIT)
-            .build()?;
-        Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
-            client,
-        })
+        let client = Client::builder().tls_backend_preconfigured(tls).https_only(true);
+        let client = client.redirect(Policy::none()).no_proxy().timeout(TIME_LIMIT).build()?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), client })
     }
 
     /// Posts a body under a bearer token and reads the answer.
@@ -57,29 +45,18 @@ impl Operator {
     ) -> Result<T> {
         let (status, bytes) = self.call(path, token, body).await?;
         if !status.is_success() {
-            bail!(
-                "services answered {status} to {path}: {}",
-                String::from_utf8_lossy(&bytes)
-            );
+            bail!("services answered {status} to {path}: {}", String::from_utf8_lossy(&bytes));
         }
-        json::read(&bytes)
-            .with_context(|| format!("the answer of services to {path} cannot be read"))
+        json::read(&bytes).with_context(|| format!("the answer of services to {path} cannot be read"))
     }
 
-    async fn call(
-        &self,
-        path: &str,
-        token: Option<&str>,
-        body: &impl Serialize,
-    ) -> Result<(StatusCode, Vec<u8>)> {
+    async fn call(&self, path: &str, token: Option<&str>, body: &impl Serialize) -> Result<(StatusCode, Vec<u8>)> {
         let mut request = self.client.post(format!("{}{path}", self.url)).json(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let mut response = request
-            .send()
-            .await
-            .with_context(|| format!("services at {} cannot be reached", self.url))?;
+        let mut response =
+            request.send().await.with_context(|| format!("services at {} cannot be reached", self.url))?;
         let mut bytes = Vec::new();
         while let Some(piece) = response.chunk().await? {
             bytes.extend_from_slice(&piece);

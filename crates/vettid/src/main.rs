@@ -28,17 +28,13 @@ fn main() -> ExitCode {
             let output = Output::new(line.json);
             (output, run(line, output))
         }
-        Err(error) if error.use_stderr() && asks_for_json() => {
-            (Output::new(true), Err(usage(&error)))
-        }
+        Err(error) if error.use_stderr() && asks_for_json() => (Output::new(true), Err(usage(&error))),
         Err(error) => error.exit(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // If even standard error is gone, the exit code still tells.
-        Err(failure) => output
-            .failure(&failure)
-            .map_or(ExitCode::FAILURE, |()| failure.exit().code().into()),
+        Err(failure) => output.failure(&failure).map_or(ExitCode::FAILURE, |()| failure.exit().code().into()),
     }
 }
 
@@ -56,9 +52,7 @@ fn usage(error: &clap::Error) -> Failure {
 fn run(line: CommandLine, output: Output) -> Result<(), Failure> {
     // Fails only if a provider is there already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the runtime does not start")?;
     runtime.block_on(line.run(&Surroundings::read(), output))
 }

@@ -11,13 +11,9 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging. The level comes from the configuration, never from a default that hides refusals.
 pub(crate) fn log(level: &str) -> Result<()> {
-    let filter =
-        EnvFilter::try_new(level).context("the log level in the configuration is not one")?;
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .try_init();
+    let filter = EnvFilter::try_new(level).context("the log level in the configuration is not one")?;
+    let started =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
     started.map_err(|error| anyhow::anyhow!("logging does not start: {error}"))
 }
 
@@ -31,10 +27,7 @@ pub(crate) fn say_ready(what: &impl Serialize) -> Result<()> {
 /// A token that is cancelled by SIGTERM or Ctrl-C.
 pub(crate) fn stop_on_signal() -> Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let told = stop.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -45,10 +38,8 @@ pub(crate) fn stop_on_signal() -> Result<CancellationToken> {
 
 /// Reads a TOML file; an unknown key or an unreadable value stops the start.
 pub(crate) fn read_config<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text)
-        .with_context(|| format!("{} is not a sound configuration", path.display()))
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is not a sound configuration", path.display()))
 }
 
 /// A path of a configuration counts from the folder of its file.

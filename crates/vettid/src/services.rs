@@ -82,9 +82,7 @@ async fn serve(path: &Path) -> Result<()> {
     let stop = stop_on_signal()?;
     let config = checked(path, file)?;
     let ca_file = config.data_dir.join("ca.pem");
-    let services = Services::start(config)
-        .await
-        .context("services do not start")?;
+    let services = Services::start(config).await.context("services do not start")?;
     std::fs::write(&ca_file, services.authority_pem())
         .with_context(|| format!("cannot write {}", ca_file.display()))?;
     let ports = services.ports();
@@ -101,30 +99,17 @@ async fn serve(path: &Path) -> Result<()> {
         () = stop.cancelled() => false,
         () = services.failed() => true,
     };
-    services
-        .stop()
-        .await
-        .context("services did not stop in good order")?;
-    if failed {
-        bail!("the broker failed for good; see its log in the data folder")
-    } else {
-        Ok(())
-    }
+    services.stop().await.context("services did not stop in good order")?;
+    if failed { bail!("the broker failed for good; see its log in the data folder") } else { Ok(()) }
 }
 
 fn checked(path: &Path, file: File) -> Result<Config> {
     if file.version != 1 {
-        bail!(
-            "{}: this program reads version 1 of the file",
-            path.display()
-        );
+        bail!("{}: this program reads version 1 of the file", path.display());
     }
     let mut limits = Limits::default();
     if let Some(count) = file.enrolments_per_hour {
-        limits.enrolments = Rate {
-            count,
-            per_seconds: 3600,
-        };
+        limits.enrolments = Rate { count, per_seconds: 3600 };
     }
     Ok(Config {
         data_dir: beside(path, &file.data),

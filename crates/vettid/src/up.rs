@@ -86,7 +86,8 @@ fn lock(data: &PathBuf) -> Result<File> {
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let path = data.join("up.lock");
     let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    file.try_lock().with_context(|| format!("another `vettid up` uses {}; stop it, or choose another --data", data.display()))?;
+    file.try_lock()
+        .with_context(|| format!("another `vettid up` uses {}; stop it, or choose another --data", data.display()))?;
     Ok(file)
 }
 

@@ -37,7 +37,8 @@ impl Member {
         if code != Some(0) {
             bail!("{}: `vettid app {}` failed: {}", self.title, arguments.join(" "), error.trim());
         }
-        serde_json::from_str(text.trim()).with_context(|| format!("`vettid app {}` printed {text:?}", arguments.join(" ")))
+        serde_json::from_str(text.trim())
+            .with_context(|| format!("`vettid app {}` printed {text:?}", arguments.join(" ")))
     }
 
     /// Runs one command of the app and gives what it prints, as it is.
@@ -48,7 +49,11 @@ impl Member {
 
     async fn run(&self, arguments: &[&str], input: &str) -> Result<(String, String, Option<i32>)> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--json", "app", "--profile", self.profile, "--state"]).arg(&self.state).arg("--ca-file").arg(&self.ca_file);
+        command
+            .args(["--json", "app", "--profile", self.profile, "--state"])
+            .arg(&self.state)
+            .arg("--ca-file")
+            .arg(&self.ca_file);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("the app does not start")?;
         let mut stdin = child.stdin.take().context("no standard input")?;
@@ -72,7 +77,11 @@ impl Member {
                 Err(error) => error.to_string(),
             };
             if started.elapsed() > SHOWS_UP_WITHIN {
-                bail!("{}: `vettid app {}` does not show what was expected; last: {last}", self.title, arguments.join(" "));
+                bail!(
+                    "{}: `vettid app {}` does not show what was expected; last: {last}",
+                    self.title,
+                    arguments.join(" ")
+                );
             }
             sleep(LOOK_EVERY).await;
         }

@@ -8,6 +8,7 @@ use super::stack::Stack;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::io::BufRead as _;
+use std::path::PathBuf;
 
 const ADDRESS: &str = r#"{"street":"12 Harbour Lane","city":"Galway","country":"IE"}"#;
 const BIRTH: &str = "1990-04-01";
@@ -33,8 +34,17 @@ pub(super) async fn play(stack: &mut Stack, people: &People, stepwise: bool) -> 
     let bob = Member::new(stack, "Bob", "bob");
     let shop = Shop::new(stack)?;
     let (empty, number) = (String::new, 0);
-    let mut demo =
-        Demo { stack, alice, bob, shop, stepwise, number, alice_to_bob: empty(), bob_to_alice: empty(), shop_connection: empty() };
+    let mut demo = Demo {
+        stack,
+        alice,
+        bob,
+        shop,
+        stepwise,
+        number,
+        alice_to_bob: empty(),
+        bob_to_alice: empty(),
+        shop_connection: empty(),
+    };
     demo.enrol(people).await?;
     demo.store_and_publish().await?;
     demo.connect().await?;
@@ -73,7 +83,10 @@ impl Demo<'_> {
             let text = std::fs::read_to_string(code)?;
             let enrolled = member.app(&["enroll"], &text).await?;
             let status = member.app(&["status"], "").await?;
-            ensure!(status.get("vault_fingerprint") == enrolled.get("vault_fingerprint"), "the app speaks to another vault");
+            ensure!(
+                status.get("vault_fingerprint") == enrolled.get("vault_fingerprint"),
+                "the app speaks to another vault"
+            );
             say(&format!("    ✓ the app speaks to the vault {}", shown(&status, "vault_fingerprint")))?;
         }
         Ok(())
@@ -116,7 +129,9 @@ impl Demo<'_> {
         let id = self.alice_to_bob.clone();
         self.alice.app(&["message", "send", &id], MESSAGE).await?;
         self.stack.start_host(1, plan).await?;
-        self.bob.until(&["message", "list", &self.bob_to_alice], |list| (count(list, MESSAGE) > 0).then_some(())).await?;
+        self.bob
+            .until(&["message", "list", &self.bob_to_alice], |list| (count(list, MESSAGE) > 0).then_some(()))
+            .await?;
         let list = self.bob.app(&["message", "list", &self.bob_to_alice], "").await?;
         ensure!(count(&list, MESSAGE) == 1, "Bob has the message {} times", count(&list, MESSAGE));
         say("    ✓ Bob has it exactly once")
@@ -125,8 +140,12 @@ impl Demo<'_> {
     async fn answer(&mut self) -> Result<()> {
         self.step("Bob answers")?;
         self.bob.app(&["message", "send", &self.bob_to_alice], ANSWER).await?;
-        self.alice.until(&["message", "list", &self.alice_to_bob], |list| (count(list, ANSWER) == 1).then_some(())).await?;
-        let delivered = |list: &Value| messages(list).any(|m| shown(m, "text") == MESSAGE && m.get("delivered_at").is_some()).then_some(());
+        self.alice
+            .until(&["message", "list", &self.alice_to_bob], |list| (count(list, ANSWER) == 1).then_some(()))
+            .await?;
+        let delivered = |list: &Value| {
+            messages(list).any(|m| shown(m, "text") == MESSAGE && m.get("delivered_at").is_some()).then_some(())
+        };
         self.alice.until(&["message", "list", &self.alice_to_bob], delivered).await?;
         say("    ✓ Alice has the answer, and a receipt for her message")
     }
@@ -150,7 +169,10 @@ impl Demo<'_> {
         self.step("The shop reads the address")?;
         let answer = self.shop.ask(&self.shop_connection, "address", "Delivery of order 1", 20_000).await?;
         ensure!(shown(&answer, "status") == "served", "the address was not served: {answer}");
-        ensure!(answer.get("value") == serde_json::from_str::<Value>(ADDRESS).ok().as_ref(), "another address was served: {answer}");
+        ensure!(
+            answer.get("value") == serde_json::from_str::<Value>(ADDRESS).ok().as_ref(),
+            "another address was served: {answer}"
+        );
         say("    ✓ served, as stored")
     }
 
@@ -229,18 +251,39 @@ impl Demo<'_> {
     async fn look_back(&mut self) -> Result<()> {
         self.step("Alice's feed and audit show all of it")?;
         let feed = self.alice.app(&["feed", "list", "--limit", "200"], "").await?.to_string();
-        for wanted in ["data.request", "auth.challenge", "not_in_contract", "rate_limited", "approved", "denied", "connection.ready"] {
+        for wanted in [
+            "data.request",
+            "auth.challenge",
+            "not_in_contract",
+            "rate_limited",
+            "approved",
+            "denied",
+            "connection.ready",
+        ] {
             ensure!(feed.contains(wanted), "the feed does not show {wanted}");
         }
-        let file = self.stack.folder().join("alice-audit.jsonl");
-        let path = file.display().to_string();
+        let path = self.fresh_export().display().to_string();
         self.alice.text(&["audit", "export", "--out", &path]).await?;
-        let verified = tokio::process::Command::new(std::env::current_exe()?).args(["--json", "audit", "verify", &path]).output().await?;
+        let verified = tokio::process::Command::new(std::env::current_exe()?)
+            .args(["--json", "audit", "verify", &path])
+            .output()
+            .await?;
         if !verified.status.success() {
             bail!("the audit does not verify: {}", String::from_utf8_lossy(&verified.stderr));
         }
         let summary: Value = serde_json::from_slice(&verified.stdout)?;
-        say(&format!("    ✓ `vettid audit verify` accepts the chain of {} entries", summary.get("entries").unwrap_or(&Value::Null)))
+        say(&format!(
+            "    ✓ `vettid audit verify` accepts the chain of {} entries",
+            summary.get("entries").unwrap_or(&Value::Null)
+        ))
+    }
+
+    /// The export of an earlier play is never written over.
+    fn fresh_export(&self) -> PathBuf {
+        let names = (2..).map(|number| format!("alice-audit-{number}.jsonl"));
+        let names = std::iter::once("alice-audit.jsonl".to_owned()).chain(names);
+        let mut paths = names.map(|name| self.stack.folder().join(name));
+        paths.find(|path| !path.exists()).unwrap_or_default()
     }
 
     async fn revoke(&mut self) -> Result<()> {
@@ -252,7 +295,9 @@ impl Demo<'_> {
         let answer = self.shop.ask(&id, "address", "One more time", 2_000).await?;
         ensure!(shown(&answer, "status") != "served", "the shop was served after the revocation: {answer}");
         let after = self.alice.app(&["feed", "list", "--limit", "200"], "").await?;
-        let reads = |feed: &Value| feed.to_string().matches("One more time").count() + feed.to_string().matches("data.request").count();
+        let reads = |feed: &Value| {
+            feed.to_string().matches("One more time").count() + feed.to_string().matches("data.request").count()
+        };
         ensure!(reads(&after) == reads(&before), "the shop's request after the end had an effect");
         say("    ✓ the shop knows, and its next request has no effect")
     }

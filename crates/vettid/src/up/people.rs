@@ -52,7 +52,8 @@ impl People {
                 accounts.write(&store, &key)?;
             }
             let account = accounts.0.get(name).context("no account")?;
-            let code_file = if is_enrolled(stack, name)? { None } else { Some(code(stack, &operator, account, name).await?) };
+            let code_file =
+                if is_enrolled(stack, name)? { None } else { Some(code(stack, &operator, account, name).await?) };
             people.push(Person { name, title, code_file });
         }
         Ok(Self(people))
@@ -87,7 +88,8 @@ impl Accounts {
     fn read(path: &Path, key: &StorageKey) -> Result<Self> {
         match fs::read(path) {
             Ok(sealed) => {
-                let opened = open_file(key, PURPOSE, &sealed).with_context(|| format!("{} does not open", path.display()))?;
+                let opened =
+                    open_file(key, PURPOSE, &sealed).with_context(|| format!("{} does not open", path.display()))?;
                 Ok(serde_json::from_slice(opened.expose())?)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -104,7 +106,8 @@ impl Accounts {
 fn key_file(path: &Path) -> Result<StorageKey> {
     match fs::read(path) {
         Ok(bytes) => {
-            let secret = Secret32::from_slice(&bytes).with_context(|| format!("{} is not a key file", path.display()))?;
+            let secret =
+                Secret32::from_slice(&bytes).with_context(|| format!("{} is not a key file", path.display()))?;
             Ok(StorageKey::from_secret(secret))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -48,7 +48,9 @@ impl Ports {
             ("demo shop", last.shop, self.shop),
         ];
         let moved = pairs.into_iter().filter(|(_, old, new)| *old != 0 && old != new);
-        moved.map(|(name, old, new)| format!("{name}: port {old} of the last start is taken; now it is {new}")).collect()
+        moved
+            .map(|(name, old, new)| format!("{name}: port {old} of the last start is taken; now it is {new}"))
+            .collect()
     }
 }
 
@@ -75,7 +77,10 @@ mod tests {
         let moved = second.moved_since(Ports::of_last_start(folder.path()).unwrap());
         assert_eq!(
             moved,
-            ["broker: port 1 of the last start is taken; now it is 5", "demo shop: port 4 of the last start is taken; now it is 6"]
+            [
+                "broker: port 1 of the last start is taken; now it is 5",
+                "demo shop: port 4 of the last start is taken; now it is 6"
+            ]
         );
         std::fs::write(file(folder.path()), "{}").unwrap();
         assert!(Ports::of_last_start(folder.path()).is_err());

@@ -48,7 +48,9 @@ impl Process {
         let stdout = child.stdout.take().context("a child has no output")?;
         let mut lines = BufReader::new(stdout).lines();
         let ready = match timeout(READY_WITHIN, lines.next_line()).await {
-            Ok(Ok(Some(line))) => serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", plan.name))?,
+            Ok(Ok(Some(line))) => {
+                serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", plan.name))?
+            }
             _ => bail!("{} did not get ready; see {}{}", plan.name, plan.log.display(), last_lines(&plan.log)),
         };
         Ok(Self { plan, child, lines, ready })

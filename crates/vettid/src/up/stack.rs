@@ -26,7 +26,11 @@ impl StackPlan {
         for name in ["logs", "host-1", "host-2", "shop", "people"] {
             std::fs::create_dir_all(folder.join(name))?;
         }
-        let nats_server = if nats_server.components().count() > 1 { std::path::absolute(nats_server)? } else { on_path(nats_server)? };
+        let nats_server = if nats_server.components().count() > 1 {
+            std::path::absolute(nats_server)?
+        } else {
+            on_path(nats_server)?
+        };
         Ok(Self { folder, nats_server })
     }
 

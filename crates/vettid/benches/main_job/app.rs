@@ -1,0 +1,219 @@
+//! The apps of Alice and Bob: the client of the product with the ports of the product. Only the transport is looked at on
+//! the way, to know when something left and when something came, and its connection is kept over commands.
+
+#[path = "../../src/app/services.rs"]
+mod services;
+#[path = "../../src/app/transport.rs"]
+mod transport;
+
+use anyhow::{Context as _, Result};
+use services::HttpServices;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use transport::{NatsConnection, NatsSubscription, NatsTransport};
+use vettid_client::app::App;
+use vettid_client::clock::SystemClock;
+use vettid_client::enrolment::Existing;
+use vettid_client::random::SystemRandom;
+use vettid_client::store::file::FileStore;
+use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
+use vettid_client::watch::Watched;
+use vettid_wire::event::EventRow;
+use vettid_wire::subject::{Pattern, Subject};
+
+/// Longer than a message may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An app.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    app: Arc<App<Ports>>,
+    times: SeenTimes,
+}
+
+/// The ports of one app.
+#[derive(Debug)]
+struct Ports {
+    store: FileStore,
+    random: SystemRandom,
+    transport: SeenTransport,
+}
+
+/// The last time that something left, and that something came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// A publication was handed to the broker's connection.
+    pub(crate) left: Instant,
+    /// A delivery was taken from it.
+    pub(crate) came: Instant,
+}
+
+type SeenTimes = Arc<Mutex<Times>>;
+
+/// NATS, observed.
+struct SeenTransport {
+    times: SeenTimes,
+    kept: tokio::sync::Mutex<Option<(String, Arc<NatsConnection>)>>,
+}
+
+impl std::fmt::Debug for SeenTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SeenTransport")
+    }
+}
+
+/// A connection that stays open when it is closed.
+struct SeenConnection {
+    connection: Arc<NatsConnection>,
+    times: SeenTimes,
+}
+
+/// A subscription on it.
+struct SeenSubscription {
+    subscription: NatsSubscription,
+    times: SeenTimes,
+}
+
+impl Member {
+    /// Enrols an app with the code of its vault.
+    pub(crate) async fn enrol(folder: &Path, trust: &str, code: &str) -> Result<Self> {
+        let random = SystemRandom::new()?;
+        let now = Instant::now();
+        let times = Arc::new(Mutex::new(Times { left: now, came: now }));
+        let transport = SeenTransport { times: times.clone(), kept: tokio::sync::Mutex::default() };
+        let ports = Ports { store: FileStore::new(folder, random), random, transport };
+        let app = App::new(ports, Some(trust.to_owned()));
+        app.enrol(code, Existing::Keep).await.context("an app does not enrol")?;
+        Ok(Self { app: Arc::new(app), times })
+    }
+
+    /// Carries out a command of the owner.
+    pub(crate) async fn command<R: EventRow>(&self, request: R::Request) -> Result<R::Reply> {
+        self.app.command::<R>(request).await.with_context(|| format!("{} failed", R::ROW.name))
+    }
+
+    /// When something left and came last.
+    pub(crate) fn times(&self) -> Times {
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches the feed from now on; gives the times at which entries of this type were delivered.
+    pub(crate) async fn watch<R: EventRow>(&self) -> Result<Watching> {
+        let (seen, mut entries) = mpsc::unbounded_channel();
+        let member = self.clone();
+        let watching = tokio::spawn(async move {
+            // Whoever waits for an entry notices the end of this task by the end of the channel.
+            if let Err(error) = member.pass_on::<R>(&seen).await {
+                tracing::error!(%error, "a watch ended");
+            }
+        });
+        entries.recv().await.context("the watch does not begin")?;
+        Ok(Watching { entries, watching })
+    }
+
+    async fn pass_on<R: EventRow>(&self, seen: &mpsc::UnboundedSender<Instant>) -> Result<()> {
+        let mut watch = self.app.watch();
+        loop {
+            match watch.next().await? {
+                Watched::Connected => seen.send(self.times().came)?,
+                Watched::Entry(entry) if entry.event_type == R::ROW.event_type() => seen.send(self.times().came)?,
+                Watched::Entry(_) => {}
+                Watched::Away { error, .. } => anyhow::bail!("the connection is gone: {error}"),
+            }
+        }
+    }
+}
+
+/// A watch under way.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    entries: mpsc::UnboundedReceiver<Instant>,
+    watching: JoinHandle<()>,
+}
+
+impl Watching {
+    /// When the next entry was delivered.
+    pub(crate) async fn next(&mut self) -> Result<Instant> {
+        let next = tokio::time::timeout(PATIENCE, self.entries.recv()).await.context("no entry in the feed")?;
+        next.context("the watch ended")
+    }
+
+    /// Ends it.
+    pub(crate) async fn end(self) {
+        self.watching.abort();
+        let _ = self.watching.await;
+    }
+}
+
+impl vettid_client::app::Ports for Ports {
+    type Transport = SeenTransport;
+    type Services = HttpServices;
+    type Store = FileStore;
+    type Clock = SystemClock;
+
+    fn transport(&self) -> &SeenTransport {
+        &self.transport
+    }
+
+    fn services(&self) -> &HttpServices {
+        &HttpServices
+    }
+
+    fn store(&self) -> &FileStore {
+        &self.store
+    }
+
+    fn clock(&self) -> &SystemClock {
+        &SystemClock
+    }
+
+    fn random(&self) -> SystemRandom {
+        self.random
+    }
+}
+
+impl Transport for SeenTransport {
+    type Connection = SeenConnection;
+
+    async fn connect(&self, sign_in: SignIn<'_>) -> Result<SeenConnection, TransportError> {
+        let token = sign_in.credential.jwt().as_str().to_owned();
+        let mut kept = self.kept.lock().await;
+        let connection = match kept.take().filter(|(of, _)| *of == token) {
+            Some((_, connection)) => connection,
+            None => Arc::new(NatsTransport.connect(sign_in).await?),
+        };
+        *kept = Some((token, connection.clone()));
+        Ok(SeenConnection { connection, times: self.times.clone() })
+    }
+}
+
+impl Connection for SeenConnection {
+    type Subscription = SeenSubscription;
+
+    async fn subscribe(&self, pattern: &Pattern) -> Result<SeenSubscription, TransportError> {
+        let subscription = self.connection.subscribe(pattern).await?;
+        Ok(SeenSubscription { subscription, times: self.times.clone() })
+    }
+
+    async fn publish(&self, subject: &Subject, payload: &[u8]) -> Result<(), TransportError> {
+        note(&self.times, |times| times.left = Instant::now());
+        self.connection.publish(subject, payload).await
+    }
+
+    async fn close(self) {}
+}
+
+impl Subscription for SeenSubscription {
+    async fn next(&mut self) -> Result<Delivery, TransportError> {
+        let delivery = self.subscription.next().await?;
+        note(&self.times, |times| times.came = Instant::now());
+        Ok(delivery)
+    }
+}
+
+fn note(times: &SeenTimes, change: impl FnOnce(&mut Times)) {
+    change(&mut times.lock().unwrap_or_else(PoisonError::into_inner));
+}

@@ -1,0 +1,21 @@
+//! `vettid up` on real processes, looked at from outside: the main job under the eyes of a malicious operator who sees
+//! all traffic and all files, and what starts, stops and crashes do. Must never reach into a process.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
+
+mod canary;
+mod disk;
+mod main_job;
+mod operator;
+mod party;
+mod planted;
+mod processes;
+mod restart;
+mod shop;
+mod spy;
+mod stack;
