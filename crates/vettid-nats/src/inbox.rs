@@ -3,6 +3,7 @@
 
 mod consumer;
 mod message;
+mod removal;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::api::{ApiError, NO_ROOM};
 use crate::connection::{Connection, RequestError};
 use consumer::{Consumer, Fate};
 use message::Handle;
+use removal::Remover;
 
 pub use message::InboxMessage;
 
@@ -74,6 +76,7 @@ pub struct Inbox {
     connection: Connection,
     consumer: Consumer,
     messages: Option<async_nats::jetstream::consumer::pull::Stream>,
+    remover: Remover,
     foreign: u64,
 }
 
@@ -98,7 +101,8 @@ impl Inbox {
     /// See [`InboxError`].
     pub async fn open(connection: &Connection, name: &str, members: Members) -> Result<Self, InboxError> {
         let consumer = Consumer::open(connection, name, members).await?;
-        let mut inbox = Self { connection: connection.clone(), consumer, messages: None, foreign: 0 };
+        let remover = Remover::start(connection.clone(), consumer.left());
+        let mut inbox = Self { connection: connection.clone(), consumer, messages: None, remover, foreign: 0 };
         inbox.pull().await?;
         Ok(inbox)
     }
@@ -108,6 +112,7 @@ impl Inbox {
     /// # Errors
     /// See [`InboxError`].
     pub async fn attach(&mut self, member: MemberId) -> Result<(), InboxError> {
+        self.remover.now().await;
         let fate = self.consumer.attach(&self.connection, member).await?;
         self.follow(fate).await
     }
@@ -117,6 +122,7 @@ impl Inbox {
     /// # Errors
     /// See [`InboxError`].
     pub async fn detach(&mut self, member: MemberId) -> Result<(), InboxError> {
+        self.remover.now().await;
         let fate = self.consumer.detach(&self.connection, member).await?;
         self.follow(fate).await
     }
@@ -136,7 +142,7 @@ impl Inbox {
                 None => return Err(RequestError::Closed.into()),
             };
             match message.subject.parse() {
-                Ok(subject) => return Ok(InboxMessage::new(&self.connection, subject, &message)),
+                Ok(subject) => return Ok(InboxMessage::new(&self.connection, self.remover.clone(), subject, &message)),
                 Err(_) => {
                     self.foreign += 1;
                     Handle::of(&self.connection, &message).discard().await?;
@@ -151,12 +157,13 @@ impl Inbox {
         self.foreign
     }
 
-    /// Gives back what was fetched but not asked for yet, so that the next to open this inbox gets it soon. Events that
+    /// Gives back what was fetched but not asked for yet, so that the next to open this inbox gets it soon, and removes what is done. Events that
     /// are in hand are given back with [`InboxMessage::later`], else they come again after half a minute.
     ///
     /// # Errors
     /// If the server does not answer; the events come again after half a minute.
     pub async fn close(mut self) -> Result<(), InboxError> {
+        self.remover.now().await;
         let Some(mut messages) = self.messages.take() else { return Ok(()) };
         // What the server has sent by now is here after this.
         self.connection.settle().await?;

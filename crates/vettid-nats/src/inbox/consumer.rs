@@ -10,6 +10,7 @@ use vettid_core::grants::broker::Stream;
 use vettid_core::grants::delivery::durable_of_member;
 use vettid_wire::id::MemberId;
 
+use super::removal::Left;
 use super::{InboxError, Members};
 use crate::api::{ApiError, CONSUMER_NOT_FOUND, Done};
 use crate::connection::{Connection, REQUEST_TIMEOUT, RequestError};
@@ -23,6 +24,8 @@ const STREAM: Stream = Stream::Inbox;
 pub(super) struct Consumer {
     name: String,
     members: Members,
+    /// Every event up to this place was done when the consumer was opened.
+    floor: u64,
 }
 
 /// What the consumer on the server lets through.
@@ -45,10 +48,24 @@ pub(super) enum Fate {
 
 impl Consumer {
     pub(super) async fn open(connection: &Connection, name: &str, members: Members) -> Result<Self, InboxError> {
-        let consumer = Self { name: name.to_owned(), members };
-        let had = consumer.on_server(connection).await?;
-        consumer.bring(connection, had).await?;
+        let mut consumer = Self { name: name.to_owned(), members, floor: 0 };
+        let (had, floor) = consumer.on_server(connection).await?;
+        // What was done and not removed comes once more from a consumer that begins anew; then it is no leftover.
+        if consumer.bring(connection, had).await? == Fate::Kept {
+            consumer.floor = floor;
+        }
         Ok(consumer)
+    }
+
+    /// What an earlier process may have left behind.
+    pub(super) fn left(&self) -> Left {
+        let subjects = match self.wanted() {
+            _ if self.floor == 0 => Vec::new(),
+            Filter::Nothing => Vec::new(),
+            Filter::Everything => vec![">".to_owned()],
+            Filter::Only(subjects) => subjects.into_iter().collect(),
+        };
+        Left { subjects, floor: self.floor }
     }
 
     pub(super) async fn attach(&mut self, connection: &Connection, member: MemberId) -> Result<Fate, InboxError> {
@@ -92,10 +109,11 @@ impl Consumer {
         }
     }
 
-    async fn on_server(&self, connection: &Connection) -> Result<Filter, ApiError> {
+    /// The filter, and up to where everything is done.
+    async fn on_server(&self, connection: &Connection) -> Result<(Filter, u64), ApiError> {
         match connection.api::<Value>(&STREAM.consumer_info(&self.name), &json!({})).await {
-            Ok(info) => Ok(filter_in(&info)),
-            Err(error) if error.number() == Some(CONSUMER_NOT_FOUND) => Ok(Filter::Nothing),
+            Ok(info) => Ok((filter_in(&info), floor_in(&info))),
+            Err(error) if error.number() == Some(CONSUMER_NOT_FOUND) => Ok((Filter::Nothing, 0)),
             Err(error) => Err(error),
         }
     }
@@ -180,4 +198,9 @@ fn filter_in(info: &Value) -> Filter {
     let subjects: BTreeSet<_> =
         many.into_iter().flatten().chain(one).filter_map(Value::as_str).map(str::to_owned).collect();
     if subjects.is_empty() { Filter::Everything } else { Filter::Only(subjects) }
+}
+
+/// The place up to which a consumer has heard of every event that it delivered.
+fn floor_in(info: &Value) -> u64 {
+    info.pointer("/ack_floor/stream_seq").and_then(Value::as_u64).unwrap_or(0)
 }

@@ -6,11 +6,10 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
 use bytes::Bytes;
 use serde_json::json;
-use vettid_core::grants::broker::Stream;
 use vettid_wire::subject::Subject;
 
 use super::InboxError;
-use crate::api::{ApiError, Done, MESSAGE_NOT_FOUND};
+use super::removal::{self, Remover};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 
 const ACK: &str = "+ACK";
@@ -30,6 +29,7 @@ pub struct InboxMessage {
     /// Its place in the stream.
     pub sequence: u64,
     handle: Handle,
+    remover: Remover,
 }
 
 /// What it takes to let go of a message.
@@ -41,10 +41,10 @@ pub(super) struct Handle {
 }
 
 impl InboxMessage {
-    pub(super) fn new(connection: &Connection, subject: Subject, message: &Message) -> Self {
+    pub(super) fn new(connection: &Connection, remover: Remover, subject: Subject, message: &Message) -> Self {
         let deliveries = message.info().map_or(1, |info| info.delivered.unsigned_abs());
         let handle = Handle::of(connection, message);
-        Self { subject, payload: message.payload.clone(), deliveries, sequence: handle.sequence, handle }
+        Self { subject, payload: message.payload.clone(), deliveries, sequence: handle.sequence, handle, remover }
     }
 
     /// Its effect is committed: it is removed. Returns once the server knows.
@@ -53,6 +53,17 @@ impl InboxMessage {
     /// If the server does not answer; the event may be delivered again.
     pub async fn done(self) -> Result<(), InboxError> {
         self.handle.end(ACK).await
+    }
+
+    /// Its effect is committed: it is not delivered again, and is removed a little later, together with others. For
+    /// whoever has many: the server stores what arrives meanwhile without waiting for the removal.
+    ///
+    /// # Errors
+    /// If the connection is closed; the event may be delivered again.
+    pub async fn done_soon(self) -> Result<(), InboxError> {
+        self.handle.tell(ACK.to_owned()).await?;
+        self.remover.done(self.sequence).await;
+        Ok(())
     }
 
     /// It will never have an effect (it was put into quarantine, or is not for us): it is removed.
@@ -99,21 +110,13 @@ impl Handle {
     /// Tells the consumer and waits until it knows; removes the message from the stream.
     async fn end(&self, how: &'static str) -> Result<(), InboxError> {
         let known = self.connection.exchange(&self.acknowledge, HeaderMap::new(), how.into(), REQUEST_TIMEOUT);
-        let (known, removed) = tokio::join!(known, self.remove());
+        let (known, removed) = tokio::join!(known, removal::remove(&self.connection, self.sequence));
         known?;
-        match removed {
-            // The consumer will not deliver it again in any case; what stays behind ages out.
-            Err(error) if error.number() != Some(MESSAGE_NOT_FOUND) => {
-                tracing::debug!(%error, "an event that is done stays in the inbox stream");
-                Ok(())
-            }
-            _ => Ok(()),
+        if let Err(error) = removed {
+            // The consumer will not deliver it again in any case; what stays behind is removed at the next opening.
+            tracing::debug!(%error, "an event that is done stays in the inbox stream");
         }
-    }
-
-    async fn remove(&self) -> Result<(), ApiError> {
-        let body = json!({ "seq": self.sequence, "no_erase": true });
-        self.connection.api::<Done>(&Stream::Inbox.message_delete(), &body).await.map(|_| ())
+        Ok(())
     }
 
     async fn tell(&self, text: String) -> Result<(), InboxError> {

@@ -231,7 +231,7 @@ impl Actor {
     fn acknowledge(&mut self, message: InboxMessage, handled: Handled) {
         self.acknowledgements.spawn(async move {
             let told = match handled {
-                Handled::Done => message.done().await,
+                Handled::Done => message.done_soon().await,
                 Handled::Again => message.later(AGAIN_AFTER).await,
             };
             if let Err(error) = told {

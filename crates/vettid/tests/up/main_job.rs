@@ -1,5 +1,5 @@
-//! The main job of the demo, step by step: between the steps each outcome is looked at from outside, with other programs
-//! than the demo's own. All the while the operator listens to every account; in the end everything he heard, and
+//! The main job of the demo, step by step: between the steps each outcome is looked at from outside, with programs other
+//! than the demo's own. All the while the operator listens to every account; in the end everything that was heard, and
 //! every file, is searched for what was said.
 
 use crate::canary::{Canary, Hit, Search};

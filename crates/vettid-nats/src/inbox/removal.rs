@@ -1,0 +1,175 @@
+//! Takes events that are done out of the stream: a moment later and several in a row, when nothing arrives or after a
+//! second. The server syncs each removal, and holds up what arrives meanwhile; the dearest is that of the stream's last
+//! event. Must never remove an event that is not done.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use vettid_core::grants::broker::Stream;
+
+use crate::api::{ApiError, Done, MESSAGE_NOT_FOUND};
+use crate::connection::{Connection, REQUEST_TIMEOUT, RequestError};
+
+/// After so long without another event the removal begins.
+const QUIET: Duration = Duration::from_millis(100);
+/// It begins at the latest so long after the first event of a row.
+const LONGEST: Duration = Duration::from_secs(1);
+/// It begins at the latest with so many events in a row.
+const MOST: usize = 4_096;
+/// Events that may wait for their place in a row.
+const QUEUE: usize = 1_024;
+/// Header by which the server tells the place of a message.
+const PLACE: &str = "Nats-Sequence";
+
+/// What an earlier process may have left behind: it told the server that an event is done and ended before the removal.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// The subjects of the consumer.
+    pub(super) subjects: Vec<String>,
+    /// Every event of these subjects is done that does not lie behind this place.
+    pub(super) floor: u64,
+}
+
+/// The way to the task that removes. The task ends after the last of them is gone and what was done is removed.
+#[derive(Debug, Clone)]
+pub(super) struct Remover(mpsc::Sender<Ask>);
+
+#[derive(Debug)]
+enum Ask {
+    /// This event is done.
+    Done(u64),
+    /// All that is done is to be removed now.
+    Now(oneshot::Sender<()>),
+}
+
+/// Why a row ended.
+enum Ended {
+    Quiet,
+    Long,
+    Asked(oneshot::Sender<()>),
+    Over,
+}
+
+impl Remover {
+    /// Starts the task; it begins with what was left behind.
+    pub(super) fn start(connection: Connection, left: Left) -> Self {
+        let (asks, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(Removal { connection, waiting, done: BTreeSet::new() }.run(left));
+        Self(asks)
+    }
+
+    /// This event is done.
+    pub(super) async fn done(&self, sequence: u64) {
+        // Without the task the event stays until the next opening.
+        let _ = self.0.send(Ask::Done(sequence)).await;
+    }
+
+    /// Waits until everything that was done before is removed, or cannot be at the moment.
+    pub(super) async fn now(&self) {
+        let (removed, until) = oneshot::channel();
+        if self.0.send(Ask::Now(removed)).await.is_ok() {
+            let _ = until.await;
+        }
+    }
+}
+
+struct Removal {
+    connection: Connection,
+    waiting: mpsc::Receiver<Ask>,
+    done: BTreeSet<u64>,
+}
+
+impl Removal {
+    async fn run(mut self, left: Left) {
+        if let Err(error) = self.tidy(&left).await {
+            tracing::warn!(%error, "events that were done before stay in the inbox stream for now");
+        }
+        loop {
+            match self.row().await {
+                Ended::Quiet => self.sweep(false).await,
+                Ended::Long => self.sweep(true).await,
+                Ended::Asked(asker) => {
+                    self.sweep(false).await;
+                    // Whoever asked may have gone.
+                    let _ = asker.send(());
+                }
+                Ended::Over => return self.sweep(false).await,
+            }
+        }
+    }
+
+    /// Collects until it is time to remove.
+    async fn row(&mut self) -> Ended {
+        let mut longest = (!self.done.is_empty()).then(|| Instant::now() + LONGEST);
+        while self.done.len() < MOST {
+            let next = match longest {
+                None => self.waiting.recv().await,
+                Some(longest) => match timeout_at(longest.min(Instant::now() + QUIET), self.waiting.recv()).await {
+                    Ok(next) => next,
+                    Err(_) if Instant::now() < longest => return Ended::Quiet,
+                    Err(_) => return Ended::Long,
+                },
+            };
+            match next {
+                Some(Ask::Done(sequence)) => self.done.insert(sequence),
+                Some(Ask::Now(asker)) => return Ended::Asked(asker),
+                None => return Ended::Over,
+            };
+            longest.get_or_insert_with(|| Instant::now() + LONGEST);
+        }
+        Ended::Long
+    }
+
+    /// Removes what is done, in order; while events arrive, all but the last. What cannot be removed is tried again.
+    async fn sweep(&mut self, is_busy: bool) {
+        let last = if is_busy { self.done.pop_last() } else { None };
+        while let Some(sequence) = self.done.first().copied() {
+            match self.remove(sequence).await {
+                Ok(()) => self.done.remove(&sequence),
+                Err(error) => {
+                    tracing::debug!(%error, "an event that is done stays in the inbox stream for now");
+                    break;
+                }
+            };
+        }
+        self.done.extend(last);
+    }
+
+    /// Removes what an earlier process left behind.
+    async fn tidy(&self, left: &Left) -> Result<(), ApiError> {
+        for subject in &left.subjects {
+            let mut place = 1;
+            while let Some(found) = self.next(subject, place).await?.filter(|found| *found <= left.floor) {
+                self.remove(found).await?;
+                place = found + 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of the next event of a subject, from a place on.
+    async fn next(&self, subject: &str, from: u64) -> Result<Option<u64>, RequestError> {
+        let body = json!({ "seq": from, "next_by_subj": subject }).to_string();
+        let api = Stream::Inbox.direct_get();
+        let found = self.connection.exchange(&api, HeaderMap::new(), body.into(), REQUEST_TIMEOUT).await?;
+        let place = found.headers.as_ref().and_then(|headers| headers.get(PLACE));
+        Ok(place.and_then(|place| place.as_str().parse().ok()))
+    }
+
+    async fn remove(&self, sequence: u64) -> Result<(), ApiError> {
+        remove(&self.connection, sequence).await
+    }
+}
+
+/// Removes one event. One that is not there is removed.
+pub(super) async fn remove(connection: &Connection, sequence: u64) -> Result<(), ApiError> {
+    let body = json!({ "seq": sequence, "no_erase": true });
+    match connection.api::<Done>(&Stream::Inbox.message_delete(), &body).await {
+        Err(error) if error.number() != Some(MESSAGE_NOT_FOUND) => Err(error),
+        _ => Ok(()),
+    }
+}
