@@ -212,10 +212,28 @@ async fn prepare(
     draft.put(PUBLISHED.to_owned(), &published)?;
     state.commit(draft).await?;
     let registration = match loaded.value(REGISTRATION)? {
-        Some(registration) => registration,
+        Some(last) if config.services.join_token_file.is_none() => last,
+        Some(last) => again(config, state, &identity, &published.service_id, last).await,
         None => register(config, state, &identity, &published.service_id).await?,
     };
     Ok(Prepared { identity, registration, published })
+}
+
+/// Asks services again where the broker is, which may have moved; if they do not answer, the last place counts.
+async fn again(
+    config: &Config,
+    state: &State,
+    identity: &Identity,
+    service_id: &ServiceId,
+    last: Registration,
+) -> Registration {
+    match register(config, state, identity, service_id).await {
+        Ok(registration) => registration,
+        Err(error) => {
+            tracing::warn!(%error, "services did not confirm the registration; the last one is used");
+            last
+        }
+    }
 }
 
 async fn register(
