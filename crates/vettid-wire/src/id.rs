@@ -102,6 +102,14 @@ uuid_id!(
     /// One operation with a credential; stays the same over retries.
     OperationId, "operation id"
 );
+uuid_id!(
+    /// One critical secret of a member.
+    SecretId, "secret id"
+);
+uuid_id!(
+    /// One grant over a critical secret.
+    GrantId, "grant id"
+);
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $noun:literal) => {

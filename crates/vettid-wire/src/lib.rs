@@ -26,6 +26,7 @@ pub mod messaging;
 pub mod profile;
 pub mod refusal;
 pub mod request;
+pub mod secret;
 pub mod session;
 pub mod subject;
 pub mod time;

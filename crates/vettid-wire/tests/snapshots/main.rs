@@ -28,6 +28,7 @@ mod profile;
 mod refusal;
 mod rekey;
 mod request;
+mod secret;
 mod session;
 mod text;
 
@@ -61,6 +62,7 @@ fn all() -> Vec<Samples> {
         refusal::samples(),
         rekey::samples(),
         request::samples(),
+        secret::samples(),
         session::samples(),
         text::samples(),
     ]

@@ -33,6 +33,8 @@ fn ids(samples: &mut Samples) {
     samples.text("id::ConnectionId", value::connection());
     samples.text("id::RequestId", value::request());
     samples.text("id::OperationId", value::operation());
+    samples.text("id::SecretId", crate::secret::secret_id());
+    samples.text("id::GrantId", crate::secret::grant_id());
     samples.text("id::InviteId", value::invite());
     samples.text("id::HandshakeId", value::handshake());
     samples.text("id::SessionKeyId", value::session_key());
