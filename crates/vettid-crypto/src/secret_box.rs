@@ -2,7 +2,7 @@
 //! of a grant. Inside the session's envelope, so that what a vault keeps of an operation tells nothing without the password.
 
 use rand_core::CryptoRng;
-use vettid_wire::id::{EventId, GrantId, MemberId, OperationId, SecretId};
+use vettid_wire::id::{EventId, MemberId, OperationId, SecretId};
 
 use crate::committed::{Padding, Schedule, Undecryptable};
 use crate::kdf::Lp;
@@ -34,15 +34,36 @@ impl For {
 pub enum Occasion {
     /// An operation with the credential.
     Operation(OperationId),
-    /// A use under a grant; the event that asked for it.
-    Grant(GrantId, EventId),
+    /// A use under a grant: the event that asked for it.
+    Event(EventId),
 }
 
 impl Occasion {
     fn text(self) -> String {
         match self {
             Self::Operation(id) => format!("operation {id}"),
-            Self::Grant(grant, event) => format!("grant {grant} {event}"),
+            Self::Event(id) => format!("event {id}"),
+        }
+    }
+}
+
+/// What is in a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boxed {
+    /// The value of a secret.
+    Value(SecretId),
+    /// The key of a grant over a secret.
+    GrantKey(SecretId),
+    /// The inner key of a new password.
+    InnerKey,
+}
+
+impl Boxed {
+    fn text(self) -> String {
+        match self {
+            Self::Value(id) => format!("value {id}"),
+            Self::GrantKey(id) => format!("grant key {id}"),
+            Self::InnerKey => "inner key".to_owned(),
         }
     }
 }
@@ -52,8 +73,8 @@ impl Occasion {
 pub struct BoxPlace {
     /// The member.
     pub guid: MemberId,
-    /// The secret.
-    pub secret_id: SecretId,
+    /// What is in it.
+    pub boxed: Boxed,
     /// What it belongs to.
     pub occasion: Occasion,
     /// Who opens it.
@@ -64,7 +85,7 @@ impl BoxPlace {
     fn header(&self) -> Vec<u8> {
         Lp::labelled(LABEL)
             .lp_str(&self.guid.to_string())
-            .lp_str(&self.secret_id.to_string())
+            .lp_str(&self.boxed.text())
             .lp_str(&self.occasion.text())
             .lp_str(self.opened_by.word())
             .finish()
@@ -130,7 +151,7 @@ mod tests {
     fn place() -> BoxPlace {
         BoxPlace {
             guid: MemberId::from_bytes([1; 16]),
-            secret_id: SecretId::from_bytes([2; 16]),
+            boxed: Boxed::Value(SecretId::from_bytes([2; 16])),
             occasion: Occasion::Operation(OperationId::from_bytes([3; 16])),
             opened_by: For::Vault,
         }
@@ -150,12 +171,13 @@ mod tests {
     #[test]
     fn a_box_opens_at_its_own_place_only() {
         let sealed = place().seal(&key(7), b"value", &mut Scripted::counting());
-        let (grant, event) = (GrantId::from_bytes([3; 16]), EventId::from_bytes([3; 16]));
         let others = [
             BoxPlace { guid: MemberId::from_bytes([9; 16]), ..place() },
-            BoxPlace { secret_id: SecretId::from_bytes([9; 16]), ..place() },
+            BoxPlace { boxed: Boxed::Value(SecretId::from_bytes([9; 16])), ..place() },
+            BoxPlace { boxed: Boxed::GrantKey(SecretId::from_bytes([2; 16])), ..place() },
+            BoxPlace { boxed: Boxed::InnerKey, ..place() },
             BoxPlace { occasion: Occasion::Operation(OperationId::from_bytes([9; 16])), ..place() },
-            BoxPlace { occasion: Occasion::Grant(grant, event), ..place() },
+            BoxPlace { occasion: Occasion::Event(EventId::from_bytes([3; 16])), ..place() },
             BoxPlace { opened_by: For::App, ..place() },
         ];
         for other in others {

@@ -106,10 +106,6 @@ uuid_id!(
     /// One critical secret of a member.
     SecretId, "secret id"
 );
-uuid_id!(
-    /// One grant over a critical secret.
-    GrantId, "grant id"
-);
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $noun:literal) => {

@@ -3,7 +3,7 @@
 
 use crate::base64::Base64;
 use crate::credential::SecretField;
-use crate::id::{GrantId, SecretId};
+use crate::id::SecretId;
 use crate::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -120,6 +120,10 @@ pub struct AddSecret {
     /// The owner's category.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// Longest grant over this secret, in minutes: 5 to 60, or 0 for a secret that asks for the password each time. Absent:
+    /// as the credential's policy says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_minutes: Option<u32>,
     /// The value, boxed for the vault.
     pub sealed: Base64,
 }
@@ -142,7 +146,7 @@ pub struct SecretRef {
     pub secret_id: SecretId,
 }
 
-/// Uses a secret.
+/// Uses a secret: with the password, or under a grant over exactly this operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UseSecret {
@@ -177,7 +181,7 @@ pub enum Used {
     Sealed(Base64),
 }
 
-/// Opens a grant: one operation, one secret, so many uses, for so long.
+/// Opens a grant: one operation, one secret, so many uses, for so long. It takes the place of an earlier one over the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenGrant {
@@ -185,53 +189,34 @@ pub struct OpenGrant {
     pub secret_id: SecretId,
     /// The one operation.
     pub operation: Operation,
-    /// At most [`MAX_GRANT_USES`].
+    /// 1 to [`MAX_GRANT_USES`].
     pub uses: u32,
-    /// At most the minutes of the credential's policy, which may be none.
+    /// 5 to 60; at most what the policies of credential and secret allow.
     pub minutes: u32,
 }
 
-/// An open grant.
+/// An open grant. A vault that is locked or restarted ends it before its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantOpened {
-    /// The grant.
-    pub grant_id: GrantId,
-    /// It ends then at the latest; a vault that is locked or restarted ends it before.
+    /// The secret.
+    pub secret_id: SecretId,
+    /// The one operation.
+    pub operation: Operation,
+    /// It ends then at the latest.
     pub expires_at: Timestamp,
-    /// Uses that are left.
-    pub uses: u32,
     /// The key of the boxes under this grant, boxed for the app.
     pub sealed_key: Base64,
-}
-
-/// Uses a secret under a grant, without the password.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UseUnderGrant {
-    /// The grant.
-    pub grant_id: GrantId,
-    /// What is signed or decrypted; absent to reveal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<Input>,
-}
-
-/// What a use under a grant gave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UsedUnderGrant {
-    /// The outcome; a value is boxed under the key of the grant.
-    pub used: Used,
-    /// Uses that are left.
-    pub uses_left: u32,
 }
 
 /// Names a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantRef {
-    /// The grant.
-    pub grant_id: GrantId,
+    /// The secret.
+    pub secret_id: SecretId,
+    /// The one operation.
+    pub operation: Operation,
 }
 
 /// Plaintext of the inner layer of a Vault Credential.
@@ -255,6 +240,9 @@ pub struct StoredSecret {
     /// Curve of a signing key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<Curve>,
+    /// Longest grant, in minutes; absent: as the credential's policy says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_minutes: Option<u32>,
     /// The value.
     pub value: SecretField,
 }
@@ -329,6 +317,7 @@ mod tests {
             secret_id: SecretId::from_bytes([1; 16]),
             kind: SecretKind::Note,
             curve: None,
+            grant_minutes: None,
             value: SecretField::new(b"hidden".to_vec()),
         };
         assert!(!format!("{secret:?}").contains("104"), "{secret:?}");

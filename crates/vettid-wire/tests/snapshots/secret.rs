@@ -3,7 +3,7 @@
 use crate::sample::Samples;
 use crate::value;
 use vettid_wire::credential::SecretField;
-use vettid_wire::id::{GrantId, SecretId};
+use vettid_wire::id::SecretId;
 use vettid_wire::secret::{
     AddSecret, Curve, GrantOpened, GrantRef, INNER_LAYER_VERSION, InnerLayer, Input, OpenGrant, Operation,
     RotateSecret, SecretKind, SecretList, SecretRef, SecretSummary, StoredSecret, UseSecret, UseUnderGrant, Used,
@@ -14,10 +14,6 @@ const LABEL: &str = "Signing key of the association";
 
 pub(crate) fn secret_id() -> SecretId {
     SecretId::v7(value::at(0), [0x51; 10])
-}
-
-pub(crate) fn grant_id() -> GrantId {
-    GrantId::v7(value::at(1), [0x52; 10])
 }
 
 fn summary() -> SecretSummary {
@@ -40,6 +36,7 @@ fn stored() -> StoredSecret {
         secret_id: secret_id(),
         kind: SecretKind::SigningKey,
         curve: Some(Curve::Ed25519),
+        grant_minutes: Some(0),
         value: SecretField::new(vec![0x5e; 32]),
     }
 }
@@ -51,6 +48,7 @@ fn add() -> AddSecret {
         kind: SecretKind::SigningKey,
         curve: Some(Curve::Ed25519),
         category: Some("work".to_owned()),
+        grant_minutes: Some(0),
         sealed: value::bytes(328),
     }
 }
@@ -82,7 +80,7 @@ fn known(samples: &mut Samples) {
 
 fn actions(samples: &mut Samples) {
     let message = || Input::Message(value::bytes(5));
-    samples.object("AddSecret", add()).optional(&["/curve", "/category"]);
+    samples.object("AddSecret", add()).optional(&["/curve", "/category", "/grant_minutes"]);
     samples.object("RotateSecret", RotateSecret { secret_id: secret_id(), sealed: value::bytes(328) });
     samples.object("SecretRef", SecretRef { secret_id: secret_id() });
     let used = UseSecret { secret_id: secret_id(), operation: Operation::Sign, input: Some(message()) };
@@ -94,13 +92,10 @@ fn actions(samples: &mut Samples) {
 fn grants(samples: &mut Samples) {
     let open = OpenGrant { secret_id: secret_id(), operation: Operation::Sign, uses: 5, minutes: 15 };
     samples.object("OpenGrant", open);
-    let opened =
-        GrantOpened { grant_id: grant_id(), expires_at: value::at(15), uses: 5, sealed_key: value::bytes(328) };
+    let (secret_id, operation) = (secret_id(), Operation::Sign);
+    let opened = GrantOpened { secret_id, operation, expires_at: value::at(15), sealed_key: value::bytes(328) };
     samples.object("GrantOpened", opened);
-    let used = UseUnderGrant { grant_id: grant_id(), input: Some(Input::Message(value::bytes(5))) };
-    samples.object("UseUnderGrant", used).optional(&["/input"]);
-    samples.object("UsedUnderGrant", UsedUnderGrant { used: Used::Signature(value::bytes(64)), uses_left: 4 });
-    samples.object("GrantRef", GrantRef { grant_id: grant_id() });
+    samples.object("GrantRef", GrantRef { secret_id, operation });
 }
 
 pub(crate) fn samples() -> Samples {
@@ -109,7 +104,7 @@ pub(crate) fn samples() -> Samples {
     actions(&mut samples);
     grants(&mut samples);
     let layer = InnerLayer { version: INNER_LAYER_VERSION, secrets: vec![stored()] };
-    samples.object("InnerLayer", layer).optional(&["/secrets/0/curve"]);
-    samples.object("StoredSecret", stored()).optional(&["/curve"]);
+    samples.object("InnerLayer", layer).optional(&["/secrets/0/curve", "/secrets/0/grant_minutes"]);
+    samples.object("StoredSecret", stored()).optional(&["/curve", "/grant_minutes"]);
     samples
 }

@@ -34,7 +34,6 @@ fn ids(samples: &mut Samples) {
     samples.text("id::RequestId", value::request());
     samples.text("id::OperationId", value::operation());
     samples.text("id::SecretId", crate::secret::secret_id());
-    samples.text("id::GrantId", crate::secret::grant_id());
     samples.text("id::InviteId", value::invite());
     samples.text("id::HandshakeId", value::handshake());
     samples.text("id::SessionKeyId", value::session_key());
