@@ -4,6 +4,7 @@
 pub mod channel;
 pub mod contract;
 pub mod control;
+pub mod credential;
 pub mod enrolment;
 pub mod grants;
 pub mod handshake;

@@ -211,6 +211,8 @@ pub struct CredentialPackage {
     pub encrypted_blob: Base64,
     /// Encapsulated key of the outer layer.
     pub ephemeral_public_key: Base64,
+    /// Epoch of the credential; the app refuses a lower one than it has seen.
+    pub credential_epoch: u64,
     /// Number of the key that seals this blob.
     pub cek_version: u64,
     /// The version this one was derived from; the app accepts it only if that one is in a slot. Absent in the first.
@@ -235,7 +237,7 @@ pub struct LedgerToken {
 }
 
 /// Names a ledger token without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatReference {
     /// Its name.
@@ -268,6 +270,31 @@ pub struct LatAnswer {
     pub server_nonce: Base64,
     /// The proof, 32 bytes.
     pub token: Base64,
+}
+
+/// The app asks the issuer to prove itself before a password is typed (spec 2.8): the request step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeRequest {
+    /// What is to be done afterwards.
+    pub action: String,
+    /// The transaction key that will carry the password proof.
+    pub key_id: KeyId,
+    /// The token, and the app's nonce.
+    pub lat: LatChallenge,
+}
+
+/// `params` of the actions that replace the inner layer: the member's secrets, and the password where it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InnerUpdate {
+    /// One more than that of the layer it replaces.
+    pub inner_seq: u64,
+    /// The new inner layer: `nonce[24] ‖ ciphertext ‖ tag`.
+    pub secrets: Base64,
+    /// PHC string of the new password; absent when the password stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
 }
 
 /// A single-use key of the issuer, under which one password proof may travel.
@@ -383,7 +410,7 @@ pub struct UseResult {
     /// The credential's next form; only when done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_package: Option<CredentialPackage>,
-    /// Wrong passwords ever; never falls, so a rolled-back vault shows.
+    /// Attempts ever, right and wrong; never falls, so a rolled-back vault shows.
     pub attempts_total: u64,
     /// Earliest next try, in milliseconds; only when waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]

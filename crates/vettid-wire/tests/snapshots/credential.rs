@@ -4,10 +4,10 @@ use crate::sample::Samples;
 use crate::value;
 use serde_json::json;
 use vettid_wire::credential::{
-    BODY_FORMAT_VERSION, Binding, Confirm, Confirmed, CredentialBackup, CredentialBody, CredentialPackage,
-    CredentialPolicies, CredentialTimes, JournalHead, LatAnswer, LatChallenge, LatId, LatReference, LedgerToken,
-    PasswordVerifier, ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM,
-    TransactionKey, UseRequest, UseResult, UseStatus, VerifierKind,
+    BODY_FORMAT_VERSION, Binding, ChallengeRequest, Confirm, Confirmed, CredentialBackup, CredentialBody,
+    CredentialPackage, CredentialPolicies, CredentialTimes, InnerUpdate, JournalHead, LatAnswer, LatChallenge, LatId,
+    LatReference, LedgerToken, PasswordVerifier, ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField,
+    TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest, UseResult, UseStatus, VerifierKind,
 };
 
 pub(crate) fn lat_id() -> LatId {
@@ -74,6 +74,7 @@ fn package() -> CredentialPackage {
         user_guid: value::member(),
         encrypted_blob: value::bytes(72),
         ephemeral_public_key: value::bytes(32),
+        credential_epoch: 1,
         cek_version: 43,
         prev_cek_version: Some(42),
         ledger_auth_token: token(),
@@ -172,6 +173,14 @@ fn in_use(samples: &mut Samples) {
     samples.object("LatChallenge", challenge());
     let (server_nonce, token) = (value::bytes(32), value::bytes(32));
     samples.object("LatAnswer", LatAnswer { lat_id: lat_id(), version: 42, server_nonce, token });
+    let asked = ChallengeRequest {
+        action: "sign_transaction".to_owned(),
+        key_id: value::transaction_key_id(),
+        lat: challenge(),
+    };
+    samples.object("ChallengeRequest", asked);
+    let update = InnerUpdate { inner_seq: 4, secrets: value::bytes(48), hash: Some(verifier().hash) };
+    samples.object("InnerUpdate", update).optional(&["/hash"]);
     samples.object("RequestBinding", request_binding()).open(&["/params"]);
     samples.object("JournalHead", journal_head());
     samples.object("UseRequest", use_request()).optional(&["/journal_head"]).open(&["/params"]);
