@@ -59,19 +59,34 @@ pub(crate) struct PeerAddress {
 
 /// The brokers that may be used.
 #[derive(Debug, Clone)]
-pub(crate) struct Brokers(Vec<String>);
+pub(crate) struct Brokers {
+    home: String,
+    /// The broker of the home under each address that services named for it.
+    homes: Vec<String>,
+    named: Vec<String>,
+}
 
 impl Brokers {
-    /// These; addresses that cannot be read are never equal to another one.
+    /// The broker of the home, the addresses that it had before, and those that the operator of this gateway named.
+    /// Addresses that cannot be read are never equal to another one.
     #[must_use]
-    pub(crate) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(addresses.into_iter().filter_map(normal).collect())
+    pub(crate) fn new(home: &str, former: &[String], named: &[String]) -> Self {
+        let homes = std::iter::once(home).chain(former.iter().map(String::as_str));
+        Self {
+            home: home.to_owned(),
+            homes: homes.filter_map(normal).collect(),
+            named: named.iter().filter_map(|address| normal(address)).collect(),
+        }
     }
 
-    /// Whether a space lies on one of them.
+    /// Where the broker of a space is reached; `None` if it may not be used.
     #[must_use]
-    pub(crate) fn allow(&self, space: &SpaceUri) -> bool {
-        normal(space.endpoint()).is_some_and(|address| self.0.contains(&address))
+    pub(crate) fn address_of<'a>(&'a self, space: &'a SpaceUri) -> Option<&'a str> {
+        let address = normal(space.endpoint())?;
+        if self.named.contains(&address) {
+            return Some(space.endpoint());
+        }
+        self.homes.contains(&address).then_some(self.home.as_str())
     }
 }
 
@@ -171,10 +186,8 @@ impl Peers {
     }
 
     fn endpoint(&self, space: &SpaceUri) -> Result<Endpoint, PeerError> {
-        if !self.brokers.allow(space) {
-            return Err(PeerError::ForeignBroker);
-        }
-        Ok(Endpoint { address: space.endpoint().to_owned(), tls: self.tls.clone() })
+        let address = self.brokers.address_of(space).ok_or(PeerError::ForeignBroker)?;
+        Ok(Endpoint { address: address.to_owned(), tls: self.tls.clone() })
     }
 
     /// The slot of a connection, and one that has to make room for it.
@@ -252,12 +265,18 @@ mod tests {
     use super::*;
     use vettid_wire::id::MemberId;
 
+    fn space(endpoint: &str) -> SpaceUri {
+        SpaceUri::new(endpoint, MemberId::from_bytes([1; 16])).unwrap()
+    }
+
     #[test]
     fn only_named_brokers_are_used() {
-        let brokers = Brokers::new(["tls://127.0.0.1:4222", "tls://MS.example"]);
-        let space = |endpoint: &str| SpaceUri::new(endpoint, MemberId::from_bytes([1; 16])).unwrap();
-        for right in ["tls://127.0.0.1:4222", "tls://127.0.0.1", "tls://ms.example:4222", "tls://ms.example/"] {
-            assert!(brokers.allow(&space(right)), "{right}");
+        let brokers = Brokers::new("tls://127.0.0.1:4222", &[], &["tls://MS.example".into()]);
+        for right in ["tls://127.0.0.1:4222", "tls://127.0.0.1"] {
+            assert_eq!(brokers.address_of(&space(right)), Some("tls://127.0.0.1:4222"), "{right}");
+        }
+        for right in ["tls://ms.example:4222", "tls://ms.example/"] {
+            assert_eq!(brokers.address_of(&space(right)), Some(right));
         }
         for wrong in [
             "tls://127.0.0.1:4223",
@@ -269,8 +288,18 @@ mod tests {
             "tls://ms.example/x",
             "tls://ms.example?x",
         ] {
-            assert!(!brokers.allow(&space(wrong)), "{wrong}");
+            assert_eq!(brokers.address_of(&space(wrong)), None, "{wrong}");
         }
-        assert!(!Brokers::new([]).allow(&space("tls://127.0.0.1")));
+    }
+
+    #[test]
+    fn a_former_address_of_the_home_leads_to_its_present_one() {
+        let former = ["tls://127.0.0.1:1".to_owned(), "tls://127.0.0.1:2".to_owned()];
+        let brokers = Brokers::new("tls://127.0.0.1:3", &former, &["tls://127.0.0.1:2".into()]);
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:1")), Some("tls://127.0.0.1:3"));
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:3")), Some("tls://127.0.0.1:3"));
+        // What the operator names is a broker of its own, whatever was there before.
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:2")), Some("tls://127.0.0.1:2"));
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:4")), None);
     }
 }

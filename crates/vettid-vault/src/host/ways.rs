@@ -2,6 +2,7 @@
 //! task for each way keeps the order; what must arrive is reported back, and tried again until it has.
 
 use super::actor::Work;
+use super::brokers::Brokers;
 use super::clock;
 use crate::connection::{Connection as Peer, CutOff};
 use crate::manager::Vault;
@@ -42,10 +43,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Sender {
     /// The host's publishing identity.
     pub publisher: Connection,
-    /// The host's own broker.
-    pub endpoint: Endpoint,
-    /// Further brokers on which peers may live.
-    pub peers: Arc<Vec<String>>,
+    /// Where peers may live.
+    pub brokers: Arc<Brokers>,
     /// To whom requests to services are sealed.
     pub services: Arc<ServicesKeys>,
     /// Back to the vault.
@@ -138,19 +137,11 @@ impl Ways {
             Route::Claim(_) => claim_door(&peer)?,
             _ => peer_door(&peer)?,
         };
-        let endpoint = self.endpoint(&door.space)?;
-        Some(Way::Peer { door, endpoint, open: None })
-    }
-
-    /// The broker of a peer, if this host may go there.
-    fn endpoint(&self, space: &SpaceUri) -> Option<Endpoint> {
-        let own = &self.sender.endpoint;
-        let known = space.endpoint() == own.address || self.sender.peers.iter().any(|peer| peer == space.endpoint());
-        if !known {
+        let Some(endpoint) = self.sender.brokers.endpoint(&door.space) else {
             tracing::warn!("a peer lives on a broker that this host does not go to");
             return None;
-        }
-        Some(Endpoint { address: space.endpoint().to_owned(), tls: own.tls.clone() })
+        };
+        Some(Way::Peer { door, endpoint, open: None })
     }
 
     /// Asks services to cut a user off; the vault learns whether they did.
