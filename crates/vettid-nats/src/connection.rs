@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_nats::client::{PublishErrorKind, RequestErrorKind};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, HeaderMap, Request};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use vettid_core::grants::credential::Credential;
 use vettid_wire::subject::{Pattern, Subject};
@@ -179,11 +180,24 @@ impl Connection {
     /// See [`RequestError`].
     pub async fn settle(&self) -> Result<(), RequestError> {
         let echo = vettid_core::grants::broker::echo(&self.inbox());
-        match self.exchange(&echo, HeaderMap::new(), Bytes::new(), REQUEST_TIMEOUT).await {
-            // Nobody listens to an echo: the server itself says so.
-            Ok(_) | Err(RequestError::NobodyListens) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.unless_denied(&echo, self.hear(&echo)).await
+    }
+
+    /// Sends to oneself and waits until it is back. Whoever else listens there makes no difference.
+    async fn hear(&self, echo: &str) -> Result<(), RequestError> {
+        let mut subscriber = self.client.subscribe(echo.to_owned()).await.map_err(|_| RequestError::Closed)?;
+        let own = Bytes::from(self.client.new_inbox());
+        let sent = self.client.publish(echo.to_owned(), own.clone()).await;
+        sent.map_err(|error| publish_error(error.kind()))?;
+        let heard = async {
+            while let Some(message) = subscriber.next().await {
+                if message.payload == own {
+                    return Ok(());
+                }
+            }
+            Err(RequestError::Closed)
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, heard).await.unwrap_or(Err(RequestError::TimedOut))
     }
 
     /// What the server has forbidden on this connection, as it happens.
