@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 use url::Url;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::nats::token::{TokenError, UserJwt};
-use vettid_nats::connection::{ConnectError, Connection, ConnectionState, Endpoint};
+use vettid_nats::connection::{ConnectError, Connection, ConnectionState, Endpoint, RequestError};
 use vettid_nats::inbox::{self, InboxError};
 use vettid_nats::tls::ClientTls;
 use vettid_wire::handshake::{Claim, SpaceUri};
@@ -104,21 +105,26 @@ struct Slot {
     used_at_ms: AtomicI64,
 }
 
+type Slots = Mutex<HashMap<ConnectionId, Arc<Slot>>>;
+
 /// The pool.
 #[derive(Debug)]
 pub(crate) struct Peers {
     tls: ClientTls,
     brokers: Brokers,
-    slots: Mutex<HashMap<ConnectionId, Arc<Slot>>>,
+    slots: Arc<Slots>,
     most: usize,
     idle_ms: i64,
+    /// Those that look after a connection until it is over.
+    watchers: TaskTracker,
 }
 
 impl Peers {
     /// An empty pool for at most `most` connections, each closed when it was idle for `idle_ms`.
     #[must_use]
     pub(crate) fn new(tls: ClientTls, brokers: Brokers, most: usize, idle_ms: u64) -> Self {
-        Self { tls, brokers, slots: Mutex::default(), most, idle_ms: i64::try_from(idle_ms).unwrap_or(i64::MAX) }
+        let idle_ms = i64::try_from(idle_ms).unwrap_or(i64::MAX);
+        Self { tls, brokers, slots: Arc::default(), most, idle_ms, watchers: TaskTracker::new() }
     }
 
     /// The brokers that may be used.
@@ -144,14 +150,14 @@ impl Peers {
         if let Some(surplus) = surplus {
             close(&surplus).await;
         }
-        let connection = slot.connection.get_or_try_init(|| self.open(address)).await?;
-        let sent = inbox::deliver(connection, subject, message, payload).await;
+        let connection = slot.connection.get_or_try_init(|| self.open_watched(id, &slot, address)).await?;
+        let sent = tokio::select! {
+            biased;
+            sent = inbox::deliver(connection, subject, message, payload) => sent.map_err(PeerError::from),
+            () = connection.over() => Err(ended(connection)),
+        };
         slot.used_at_ms.store(clock::now().unix_ms(), Ordering::Relaxed);
-        let is_over = matches!(*connection.state().borrow(), ConnectionState::Refused | ConnectionState::Closed);
-        if sent.is_err() && is_over {
-            self.forget(id, &slot).await;
-        }
-        Ok(sent?)
+        sent
     }
 
     /// Sends the second handshake message under the claim that came in the first one.
@@ -169,7 +175,7 @@ impl Peers {
         let invite = InviteId::from_bytes(hs_id.to_bytes());
         let jwt = UserJwt::unchecked(claim.token.clone());
         let credential = Credential::bearer(&MemberIdentity::Claim(invite), space.guid(), jwt, clock::now())?;
-        let connection = Connection::open(&self.endpoint(space)?, credential).await?;
+        let connection = Connection::open_until_lost(&self.endpoint(space)?, credential, 1).await?;
         let sent = inbox::deliver(&connection, &Subject::handshake(space.guid(), hs_id), message, payload).await;
         if let Err(error) = connection.close().await {
             tracing::debug!(%error, "a connection for a handshake did not close in time");
@@ -177,12 +183,30 @@ impl Peers {
         Ok(sent?)
     }
 
+    /// Opens a connection that leaves the pool as soon as the member cuts it off or the broker is gone.
+    async fn open_watched(
+        &self,
+        id: ConnectionId,
+        slot: &Arc<Slot>,
+        address: &PeerAddress,
+    ) -> Result<Connection, PeerError> {
+        let connection = self.open(address).await?;
+        let (watched, slots, slot) = (connection.clone(), Arc::clone(&self.slots), Arc::downgrade(slot));
+        self.watchers.spawn(async move {
+            watched.over().await;
+            if let Some(slot) = slot.upgrade() {
+                forget(&slots, id, &slot);
+            }
+        });
+        Ok(connection)
+    }
+
     async fn open(&self, address: &PeerAddress) -> Result<Connection, PeerError> {
         let endpoint = self.endpoint(&address.space)?;
         let who = MemberIdentity::Service(address.service_id.clone());
         let (guid, key) = (address.space.guid(), Arc::clone(&address.key));
         let credential = Credential::member(&who, guid, key, address.jwt.clone(), clock::now())?;
-        Ok(Connection::open(&endpoint, credential).await?)
+        Ok(Connection::open_until_lost(&endpoint, credential, 1).await?)
     }
 
     fn endpoint(&self, space: &SpaceUri) -> Result<Endpoint, PeerError> {
@@ -203,17 +227,6 @@ impl Peers {
         let slot = Arc::new(Slot { used_at_ms: AtomicI64::new(now_ms), ..Slot::default() });
         slots.insert(id, Arc::clone(&slot));
         (slot, surplus)
-    }
-
-    async fn forget(&self, id: ConnectionId, slot: &Arc<Slot>) {
-        let removed = {
-            let mut slots = self.slots();
-            let same = slots.get(&id).is_some_and(|present| Arc::ptr_eq(present, slot));
-            if same { slots.remove(&id) } else { None }
-        };
-        if let Some(slot) = removed {
-            close(&slot).await;
-        }
     }
 
     /// Closes the connection to a member.
@@ -240,6 +253,8 @@ impl Peers {
         for (_, slot) in removed {
             close(&slot).await;
         }
+        self.watchers.close();
+        self.watchers.wait().await;
     }
 
     /// Connections that are held.
@@ -248,7 +263,27 @@ impl Peers {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
+    }
+}
+
+fn lock(slots: &Slots) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Slot>>> {
+    slots.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a slot out, unless another one took its place.
+fn forget(slots: &Slots, id: ConnectionId, slot: &Arc<Slot>) {
+    let mut slots = lock(slots);
+    if slots.get(&id).is_some_and(|present| Arc::ptr_eq(present, slot)) {
+        slots.remove(&id);
+    }
+}
+
+/// Why nothing can be sent over a connection that is over.
+fn ended(connection: &Connection) -> PeerError {
+    match *connection.state().borrow() {
+        ConnectionState::Refused => ConnectError::Refused.into(),
+        _ => InboxError::from(RequestError::Closed).into(),
     }
 }
 

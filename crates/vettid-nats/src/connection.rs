@@ -92,6 +92,24 @@ impl Connection {
     /// # Errors
     /// If the server is not there, is another one, or refuses the user.
     pub async fn open(endpoint: &Endpoint, credential: Credential) -> Result<Self, ConnectError> {
+        Self::connect(endpoint, credential, None).await
+    }
+
+    /// Connects for as long as the connection lasts: a lost one is tried to be made anew this often in a row (at least
+    /// once), then it is closed for good. For whoever may be cut off, or opens another one when it is needed: the client
+    /// library cannot be told to stop while it tries.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_until_lost(
+        endpoint: &Endpoint,
+        credential: Credential,
+        tries: usize,
+    ) -> Result<Self, ConnectError> {
+        Self::connect(endpoint, credential, Some(tries.max(1))).await
+    }
+
+    async fn connect(endpoint: &Endpoint, credential: Credential, tries: Option<usize>) -> Result<Self, ConnectError> {
         let inbox = credential.inbox().to_owned();
         let life = Arc::new(Life::new(credential));
         let (for_auth, for_events) = (life.clone(), life.clone());
@@ -110,6 +128,7 @@ impl Connection {
         .custom_inbox_prefix(inbox)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .reconnect_delay_callback(reconnect_pause)
+        .max_reconnects(tries)
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT));
         let client = options.connect(&endpoint.address).await.map_err(connect_error)?;
@@ -210,6 +229,13 @@ impl Connection {
     #[must_use]
     pub fn state(&self) -> watch::Receiver<ConnectionState> {
         self.life.state()
+    }
+
+    /// Waits until the connection is of no use any more: the server does not take its credential, or it is closed.
+    pub async fn over(&self) {
+        let over = |state: &ConnectionState| matches!(state, ConnectionState::Refused | ConnectionState::Closed);
+        // Fails only when nobody can change the state any more.
+        let _ = self.state().wait_for(over).await;
     }
 
     /// The credential that the next connect will use.

@@ -11,6 +11,8 @@ use vettid_wire::subject::{Pattern, Subject};
 
 /// A connection that is down for this long is given up.
 const LOST_AFTER: Duration = Duration::from_secs(5);
+/// How often a lost connection is tried to be made anew: some twelve seconds long where nobody listens.
+const TRIES: usize = 20;
 
 /// NATS.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +24,7 @@ impl Transport for NatsTransport {
     async fn connect(&self, sign_in: SignIn<'_>) -> Result<NatsConnection, TransportError> {
         let tls = ClientTls::trusting(sign_in.trust).map_err(|error| TransportError::Unreachable(error.into()))?;
         let endpoint = Endpoint { address: sign_in.endpoint.to_owned(), tls };
-        match nats::Connection::open(&endpoint, sign_in.credential).await {
+        match nats::Connection::open_until_lost(&endpoint, sign_in.credential, TRIES).await {
             Ok(connection) => Ok(NatsConnection(connection)),
             Err(error @ ConnectError::Refused) => Err(TransportError::NotAuthorized(error.into())),
             Err(ConnectError::Unreachable(source)) => Err(TransportError::Unreachable(source)),
