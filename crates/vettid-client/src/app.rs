@@ -95,7 +95,7 @@ impl<P: Ports> App<P> {
     ) -> Result<Line<'_, P>, CommandError> {
         match self.connect(&member).await {
             Ok(connection) => Ok(Line::new(self, hold, member, connection)),
-            Err(error) if is_shut_out(&error) => self.way_back(hold, member, error).await,
+            Err(error) if is_lost(&error) => self.way_back(hold, member, error).await,
             Err(error) => Err(error),
         }
     }
@@ -117,9 +117,13 @@ impl<P: Ports> App<P> {
     }
 }
 
-/// Whether the broker does not take the app's credential, so that another one is needed first.
-fn is_shut_out(error: &CommandError) -> bool {
-    matches!(error, CommandError::CredentialDead { .. } | CommandError::Transport(TransportError::NotAuthorized(_)))
+/// Whether services may know a way: to another credential if the broker does not take this one, or to the place where the
+/// broker is now.
+fn is_lost(error: &CommandError) -> bool {
+    let is_shut_out = matches!(error, CommandError::CredentialDead { .. });
+    let transport =
+        matches!(error, CommandError::Transport(TransportError::NotAuthorized(_) | TransportError::Unreachable(_)));
+    is_shut_out || transport
 }
 
 /// The connections of these ports.

@@ -1,5 +1,6 @@
-//! The way back of an app whose NATS credential the broker does not take any more: services give the known app a
-//! credential for the handshake, and over it the vault gives a fresh one. Nothing but session events travels there.
+//! The way back of an app whose NATS credential the broker does not take any more, or that does not find the broker where
+//! it was: services say where it is and give the known app a credential for the handshake, and over it the vault gives a
+//! fresh one. Nothing but session events travels there.
 
 use crate::app::{App, ConnectionOf, Ports};
 use crate::clock::Clock;
@@ -11,7 +12,7 @@ use crate::random;
 use crate::services::{ServicesAddress, ServicesApi, ServicesError};
 use crate::state::Member;
 use crate::store::Store;
-use crate::transport::{Connection, SignIn, Transport};
+use crate::transport::{Connection, SignIn, Transport, TransportError};
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_crypto::secret::SecretBytes;
 use vettid_crypto::signature::{self, Context};
@@ -22,17 +23,21 @@ use vettid_wire::enrolment::{NatsBootstrapped, RenewBootstrap};
 const TOO_MANY_REQUESTS: u16 = 429;
 
 impl<P: Ports> App<P> {
-    /// Opens a line for an app that is shut out; `shut_out` says why, and is the error if services refuse the way back.
+    /// Opens a line for an app that is shut out or finds no broker. `lost` says which, and is the error if services refuse
+    /// the way back; also if they cannot help an app that finds no broker.
     pub(crate) async fn way_back(
         &self,
         hold: <P::Store as Store>::Hold,
         mut member: Member,
-        shut_out: CommandError,
+        lost: CommandError,
     ) -> Result<Line<'_, P>, CommandError> {
+        let finds_no_broker = matches!(lost, CommandError::Transport(TransportError::Unreachable(_)));
         let seed = new_seed(&mut self.ports.random())?;
         let answer = match self.ask_services(&member, &seed).await? {
+            Ok(answer) if finds_no_broker && answer.nats_endpoint == member.endpoint => return Err(lost),
             Ok(answer) => answer,
-            Err(ServicesError::Refused { status }) if status != TOO_MANY_REQUESTS => return Err(shut_out),
+            Err(_) if finds_no_broker => return Err(lost),
+            Err(ServicesError::Refused { status }) if status != TOO_MANY_REQUESTS => return Err(lost),
             Err(error) => return Err(CommandError::Services(error)),
         };
         if answer.guid != member.guid {

@@ -119,7 +119,8 @@ pub struct Limits {
     pub ask_times: u32,
     /// Room for events that wait, in bytes; reserved on the broker when the account is new.
     pub inbox_bytes: i64,
-    /// A finished request is kept this long for programs that come back for it, in milliseconds.
+    /// A finished request is kept this long for programs that come back for it, in milliseconds; one that was answered by
+    /// the very call that asked is kept in memory alone, and gives way when a thousand others came after it.
     pub keep_finished_ms: i64,
 }
 

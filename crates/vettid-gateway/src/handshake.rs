@@ -172,7 +172,7 @@ fn welcome(
 ) -> Option<(Member, UserPublic)> {
     let hs_id = invitation.responder.hs_id()?;
     let peer = invitation.responder.peer()?;
-    let member = Member::of(peer, seed).filter(|member| own.brokers.allow(&member.space))?;
+    let member = Member::of(peer, seed).filter(|member| own.brokers.address_of(&member.space).is_some())?;
     let nkey = peer.nkey_pub.as_ref()?.parse().ok()?;
     if is_known(hs_id.connection_id()) { None } else { Some((member, nkey)) }
 }

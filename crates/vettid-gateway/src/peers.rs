@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 use url::Url;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::nats::token::{TokenError, UserJwt};
-use vettid_nats::connection::{ConnectError, Connection, ConnectionState, Endpoint};
+use vettid_nats::connection::{ConnectError, Connection, ConnectionState, Endpoint, RequestError};
 use vettid_nats::inbox::{self, InboxError};
 use vettid_nats::tls::ClientTls;
 use vettid_wire::handshake::{Claim, SpaceUri};
@@ -59,19 +60,34 @@ pub(crate) struct PeerAddress {
 
 /// The brokers that may be used.
 #[derive(Debug, Clone)]
-pub(crate) struct Brokers(Vec<String>);
+pub(crate) struct Brokers {
+    home: String,
+    /// The broker of the home under each address that services named for it.
+    homes: Vec<String>,
+    named: Vec<String>,
+}
 
 impl Brokers {
-    /// These; addresses that cannot be read are never equal to another one.
+    /// The broker of the home, the addresses that it had before, and those that the operator of this gateway named.
+    /// Addresses that cannot be read are never equal to another one.
     #[must_use]
-    pub(crate) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(addresses.into_iter().filter_map(normal).collect())
+    pub(crate) fn new(home: &str, former: &[String], named: &[String]) -> Self {
+        let homes = std::iter::once(home).chain(former.iter().map(String::as_str));
+        Self {
+            home: home.to_owned(),
+            homes: homes.filter_map(normal).collect(),
+            named: named.iter().filter_map(|address| normal(address)).collect(),
+        }
     }
 
-    /// Whether a space lies on one of them.
+    /// Where the broker of a space is reached; `None` if it may not be used.
     #[must_use]
-    pub(crate) fn allow(&self, space: &SpaceUri) -> bool {
-        normal(space.endpoint()).is_some_and(|address| self.0.contains(&address))
+    pub(crate) fn address_of<'a>(&'a self, space: &'a SpaceUri) -> Option<&'a str> {
+        let address = normal(space.endpoint())?;
+        if self.named.contains(&address) {
+            return Some(space.endpoint());
+        }
+        self.homes.contains(&address).then_some(self.home.as_str())
     }
 }
 
@@ -89,21 +105,26 @@ struct Slot {
     used_at_ms: AtomicI64,
 }
 
+type Slots = Mutex<HashMap<ConnectionId, Arc<Slot>>>;
+
 /// The pool.
 #[derive(Debug)]
 pub(crate) struct Peers {
     tls: ClientTls,
     brokers: Brokers,
-    slots: Mutex<HashMap<ConnectionId, Arc<Slot>>>,
+    slots: Arc<Slots>,
     most: usize,
     idle_ms: i64,
+    /// Those that look after a connection until it is over.
+    watchers: TaskTracker,
 }
 
 impl Peers {
     /// An empty pool for at most `most` connections, each closed when it was idle for `idle_ms`.
     #[must_use]
     pub(crate) fn new(tls: ClientTls, brokers: Brokers, most: usize, idle_ms: u64) -> Self {
-        Self { tls, brokers, slots: Mutex::default(), most, idle_ms: i64::try_from(idle_ms).unwrap_or(i64::MAX) }
+        let idle_ms = i64::try_from(idle_ms).unwrap_or(i64::MAX);
+        Self { tls, brokers, slots: Arc::default(), most, idle_ms, watchers: TaskTracker::new() }
     }
 
     /// The brokers that may be used.
@@ -129,14 +150,14 @@ impl Peers {
         if let Some(surplus) = surplus {
             close(&surplus).await;
         }
-        let connection = slot.connection.get_or_try_init(|| self.open(address)).await?;
-        let sent = inbox::deliver(connection, subject, message, payload).await;
+        let connection = slot.connection.get_or_try_init(|| self.open_watched(id, &slot, address)).await?;
+        let sent = tokio::select! {
+            biased;
+            sent = inbox::deliver(connection, subject, message, payload) => sent.map_err(PeerError::from),
+            () = connection.over() => Err(ended(connection)),
+        };
         slot.used_at_ms.store(clock::now().unix_ms(), Ordering::Relaxed);
-        let is_over = matches!(*connection.state().borrow(), ConnectionState::Refused | ConnectionState::Closed);
-        if sent.is_err() && is_over {
-            self.forget(id, &slot).await;
-        }
-        Ok(sent?)
+        sent
     }
 
     /// Sends the second handshake message under the claim that came in the first one.
@@ -154,7 +175,7 @@ impl Peers {
         let invite = InviteId::from_bytes(hs_id.to_bytes());
         let jwt = UserJwt::unchecked(claim.token.clone());
         let credential = Credential::bearer(&MemberIdentity::Claim(invite), space.guid(), jwt, clock::now())?;
-        let connection = Connection::open(&self.endpoint(space)?, credential).await?;
+        let connection = Connection::open_until_lost(&self.endpoint(space)?, credential, 1).await?;
         let sent = inbox::deliver(&connection, &Subject::handshake(space.guid(), hs_id), message, payload).await;
         if let Err(error) = connection.close().await {
             tracing::debug!(%error, "a connection for a handshake did not close in time");
@@ -162,19 +183,35 @@ impl Peers {
         Ok(sent?)
     }
 
+    /// Opens a connection that leaves the pool as soon as the member cuts it off or the broker is gone.
+    async fn open_watched(
+        &self,
+        id: ConnectionId,
+        slot: &Arc<Slot>,
+        address: &PeerAddress,
+    ) -> Result<Connection, PeerError> {
+        let connection = self.open(address).await?;
+        let (watched, slots, slot) = (connection.clone(), Arc::clone(&self.slots), Arc::downgrade(slot));
+        self.watchers.spawn(async move {
+            watched.over().await;
+            if let Some(slot) = slot.upgrade() {
+                forget(&slots, id, &slot);
+            }
+        });
+        Ok(connection)
+    }
+
     async fn open(&self, address: &PeerAddress) -> Result<Connection, PeerError> {
         let endpoint = self.endpoint(&address.space)?;
         let who = MemberIdentity::Service(address.service_id.clone());
         let (guid, key) = (address.space.guid(), Arc::clone(&address.key));
         let credential = Credential::member(&who, guid, key, address.jwt.clone(), clock::now())?;
-        Ok(Connection::open(&endpoint, credential).await?)
+        Ok(Connection::open_until_lost(&endpoint, credential, 1).await?)
     }
 
     fn endpoint(&self, space: &SpaceUri) -> Result<Endpoint, PeerError> {
-        if !self.brokers.allow(space) {
-            return Err(PeerError::ForeignBroker);
-        }
-        Ok(Endpoint { address: space.endpoint().to_owned(), tls: self.tls.clone() })
+        let address = self.brokers.address_of(space).ok_or(PeerError::ForeignBroker)?;
+        Ok(Endpoint { address: address.to_owned(), tls: self.tls.clone() })
     }
 
     /// The slot of a connection, and one that has to make room for it.
@@ -190,17 +227,6 @@ impl Peers {
         let slot = Arc::new(Slot { used_at_ms: AtomicI64::new(now_ms), ..Slot::default() });
         slots.insert(id, Arc::clone(&slot));
         (slot, surplus)
-    }
-
-    async fn forget(&self, id: ConnectionId, slot: &Arc<Slot>) {
-        let removed = {
-            let mut slots = self.slots();
-            let same = slots.get(&id).is_some_and(|present| Arc::ptr_eq(present, slot));
-            if same { slots.remove(&id) } else { None }
-        };
-        if let Some(slot) = removed {
-            close(&slot).await;
-        }
     }
 
     /// Closes the connection to a member.
@@ -227,6 +253,8 @@ impl Peers {
         for (_, slot) in removed {
             close(&slot).await;
         }
+        self.watchers.close();
+        self.watchers.wait().await;
     }
 
     /// Connections that are held.
@@ -235,7 +263,27 @@ impl Peers {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
+    }
+}
+
+fn lock(slots: &Slots) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Slot>>> {
+    slots.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a slot out, unless another one took its place.
+fn forget(slots: &Slots, id: ConnectionId, slot: &Arc<Slot>) {
+    let mut slots = lock(slots);
+    if slots.get(&id).is_some_and(|present| Arc::ptr_eq(present, slot)) {
+        slots.remove(&id);
+    }
+}
+
+/// Why nothing can be sent over a connection that is over.
+fn ended(connection: &Connection) -> PeerError {
+    match *connection.state().borrow() {
+        ConnectionState::Refused => ConnectError::Refused.into(),
+        _ => InboxError::from(RequestError::Closed).into(),
     }
 }
 
@@ -252,12 +300,18 @@ mod tests {
     use super::*;
     use vettid_wire::id::MemberId;
 
+    fn space(endpoint: &str) -> SpaceUri {
+        SpaceUri::new(endpoint, MemberId::from_bytes([1; 16])).unwrap()
+    }
+
     #[test]
     fn only_named_brokers_are_used() {
-        let brokers = Brokers::new(["tls://127.0.0.1:4222", "tls://MS.example"]);
-        let space = |endpoint: &str| SpaceUri::new(endpoint, MemberId::from_bytes([1; 16])).unwrap();
-        for right in ["tls://127.0.0.1:4222", "tls://127.0.0.1", "tls://ms.example:4222", "tls://ms.example/"] {
-            assert!(brokers.allow(&space(right)), "{right}");
+        let brokers = Brokers::new("tls://127.0.0.1:4222", &[], &["tls://MS.example".into()]);
+        for right in ["tls://127.0.0.1:4222", "tls://127.0.0.1"] {
+            assert_eq!(brokers.address_of(&space(right)), Some("tls://127.0.0.1:4222"), "{right}");
+        }
+        for right in ["tls://ms.example:4222", "tls://ms.example/"] {
+            assert_eq!(brokers.address_of(&space(right)), Some(right));
         }
         for wrong in [
             "tls://127.0.0.1:4223",
@@ -269,8 +323,18 @@ mod tests {
             "tls://ms.example/x",
             "tls://ms.example?x",
         ] {
-            assert!(!brokers.allow(&space(wrong)), "{wrong}");
+            assert_eq!(brokers.address_of(&space(wrong)), None, "{wrong}");
         }
-        assert!(!Brokers::new([]).allow(&space("tls://127.0.0.1")));
+    }
+
+    #[test]
+    fn a_former_address_of_the_home_leads_to_its_present_one() {
+        let former = ["tls://127.0.0.1:1".to_owned(), "tls://127.0.0.1:2".to_owned()];
+        let brokers = Brokers::new("tls://127.0.0.1:3", &former, &["tls://127.0.0.1:2".into()]);
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:1")), Some("tls://127.0.0.1:3"));
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:3")), Some("tls://127.0.0.1:3"));
+        // What the operator names is a broker of its own, whatever was there before.
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:2")), Some("tls://127.0.0.1:2"));
+        assert_eq!(brokers.address_of(&space("tls://127.0.0.1:4")), None);
     }
 }

@@ -22,13 +22,30 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Largest answer in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
+/// Most former addresses that are remembered; the oldest are forgotten first.
+const MOST_FORMER: usize = 64;
+
 /// That and where the account lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Registration {
     /// Address of the broker.
     pub nats_endpoint: String,
+    /// Addresses that services named for it earlier, the oldest first: members' spaces still carry them.
+    #[serde(default)]
+    pub former_endpoints: Vec<String>,
     /// When it was registered.
     pub registered_at: Timestamp,
+}
+
+impl Registration {
+    /// This one, which remembers where the broker was before.
+    #[must_use]
+    pub(crate) fn after(mut self, last: &Self) -> Self {
+        let former = last.former_endpoints.iter().chain([&last.nats_endpoint]);
+        self.former_endpoints = former.filter(|address| **address != self.nats_endpoint).cloned().collect();
+        self.former_endpoints.drain(..self.former_endpoints.len().saturating_sub(MOST_FORMER));
+        self
+    }
 }
 
 /// Why the account is not registered.
@@ -76,7 +93,7 @@ pub(crate) async fn register(
     }
     let body = capped(answer).await?;
     let registered: ServiceRegistered = json::read(&body).map_err(RegistrationError::Unreadable)?;
-    Ok(Registration { nats_endpoint: registered.nats_endpoint, registered_at: now })
+    Ok(Registration { nats_endpoint: registered.nats_endpoint, former_endpoints: Vec::new(), registered_at: now })
 }
 
 fn join_token(services: &Services) -> Result<Zeroizing<String>, RegistrationError> {
@@ -115,4 +132,30 @@ fn authorities(ca_file: &Path) -> Result<RootCertStore, RegistrationError> {
         roots.add(certificate.map_err(|_| malformed())?).map_err(|_| malformed())?;
     }
     if roots.is_empty() { Err(malformed()) } else { Ok(roots) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nats_endpoint: &str) -> Registration {
+        let registered_at = Timestamp::from_unix_ms(1_800_000_000_000);
+        Registration { nats_endpoint: nats_endpoint.into(), former_endpoints: Vec::new(), registered_at }
+    }
+
+    #[test]
+    fn former_addresses_are_remembered_once_and_within_bounds() {
+        let third = at("tls://a").after(&at("tls://b").after(&at("tls://a")));
+        assert_eq!(third.former_endpoints, ["tls://b"]);
+        assert_eq!(at("tls://c").after(&third).former_endpoints, ["tls://b", "tls://a"]);
+        let many = (0..100).fold(at("tls://a"), |last, port| at(&format!("tls://b:{port}")).after(&last));
+        assert_eq!(many.former_endpoints.len(), MOST_FORMER);
+        assert_eq!(many.former_endpoints.last().unwrap(), "tls://b:98");
+    }
+
+    #[test]
+    fn a_registration_from_before_there_were_former_addresses_is_read() {
+        let text = r#"{"nats_endpoint":"tls://a","registered_at":"2027-01-15T08:00:00.000Z"}"#;
+        assert_eq!(serde_json::from_str::<Registration>(text).unwrap(), at("tls://a"));
+    }
 }

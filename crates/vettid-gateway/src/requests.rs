@@ -2,7 +2,7 @@
 //! as a program of the service may come for them.
 
 use crate::question::{Answer, Judgement, NotAnAnswer, Outcome, Question};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -131,10 +131,23 @@ pub(crate) struct Requests {
     most: usize,
 }
 
+/// Most requests that are kept although a program has their end already.
+const MOST_TOLD: usize = 1024;
+
 #[derive(Debug, Default)]
 struct Table {
     requests: HashMap<RequestId, Arc<Request>>,
     events: HashMap<EventId, RequestId>,
+    /// Those whose end was told by the very call that asked, the oldest first. They take no room from others.
+    told: VecDeque<RequestId>,
+}
+
+impl Table {
+    fn remove(&mut self, id: RequestId) {
+        if let Some(request) = self.requests.remove(&id) {
+            self.events.remove(&request.question.event_id);
+        }
+    }
 }
 
 impl Requests {
@@ -149,7 +162,9 @@ impl Requests {
     /// # Errors
     /// [`TooManyOpen`].
     pub(crate) fn check_room(&self) -> Result<(), TooManyOpen> {
-        if lock(&self.table).requests.len() < self.most { Ok(()) } else { Err(TooManyOpen) }
+        let table = lock(&self.table);
+        let taken = table.requests.len().saturating_sub(table.told.len());
+        if taken < self.most { Ok(()) } else { Err(TooManyOpen) }
     }
 
     /// Adds a request. `stored` says that the sealed state holds it.
@@ -175,13 +190,14 @@ impl Requests {
         table.events.get(&event).and_then(|id| table.requests.get(id)).cloned()
     }
 
-    /// Forgets a request.
-    pub(crate) fn remove(&self, id: RequestId) {
+    /// The call that asked has told the end of this request: it can still be looked up, until it is swept or many others
+    /// came after it.
+    pub(crate) fn told(&self, id: RequestId) {
         let mut table = lock(&self.table);
-        if let Some(request) = table.requests.remove(&id) {
-            let event_id = request.question.event_id;
-            table.events.remove(&event_id);
-        }
+        table.told.push_back(id);
+        let surplus = table.told.len().saturating_sub(MOST_TOLD);
+        let oldest: Vec<_> = table.told.drain(..surplus).collect();
+        oldest.into_iter().for_each(|id| table.remove(id));
     }
 
     /// Ends every open request of a connection.
@@ -205,10 +221,12 @@ impl Requests {
             now.since_ms(since) > keep_ms
         };
         let old: Vec<_> = requests.into_iter().filter(is_old).collect();
+        let mut table = lock(&self.table);
         for request in &old {
-            let id = request.question.request_id;
-            self.remove(id);
+            table.remove(request.question.request_id);
         }
+        let Table { requests, told, .. } = &mut *table;
+        told.retain(|id| requests.contains_key(id));
         old
     }
 }
@@ -286,9 +304,38 @@ mod tests {
             requests.add(question(number), false);
         }
         assert_eq!(requests.check_room(), Err(TooManyOpen));
-        requests.remove(RequestId::from_bytes([1; 16]));
+        let ended = requests.get(RequestId::from_bytes([1; 16])).unwrap();
+        ended.take(at(0), Judgement::Done(Outcome::Expired));
+        assert_eq!(requests.check_room(), Err(TooManyOpen), "its end was not told yet");
+        requests.sweep(at(101), 100);
         assert!(requests.of_event(EventId::from_bytes([1; 16])).is_none());
         assert_eq!(requests.check_room(), Ok(()));
+    }
+
+    /// Request, event and connection of this number, its end told by the call that asked.
+    fn told(requests: &Requests, number: u16) -> RequestId {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        let (request_id, event_id) = (RequestId::from_bytes(bytes), EventId::from_bytes(bytes));
+        let request = requests.add(Question { request_id, event_id, ..question(0) }, false);
+        request.take(at(500), Judgement::Done(Outcome::Expired));
+        requests.told(request_id);
+        request_id
+    }
+
+    #[test]
+    fn what_was_told_is_found_takes_no_room_and_is_bounded() {
+        let requests = Requests::new(1);
+        let first = told(&requests, 0);
+        assert_eq!(requests.check_room(), Ok(()));
+        assert!(requests.get(first).is_some_and(|request| request.is_done()));
+        let last = (1..=MOST_TOLD).map(|number| told(&requests, u16::try_from(number).unwrap())).last().unwrap();
+        assert!(requests.get(first).is_none() && requests.of_event(EventId::from_bytes([0; 16])).is_none());
+        assert!(requests.get(last).is_some());
+        assert_eq!(requests.sweep(at(601), 100).len(), MOST_TOLD);
+        assert!(requests.get(last).is_none());
+        requests.add(question(1), false);
+        assert_eq!(requests.check_room(), Err(TooManyOpen), "what was swept counts no more on either side");
     }
 
     #[test]

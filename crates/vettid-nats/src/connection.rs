@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_nats::client::{PublishErrorKind, RequestErrorKind};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, HeaderMap, Request};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use vettid_core::grants::credential::Credential;
 use vettid_wire::subject::{Pattern, Subject};
@@ -91,6 +92,24 @@ impl Connection {
     /// # Errors
     /// If the server is not there, is another one, or refuses the user.
     pub async fn open(endpoint: &Endpoint, credential: Credential) -> Result<Self, ConnectError> {
+        Self::connect(endpoint, credential, None).await
+    }
+
+    /// Connects for as long as the connection lasts: a lost one is tried to be made anew this often in a row (at least
+    /// once), then it is closed for good. For whoever may be cut off, or opens another one when it is needed: the client
+    /// library cannot be told to stop while it tries.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_until_lost(
+        endpoint: &Endpoint,
+        credential: Credential,
+        tries: usize,
+    ) -> Result<Self, ConnectError> {
+        Self::connect(endpoint, credential, Some(tries.max(1))).await
+    }
+
+    async fn connect(endpoint: &Endpoint, credential: Credential, tries: Option<usize>) -> Result<Self, ConnectError> {
         let inbox = credential.inbox().to_owned();
         let life = Arc::new(Life::new(credential));
         let (for_auth, for_events) = (life.clone(), life.clone());
@@ -109,6 +128,7 @@ impl Connection {
         .custom_inbox_prefix(inbox)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .reconnect_delay_callback(reconnect_pause)
+        .max_reconnects(tries)
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT));
         let client = options.connect(&endpoint.address).await.map_err(connect_error)?;
@@ -179,11 +199,24 @@ impl Connection {
     /// See [`RequestError`].
     pub async fn settle(&self) -> Result<(), RequestError> {
         let echo = vettid_core::grants::broker::echo(&self.inbox());
-        match self.exchange(&echo, HeaderMap::new(), Bytes::new(), REQUEST_TIMEOUT).await {
-            // Nobody listens to an echo: the server itself says so.
-            Ok(_) | Err(RequestError::NobodyListens) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.unless_denied(&echo, self.hear(&echo)).await
+    }
+
+    /// Sends to oneself and waits until it is back. Whoever else listens there makes no difference.
+    async fn hear(&self, echo: &str) -> Result<(), RequestError> {
+        let mut subscriber = self.client.subscribe(echo.to_owned()).await.map_err(|_| RequestError::Closed)?;
+        let own = Bytes::from(self.client.new_inbox());
+        let sent = self.client.publish(echo.to_owned(), own.clone()).await;
+        sent.map_err(|error| publish_error(error.kind()))?;
+        let heard = async {
+            while let Some(message) = subscriber.next().await {
+                if message.payload == own {
+                    return Ok(());
+                }
+            }
+            Err(RequestError::Closed)
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, heard).await.unwrap_or(Err(RequestError::TimedOut))
     }
 
     /// What the server has forbidden on this connection, as it happens.
@@ -196,6 +229,13 @@ impl Connection {
     #[must_use]
     pub fn state(&self) -> watch::Receiver<ConnectionState> {
         self.life.state()
+    }
+
+    /// Waits until the connection is of no use any more: the server does not take its credential, or it is closed.
+    pub async fn over(&self) {
+        let over = |state: &ConnectionState| matches!(state, ConnectionState::Refused | ConnectionState::Closed);
+        // Fails only when nobody can change the state any more.
+        let _ = self.state().wait_for(over).await;
     }
 
     /// The credential that the next connect will use.

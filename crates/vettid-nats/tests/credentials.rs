@@ -80,6 +80,24 @@ async fn a_revoked_user_is_cut_off_at_once_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_until_it_is_lost_does_not_come_back_after_it_was_cut_off() {
+    let broker = TestServer::start().await.unwrap();
+    let member = broker.space(Placement::Hosted).await.unwrap();
+    let user = Arc::new(fresh_key().unwrap());
+    let credential = member.credential_of(&phone(), user.clone(), late()).unwrap();
+    let live = Connection::open_until_lost(&broker.endpoint().unwrap(), credential, 1).await.unwrap();
+    works(&live, &member).await;
+    let (account, mut claims) = member.claims(&broker.operator).remove(0);
+    claims.revoke(user.public(), clock::now());
+    broker.push(&account, &claims).await.unwrap();
+    tokio::time::timeout(SOON, live.over()).await.unwrap();
+    // Nobody tells it to close: it is through with its tries.
+    reaches(&live, ConnectionState::Closed).await;
+    live.close().await.unwrap();
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_token_is_dropped_and_not_offered_again() {
     let broker = TestServer::start().await.unwrap();
     let member = broker.space(Placement::Hosted).await.unwrap();

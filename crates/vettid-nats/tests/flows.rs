@@ -290,6 +290,31 @@ async fn one_literal_import_out_of_a_wildcard_export_delivers_one_members_traffi
     broker.shut().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hears_everything_in_the_account_does_not_keep_a_host_from_settling() {
+    let broker = TestServer::start().await.unwrap();
+    let member = broker.space(Placement::Hosted).await.unwrap();
+    let observer = broker.observe(&broker.operator.accounts.vault_host).await.unwrap();
+    let mut tap = observer.tap().await.unwrap();
+    let host = broker.connect(OperatorRole::HostSubscribing, HOST).await.unwrap();
+    let heard = loop {
+        host.settle().await.unwrap();
+        // Until the tap is live, nothing of it shows.
+        if let Ok(seen) = tokio::time::timeout(Duration::from_millis(50), tap.next()).await {
+            break seen.unwrap();
+        }
+    };
+    assert!(heard.subject.ends_with(".echo"), "{heard:?}");
+    let mut commands = host.subscribe(&Pattern::ForVault(None, None)).await.unwrap();
+    let (first, second) = tokio::join!(host.settle(), host.settle());
+    first.unwrap();
+    second.unwrap();
+    let app = broker.join(&member, &phone()).await.unwrap();
+    app.publish(&Subject::ForVault(member.member, kind("data.get")), "sealed".into()).await.unwrap();
+    assert_eq!(next(&mut commands).await.payload, "sealed");
+    broker.shut().await;
+}
+
 /// Subjects of another member, in the mouth of somebody who may publish anything in his own account.
 fn forged(guid: MemberId) -> Vec<String> {
     [

@@ -2,6 +2,7 @@
 //! connections to the broker, and commits for them. It can read nothing of a vault that is sealed for somebody else.
 
 pub mod actor;
+pub mod brokers;
 pub mod clock;
 pub mod config;
 mod control;
@@ -10,6 +11,7 @@ pub mod ways;
 
 use crate::manager::{CannotStart, Vault};
 use actor::{Actor, QUEUE, Stopped, Work};
+use brokers::Brokers;
 use bytes::Bytes;
 use config::HostConfig;
 use getrandom::SysRng;
@@ -128,7 +130,9 @@ impl HostFailed {
 /// A host that runs.
 pub struct Host {
     config: HostConfig,
+    /// Address of the broker, as other parties reach it.
     endpoint: String,
+    brokers: Arc<Brokers>,
     subscriber: Connection,
     publisher: Connection,
     storage_keys: StorageKeys,
@@ -223,6 +227,9 @@ impl Host {
         let endpoint = Endpoint { address: joined.nats_endpoint.clone(), tls: config.broker_tls.clone() };
         let subscriber = Connection::open(&endpoint, subscriber).await?;
         let publisher = Connection::open(&endpoint, publisher).await?;
+        let public = config.public_endpoint.clone().unwrap_or(endpoint.address);
+        let own = Endpoint { address: public.clone(), tls: config.broker_tls.clone() };
+        let brokers = Arc::new(Brokers::open(&storage_keys, own, config.peers.clone())?);
         let members = storage_keys.members()?;
         let host_name = config.host_id.as_str().to_owned();
         // Without members the old consumer is deleted: what a killed process had in hand comes at once to the new one.
@@ -236,7 +243,8 @@ impl Host {
         let (best_effort, arrived) = mpsc::channel(QUEUE);
         let mut host = Self {
             config,
-            endpoint: endpoint.address.clone(),
+            endpoint: public,
+            brokers,
             journal: Journal::new(publisher.clone()),
             objects: Objects::open(&publisher).await?,
             subscriber,
@@ -407,14 +415,14 @@ impl Host {
             Some(name) => Some(self.objects.get(name, MAX_SNAPSHOT_BYTES).await?),
             None => None,
         };
-        let endpoint = self.publisher_endpoint();
+        let endpoint = self.endpoint.clone();
         let vault = Vault::load(member, key()?, self.handlers.clone(), endpoint, &bytes, snapshot.as_deref())?;
         self.run_vault(vault, sequence, stored).await
     }
 
     /// A new vault: its first commit is its identity.
     async fn found(&mut self, member: MemberId, key: vettid_crypto::at_rest::StorageKey) -> Result<(), HostFailed> {
-        let endpoint = self.publisher_endpoint();
+        let endpoint = self.endpoint.clone();
         let (mut vault, first) =
             Vault::found(member, key, self.handlers.clone(), endpoint, clock::now(), &mut UnwrapErr(SysRng))?;
         let sequence = self.journal.commit(member, 0, Bytes::copy_from_slice(&first.sealed)).await?;
@@ -434,17 +442,12 @@ impl Host {
         Ok(self.inbox.attach(member).await?)
     }
 
-    fn publisher_endpoint(&self) -> String {
-        self.config.public_endpoint.clone().unwrap_or_else(|| self.endpoint.clone())
-    }
-
     async fn run_vault(&mut self, vault: Vault, sequence: u64, stored: Option<String>) -> Result<(), HostFailed> {
         let member = vault.guid();
         let (work, queue) = mpsc::channel(QUEUE);
         let sender = Sender {
             publisher: self.publisher.clone(),
-            endpoint: Endpoint { address: self.publisher_endpoint(), tls: self.config.broker_tls.clone() },
-            peers: self.config.peers.clone(),
+            brokers: self.brokers.clone(),
             services: self.services.clone(),
             work: work.downgrade(),
         };

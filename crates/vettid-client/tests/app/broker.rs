@@ -8,6 +8,9 @@ use tokio::sync::mpsc;
 use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
 use vettid_wire::subject::{Pattern, Subject};
 
+/// Where the broker is at first.
+pub(crate) const ADDRESS: &str = "tls://broker.test:4222";
+
 /// Does something to the vault before it receives what the app publishes; gives what the vault then posts.
 pub(crate) type Before = Box<dyn FnMut(&Subject, &mut Vault) -> Vec<Post> + Send>;
 /// Changes what the vault posts before it reaches the app.
@@ -26,6 +29,8 @@ pub(crate) struct Wires {
     pub(crate) deaf: bool,
     /// Nobody can connect.
     pub(crate) down: bool,
+    /// The broker is here and not where it was.
+    pub(crate) moved_to: Option<&'static str>,
     /// So many of the next credentials are not taken.
     pub(crate) refusals: usize,
     /// How much was published before each sign-in.
@@ -104,7 +109,7 @@ impl Transport for Broker {
         assert!(!sign_in.credential.is_expired(self.clock.time()), "an expired credential was offered");
         assert_eq!(sign_in.trust, crate::world::TRUST);
         let mut wires = self.wires.lock().unwrap();
-        if wires.down {
+        if wires.down || sign_in.endpoint != wires.moved_to.unwrap_or(ADDRESS) {
             return Err(TransportError::Unreachable("down".into()));
         }
         if wires.refusals > 0 {

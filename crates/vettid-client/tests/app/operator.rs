@@ -1,5 +1,6 @@
 //! The operator's services: the real state machine of an enrolment, and bootstrap credentials.
 
+use crate::broker::ADDRESS;
 use crate::vault::Vault;
 use crate::world::{TRUST, TestClock};
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) loses: Option<&'static str>,
     /// Leads to this member's space instead.
     pub(crate) leads_to: Option<MemberId>,
+    /// Where the broker is, as services know.
+    pub(crate) broker: &'static str,
     /// Refuses the way back with this HTTP status.
     pub(crate) refuses_renewal: Option<u16>,
 }
@@ -46,6 +49,7 @@ impl Operator {
             steps: vec![],
             loses: None,
             leads_to: None,
+            broker: ADDRESS,
             refuses_renewal: None,
         };
         Self { inner: Arc::new(Mutex::new(inner)), vault, clock }
@@ -86,7 +90,7 @@ impl Operator {
         let minted = mint::member(&identity, &user, account, &inner.bootstrap_signing, self.clock.time()).unwrap();
         NatsBootstrapped {
             guid: inner.leads_to.unwrap_or(vault.guid),
-            nats_endpoint: "tls://broker.test:4222".into(),
+            nats_endpoint: inner.broker.into(),
             nats_jwt: minted.jwt.as_str().to_owned(),
             expires_at: minted.expires_at,
         }

@@ -1,5 +1,6 @@
 //! An app whose credential for the broker is dead gets back to its vault with the help of services, and only with it.
 
+use crate::broker::ADDRESS;
 use crate::vault::{HOUR_MS, Vault};
 use crate::world::World;
 use vettid_client::command::CommandError;
@@ -9,6 +10,8 @@ use vettid_client::watch::Watched;
 use vettid_wire::event::{MessagingSend, Nothing, VaultHealth};
 use vettid_wire::id::{ConnectionId, MemberId};
 use vettid_wire::messaging::SendText;
+
+const MOVED: &str = "tls://broker.test:4223";
 
 async fn send(world: &World) -> Result<(), CommandError> {
     let request = SendText { connection_id: ConnectionId::from_bytes([5; 16]), text: "once".into() };
@@ -136,6 +139,47 @@ async fn a_vault_without_shared_secrets_takes_no_command_after_the_way_back() {
     forget(&mut world.vault.lock().unwrap());
     assert!(matches!(send(&world).await, Err(CommandError::LimitedSession)));
     assert_eq!(texts(&world), 0);
+}
+
+/// The broker moves, and services know or do not know it.
+fn move_broker(world: &World, services_say: &'static str) {
+    world.broker.wires.lock().unwrap().moved_to = Some(MOVED);
+    world.operator.inner.lock().unwrap().broker = services_say;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_has_moved_is_found_once_and_for_all() {
+    let world = World::enrolled().await;
+    move_broker(&world, MOVED);
+    send(&world).await.unwrap();
+    assert_eq!((texts(&world), renewals(&world)), (1, 1));
+    assert_eq!(published(&world), (vec!["session.refresh".into()], vec!["messaging.send".into()]));
+    health(&world).await.unwrap();
+    assert_eq!(renewals(&world), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_nobody_finds_is_told_as_such() {
+    let world = World::enrolled().await;
+    let is_unreachable =
+        |error: &CommandError| matches!(error, CommandError::Transport(TransportError::Unreachable(_)));
+    move_broker(&world, ADDRESS);
+    let error = send(&world).await.unwrap_err();
+    assert!(is_unreachable(&error), "services know no other place: {error}");
+    move_broker(&world, MOVED);
+    for status in [404, 429] {
+        world.operator.inner.lock().unwrap().refuses_renewal = Some(status);
+        let error = send(&world).await.unwrap_err();
+        assert!(is_unreachable(&error), "services refuse: {error}");
+    }
+    world.operator.inner.lock().unwrap().refuses_renewal = None;
+    world.operator.inner.lock().unwrap().loses = Some("renew-bootstrap");
+    let error = send(&world).await.unwrap_err();
+    assert!(is_unreachable(&error), "services do not answer: {error}");
+    assert_eq!(texts(&world), 0);
+    world.operator.inner.lock().unwrap().loses = None;
+    send(&world).await.unwrap();
+    assert_eq!(texts(&world), 1);
 }
 
 #[tokio::test(start_paused = true)]

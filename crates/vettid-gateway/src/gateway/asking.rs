@@ -72,7 +72,7 @@ pub(super) async fn ask(
     if view.status.is_open() {
         keep(shared, &request).await?;
     } else {
-        shared.requests.remove(view.request_id);
+        shared.requests.told(view.request_id);
     }
     Ok(view)
 }

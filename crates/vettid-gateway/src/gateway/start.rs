@@ -116,10 +116,9 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let Prepared { identity, registration, published } = prepared;
     let endpoint = Endpoint { address: registration.nats_endpoint.clone(), tls: tls.clone() };
     let (home, arrivals) = Home::open(&identity, &endpoint, &config.state, config.limits.inbox_bytes).await?;
-    let brokers =
-        std::iter::once(registration.nats_endpoint.as_str()).chain(config.broker.peers.iter().map(String::as_str));
+    let brokers = Brokers::new(&registration.nats_endpoint, &registration.former_endpoints, &config.broker.peers);
     let limits = &config.limits;
-    let peers = Peers::new(tls, Brokers::new(brokers), limits.peer_connections, limits.peer_idle_ms);
+    let peers = Peers::new(tls, brokers, limits.peer_connections, limits.peer_idle_ms);
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
@@ -214,7 +213,7 @@ async fn prepare(
     let registration = match loaded.value(REGISTRATION)? {
         Some(last) if config.services.join_token_file.is_none() => last,
         Some(last) => again(config, state, &identity, &published.service_id, last).await,
-        None => register(config, state, &identity, &published.service_id).await?,
+        None => register(config, state, &identity, &published.service_id, None).await?,
     };
     Ok(Prepared { identity, registration, published })
 }
@@ -227,7 +226,7 @@ async fn again(
     service_id: &ServiceId,
     last: Registration,
 ) -> Registration {
-    match register(config, state, identity, service_id).await {
+    match register(config, state, identity, service_id, Some(&last)).await {
         Ok(registration) => registration,
         Err(error) => {
             tracing::warn!(%error, "services did not confirm the registration; the last one is used");
@@ -241,9 +240,14 @@ async fn register(
     state: &State,
     identity: &Identity,
     service_id: &ServiceId,
+    last: Option<&Registration>,
 ) -> Result<Registration, StartError> {
     let request = identity.registration(service_id.clone())?;
     let registration = registration::register(&config.services, &request, clock::now()).await?;
+    let registration = match last {
+        Some(last) => registration.after(last),
+        None => registration,
+    };
     let mut draft = state.draft();
     draft.put(REGISTRATION.to_owned(), &registration)?;
     state.commit(draft).await?;

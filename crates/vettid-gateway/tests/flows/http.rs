@@ -71,6 +71,8 @@ async fn a_program_reads_a_field_and_logs_a_member_in() {
     });
     assert_eq!(answer.0, StatusCode::OK);
     assert_eq!((&answer.1["status"], &answer.1["value"]), (&json!("served"), &json!("Main Street 1")));
+    let found = program.get(&format!("/v1/requests/{}", answer.1["request_id"].as_str().unwrap())).await;
+    assert_eq!(found, answer, "what was answered at once is found all the same");
 
     let (status, body) = program.post(&path, json!({"field": "date_of_birth", "purpose": "age", "wait_ms": 0})).await;
     assert_eq!((status, &body["status"], &body["kind"]), (StatusCode::ACCEPTED, &json!("asked"), &json!("data")));
@@ -100,6 +102,21 @@ async fn a_program_reads_a_field_and_logs_a_member_in() {
     let refused =
         program.post(&format!("/v1/connections/{id}/data-requests"), json!({"field": "a", "purpose": "b"})).await;
     assert_eq!(code(&refused), (409, "not_connected"));
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_sent_is_found() {
+    let (world, gateway, member, service) = connected().await;
+    let program = Program::of(&world, &gateway);
+    member.cut_off(&world, &service).await;
+    let path = format!("/v1/connections/{}/data-requests", service.connection_id);
+    let answer = program.post(&path, json!({"field": "address", "purpose": "delivery", "wait_ms": 20_000})).await;
+    assert_eq!(answer.0, StatusCode::OK);
+    assert_eq!((&answer.1["status"], &answer.1["code"]), (&json!("refused"), &json!("not_connected")), "{answer:?}");
+    let found = program.get(&format!("/v1/requests/{}", answer.1["request_id"].as_str().unwrap())).await;
+    assert_eq!(found, answer);
     gateway.stop().await;
     world.shut().await;
 }

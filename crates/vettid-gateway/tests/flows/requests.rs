@@ -44,10 +44,9 @@ async fn a_field_is_served_and_the_disk_is_not_touched() {
         service.serve(&asked, street).await;
         let view = request.await.unwrap();
         assert_eq!(view.status, Status::Served { field: "address".to_owned(), value: street.into() });
-        assert_eq!(
-            gateway.run(move |gateway| async move { gateway.request(view.request_id, Duration::ZERO).await }).await,
-            None
-        );
+        let id = view.request_id;
+        let found = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await }).await;
+        assert_eq!(found, Some(view));
     }
     assert_eq!(world.state_bytes(), before);
     gateway.stop().await;
@@ -284,6 +283,23 @@ async fn an_idle_connection_to_a_member_is_closed_and_made_again() {
     let asked = member.next_event(&mut service, "data.request").await;
     service.serve(&asked, "Main Street 1").await;
     assert!(matches!(request.await.unwrap().status, Status::Served { .. }));
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_cut_off_holds_no_connection_and_learns_it_at_once() {
+    let (world, gateway, mut member, mut service) = connected().await;
+    let request = begin(&gateway, service.connection_id, "address", PATIENCE);
+    let asked = member.next_event(&mut service, "data.request").await;
+    service.serve(&asked, "Main Street 1").await;
+    assert!(matches!(request.await.unwrap().status, Status::Served { .. }));
+    assert_eq!(gateway.gateway().member_connections(), 1);
+    member.cut_off(&world, &service).await;
+    // Long before it would be idle.
+    eventually(|| gateway.gateway().member_connections() == 0).await;
+    let view = gateway.data(service.connection_id, "address", PATIENCE).await;
+    assert_eq!(view.status, Status::Refused { code: RefusalCode::NotConnected });
     gateway.stop().await;
     world.shut().await;
 }

@@ -77,7 +77,8 @@ impl Life {
                 self.connects.send_modify(|count| *count += 1);
             }
             Event::Disconnected => self.lost(ConnectionState::Disconnected),
-            Event::Closed => {
+            // Without further tries the library ends the connection and does not say that it is closed.
+            Event::Closed | Event::ClientError(ClientError::MaxReconnects) => {
                 self.state.send_replace(ConnectionState::Closed);
             }
             Event::ServerError(ServerError::AuthorizationViolation) => self.lost(ConnectionState::Refused),

@@ -30,6 +30,9 @@ pub enum StorageKeyError {
     /// The sealed key does not open.
     #[error("{0} does not open under this host's key file")]
     Sealed(PathBuf),
+    /// What was kept under this name opens and cannot be read.
+    #[error("what this host kept as {0} cannot be read")]
+    Kept(&'static str),
 }
 
 /// Seals what a host keeps on disk.

@@ -2,6 +2,7 @@
 //! task for each way keeps the order; what must arrive is reported back, and tried again until it has.
 
 use super::actor::Work;
+use super::brokers::Brokers;
 use super::clock;
 use crate::connection::{Connection as Peer, CutOff};
 use crate::manager::Vault;
@@ -20,7 +21,7 @@ use vettid_crypto::envelope::{Binding, Outgoing, seal_signed};
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::suite::KemPublicKey;
-use vettid_nats::connection::{ConnectError, Connection, Endpoint, REQUEST_TIMEOUT};
+use vettid_nats::connection::{ConnectError, Connection, Endpoint, REQUEST_TIMEOUT, RequestError};
 use vettid_nats::{inbox, profiles};
 use vettid_wire::enrolment::{RevokeUser as RevokeUserBody, UserRevoked};
 use vettid_wire::event::{Delivery, EventRow, RevokeUser};
@@ -42,10 +43,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Sender {
     /// The host's publishing identity.
     pub publisher: Connection,
-    /// The host's own broker.
-    pub endpoint: Endpoint,
-    /// Further brokers on which peers may live.
-    pub peers: Arc<Vec<String>>,
+    /// Where peers may live.
+    pub brokers: Arc<Brokers>,
     /// To whom requests to services are sealed.
     pub services: Arc<ServicesKeys>,
     /// Back to the vault.
@@ -138,19 +137,11 @@ impl Ways {
             Route::Claim(_) => claim_door(&peer)?,
             _ => peer_door(&peer)?,
         };
-        let endpoint = self.endpoint(&door.space)?;
-        Some(Way::Peer { door, endpoint, open: None })
-    }
-
-    /// The broker of a peer, if this host may go there.
-    fn endpoint(&self, space: &SpaceUri) -> Option<Endpoint> {
-        let own = &self.sender.endpoint;
-        let known = space.endpoint() == own.address || self.sender.peers.iter().any(|peer| peer == space.endpoint());
-        if !known {
+        let Some(endpoint) = self.sender.brokers.endpoint(&door.space) else {
             tracing::warn!("a peer lives on a broker that this host does not go to");
             return None;
-        }
-        Some(Endpoint { address: space.endpoint().to_owned(), tls: own.tls.clone() })
+        };
+        Some(Way::Peer { door, endpoint, open: None })
     }
 
     /// Asks services to cut a user off; the vault learns whether they did.
@@ -257,7 +248,7 @@ impl Door {
         };
         // An expired credential is refused here, before the broker has to.
         self.is_refused = credential.is_err();
-        match Connection::open(endpoint, credential.ok()?).await {
+        match Connection::open_until_lost(endpoint, credential.ok()?, 1).await {
             Ok(connection) => Some(connection),
             Err(error) => {
                 self.is_refused = matches!(error, ConnectError::Refused);
@@ -280,9 +271,14 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
     loop {
         let post = match &way {
             Way::Host { .. } => posts.recv().await,
-            Way::Peer { .. } => match timeout(IDLE, posts.recv()).await {
-                Ok(post) => post,
-                Err(_) => break,
+            Way::Peer { open, .. } => tokio::select! {
+                biased;
+                // Whoever was cut off, or lost the peer's broker, does not hold on to it until it is idle.
+                () = over(open) => break,
+                post = timeout(IDLE, posts.recv()) => match post {
+                    Ok(post) => post,
+                    Err(_) => break,
+                },
             },
         };
         let Some(post) = post else { break };
@@ -306,6 +302,14 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
         report(&post, false, &work).await;
     }
     way.close().await;
+}
+
+/// Waits until an open connection is of no use any more.
+async fn over(open: &Option<Connection>) {
+    match open {
+        Some(connection) => connection.over().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Only posts that must arrive are reported; the others are asked for again by whoever misses them.
@@ -332,7 +336,11 @@ impl Way {
                     *open = door.open(endpoint).await;
                 }
                 match open {
-                    Some(connection) => through_peer(connection, post, bytes).await,
+                    Some(connection) => tokio::select! {
+                        biased;
+                        sent = through_peer(connection, post, bytes) => sent,
+                        () = connection.over() => Err(Box::new(RequestError::Closed) as _),
+                    },
                     None => return false,
                 }
             }
@@ -367,5 +375,53 @@ async fn through_peer(connection: &Connection, post: &Post, bytes: Bytes) -> Sen
     match post.delivery {
         Delivery::Durable => Ok(inbox::deliver(connection, &post.subject, post.event_id, bytes).await?),
         Delivery::BestEffort => Ok(connection.publish(&post.subject, bytes).await?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vettid_testkit::broker::TestServer;
+    use vettid_testkit::operator::fresh_key;
+    use vettid_testkit::space::{Placement, fresh_event};
+    use vettid_wire::base64::Base64;
+    use vettid_wire::id::ConnectionId;
+    use vettid_wire::time::Timestamp;
+
+    /// Shorter than the time after which an idle way ends by itself.
+    const AT_ONCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_way_that_was_cut_off_ends_at_once() {
+        let broker = TestServer::start().await.unwrap();
+        let peer = broker.space(Placement::Hosted).await.unwrap();
+        let (id, key) = (ConnectionId::from_bytes([7; 16]), Arc::new(fresh_key().unwrap()));
+        let identity = MemberIdentity::Connection(id);
+        let minted = peer.mint(&identity, key.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
+        let endpoint = broker.endpoint().unwrap();
+        let space = SpaceUri::new(&endpoint.address, peer.member).unwrap();
+        let jwt = minted.jwt.as_str().to_owned();
+        let door = Door { space, identity, key: Some(key.clone()), jwt, is_refused: false };
+        let (work, mut news) = mpsc::channel(QUEUE);
+        let (lane, posts) = mpsc::channel(QUEUE);
+        let way = tokio::spawn(run(Way::Peer { door, endpoint, open: None }, posts, work.downgrade()));
+        let post = |number| Post {
+            number,
+            route: Route::Peer(id),
+            subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
+            event_id: fresh_event(),
+            delivery: Delivery::Durable,
+            bytes: Base64::new(b"sealed".to_vec()),
+            created_at: clock::now(),
+        };
+        lane.send(post(1)).await.unwrap();
+        assert!(matches!(news.recv().await, Some(Work::Sent(1))));
+
+        let (account, mut claims) = peer.claims(&broker.operator).remove(1);
+        claims.revoke(key.public(), clock::now());
+        broker.push(&account, &claims).await.unwrap();
+        timeout(AT_ONCE, lane.closed()).await.unwrap();
+        timeout(AT_ONCE, way).await.unwrap().unwrap();
+        broker.shut().await;
     }
 }

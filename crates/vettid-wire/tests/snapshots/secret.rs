@@ -6,8 +6,7 @@ use vettid_wire::credential::SecretField;
 use vettid_wire::id::SecretId;
 use vettid_wire::secret::{
     AddSecret, Curve, GrantOpened, GrantRef, INNER_LAYER_VERSION, InnerLayer, Input, OpenGrant, Operation,
-    RotateSecret, SecretKind, SecretList, SecretRef, SecretSummary, StoredSecret, UseSecret, UseUnderGrant, Used,
-    UsedUnderGrant,
+    RotateSecret, SecretKind, SecretList, SecretRef, SecretSummary, StoredSecret, UseSecret, Used,
 };
 
 const LABEL: &str = "Signing key of the association";

@@ -1,11 +1,18 @@
 //! The broker over NATS, as the client's port wants it: TLS, the app's own credential, nothing in clear.
 
 use std::error::Error;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
 use vettid_nats::connection::{self as nats, ConnectError, ConnectionState, Endpoint, Incoming, RequestError};
 use vettid_nats::tls::ClientTls;
 use vettid_wire::subject::{Pattern, Subject};
+
+/// A connection that is down for this long is given up.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+/// How often a lost connection is tried to be made anew: some twelve seconds long where nobody listens.
+const TRIES: usize = 20;
 
 /// NATS.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +24,7 @@ impl Transport for NatsTransport {
     async fn connect(&self, sign_in: SignIn<'_>) -> Result<NatsConnection, TransportError> {
         let tls = ClientTls::trusting(sign_in.trust).map_err(|error| TransportError::Unreachable(error.into()))?;
         let endpoint = Endpoint { address: sign_in.endpoint.to_owned(), tls };
-        match nats::Connection::open(&endpoint, sign_in.credential).await {
+        match nats::Connection::open_until_lost(&endpoint, sign_in.credential, TRIES).await {
             Ok(connection) => Ok(NatsConnection(connection)),
             Err(error @ ConnectError::Refused) => Err(TransportError::NotAuthorized(error.into())),
             Err(ConnectError::Unreachable(source)) => Err(TransportError::Unreachable(source)),
@@ -54,17 +61,31 @@ pub(super) struct NatsSubscription {
 
 impl Subscription for NatsSubscription {
     async fn next(&mut self) -> Result<Delivery, TransportError> {
-        let gone = |state: &ConnectionState| matches!(state, ConnectionState::Refused | ConnectionState::Closed);
         tokio::select! {
             incoming = self.subscription.next() => match incoming {
                 Some(Ok(Incoming { subject, payload, .. })) => Ok(Delivery { subject, payload: payload.to_vec() }),
                 Some(Err(denial)) => Err(TransportError::NotAuthorized(denial.into())),
                 None => Err(TransportError::Lost(closed())),
             },
-            state = self.state.wait_for(gone) => match state.as_deref() {
-                Ok(ConnectionState::Refused) => Err(TransportError::NotAuthorized(ConnectError::Refused.into())),
-                _ => Err(TransportError::Lost(closed())),
-            },
+            error = end_of(&mut self.state) => Err(error),
+        }
+    }
+}
+
+/// Waits until the connection is of no use any more.
+async fn end_of(state: &mut watch::Receiver<ConnectionState>) -> TransportError {
+    loop {
+        let is_up = |state: &ConnectionState| *state == ConnectionState::Connected;
+        match state.wait_for(|state| !is_up(state)).await.map(|state| *state) {
+            Ok(ConnectionState::Refused) => return TransportError::NotAuthorized(ConnectError::Refused.into()),
+            // The broker may be elsewhere by now, which only a connection that is opened anew can find out.
+            Ok(ConnectionState::Disconnected) => {
+                let changed = timeout(LOST_AFTER, state.wait_for(|state| *state != ConnectionState::Disconnected));
+                if changed.await.is_err() {
+                    return TransportError::Lost("it was not there again in time".into());
+                }
+            }
+            _ => return TransportError::Lost(closed()),
         }
     }
 }

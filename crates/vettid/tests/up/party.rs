@@ -5,9 +5,9 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
-use tokio::time::{Instant, sleep};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Longest wait for something that must show up.
 const SHOWS_UP_WITHIN: Duration = Duration::from_secs(30);
@@ -88,9 +88,53 @@ impl App {
         messages.map(|message| (text(message, "direction"), text(message, "text"))).collect()
     }
 
+    /// Watches the feed; returns when the watch is connected.
+    pub(crate) async fn watch(&self) -> Watch {
+        let (state, ca_file) = (self.state.to_str().unwrap(), self.ca_file.to_str().unwrap());
+        let mut command = Command::new(PROGRAM);
+        command.args(["app", "--profile", self.profile, "--state", state, "--ca-file", ca_file, "watch"]);
+        command.env_clear().kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut remarks = BufReader::new(child.stderr.take().unwrap()).lines();
+        let connected = async {
+            while let Some(line) = remarks.next_line().await.unwrap() {
+                if line.contains("Connected") {
+                    return;
+                }
+            }
+            panic!("the watch of {} ended", self.profile);
+        };
+        timeout(SHOWS_UP_WITHIN, connected).await.unwrap();
+        let entries = BufReader::new(child.stdout.take().unwrap()).lines();
+        Watch { entries, _remarks: remarks, _child: child }
+    }
+
     /// Enrols with the code in this file.
     pub(crate) async fn enrol(&self, code: &Path) -> Value {
         self.ask(&["enroll", "--code-file", code.to_str().unwrap()]).await
+    }
+}
+
+/// A running `vettid app watch`.
+pub(crate) struct Watch {
+    entries: Lines<BufReader<ChildStdout>>,
+    // A closed pipe would end it.
+    _remarks: Lines<BufReader<ChildStderr>>,
+    _child: Child,
+}
+
+impl Watch {
+    /// Waits for an entry with these words.
+    pub(crate) async fn shows(&mut self, words: &str) {
+        let shown = async {
+            while let Some(line) = self.entries.next_line().await.unwrap() {
+                if line.contains(words) {
+                    return;
+                }
+            }
+            panic!("the watch ended");
+        };
+        timeout(SHOWS_UP_WITHIN, shown).await.unwrap_or_else(|_| panic!("the watch does not show {words:?}"));
     }
 }
 

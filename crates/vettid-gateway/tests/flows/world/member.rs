@@ -79,6 +79,8 @@ pub(crate) struct Service {
     pub(crate) channel: Channel,
     pub(crate) pairwise: SigningKey,
     pub(crate) connection: Connection,
+    /// The service's user in the member's account.
+    pub(crate) user: UserPublic,
 }
 
 /// An event of the service, opened.
@@ -295,6 +297,7 @@ impl Member {
             channel: Channel::new(keys),
             pairwise: handshake.pairwise,
             connection,
+            user: offered.service_nkey,
         }
     }
 
@@ -313,6 +316,15 @@ impl Member {
         assert_eq!(ready.connection_id, service.connection_id);
         gateway.until(service.connection_id, ConnectionState::Active).await;
         service
+    }
+}
+
+impl Member {
+    /// Does not let the service in any more, without telling it.
+    pub(crate) async fn cut_off(&self, world: &World, service: &Service) {
+        let (account, mut claims) = self.space.claims(&world.broker.operator).remove(1);
+        claims.revoke(&service.user, clock::now());
+        world.broker.push(&account, &claims).await.unwrap();
     }
 }
 
