@@ -1,6 +1,7 @@
 //! One session or connection under epoch keys: seals what this side sends, opens what the other side sent, and
 //! tells new from repeated. A sequence is never used twice, whatever crashes (docs/decisions/0004).
 
+use crate::allowance::Allowance;
 use crate::window::{Freshness, Window};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
 /// Sequences that one stored form of the channel reserves.
-const RESERVE: u64 = 64;
+pub(crate) const RESERVE: u64 = 64;
 
 /// A session or connection in one epoch. `Serialize` is for sealed stores alone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct Channel {
     #[serde(skip)]
     unsaved: bool,
     window: Window,
+    /// What the other side may still send.
+    #[serde(default)]
+    allowance: Allowance,
 }
 
 /// What a handshake gave, as far as a channel needs it.
@@ -113,6 +117,7 @@ impl Channel {
             used: Some(0),
             unsaved: true,
             window: Window::default(),
+            allowance: Allowance::new(),
         }
     }
 
@@ -132,6 +137,11 @@ impl Channel {
     #[must_use]
     pub fn peer_incarnation(&self) -> u64 {
         self.peer_incarnation
+    }
+
+    /// What the other side may still send. Whoever takes from it for an event that is committed stores the channel, too.
+    pub fn allowance(&mut self) -> &mut Allowance {
+        &mut self.allowance
     }
 
     /// Messages sealed so far, counting reserved ones as used.

@@ -23,13 +23,23 @@ impl Bucket {
     /// Takes one token; `false` when none is left.
     #[must_use]
     pub fn take(&mut self, rate: Rate, now: Timestamp) -> bool {
-        self.refill(rate, now);
-        let cost = token(rate);
-        if self.level < cost {
-            return false;
+        let has = self.has(rate, 1, now);
+        if has {
+            self.spend(rate, 1);
         }
-        self.level -= cost;
-        true
+        has
+    }
+
+    /// Whether so many tokens are there.
+    #[must_use]
+    pub fn has(&mut self, rate: Rate, tokens: u64, now: Timestamp) -> bool {
+        self.refill(rate, now);
+        self.level >= token(rate).saturating_mul(tokens)
+    }
+
+    /// Takes so many tokens, or what is left of them.
+    pub fn spend(&mut self, rate: Rate, tokens: u64) {
+        self.level = self.level.saturating_sub(token(rate).saturating_mul(tokens));
     }
 
     fn refill(&mut self, rate: Rate, now: Timestamp) {

@@ -48,6 +48,9 @@ pub enum Failure {
     /// An invitation does not fit.
     #[error(transparent)]
     Invitation(#[from] InvalidInvitation),
+    /// The sender sends more than it may: the event is to come again after so many milliseconds.
+    #[error("the sender has to wait")]
+    Wait(i64),
     /// A handler asked to be called again later.
     #[error("a handler asked to be called again")]
     Retry,

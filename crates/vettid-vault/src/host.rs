@@ -417,7 +417,7 @@ impl Host {
         };
         let endpoint = self.endpoint.clone();
         let vault = Vault::load(member, key()?, self.handlers.clone(), endpoint, &bytes, snapshot.as_deref())?;
-        self.run_vault(vault, sequence, stored).await
+        self.run_vault(vault.limited_to(self.config.limits), sequence, stored).await
     }
 
     /// A new vault: its first commit is its identity.
@@ -427,7 +427,7 @@ impl Host {
             Vault::found(member, key, self.handlers.clone(), endpoint, clock::now(), &mut UnwrapErr(SysRng))?;
         let sequence = self.journal.commit(member, 0, Bytes::copy_from_slice(&first.sealed)).await?;
         vault.committed(&first).map_err(CannotStart::from)?;
-        self.run_vault(vault, sequence, None).await
+        self.run_vault(vault.limited_to(self.config.limits), sequence, None).await
     }
 
     /// Makes a vault for a member, unless one runs here.

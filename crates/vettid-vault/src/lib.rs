@@ -18,6 +18,7 @@ pub mod manager;
 pub mod mark;
 pub mod outbox;
 pub mod owner;
+pub mod pause;
 pub mod peer;
 pub mod profile;
 pub mod projection;

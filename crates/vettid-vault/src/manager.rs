@@ -5,12 +5,14 @@ use crate::channels::Channels;
 use crate::failure::Failure;
 use crate::identity::{self, VaultIdentity};
 use crate::outbox::{self, Post};
+use crate::pause::Pauses;
 use crate::projection::{Draft, Projection, UnreadableState};
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
 use crate::{app, audit, connection, receive, revocation, send};
 use rand_core::CryptoRng;
 use std::fmt;
+use vettid_core::allowance::Limits;
 use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
@@ -51,6 +53,8 @@ pub enum Handled {
     Done,
     /// The vault could not handle it; it is to be delivered again.
     Again,
+    /// Its sender sends more than it may; it is to be delivered again after so many milliseconds, and that is no failure.
+    Later(i64),
 }
 
 /// A batch of events, handled and not yet committed.
@@ -111,8 +115,19 @@ pub struct Vault {
     identity: VaultIdentity,
     channels: Channels,
     handlers: Handlers,
+    limits: Limits,
+    pauses: Pauses,
     endpoint: String,
     dropped: u64,
+    since_snapshot: u64,
+}
+
+/// What the journal gives.
+struct Parts {
+    projection: Projection,
+    chain: Chain,
+    journal: SealedJournal,
+    identity: VaultIdentity,
     since_snapshot: u64,
 }
 
@@ -136,10 +151,8 @@ impl Vault {
         let changes = draft.into_changes();
         let chain = Chain::default();
         let prepared = prepare(&journal, &chain, RecordKind::Commit, changes, rng);
-        let channels = Channels::default();
-        let vault =
-            Self { projection, chain, journal, identity, channels, handlers, endpoint, dropped: 0, since_snapshot: 0 };
-        Ok((vault, prepared))
+        let parts = Parts { projection, chain, journal, identity, since_snapshot: 0 };
+        Ok((Self::of(parts, handlers, endpoint), prepared))
     }
 
     /// A vault from its journal, oldest record first. `snapshot` gives the stored object of the first record, if that
@@ -173,8 +186,31 @@ impl Vault {
         if identity.guid != guid {
             return Err(CannotStart::OtherVault);
         }
-        let channels = Channels::default();
-        Ok(Self { projection, chain, journal, identity, channels, handlers, endpoint, dropped: 0, since_snapshot })
+        let parts = Parts { projection, chain, journal, identity, since_snapshot };
+        Ok(Self::of(parts, handlers, endpoint))
+    }
+
+    fn of(parts: Parts, handlers: Handlers, endpoint: String) -> Self {
+        let Parts { projection, chain, journal, identity, since_snapshot } = parts;
+        Self {
+            projection,
+            chain,
+            journal,
+            identity,
+            channels: Channels::default(),
+            handlers,
+            limits: Limits::default(),
+            pauses: Pauses::default(),
+            endpoint,
+            dropped: 0,
+            since_snapshot,
+        }
+    }
+
+    /// The same vault with other limits than those of the standard.
+    #[must_use]
+    pub fn limited_to(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The stored object that a first record names, if it is a snapshot.
@@ -217,6 +253,8 @@ impl Vault {
             draft: Draft::new(&self.projection),
             identity: &self.identity,
             channels: &mut self.channels,
+            limits: self.limits,
+            pauses: &mut self.pauses,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
@@ -312,6 +350,10 @@ fn one(step: &mut Step<'_>, event: &Event) -> Handled {
         Ok(()) => {
             step.keep();
             Handled::Done
+        }
+        Err(Failure::Wait(wait_ms)) => {
+            step.roll_back(before);
+            Handled::Later(wait_ms)
         }
         Err(failure) => {
             tracing::error!(error = %failure, "an event could not be handled");

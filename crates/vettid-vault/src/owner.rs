@@ -12,6 +12,7 @@ use crate::{audit, establish, feed, outbox, request, revocation, send, view};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use vettid_core::allowance::Room;
 use vettid_core::channel::{body_hash, in_reply_to};
 use vettid_core::window::Freshness;
 use vettid_crypto::audit::checkpoint::Checkpoint;
@@ -51,12 +52,27 @@ pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> R
         step.dropped += 1;
         return Ok(());
     };
-    let handled = take_up(step, &session, envelope, &opened.content, opened.freshness);
-    if handled.is_err()
+    let before = *channel.allowance();
+    let room = channel.allowance().admit(step.now, &step.limits.session, 0, false);
+    let handled = match room {
+        Room::Taken => take_up(step, &session, envelope, &opened.content, opened.freshness),
+        // Nobody waits for a command: the app asks again.
+        Room::Refused => answer(step, &session, envelope, &opened.content, &Err(RefusalCode::RateLimited)),
+        Room::Later(_) | Room::Dropped => {
+            step.dropped += 1;
+            Ok(())
+        }
+    };
+    if (handled.is_err() || room != Room::Taken)
         && opened.freshness == Freshness::New
         && let Some(channel) = step.channels.get(&step.draft, name)?
     {
         channel.unmark(opened.sequence);
+    }
+    if handled.is_err()
+        && let Some(channel) = step.channels.get(&step.draft, name)?
+    {
+        *channel.allowance() = before;
     }
     handled
 }

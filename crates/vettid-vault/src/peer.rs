@@ -12,6 +12,7 @@ use crate::revocation;
 use crate::send;
 use crate::step::{Savepoint, Step};
 use serde_json::{Value, json};
+use vettid_core::allowance::Room;
 use vettid_core::channel::{body_hash, in_reply_to};
 use vettid_core::contract::{self, Buckets};
 use vettid_core::window::Freshness;
@@ -45,6 +46,17 @@ struct Arrived {
     content: Content<Value>,
     body_hash: Base64Url,
     question: InReplyTo,
+    /// Bytes on the wire.
+    size: u64,
+}
+
+/// Whether an envelope was one of an active connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// It opened under the keys of its connection.
+    Yes,
+    /// It did not, for whatever reason.
+    No,
 }
 
 /// What is done with an event that passed.
@@ -56,20 +68,26 @@ enum Done {
 }
 
 /// Takes up one envelope that arrived on a connection's or service's subject.
-pub fn receive(step: &mut Step<'_>, lane: Lane, subject: &Subject, envelope: &Envelope) -> Result<(), Failure> {
+///
+/// `size` is that of the envelope on the wire, in bytes.
+pub fn receive(
+    step: &mut Step<'_>,
+    lane: Lane,
+    subject: &Subject,
+    envelope: &Envelope,
+    size: u64,
+) -> Result<Opened, Failure> {
     let Some(connection) = sender(step, subject, envelope)? else {
-        step.dropped += 1;
-        return Ok(());
+        return Ok(Opened::No);
     };
     let name = ChannelName::Connection(connection.connection_id);
     let Some(channel) = step.channels.get(&step.draft, name)? else {
-        step.dropped += 1;
-        return Ok(());
+        return Ok(Opened::No);
     };
     let Ok(opened) = channel.open(subject, envelope) else {
-        step.dropped += 1;
-        return Ok(());
+        return Ok(Opened::No);
     };
+    let allowance = *channel.allowance();
     let hash = body_hash(&opened.content.body)?;
     let arrived = Arrived {
         event_id: envelope.event_id,
@@ -79,17 +97,23 @@ pub fn receive(step: &mut Step<'_>, lane: Lane, subject: &Subject, envelope: &En
         question: in_reply_to(envelope.event_id, &opened.content.body)?,
         content: opened.content,
         body_hash: hash,
+        size,
     };
     // While the key confirmation is under way, what overtook it comes again.
     let overtook = !connection.is_active() && arrived.event_type != event::ConnectionReady::ROW.event_type();
     let handled = if overtook { Err(Failure::Retry) } else { take_up(step, &connection, &arrived, opened.freshness) };
-    if handled.is_err()
-        && opened.freshness == Freshness::New
+    if let Err(failure) = &handled
         && let Some(channel) = step.channels.get(&step.draft, name)?
     {
-        channel.unmark(opened.sequence);
+        if opened.freshness == Freshness::New {
+            channel.unmark(opened.sequence);
+        }
+        if !matches!(failure, Failure::Wait(_)) {
+            // It was counted and will be once more when it comes again.
+            *channel.allowance() = allowance;
+        }
     }
-    handled
+    handled.map(|()| Opened::Yes)
 }
 
 /// The connection that may use this subject with these keys, if it is active.
@@ -122,19 +146,32 @@ fn take_up(
     arrived: &Arrived,
     freshness: Freshness,
 ) -> Result<(), Failure> {
+    let room = room_for(step, connection, arrived)?;
+    if let Room::Later(wait_ms) = room {
+        return Err(Failure::Wait(wait_ms));
+    }
     let below_window = freshness == Freshness::TooOld;
+    if room == Room::Dropped {
+        step.dropped += 1;
+        return Ok(());
+    }
     if below_window && !marks_reach(step, arrived) {
         return Ok(());
     }
     let scope = connection.connection_id.to_string();
     match mark::look_up(&step.draft, &scope, arrived.event_id, &arrived.body_hash)? {
         Seen::Before(_) | Seen::OtherBody if below_window => return Ok(()),
+        // What is over the limit is not answered twice.
+        Seen::Before(_) if room == Room::Refused => return Ok(()),
         Seen::Before(Some(answer)) => return answer_again(step, connection, arrived, answer),
         Seen::Before(None) => return Ok(()),
         Seen::OtherBody => {
-            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Buckets::default(), false);
+            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No);
         }
         Seen::Never if freshness == Freshness::Seen => return Ok(()),
+        Seen::Never if room == Room::Refused => {
+            return finish(step, connection, arrived, Err(RefusalCode::RateLimited), Marked::Yes(None));
+        }
         Seen::Never => {}
     }
     let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
@@ -142,7 +179,18 @@ fn take_up(
         Ok((row, tier)) => act(step, connection, arrived, row, tier)?,
         Err(code) => Err(code),
     };
-    finish(step, connection, arrived, decided, buckets, true)
+    finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)))
+}
+
+/// Room for an event under the limit of every connection. An event without a time limit loses nothing by waiting; the
+/// others are refused in words. Repetitions are counted, too: each is opened and may be answered.
+fn room_for(step: &mut Step<'_>, connection: &Connection, arrived: &Arrived) -> Result<Room, Failure> {
+    let row = event::find(arrived.lane, &arrived.event_type);
+    let may_wait = row.is_some_and(|row| row.delivery == Delivery::Durable && row.within_ms.is_none());
+    let (now, limit) = (step.now, step.limits.connection);
+    let channel = step.channels.get(&step.draft, ChannelName::Connection(connection.connection_id))?;
+    let channel = channel.ok_or(Failure::Retry)?;
+    Ok(channel.allowance().admit(now, &limit, arrived.size, may_wait))
 }
 
 /// Whether the marks tell a repetition of this event even where the window does not reach. A peer that restarts passes over
@@ -435,14 +483,19 @@ fn again(
     Ok(Done::Answered(answer))
 }
 
+/// Whether an event is remembered as processed, and what it left of the rates of a contract.
+enum Marked {
+    Yes(Option<Buckets>),
+    No,
+}
+
 /// Mark, rate, replay window, audit, and for refusals the answer and the feed.
 fn finish(
     step: &mut Step<'_>,
     connection: &Connection,
     arrived: &Arrived,
     decided: Result<Done, RefusalCode>,
-    buckets: Buckets,
-    mark_it: bool,
+    marked: Marked,
 ) -> Result<(), Failure> {
     let (id, event_type) = (connection.connection_id, &arrived.event_type);
     let answer = match &decided {
@@ -450,10 +503,12 @@ fn finish(
         Ok(Done::Answered(answer)) => Some(answer.clone()),
         Err(code) => refuse(step, connection, arrived, *code)?,
     };
-    if mark_it {
+    if let Marked::Yes(buckets) = marked {
         let mark = Mark { body_hash: arrived.body_hash.clone(), at: step.now, answer };
         mark::put(&mut step.draft, &id.to_string(), arrived.event_id, &mark)?;
-        connection::put_buckets(&mut step.draft, id, &buckets)?;
+        if let Some(buckets) = buckets {
+            connection::put_buckets(&mut step.draft, id, &buckets)?;
+        }
     }
     let outcome = if decided.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let code = decided.err();

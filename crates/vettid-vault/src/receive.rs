@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::manager::Event;
+use crate::pause::{Pause, Sender};
 use crate::projection::numbered;
 use crate::step::Step;
 use crate::{bootstrap, establish, expiry, outbox, owner, peer, revocation};
@@ -43,17 +44,36 @@ fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), F
         }
         Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),
         Subject::ForVault(..) => sealed(step, bytes, |step, envelope| owner::receive(step, subject, envelope)),
-        Subject::ForOwner(..) => {
-            sealed(step, bytes, |step, envelope| peer::receive(step, Lane::Connection, subject, envelope))
-        }
-        Subject::FromService(..) => {
-            sealed(step, bytes, |step, envelope| peer::receive(step, Lane::Service, subject, envelope))
-        }
+        Subject::ForOwner(..) => from_peer(step, Lane::Connection, subject, bytes),
+        Subject::FromService(..) => from_peer(step, Lane::Service, subject, bytes),
         _ => {
             step.dropped += 1;
             Ok(())
         }
     }
+}
+
+/// Whoever sends too much that does not open has to wait; nothing of it is opened meanwhile.
+fn from_peer(step: &mut Step<'_>, lane: Lane, subject: &Subject, bytes: &[u8]) -> Result<(), Failure> {
+    let sender = Sender::on(subject);
+    match sender.as_ref().map_or(Pause::None, |sender| step.pauses.ask(sender, step.now)) {
+        Pause::None => {}
+        Pause::Wait(wait_ms) => return Err(Failure::Wait(wait_ms)),
+        Pause::Drop => {
+            step.dropped += 1;
+            return Ok(());
+        }
+    }
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let opened = match Envelope::read(bytes) {
+        Ok(envelope) => peer::receive(step, lane, subject, &envelope, size)?,
+        Err(_) => peer::Opened::No,
+    };
+    if opened == peer::Opened::No {
+        step.dropped += 1;
+        sender.into_iter().for_each(|sender| step.pauses.undecryptable(sender, step.now));
+    }
+    Ok(())
 }
 
 /// Reads an envelope; what is none is dropped without a word.

@@ -6,9 +6,11 @@ use crate::channels::Channels;
 use crate::feed::{self, Note};
 use crate::identity::VaultIdentity;
 use crate::outbox::{self, Post};
+use crate::pause::Pauses;
 use crate::projection::{Draft, UnreadableState};
 use rand_core::CryptoRng;
 use serde_json::Value;
+use vettid_core::allowance::Limits;
 use vettid_core::journal::Changes;
 use vettid_crypto::audit::Act;
 use vettid_handler::handlers::Handlers;
@@ -29,6 +31,10 @@ pub struct Step<'s> {
     pub identity: &'s VaultIdentity,
     /// Sessions and connections under epoch keys.
     pub channels: &'s mut Channels,
+    /// How much each sender may send.
+    pub limits: Limits,
+    /// Connections that are paused.
+    pub pauses: &'s mut Pauses,
     /// The table of handlers.
     pub handlers: &'s Handlers,
     /// The address of the broker, as other parties reach it.

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vettid_core::allowance::Limits;
 use vettid_nats::tls::ClientTls;
 use vettid_vault::host::config::HostConfig;
 use vettid_vault::host::{Host, JoinFailed, Joining};
@@ -97,6 +98,7 @@ async fn serve(path: &Path) -> Result<()> {
         broker_tls: ClientTls::trusting(&authority)?,
         public_endpoint: file.public_endpoint,
         peers: Arc::new(file.peer_brokers),
+        limits: Limits::default(),
     };
     let host = Host::start_patiently(config, &joining).await.context("the host does not start")?;
     say_ready(&Ready { ready: "host", host_id: &file.host_id, vaults: host.members() })?;

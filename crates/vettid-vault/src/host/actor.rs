@@ -233,6 +233,7 @@ impl Actor {
             let told = match handled {
                 Handled::Done => message.done_soon().await,
                 Handled::Again => message.later(AGAIN_AFTER).await,
+                Handled::Later(wait_ms) => message.later(Duration::from_millis(wait_ms.unsigned_abs())).await,
             };
             if let Err(error) = told {
                 tracing::warn!(%error, "an event was not acknowledged and will come again");

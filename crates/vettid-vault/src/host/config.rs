@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use vettid_core::allowance::Limits;
 use vettid_nats::tls::ClientTls;
 use vettid_wire::id::HostId;
 
@@ -20,4 +21,6 @@ pub struct HostConfig {
     pub public_endpoint: Option<String>,
     /// Further brokers on which peers may live.
     pub peers: Arc<Vec<String>>,
+    /// How much each sender may send to a vault. Only a measurement takes others than those of the standard.
+    pub limits: Limits,
 }

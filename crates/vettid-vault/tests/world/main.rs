@@ -6,6 +6,7 @@ mod app;
 mod attacks;
 mod bad_input;
 mod flows;
+mod limits;
 mod node;
 mod random_runs;
 mod shop;

@@ -1,6 +1,7 @@
 //! A vault with its journal: commits are kept here, and a crash loads it from them again.
 
 use rand::rngs::StdRng;
+use vettid_core::allowance::Limits;
 use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::Secret32;
 use vettid_vault::manager::{Event, Handled, Vault};
@@ -24,6 +25,7 @@ pub(crate) struct Node {
     key: [u8; 32],
     records: Vec<Vec<u8>>,
     snapshot: Option<Vec<u8>>,
+    limits: Limits,
 }
 
 impl Node {
@@ -32,7 +34,7 @@ impl Node {
         let handlers = vettid_handlers::native().build().unwrap();
         let (mut vault, first) = Vault::found(guid, storage_key(key), handlers, ENDPOINT.into(), now, rng).unwrap();
         vault.committed(&first).unwrap();
-        Self { guid, vault, key, records: vec![first.sealed], snapshot: None }
+        Self { guid, vault, key, records: vec![first.sealed], snapshot: None, limits: Limits::default() }
     }
 
     /// The vault as it comes back from its journal.
@@ -41,7 +43,20 @@ impl Node {
         let key = || storage_key(self.key);
         let name = Vault::snapshot_name(self.guid, key(), &self.records[0]).unwrap();
         let snapshot = name.and(self.snapshot.as_deref());
-        Vault::load(self.guid, key(), handlers, ENDPOINT.into(), &self.records, snapshot).unwrap()
+        Vault::load(self.guid, key(), handlers, ENDPOINT.into(), &self.records, snapshot)
+            .unwrap()
+            .limited_to(self.limits)
+    }
+
+    /// The vault comes back with other limits.
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.crash();
+    }
+
+    /// Commits so far.
+    pub(crate) fn commits(&self) -> usize {
+        self.records.len()
     }
 
     pub(crate) fn crash(&mut self) {

@@ -3,9 +3,14 @@
 use crate::town::{ALICE, BOB, Faults, Town};
 use rand::RngExt;
 use serde_json::{Value, json};
+use vettid_core::allowance::{Limit, Limits};
+use vettid_wire::contract::Rate;
 
 fn bad_day(seed: u64) {
     let mut town = Town::settled(seed);
+    // Each crash costs an app 64 commands, and here more of them fit into a minute than anywhere else.
+    let session = Limit { messages: Rate { count: 1_000_000, per_seconds: 60 }, ..Limit::SESSION };
+    town.nodes.iter_mut().for_each(|node| node.limit(Limits { session, ..Limits::default() }));
     town.faults = Faults { lose: 20, repeat: 25, crash: 15, reorder: true };
     let id = town.connect();
     let mut sent = [vec![], vec![]];

@@ -232,6 +232,11 @@ impl Town {
         true
     }
 
+    /// Takes everything that waits for a vault or the shop.
+    pub(crate) fn take_inbox(&mut self, guid: MemberId) -> Vec<(Subject, Vec<u8>)> {
+        self.inboxes.get_mut(&guid).map(|inbox| inbox.drain(..).collect()).unwrap_or_default()
+    }
+
     /// Puts a message into the inbox of its receiver.
     pub(crate) fn post(&mut self, subject: Subject, bytes: Vec<u8>) {
         self.inboxes.entry(subject.member().unwrap()).or_default().push_back((subject, bytes));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use vettid_core::allowance::{Limit, Limits as VaultLimits};
 use vettid_gateway::Gateway;
 use vettid_gateway::config::{
     Broker, Config as GatewayConfig, InvitationStyle, Limits as GatewayLimits, Services as Desk,
@@ -21,6 +22,7 @@ use vettid_services::config::{Config, DEFAULT_BROKER_DISK_BYTES, Limits};
 use vettid_services::services::Services;
 use vettid_vault::host::config::HostConfig;
 use vettid_vault::host::{Host, HostFailed, JoinFailed, Joining};
+use vettid_wire::contract::Rate;
 use vettid_wire::enrolment::{HostJoined, JoinHost};
 
 /// As `examples/shop/contract.json` in all but the rates: a measurement asks more often than a shop.
@@ -149,6 +151,7 @@ impl Plan {
             broker_tls: ClientTls::trusting(authority)?,
             public_endpoint: None,
             peers: Arc::default(),
+            limits: unlimited(),
         })
     }
 
@@ -172,6 +175,13 @@ impl Plan {
             limits: GatewayLimits::default(),
         })
     }
+}
+
+/// A measurement asks more often than any app, member or shop may.
+fn unlimited() -> VaultLimits {
+    let messages = Rate { count: 1_000_000_000, per_seconds: 1 };
+    let limit = Limit { messages, bytes: None, uncommitted: Limit::SESSION.uncommitted };
+    VaultLimits { connection: limit, session: limit }
 }
 
 impl Running {
