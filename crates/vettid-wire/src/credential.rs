@@ -442,6 +442,78 @@ pub struct Confirmed {
     pub cek_version: u64,
 }
 
+/// Answer to a `CONFIRM`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ConfirmReply {
+    /// The version is the only one now.
+    Confirmed(Confirmed),
+    /// It is not the version that waits: a result with a stale status.
+    Stale(Box<UseResult>),
+}
+
+/// Asks a vault for the first Vault Credential. The password proof, with the inner key, travels under a transaction key;
+/// it is bound to operation, key and [`FirstTerms`], with version, blob and token of zero.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateCredential {
+    /// The operation; the same over retries.
+    pub op_id: OperationId,
+    /// The transaction key that is used up.
+    pub key_id: KeyId,
+    /// `enc[32] ‖ commit[32] ‖ nonce[24] ‖ ciphertext ‖ tag[16]`, 168 bytes.
+    pub encrypted_password_hash: Base64,
+    /// What the member chose.
+    pub terms: FirstTerms,
+}
+
+/// What the member chooses for a first credential; the `params` that its password proof is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstTerms {
+    /// Salt of the password, 16 bytes.
+    pub password_salt: Base64,
+    /// Longest grant in minutes: 5 to 60, or 0 for none; absent: 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_minutes: Option<u32>,
+}
+
+/// `params` of a change of the password of a Vault Credential. The vault seals the secrets anew; it needs the old inner key
+/// for that, which comes with the password proof, and the new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    /// PHC string of the new password.
+    pub hash: String,
+    /// The new inner key, boxed under the old one.
+    pub sealed_inner_key: Base64,
+}
+
+/// How a Vault Credential stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialStatus {
+    /// Whether there is one.
+    pub exists: bool,
+    /// Version that was confirmed last; 0 before the first.
+    pub cek_version: u64,
+    /// Its epoch; 0 before the first.
+    pub credential_epoch: u64,
+    /// Wrong passwords in a row.
+    pub attempts: u32,
+    /// Attempts ever; never falls.
+    pub attempts_total: u64,
+    /// Whether too many wrong passwords locked it.
+    pub locked: bool,
+    /// Milliseconds until the next try, where one has to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Transaction keys that the vault takes.
+    pub transaction_keys: u32,
+    /// Open grants.
+    pub grants: u32,
+}
+
 /// Content of a recovery container: what a new device needs to be the member's app again (spec 2.11).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

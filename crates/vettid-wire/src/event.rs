@@ -3,7 +3,10 @@
 
 use crate::id::InvalidId;
 use crate::subject::Pattern;
-use crate::{auth, connection, data, enrolment, feed, handshake, messaging, profile, refusal, request, session};
+use crate::{
+    auth, connection, credential, data, enrolment, feed, handshake, messaging, profile, refusal, request, secret,
+    session,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -251,6 +254,25 @@ events! {
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
+
+    #[doc = "How the Vault Credential stands: whether there is one, its attempts, what it may be used for."]
+    CredentialStatus: "credential.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => credential::CredentialStatus;
+    #[doc = "Fresh transaction keys for the app."]
+    CredentialReplenish: "credential.utk.replenish", Owner, BestEffort, within 2 minutes, up to 4 KiB, credential::ReplenishKeys => credential::ReplenishedKeys;
+    #[doc = "Makes the Vault Credential, once."]
+    CredentialCreate: "credential.create", Owner, BestEffort, within 2 minutes, up to 4 KiB, credential::CreateCredential => credential::UseResult;
+    #[doc = "Asks the vault to prove that it is the issuer, before a password is typed."]
+    CredentialChallenge: "credential.challenge", Owner, BestEffort, within 2 minutes, up to 4 KiB, credential::ChallengeRequest => credential::LatAnswer;
+    #[doc = "One operation with the Vault Credential and its password."]
+    CredentialUse: "credential.use", Owner, BestEffort, within 2 minutes, up to 128 KiB, credential::UseRequest => credential::UseResult;
+    #[doc = "The app has stored the credential's next form."]
+    CredentialConfirm: "credential.confirm", Owner, BestEffort, within 2 minutes, up to 4 KiB, credential::Confirm => credential::ConfirmReply;
+    #[doc = "Lists the critical secrets, without their values."]
+    SecretList: "secret.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => secret::SecretList;
+    #[doc = "Uses a critical secret under an open grant."]
+    GrantUse: "grant.use", Owner, BestEffort, within 2 minutes, up to 32 KiB, secret::UseSecret => secret::Used;
+    #[doc = "Ends a grant."]
+    GrantEnd: "grant.end", Owner, BestEffort, within 2 minutes, up to 4 KiB, secret::GrantRef => Nothing;
 
     #[doc = "Tells the app of a new entry in the feed."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;

@@ -4,10 +4,11 @@ use crate::sample::Samples;
 use crate::value;
 use serde_json::json;
 use vettid_wire::credential::{
-    BODY_FORMAT_VERSION, Binding, ChallengeRequest, Confirm, Confirmed, CredentialBackup, CredentialBody,
-    CredentialPackage, CredentialPolicies, CredentialTimes, InnerUpdate, JournalHead, LatAnswer, LatChallenge, LatId,
-    LatReference, LedgerToken, PasswordVerifier, ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField,
-    TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest, UseResult, UseStatus, VerifierKind,
+    BODY_FORMAT_VERSION, Binding, ChallengeRequest, ChangePassword, Confirm, ConfirmReply, Confirmed, CreateCredential,
+    CredentialBackup, CredentialBody, CredentialPackage, CredentialPolicies, CredentialStatus, CredentialTimes,
+    FirstTerms, InnerUpdate, JournalHead, LatAnswer, LatChallenge, LatId, LatReference, LedgerToken, PasswordVerifier,
+    ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest,
+    UseResult, UseStatus, VerifierKind,
 };
 
 pub(crate) fn lat_id() -> LatId {
@@ -198,8 +199,47 @@ fn in_use(samples: &mut Samples) {
     samples.object("ReplenishedKeys", ReplenishedKeys { new_transaction_keys, live_key_ids });
 }
 
+fn of_a_vault(samples: &mut Samples) {
+    let terms = FirstTerms { password_salt: value::bytes(16), ttl_minutes: Some(15) };
+    let create = CreateCredential {
+        op_id: value::operation(),
+        key_id: value::transaction_key_id(),
+        encrypted_password_hash: value::bytes(168),
+        terms: terms.clone(),
+    };
+    samples.object("CreateCredential", create).optional(&["/terms/ttl_minutes"]);
+    samples.object("FirstTerms", terms).optional(&["/ttl_minutes"]);
+    let change = ChangePassword { hash: verifier().hash, sealed_inner_key: value::bytes(328) };
+    samples.object("ChangePassword", change);
+    let status = CredentialStatus {
+        exists: true,
+        cek_version: 42,
+        credential_epoch: 1,
+        attempts: 4,
+        attempts_total: 17,
+        locked: false,
+        retry_after_ms: Some(60_000),
+        transaction_keys: 19,
+        grants: 1,
+    };
+    samples.object("CredentialStatus", status).optional(&["/retry_after_ms"]);
+    let confirmed = Confirmed { op_id: value::operation(), cek_version: 43 };
+    samples.case("ConfirmReply", ConfirmReply::Confirmed(confirmed));
+    let stale = UseResult {
+        op_id: value::operation(),
+        status: UseStatus::StalePending,
+        action_result: None,
+        credential_package: None,
+        attempts_total: 2,
+        retry_after_ms: None,
+        live_key_ids: Vec::new(),
+    };
+    samples.case("ConfirmReply", ConfirmReply::Stale(Box::new(stale)));
+}
+
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("credential");
+    of_a_vault(&mut samples);
     at_rest(&mut samples);
     in_use(&mut samples);
     samples
