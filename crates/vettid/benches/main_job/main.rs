@@ -7,6 +7,8 @@
 mod app;
 mod arguments;
 mod figures;
+#[path = "../../src/https.rs"]
+mod https;
 mod measured;
 mod parties;
 mod raw;
