@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -58,12 +58,13 @@ impl Operator {
         token: Option<&str>,
         body: &impl Serialize,
     ) -> Result<T> {
-        let called = self.call(path, token, body).await;
-        let (status, bytes) = called.with_context(|| format!("no answer from {}{path}", self.url))?;
-        if !status.is_success() {
-            bail!("services answered {status} to {path}: {}", String::from_utf8_lossy(&bytes));
-        }
-        json::read(&bytes).with_context(|| format!("the answer of services to {path} cannot be read"))
+        self.success(path, self.call(path, token, body).await)
+    }
+
+    /// Reads what is there under a bearer token, which must be a success.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> Result<T> {
+        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(token);
+        self.success(path, answer(request).await)
     }
 
     /// Posts a body under a bearer token; whatever the answer is, it is the caller's matter.
@@ -76,20 +77,33 @@ impl Operator {
         token: Option<&str>,
         body: &impl Serialize,
     ) -> Result<(StatusCode, Vec<u8>), CallError> {
-        let mut request = self.client.post(format!("{}{path}", self.url)).json(body);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        let mut response = request.send().await?;
-        let mut bytes = Vec::new();
-        while let Some(piece) = response.chunk().await? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > json::MAX_BYTES {
-                return Err(CallError::TooLong);
-            }
-        }
-        Ok((response.status(), bytes))
+        let request = self.client.post(format!("{}{path}", self.url)).json(body);
+        answer(match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+        .await
     }
+
+    fn success<T: DeserializeOwned>(&self, path: &str, called: Result<(StatusCode, Vec<u8>), CallError>) -> Result<T> {
+        let (status, bytes) = called.with_context(|| format!("no answer from {}{path}", self.url))?;
+        if !status.is_success() {
+            bail!("services answered {status} to {path}: {}", String::from_utf8_lossy(&bytes));
+        }
+        json::read(&bytes).with_context(|| format!("the answer of services to {path} cannot be read"))
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), CallError> {
+    let mut response = request.send().await?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > json::MAX_BYTES {
+            return Err(CallError::TooLong);
+        }
+    }
+    Ok((response.status(), bytes))
 }
 
 fn tls(authority_pem: &str) -> Result<ClientConfig> {
