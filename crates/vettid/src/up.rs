@@ -77,8 +77,10 @@ async fn serve(stack: &mut Stack, arguments: &Arguments) -> Result<()> {
         return demo::play(stack, &people, arguments.step).await;
     }
     say(&welcome(stack, &people))?;
-    let ended = stack.first_to_end().await;
-    anyhow::bail!("{ended}")
+    tokio::select! {
+        ended = stack.first_to_end() => anyhow::bail!("{ended}"),
+        failed = people.remove_used_codes() => failed,
+    }
 }
 
 /// One start at a time for one folder.

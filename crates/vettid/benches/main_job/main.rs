@@ -7,6 +7,9 @@
 mod app;
 mod arguments;
 mod figures;
+#[expect(dead_code, reason = "the benchmark does not ask how far an enrolment is")]
+#[path = "../../src/https.rs"]
+mod https;
 mod measured;
 mod parties;
 mod raw;

@@ -1,11 +1,8 @@
 //! Everything of an operator and a service on this machine, in this process: broker (a child process, as always), services,
 //! one host, a gateway. Started as the binary starts them, with the same configuration.
 
-#[path = "../../src/https.rs"]
-mod https;
-
+pub(crate) use crate::https::Operator;
 use anyhow::{Context as _, Result, anyhow};
-pub(crate) use https::Operator;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -82,6 +82,7 @@ impl Demo<'_> {
             };
             let text = std::fs::read_to_string(code)?;
             let enrolled = member.app(&["enroll"], &text).await?;
+            std::fs::remove_file(code)?;
             let status = member.app(&["status"], "").await?;
             ensure!(
                 status.get("vault_fingerprint") == enrolled.get("vault_fingerprint"),

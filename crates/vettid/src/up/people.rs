@@ -11,12 +11,15 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use vettid_crypto::at_rest::{StorageKey, open_file, seal_file};
 use vettid_crypto::secret::Secret32;
-use vettid_wire::enrolment::{AccountCreated, CreateAccount, EnrolmentStarted};
+use vettid_wire::enrolment::{AccountCreated, CreateAccount, EnrolmentStarted, EnrolmentState};
 use vettid_wire::event::Nothing;
 
 const PURPOSE: &str = "vettid-up-accounts";
+/// How often is looked whether a code was used.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// One of the two people.
 #[derive(Debug)]
@@ -31,7 +34,18 @@ pub(super) struct Person {
 
 /// Both of them.
 #[derive(Debug)]
-pub(super) struct People(Vec<Person>);
+pub(super) struct People {
+    people: Vec<Person>,
+    accounts: Accounts,
+    operator: Operator,
+    folder: PathBuf,
+}
+
+/// How far the enrolment of an app is, as services tell its member.
+#[derive(Debug, Deserialize)]
+struct Progress {
+    enrolment: Option<EnrolmentState>,
+}
 
 /// The portal's tokens by account name; kept sealed.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -52,22 +66,47 @@ impl People {
                 accounts.write(&store, &key)?;
             }
             let account = accounts.0.get(name).context("no account")?;
-            let code_file =
-                if is_enrolled(stack, name)? { None } else { Some(code(stack, &operator, account, name).await?) };
+            let code_file = if is_enrolled(&stack.people_folder(), name)? {
+                None
+            } else {
+                Some(code(stack, &operator, account, name).await?)
+            };
             people.push(Person { name, title, code_file });
         }
-        Ok(Self(people))
+        Ok(Self { people, accounts, operator, folder: stack.people_folder() })
     }
 
     /// Alice, then Bob.
     pub(super) fn all(&self) -> &[Person] {
-        &self.0
+        &self.people
+    }
+
+    /// Removes each code as soon as its app is enrolled; never ends by itself.
+    pub(super) async fn remove_used_codes(&self) -> Result<()> {
+        let mut round = tokio::time::interval(LOOK_EVERY);
+        loop {
+            round.tick().await;
+            for person in &self.people {
+                let path = code_file(&self.folder, person.name);
+                if path.exists() && is_enrolled(&self.folder, person.name)? && self.is_used(person).await {
+                    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                }
+            }
+        }
+    }
+
+    /// Whether nothing can be done with the code any more: its enrolment is complete or over.
+    async fn is_used(&self, person: &Person) -> bool {
+        let Some(account) = self.accounts.0.get(person.name) else { return false };
+        let progress = self.operator.get("/v1/vault/state", &account.portal_token).await;
+        // Services that cannot say it now are asked again in the next round.
+        matches!(progress, Ok(Progress { enrolment: None | Some(EnrolmentState::Completed) }))
     }
 }
 
 /// Whether the app of this person holds a state.
-fn is_enrolled(stack: &Stack, name: &str) -> Result<bool> {
-    let folder = stack.people_folder().join(name);
+fn is_enrolled(people_folder: &Path, name: &str) -> Result<bool> {
+    let folder = people_folder.join(name);
     match fs::read_dir(&folder) {
         Ok(entries) => Ok(entries.flatten().any(|entry| entry.file_name() == "state")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -79,9 +118,13 @@ fn is_enrolled(stack: &Stack, name: &str) -> Result<bool> {
 async fn code(stack: &Stack, operator: &Operator, account: &AccountCreated, name: &str) -> Result<PathBuf> {
     let token = Some(account.portal_token.as_str());
     let started: EnrolmentStarted = operator.post("/v1/vault/enroll/start", token, &Nothing {}).await?;
-    let path = stack.people_folder().join(format!("{name}.code"));
+    let path = code_file(&stack.people_folder(), name);
     write_private(&path, started.qr.as_bytes())?;
     Ok(path)
+}
+
+fn code_file(people_folder: &Path, name: &str) -> PathBuf {
+    people_folder.join(format!("{name}.code"))
 }
 
 impl Accounts {

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 39] = [
     "",
     "app",
     "app enroll",
@@ -35,6 +35,10 @@ const COMMANDS: [&str; 35] = [
     "app audit export",
     "app status",
     "app watch",
+    "services",
+    "host",
+    "gateway",
+    "up",
     "audit",
     "audit verify",
     "version",

@@ -14,7 +14,7 @@ use crate::spy::{Seen, Spy};
 use crate::stack::{Place, Up, WITHIN, family};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -54,7 +54,13 @@ struct Outside<'p> {
     connection: String,
     shop_connection: String,
     stolen: Option<StolenConnection>,
+    /// Copies of the codes, made while they lay there.
+    codes: BTreeMap<&'static str, String>,
     family: Vec<processes::Process>,
+}
+
+fn code_file(place: &Place, name: &str) -> PathBuf {
+    place.data().join("people").join(format!("{name}.code"))
 }
 
 impl<'p> Outside<'p> {
@@ -72,6 +78,7 @@ impl<'p> Outside<'p> {
             connection: String::new(),
             shop_connection: String::new(),
             stolen: None,
+            codes: ["alice", "bob"].map(|name| (name, fs::read_to_string(code_file(place, name)).unwrap())).into(),
             family: Vec::new(),
         }
     }
@@ -132,16 +139,12 @@ impl<'p> Outside<'p> {
     /// Whoever finds the code of an app that is enrolled cannot do anything with it.
     async fn code_is_dead(&self, name: &'static str) {
         let before = self.place.app(name).ask(&["status"]).await;
-        let code = self.code_file(name);
-        let thief = self.place.stranger(name).run(&["enroll", "--code-file", code.to_str().unwrap()], "").await;
+        assert!(!code_file(self.place, name).exists(), "the code of {name} still lies there");
+        let thief = self.place.stranger(name).run(&["enroll"], &self.codes[name]).await;
         assert_eq!(thief.code, 3, "{thief:?}");
         let after = self.place.app(name).ask(&["status"]).await;
         assert_eq!(text(&before, "vault_fingerprint"), text(&after, "vault_fingerprint"));
         assert_eq!(before["health"]["audit_size"], after["health"]["audit_size"], "the thief had an effect");
-    }
-
-    fn code_file(&self, name: &str) -> PathBuf {
-        self.place.data().join("people").join(format!("{name}.code"))
     }
 
     async fn data_is_stored(&self) {

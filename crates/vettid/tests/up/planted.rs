@@ -108,8 +108,8 @@ impl Planted {
         for (name, file) in [("alice", "people/alice.code"), ("bob", "people/bob.code")] {
             let code = Invitation::read(&fs::read_to_string(place.data().join(file)).unwrap()).unwrap();
             for (what, bytes) in [("secret", code.secret.expose().to_vec()), ("token", code.token.into_bytes())] {
-                let reason = "it is the code; it is dead as soon as the app is enrolled";
-                self.with_file(&format!("{what} in the code of {name}"), bytes, file, reason);
+                // The file itself is removed as soon as the app is enrolled.
+                self.canaries.push(Canary::new(format!("{what} in the code of {name}"), bytes));
             }
         }
     }

@@ -45,7 +45,9 @@ impl People {
     async fn connect(place: &Place) -> Self {
         let (alice, bob) = (place.app("alice"), place.app("bob"));
         for (app, name) in [(&alice, "Alice"), (&bob, "Bob")] {
-            app.enrol(&place.data().join(format!("people/{}.code", name.to_lowercase()))).await;
+            let code = place.data().join(format!("people/{}.code", name.to_lowercase()));
+            app.enrol(&code).await;
+            processes::until("the used code is removed", || !code.exists()).await;
             app.ask(&["profile", "set", "--name", name]).await;
         }
         let link = text(&alice.ask(&["connection", "invite"]).await, "link");
