@@ -165,6 +165,9 @@ fn take_up(
         Seen::Never if room == Room::Refused => {
             return finish(step, connection, arrived, Err(RefusalCode::RateLimited), Marked::Yes(None));
         }
+        Seen::Never if step.identity.is_behind(arrived.content.to_incarnation) => {
+            return finish(step, connection, arrived, Err(RefusalCode::Unavailable), Marked::No);
+        }
         Seen::Never => {}
     }
     let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;

@@ -6,6 +6,7 @@ mod app;
 mod attacks;
 mod bad_input;
 mod flows;
+mod late;
 mod limits;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
