@@ -11,8 +11,10 @@ use vettid_core::grants::role::OperatorRole;
 use vettid_core::grants::trust::{ServerTrust, SignedAccount};
 use vettid_crypto::nats::account::AccountClaims;
 use vettid_crypto::nats::key::{AccountKey, AccountPublic, Kind, OperatorKey, SecretKey, UserKey};
+use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::secret::Secret32;
 use vettid_nats::clock;
+use vettid_wire::enrolment::JoinHost;
 
 /// A fresh key.
 ///
@@ -110,6 +112,20 @@ impl Operator {
         let accounts =
             self.claims().iter().map(|(key, claims)| self.sign(key, claims)).collect::<anyhow::Result<_>>()?;
         Ok(ServerTrust::sign(&self.identity, &self.signing, accounts, clock::now())?)
+    }
+
+    /// The tokens of a host for its own two keys, as services give them: subscribing and publishing.
+    ///
+    /// # Errors
+    /// If a key is not one.
+    pub fn admit_host(&self, asked: &JoinHost) -> anyhow::Result<(UserJwt, UserJwt)> {
+        let mint = |role, nkey: &str, scoped: &AccountKey| {
+            let identity = OperatorIdentity { role, process: asked.host_id.clone() };
+            let account = &self.accounts.vault_host;
+            anyhow::Ok(mint::operator(&identity, &nkey.parse()?, account, scoped, clock::now())?.jwt)
+        };
+        let subscriber = mint(OperatorRole::HostSubscribing, &asked.subscriber_nkey, &self.host_subscribing)?;
+        Ok((subscriber, mint(OperatorRole::HostPublishing, &asked.publisher_nkey, &self.host_publishing)?))
     }
 
     /// A credential of one of the operator's identities, for the process `name`.

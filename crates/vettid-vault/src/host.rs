@@ -6,17 +6,20 @@ pub mod brokers;
 pub mod clock;
 pub mod config;
 mod control;
+mod loader;
 pub mod storage_key;
+mod vaults;
 pub mod ways;
 
-use crate::manager::{CannotStart, Vault};
-use actor::{Actor, QUEUE, Stopped, Work};
+use crate::manager::CannotStart;
+use actor::{QUEUE, Stopped, Work};
 use brokers::Brokers;
 use bytes::Bytes;
 use config::HostConfig;
 use getrandom::SysRng;
+use loader::{Loaded, Loader};
 use rand_core::UnwrapErr;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use storage_key::{KeyFile, StorageKeyError, StorageKeys};
@@ -25,7 +28,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use vettid_core::grants::credential::Credential;
-use vettid_core::grants::delivery::Receiver;
 use vettid_core::grants::mint::OperatorIdentity;
 use vettid_core::grants::role::OperatorRole;
 use vettid_crypto::identity::{IdentityError, VerifyingKey};
@@ -33,21 +35,16 @@ use vettid_crypto::nats::key::{InvalidKey, UserKey};
 use vettid_crypto::nats::token::{TokenError, UserJwt};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{KemPublicKey, SuiteError};
-use vettid_handler::handlers::{BuildError, Handlers};
-use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError, Subscription};
+use vettid_handler::handlers::BuildError;
+use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError};
 use vettid_nats::inbox::{Inbox, InboxError, InboxMessage, Members};
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
-use vettid_nats::profiles;
 use vettid_wire::enrolment::{HostJoined, JoinHost};
 use vettid_wire::id::MemberId;
-use vettid_wire::subject::{Pattern, Subject};
-use ways::{Sender, ServicesKeys};
+use vettid_wire::subject::Subject;
+use ways::ServicesKeys;
 
-/// Largest stored state of one vault, in bytes.
-const MAX_SNAPSHOT_BYTES: u64 = 1 << 30;
-/// A vault that stopped is loaded again after this time.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// An inbox that failed is opened again after this time.
 const REOPEN_AFTER: Duration = Duration::from_millis(500);
 /// A host whose broker is only just coming up tries again so often, with pauses up to this long.
@@ -93,6 +90,9 @@ pub enum HostFailed {
     /// A storage key is not at hand.
     #[error(transparent)]
     StorageKey(#[from] StorageKeyError),
+    /// A member has a journal and no storage key.
+    #[error("the storage key of a vault with a journal is not here")]
+    StorageKeyLost,
     /// A vault cannot start.
     #[error(transparent)]
     Vault(#[from] CannotStart),
@@ -125,25 +125,39 @@ impl HostFailed {
         let unreachable = matches!(self, Self::Connect(ConnectError::Unreachable(_)));
         unreachable || matches!(self, Self::Request(_) | Self::Inbox(_) | Self::Journal(_) | Self::Object(_))
     }
+
+    /// Whether it is about one vault alone and stays: its key does not open, or its journal is not whole.
+    fn is_of_one_vault(&self) -> bool {
+        matches!(
+            self,
+            Self::Vault(_)
+                | Self::StorageKey(_)
+                | Self::StorageKeyLost
+                | Self::Object(ObjectError::NotFound | ObjectError::Damaged | ObjectError::TooLarge(_))
+        )
+    }
 }
 
 /// A host that runs.
 pub struct Host {
     config: HostConfig,
-    /// Address of the broker, as other parties reach it.
-    endpoint: String,
     brokers: Arc<Brokers>,
     subscriber: Connection,
     publisher: Connection,
-    storage_keys: StorageKeys,
-    journal: Journal,
-    objects: Objects,
+    loader: Loader,
     services: Arc<ServicesKeys>,
     control_key: VerifyingKey,
-    handlers: Handlers,
     inbox: Inbox,
+    /// Vaults that run.
     vaults: HashMap<MemberId, Running>,
     running: JoinSet<(MemberId, Result<(), Stopped>)>,
+    /// Vaults that stopped and are being loaded again.
+    coming_back: BTreeSet<MemberId>,
+    returning: JoinSet<(MemberId, Result<Loaded, HostFailed>)>,
+    /// How often a vault stopped and was loaded again since the host started.
+    reloads: u64,
+    /// Vaults that cannot start, and why. They take nothing until the host is started again.
+    broken: BTreeMap<MemberId, String>,
     best_effort: mpsc::Sender<(Subject, Bytes)>,
     arrived: mpsc::Receiver<(Subject, Bytes)>,
     listening: JoinSet<()>,
@@ -227,14 +241,23 @@ impl Host {
         let endpoint = Endpoint { address: joined.nats_endpoint.clone(), tls: config.broker_tls.clone() };
         let subscriber = Connection::open(&endpoint, subscriber).await?;
         let publisher = Connection::open(&endpoint, publisher).await?;
-        let public = config.public_endpoint.clone().unwrap_or(endpoint.address);
+        let public = config.public_endpoint.clone().unwrap_or_else(|| endpoint.address.clone());
         let own = Endpoint { address: public.clone(), tls: config.broker_tls.clone() };
         let brokers = Arc::new(Brokers::open(&storage_keys, own, config.peers.clone())?);
-        let members = storage_keys.members()?;
+        let loader = Loader {
+            storage_keys: Arc::new(storage_keys),
+            journal: Journal::new(publisher.clone()),
+            objects: Objects::open(&publisher).await?,
+            handlers: vettid_handlers::native().build()?,
+            endpoint: public,
+            limits: config.limits,
+        };
         let host_name = config.host_id.as_str().to_owned();
         // Without members the old consumer is deleted: what a killed process had in hand comes at once to the new one.
         Inbox::open(&subscriber, &host_name, Members::Only(BTreeSet::new())).await?;
-        let inbox = Inbox::open(&subscriber, &host_name, Members::Only(members.iter().copied().collect())).await?;
+        let (loaded, broken) = loader.every().await?;
+        let served = loaded.iter().map(|loaded| loaded.vault.guid()).collect();
+        let inbox = Inbox::open(&subscriber, &host_name, Members::Only(served)).await?;
         let control_key = VerifyingKey::from_typed(&joined.control_key)?;
         let services = ServicesKeys {
             fingerprint: control_key.fingerprint(),
@@ -243,27 +266,27 @@ impl Host {
         let (best_effort, arrived) = mpsc::channel(QUEUE);
         let mut host = Self {
             config,
-            endpoint: public,
             brokers,
-            journal: Journal::new(publisher.clone()),
-            objects: Objects::open(&publisher).await?,
             subscriber,
             publisher,
-            storage_keys,
+            loader,
             services: Arc::new(services),
             control_key,
-            handlers: vettid_handlers::native().build()?,
             inbox,
             vaults: HashMap::new(),
             running: JoinSet::new(),
+            coming_back: BTreeSet::new(),
+            returning: JoinSet::new(),
+            reloads: 0,
+            broken,
             best_effort,
             arrived,
             listening: JoinSet::new(),
             heard: HashSet::new(),
             keys,
         };
-        for member in members {
-            host.load(member).await?;
+        for loaded in loaded {
+            host.run_vault(loaded).await?;
         }
         host.subscriber.settle().await?;
         Ok(host)
@@ -273,6 +296,12 @@ impl Host {
     #[must_use]
     pub fn members(&self) -> Vec<MemberId> {
         self.vaults.keys().copied().collect()
+    }
+
+    /// The members whose vaults lie here and cannot start, and why.
+    #[must_use]
+    pub fn broken(&self) -> &BTreeMap<MemberId, String> {
+        &self.broken
     }
 
     /// Serves until told to stop; then finishes what was begun.
@@ -289,7 +318,8 @@ impl Host {
                 Some((subject, bytes)) = self.arrived.recv() => self.best_effort(subject, bytes),
                 command = control.next() => control.carry_out(&mut self, command).await?,
                 _ = renewal.tick() => self.renew(joining).await,
-                Some(ended) = self.running.join_next() => self.ended(ended).await?,
+                Some(ended) = self.running.join_next() => self.ended(ended)?,
+                Some(loaded) = self.returning.join_next() => self.returned(loaded).await?,
             }
         }
         self.stop().await
@@ -310,6 +340,7 @@ impl Host {
     }
 
     async fn stop(mut self) -> Result<(), HostFailed> {
+        self.returning.shutdown().await;
         self.vaults.clear();
         while let Some(ended) = self.running.join_next().await {
             if let Ok((_, Err(error))) = ended {
@@ -352,7 +383,7 @@ impl Host {
 
     async fn reopen(&mut self, error: &InboxError) -> Result<(), HostFailed> {
         tracing::warn!(%error, "the inbox is opened again");
-        let members = Members::Only(self.vaults.keys().copied().collect());
+        let members = Members::Only(self.vaults.keys().chain(&self.coming_back).copied().collect());
         let name = self.config.host_id.as_str().to_owned();
         loop {
             match Inbox::open(&self.subscriber, &name, members.clone()).await {
@@ -365,133 +396,6 @@ impl Host {
                     tokio::time::sleep(REOPEN_AFTER).await;
                 }
             }
-        }
-    }
-
-    /// A vault stopped: its journal decides what it is, so it is loaded again.
-    async fn ended(
-        &mut self,
-        ended: Result<(MemberId, Result<(), Stopped>), tokio::task::JoinError>,
-    ) -> Result<(), HostFailed> {
-        let (member, why) = match ended {
-            Ok(ended) => ended,
-            Err(error) => return Err(HostFailed::Control(format!("a vault failed: {error}"))),
-        };
-        self.vaults.remove(&member);
-        if let Err(error) = why {
-            tracing::error!(%error, "a vault stopped and is loaded again");
-        }
-        loop {
-            tokio::time::sleep(RESTART_AFTER).await;
-            match self.load(member).await {
-                Ok(()) => return Ok(()),
-                Err(error @ (HostFailed::Journal(_) | HostFailed::Request(_) | HostFailed::Object(_))) => {
-                    tracing::warn!(%error, "a vault cannot be loaded yet");
-                }
-                // Its journal does not open or is not whole: this one stays down, the others run.
-                Err(HostFailed::Vault(error)) => {
-                    tracing::error!(%error, "a vault cannot be loaded and stays down");
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Loads a vault from its journal and lets it run.
-    async fn load(&mut self, member: MemberId) -> Result<(), HostFailed> {
-        let key = || self.storage_keys.get(member)?.ok_or(HostFailed::Vault(CannotStart::NoIdentity));
-        let records = self.journal.load(member).collect().await?;
-        let sequence = records.last().map_or(0, |record| record.sequence);
-        let bytes: Vec<Vec<u8>> = records.iter().map(|record| record.bytes.to_vec()).collect();
-        if bytes.is_empty() {
-            return self.found(member, key()?).await;
-        }
-        let stored = match bytes.first() {
-            Some(first) => Vault::snapshot_name(member, key()?, first)?,
-            None => None,
-        };
-        let snapshot = match &stored {
-            Some(name) => Some(self.objects.get(name, MAX_SNAPSHOT_BYTES).await?),
-            None => None,
-        };
-        let endpoint = self.endpoint.clone();
-        let vault = Vault::load(member, key()?, self.handlers.clone(), endpoint, &bytes, snapshot.as_deref())?;
-        self.run_vault(vault.limited_to(self.config.limits), sequence, stored).await
-    }
-
-    /// A new vault: its first commit is its identity.
-    async fn found(&mut self, member: MemberId, key: vettid_crypto::at_rest::StorageKey) -> Result<(), HostFailed> {
-        let endpoint = self.endpoint.clone();
-        let (mut vault, first) =
-            Vault::found(member, key, self.handlers.clone(), endpoint, clock::now(), &mut UnwrapErr(SysRng))?;
-        let sequence = self.journal.commit(member, 0, Bytes::copy_from_slice(&first.sealed)).await?;
-        vault.committed(&first).map_err(CannotStart::from)?;
-        self.run_vault(vault.limited_to(self.config.limits), sequence, None).await
-    }
-
-    /// Makes a vault for a member, unless one runs here.
-    async fn deploy(&mut self, member: MemberId) -> Result<(), HostFailed> {
-        if self.vaults.contains_key(&member) {
-            return Ok(());
-        }
-        if self.storage_keys.get(member)?.is_none() {
-            self.storage_keys.create(member, &mut UnwrapErr(SysRng))?;
-        }
-        self.load(member).await?;
-        Ok(self.inbox.attach(member).await?)
-    }
-
-    async fn run_vault(&mut self, vault: Vault, sequence: u64, stored: Option<String>) -> Result<(), HostFailed> {
-        let member = vault.guid();
-        let (work, queue) = mpsc::channel(QUEUE);
-        let sender = Sender {
-            publisher: self.publisher.clone(),
-            brokers: self.brokers.clone(),
-            services: self.services.clone(),
-            work: work.downgrade(),
-        };
-        let actor = Actor::new(vault, sequence, self.journal.clone(), self.objects.clone(), sender, queue, stored);
-        self.running.spawn(async move { (member, actor.run().await) });
-        self.vaults.insert(member, Running { work });
-        self.publish_event_types(member).await;
-        self.listen(member).await
-    }
-
-    /// Tells the app what the vault can do. An app that misses it learns from the refusal of an event.
-    async fn publish_event_types(&self, member: MemberId) {
-        let event_types = serde_json::json!({ "event_types": self.handlers.event_types() });
-        let published =
-            profiles::publish_event_types(&self.publisher, member, Bytes::from(event_types.to_string())).await;
-        if let Err(error) = published {
-            tracing::warn!(%error, "the event types of a vault were not published");
-        }
-    }
-
-    /// Hears what comes for a vault by best effort; once, also when the vault is loaded again.
-    async fn listen(&mut self, member: MemberId) -> Result<(), HostFailed> {
-        if !self.heard.insert(member) {
-            return Ok(());
-        }
-        for pattern in best_effort_of(member) {
-            let subscription = self.subscriber.subscribe(&pattern).await?;
-            self.listening.spawn(forward(subscription, self.best_effort.clone()));
-        }
-        Ok(())
-    }
-}
-
-/// What comes for a member's vault by best effort.
-fn best_effort_of(member: MemberId) -> Vec<Pattern> {
-    let patterns = Receiver::Vault.best_effort().into_iter();
-    patterns.map(|pattern| vettid_core::grants::delivery::of_member(pattern, member)).collect()
-}
-
-async fn forward(mut subscription: Subscription, to: mpsc::Sender<(Subject, Bytes)>) {
-    while let Some(incoming) = subscription.next().await {
-        let Ok(incoming) = incoming else { break };
-        if to.send((incoming.subject, incoming.payload)).await.is_err() {
-            break;
         }
     }
 }

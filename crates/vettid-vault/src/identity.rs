@@ -60,6 +60,13 @@ pub enum IdentityFailed {
 }
 
 impl VaultIdentity {
+    /// Whether an event was first addressed to an incarnation after this one: then this vault is an old copy, and the event
+    /// is not its own to run (docs/decisions/0096).
+    #[must_use]
+    pub fn is_behind(&self, to_incarnation: u64) -> bool {
+        to_incarnation > self.incarnation
+    }
+
     /// Fresh keys for a new vault.
     pub fn new(guid: MemberId, now: Timestamp, rng: &mut dyn CryptoRng) -> Result<Self, IdentityFailed> {
         let signing = SigningKey::random(rng);

@@ -22,6 +22,7 @@ pub mod pause;
 pub mod peer;
 pub mod profile;
 pub mod projection;
+pub mod quarantine;
 pub mod receive;
 pub mod request;
 pub mod revocation;

@@ -9,7 +9,7 @@ use crate::pause::Pauses;
 use crate::projection::{Draft, Projection, UnreadableState};
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, connection, receive, revocation, send};
+use crate::{app, audit, connection, quarantine, receive, revocation, send};
 use rand_core::CryptoRng;
 use std::fmt;
 use vettid_core::allowance::Limits;
@@ -303,6 +303,11 @@ impl Vault {
     /// Items of the outbox that still have to arrive.
     pub fn waiting(&self) -> Result<Vec<Post>, UnreadableState> {
         outbox::waiting(&Draft::new(&self.projection))
+    }
+
+    /// How much is in quarantine.
+    pub fn quarantined(&self) -> Result<quarantine::Size, UnreadableState> {
+        quarantine::size(&Draft::new(&self.projection))
     }
 
     /// Users that services still have to cut off.

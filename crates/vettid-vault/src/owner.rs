@@ -101,6 +101,9 @@ fn take_up(
         Seen::Never if freshness != Freshness::New => return Ok(()),
         Seen::Never => {}
     }
+    if step.identity.is_behind(content.to_incarnation) {
+        return answer(step, session, envelope, content, &Err(RefusalCode::Unavailable));
+    }
     let outcome = match admit(step, envelope, content) {
         Ok(row) => act(step, session, row, event_id, &content.body)?,
         Err(code) => Err(code),

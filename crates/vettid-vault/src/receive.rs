@@ -1,19 +1,12 @@
 //! Where an event goes: the lane follows from the subject alone.
 
 use crate::failure::Failure;
-use crate::feed::Note;
 use crate::manager::Event;
 use crate::pause::{Pause, Sender};
-use crate::projection::numbered;
 use crate::step::Step;
-use crate::{bootstrap, establish, expiry, outbox, owner, peer, revocation};
-use serde_json::json;
-use vettid_wire::audit::Outcome;
-use vettid_wire::base64::Base64;
+use crate::{bootstrap, establish, expiry, outbox, owner, peer, quarantine, revocation};
 use vettid_wire::envelope::Envelope;
 use vettid_wire::event::{self, Lane};
-use vettid_wire::feed::Severity;
-use vettid_wire::refusal::RefusalCode;
 use vettid_wire::subject::Subject;
 
 /// Takes up one event.
@@ -25,7 +18,7 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
             numbers.iter().for_each(|number| outbox::done(&mut step.draft, *number));
             Ok(())
         }
-        Event::Quarantine { subject, bytes } => quarantine(step, subject, bytes),
+        Event::Quarantine { subject, bytes } => quarantine::keep(step, subject, bytes),
         Event::CutOff(user_nkey) => {
             revocation::was_cut_off(&mut step.draft, user_nkey);
             Ok(())
@@ -36,6 +29,9 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
 fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), Failure> {
     if subject.member() != Some(step.identity.guid) {
         step.dropped += 1;
+        return Ok(());
+    }
+    if quarantine::holds(&step.draft, bytes)? {
         return Ok(());
     }
     match subject {
@@ -89,23 +85,4 @@ fn sealed(
             Ok(())
         }
     }
-}
-
-/// Keeps a message apart that the vault could not handle; it never runs by itself.
-fn quarantine(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), Failure> {
-    let number = step.draft.count("quarantine")?;
-    step.draft.put(numbered("quarantine/", number), &(subject, Base64::new(bytes)))?;
-    let Ok(event_type) = "event.quarantined".parse() else {
-        return Ok(());
-    };
-    step.audit("vault", &event_type, Outcome::Failure, json!({"number": number}))?;
-    step.tell(Note {
-        event_type,
-        connection_id: None,
-        request_id: None,
-        severity: Severity::Alarm,
-        outcome: vettid_wire::feed::Outcome::Refused(RefusalCode::Unavailable),
-        summary: "A message could not be handled; it is kept and has no effect".into(),
-    })?;
-    Ok(())
 }

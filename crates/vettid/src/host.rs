@@ -61,6 +61,9 @@ struct Ready<'a> {
     ready: &'static str,
     host_id: &'a HostId,
     vaults: Vec<MemberId>,
+    /// Vaults that lie here and cannot start; the log says why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    broken: Vec<MemberId>,
 }
 
 /// Services over HTTPS.
@@ -101,7 +104,8 @@ async fn serve(path: &Path) -> Result<()> {
         limits: Limits::default(),
     };
     let host = Host::start_patiently(config, &joining).await.context("the host does not start")?;
-    say_ready(&Ready { ready: "host", host_id: &file.host_id, vaults: host.members() })?;
+    let broken = host.broken().keys().copied().collect();
+    say_ready(&Ready { ready: "host", host_id: &file.host_id, vaults: host.members(), broken })?;
     host.run(&joining, stop).await.context("the host failed")
 }
 

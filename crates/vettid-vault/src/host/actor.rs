@@ -8,7 +8,7 @@ use crate::outbox::Post;
 use bytes::Bytes;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -30,8 +30,12 @@ pub const QUEUE: usize = 1024;
 const TICK: Duration = Duration::from_secs(1);
 /// A vault that could not handle an event gets it again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// After so many deliveries an event that cannot be handled is given up.
-const MOST_DELIVERIES: u64 = 5;
+/// After so many failures an event that cannot be handled is put into quarantine.
+const MOST_FAILURES: u32 = 5;
+/// Events whose failures are counted at once; what fails beyond that comes again until there is a place.
+const MOST_FAILING: usize = 1_024;
+/// An event that the quarantine has no room for comes again after so many milliseconds.
+const NO_ROOM_PAUSE_MS: i64 = 600_000;
 /// Commits after which the state is stored as a whole and older records are removed.
 const SNAPSHOT_AFTER: u64 = 2_000;
 
@@ -78,6 +82,8 @@ pub struct Actor {
     work: mpsc::Receiver<Work>,
     acknowledgements: JoinSet<()>,
     cutting: HashSet<String>,
+    /// How often events could not be handled, by their place in the inbox.
+    failures: HashMap<u64, u32>,
     /// The stored state that the journal begins with.
     stored: Option<String>,
 }
@@ -118,6 +124,7 @@ impl Actor {
             work,
             acknowledgements: JoinSet::new(),
             cutting: HashSet::new(),
+            failures: HashMap::new(),
             stored,
         }
     }
@@ -202,10 +209,11 @@ impl Actor {
         }
         for (message, handled) in messages.into_iter().zip(&batch.handled) {
             match message {
-                Some(message) if *handled == Handled::Again && message.deliveries >= MOST_DELIVERIES => {
-                    self.quarantine(message).await?
+                Some(message) if *handled == Handled::Again => self.failed(message).await?,
+                Some(message) => {
+                    self.failures.remove(&message.sequence);
+                    self.acknowledge(message, *handled);
                 }
-                Some(message) => self.acknowledge(message, *handled),
                 None => {}
             }
         }
@@ -241,15 +249,48 @@ impl Actor {
         });
     }
 
-    /// An event that cannot be handled time after time is kept apart, sealed as it came, and not delivered any more.
+    /// An event could not be handled. What was only held back does not count, so deliveries are no measure.
+    async fn failed(&mut self, message: InboxMessage) -> Result<(), Stopped> {
+        let is_known = self.failures.contains_key(&message.sequence);
+        if !is_known && self.failures.len() >= MOST_FAILING {
+            self.acknowledge(message, Handled::Again);
+            return Ok(());
+        }
+        let failures = self.failures.entry(message.sequence).or_default();
+        *failures += 1;
+        if *failures >= MOST_FAILURES {
+            return self.quarantine(message).await;
+        }
+        self.acknowledge(message, Handled::Again);
+        Ok(())
+    }
+
+    /// An event that cannot be handled time after time is kept apart, sealed as it came, and not delivered any more. Where
+    /// there is no room for it, it stays at the broker.
     async fn quarantine(&mut self, message: InboxMessage) -> Result<(), Stopped> {
+        let before = self.quarantined();
         let event = Event::Quarantine { subject: message.subject.clone(), bytes: message.payload.to_vec() };
         let batch = self.vault.handle(clock::now(), &mut UnwrapErr(SysRng), &[event]);
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
-            self.acknowledge(message, Handled::Done);
+        }
+        self.send(batch.posts);
+        if self.quarantined() > before {
+            self.failures.remove(&message.sequence);
+            self.acknowledgements.spawn(async move {
+                if let Err(error) = message.give_up().await {
+                    tracing::warn!(%error, "an event in quarantine will come again");
+                }
+            });
+        } else {
+            tracing::error!("an event can be neither handled nor put into quarantine");
+            self.acknowledge(message, Handled::Later(NO_ROOM_PAUSE_MS));
         }
         Ok(())
+    }
+
+    fn quarantined(&self) -> u64 {
+        self.vault.quarantined().map_or(0, |size| size.messages)
     }
 
     fn ask_services_to_cut_off(&mut self) {

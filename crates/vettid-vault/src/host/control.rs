@@ -32,7 +32,7 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) async fn start(host: &Host) -> Result<Self, HostFailed> {
-        let journal = match host.storage_keys.kept(FILE)? {
+        let journal = match host.loader.storage_keys.kept(FILE)? {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| HostFailed::Control(error.to_string()))?,
             None => ControlJournal::default(),
         };
@@ -85,7 +85,9 @@ impl Control {
     }
 
     fn receive(&self, host: &Host, incoming: &Incoming) -> Option<Received> {
-        let holds = |member: MemberId| host.vaults.contains_key(&member);
+        let holds = |member: MemberId| {
+            host.vaults.contains_key(&member) || host.coming_back.contains(&member) || host.broken.contains_key(&member)
+        };
         let receiver = Receiver { host: &self.host_id, holds: &holds, keys: &self.keys };
         let received = receiver.receive(clock::now(), &self.journal, &incoming.subject, &incoming.payload);
         received
@@ -105,7 +107,12 @@ impl Control {
         let outcome = match command.command.as_str() {
             VAULT_DEPLOY => deploy(host, command).await?,
             VAULT_ENROLL => enrol(host, command).await,
-            "health.request" => ControlOutcome::Done(json!({"host_id": self.host_id, "vaults": host.vaults.len()})),
+            "health.request" => ControlOutcome::Done(json!({
+                "host_id": self.host_id,
+                "vaults": host.vaults.len(),
+                "broken": host.broken,
+                "reloads": host.reloads,
+            })),
             _ => ControlOutcome::Refused,
         };
         let result = ControlResult { command_id: command.command_id, outcome };
@@ -114,7 +121,7 @@ impl Control {
             .done(verified, result.clone(), clock::now())
             .map_err(|error| HostFailed::Control(error.to_string()))?;
         let bytes = serde_json::to_vec(&journal).map_err(|error| HostFailed::Control(error.to_string()))?;
-        host.storage_keys.keep(FILE, &bytes, &mut UnwrapErr(SysRng))?;
+        host.loader.storage_keys.keep(FILE, &bytes, &mut UnwrapErr(SysRng))?;
         self.journal = journal;
         Ok(result)
     }
@@ -124,7 +131,17 @@ async fn deploy(host: &mut Host, command: &ControlCommand) -> Result<ControlOutc
     let Some(asked) = params::<DeployVault>(command) else {
         return Ok(ControlOutcome::Refused);
     };
-    host.deploy(asked.guid).await?;
+    if host.broken.contains_key(&asked.guid) {
+        return Ok(ControlOutcome::Refused);
+    }
+    match host.deploy(asked.guid).await {
+        Ok(()) => {}
+        Err(error) if error.is_of_one_vault() => {
+            host.give_up(asked.guid, &error).await?;
+            return Ok(ControlOutcome::Refused);
+        }
+        Err(error) => return Err(error),
+    }
     Ok(ask(host, asked.guid, Work::Public).await)
 }
 
@@ -146,7 +163,9 @@ async fn ask<T: Serialize>(
     work: impl FnOnce(oneshot::Sender<Option<T>>) -> Work,
 ) -> ControlOutcome {
     let Some(vault) = host.vaults.get(&member) else {
-        return ControlOutcome::NotHoldingUser;
+        // One that is here and does not run must not be made elsewhere.
+        let is_here = host.broken.contains_key(&member) || host.coming_back.contains(&member);
+        return if is_here { ControlOutcome::Refused } else { ControlOutcome::NotHoldingUser };
     };
     let (answer, answered) = oneshot::channel();
     if vault.work.send(work(answer)).await.is_err() {

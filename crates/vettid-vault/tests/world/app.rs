@@ -27,6 +27,8 @@ pub(crate) struct App {
     nkey: UserKey,
     pub(crate) channel: Option<Channel>,
     pub(crate) resumes: Vec<Secret32>,
+    /// The incarnation of the vault that it addresses.
+    pub(crate) to_incarnation: u64,
     vault: Option<VerifiedKeyRecord>,
 }
 
@@ -63,7 +65,7 @@ impl App {
     pub(crate) fn new(guid: MemberId, now: Timestamp, rng: &mut StdRng) -> Self {
         let (signing, record) = record(KeyRole::App, guid, now, rng);
         let nkey = vettid_crypto::nats::key::SecretKey::<User>::random(rng).unwrap();
-        Self { guid, signing, record, nkey, channel: None, resumes: vec![], vault: None }
+        Self { guid, signing, record, nkey, channel: None, resumes: vec![], to_incarnation: 1, vault: None }
     }
 
     fn party(&self) -> Party<'_> {
@@ -118,7 +120,7 @@ impl App {
     ) -> (Subject, Vec<u8>) {
         let event_type: EventType = name.parse().unwrap();
         let subject = Subject::ForVault(self.guid, event_type.clone());
-        let content = Content { body, to_incarnation: 1, in_reply_to: None, expires_at: None };
+        let content = Content { body, to_incarnation: self.to_incarnation, in_reply_to: None, expires_at: None };
         let channel = self.channel.as_mut().unwrap();
         let bytes = channel.seal(now, rng, &subject, event_id, &event_type, &content).unwrap();
         (subject, bytes)

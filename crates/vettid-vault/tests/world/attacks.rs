@@ -15,6 +15,7 @@ use vettid_crypto::signature::{Context, sign_object};
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::{ConnectionState, ConnectionView, Invited};
 use vettid_wire::contract::Contract;
+use vettid_wire::feed::Severity;
 use vettid_wire::handshake::{Claim, HandshakeMessage, Invitation, SpaceUri};
 use vettid_wire::id::{HandshakeId, InviteId, MemberId};
 use vettid_wire::json as vjson;
@@ -181,6 +182,52 @@ fn a_credential_that_is_not_for_this_vault_makes_no_connection() {
     let last = stranger.initiator.finish(town.now, &mut town.rng, &party, &closing).unwrap().send.unwrap();
     deliver(&mut town, open.invite_id, &last);
     assert_eq!(town.view(ALICE, id).state, ConnectionState::Aborted);
+}
+
+/// The first message again, byte for byte, changes nothing; other bytes under its id end the handshake, and the owner is told.
+#[test]
+fn a_first_message_with_other_bytes_ends_the_handshake() {
+    let mut town = Town::settled(26);
+    let (open, hs_id) = (invitation(&mut town), fresh(&mut town));
+    let [first, other] = [(); 2].map(|()| Stranger::answering(&mut town, &open, hs_id, false).hs1);
+    let alarms = |town: &mut Town| {
+        let entries = town.feed(ALICE).entries;
+        entries.iter().filter(|entry| entry.severity == Severity::Alarm).count()
+    };
+    for _ in 0..2 {
+        deliver(&mut town, open.invite_id, &first);
+        assert_eq!(town.view(ALICE, hs_id.connection_id()).state, ConnectionState::Review);
+    }
+    assert_eq!(alarms(&mut town), 0);
+    for _ in 0..2 {
+        deliver(&mut town, open.invite_id, &other);
+        assert_eq!(town.view(ALICE, hs_id.connection_id()).state, ConnectionState::Aborted);
+        assert_eq!(alarms(&mut town), 1);
+    }
+    deliver(&mut town, open.invite_id, &first);
+    assert_eq!(town.view(ALICE, hs_id.connection_id()).state, ConnectionState::Aborted, "nothing brings it back");
+    assert!(town.decide(ALICE, hs_id.connection_id(), true).is_err());
+}
+
+/// Whether or not the inviter has noticed by itself: who comes after the end of an invitation meets nobody.
+#[test]
+fn an_invitation_that_is_over_is_over_at_the_inviter() {
+    for (late_ms, is_taken) in [(0, true), (1, false)] {
+        for ticks in [false, true] {
+            let mut town = Town::settled(27);
+            let (open, hs_id) = (invitation(&mut town), fresh(&mut town));
+            let hs1 = Stranger::answering(&mut town, &open, hs_id, false).hs1;
+            town.now = open.expires_at.plus_ms(late_ms - if ticks { 1000 } else { 0 });
+            if ticks {
+                town.tick();
+            }
+            deliver(&mut town, open.invite_id, &hs1);
+            town.resume(ALICE, true);
+            let asked = json!({"connection_id": hs_id.connection_id()});
+            let seen = town.ask::<ConnectionView>(ALICE, "connection.review", asked);
+            assert_eq!(seen.is_ok(), is_taken, "{late_ms} {ticks}");
+        }
+    }
 }
 
 /// A repeated question gets what the first one got, and asks the owner once; another body under its id is a conflict.

@@ -6,8 +6,11 @@ mod app;
 mod attacks;
 mod bad_input;
 mod flows;
+mod late;
 mod limits;
+#[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
+mod quarantine;
 mod random_runs;
 mod shop;
 mod town;

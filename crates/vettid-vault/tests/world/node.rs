@@ -23,18 +23,26 @@ pub(crate) struct Node {
     pub(crate) guid: MemberId,
     pub(crate) vault: Vault,
     key: [u8; 32],
+    endpoint: String,
     records: Vec<Vec<u8>>,
     snapshot: Option<Vec<u8>>,
     limits: Limits,
 }
 
 impl Node {
-    pub(crate) fn new(guid: MemberId, now: Timestamp, rng: &mut StdRng) -> Self {
-        let key = *Secret32::random(rng).expose();
+    pub(crate) fn new(guid: MemberId, key: [u8; 32], endpoint: &str, now: Timestamp, rng: &mut StdRng) -> Self {
         let handlers = vettid_handlers::native().build().unwrap();
-        let (mut vault, first) = Vault::found(guid, storage_key(key), handlers, ENDPOINT.into(), now, rng).unwrap();
+        let (mut vault, first) = Vault::found(guid, storage_key(key), handlers, endpoint.into(), now, rng).unwrap();
         vault.committed(&first).unwrap();
-        Self { guid, vault, key, records: vec![first.sealed], snapshot: None, limits: Limits::default() }
+        Self {
+            guid,
+            vault,
+            key,
+            endpoint: endpoint.into(),
+            records: vec![first.sealed],
+            snapshot: None,
+            limits: Limits::default(),
+        }
     }
 
     /// The vault as it comes back from its journal.
@@ -43,7 +51,7 @@ impl Node {
         let key = || storage_key(self.key);
         let name = Vault::snapshot_name(self.guid, key(), &self.records[0]).unwrap();
         let snapshot = name.and(self.snapshot.as_deref());
-        Vault::load(self.guid, key(), handlers, ENDPOINT.into(), &self.records, snapshot)
+        Vault::load(self.guid, key(), handlers, self.endpoint.clone(), &self.records, snapshot)
             .unwrap()
             .limited_to(self.limits)
     }
@@ -51,6 +59,17 @@ impl Node {
     /// The vault comes back with other limits.
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.limits = limits;
+        self.crash();
+    }
+
+    /// The journal as it is stored.
+    pub(crate) fn records(&self) -> &[Vec<u8>] {
+        &self.records
+    }
+
+    /// The vault as somebody else continued its journal.
+    pub(crate) fn continued(&mut self, records: Vec<Vec<u8>>) {
+        self.records = records;
         self.crash();
     }
 

@@ -37,6 +37,10 @@ pub(crate) struct Shop {
     member: Option<MemberId>,
     pub(crate) connection_id: Option<ConnectionId>,
     pub(crate) channel: Option<Channel>,
+    /// The incarnation of the member that it addresses.
+    pub(crate) to_incarnation: u64,
+    /// When what it sends loses its effect.
+    pub(crate) expires_at: Option<Timestamp>,
     /// Opened events of the member: name, body, the event that it answers.
     pub(crate) got: Vec<(String, Value, Option<EventId>)>,
 }
@@ -66,6 +70,8 @@ impl Shop {
             member: None,
             connection_id: None,
             channel: None,
+            to_incarnation: 1,
+            expires_at: None,
             got: vec![],
         }
     }
@@ -183,7 +189,8 @@ impl Shop {
     ) -> Letter {
         let event_type: EventType = name.parse().unwrap();
         let subject = Subject::FromService(self.member.unwrap(), self.service_id.clone(), event_type.clone());
-        let content = Content { body, to_incarnation: 1, in_reply_to: None, expires_at: None };
+        let content =
+            Content { body, to_incarnation: self.to_incarnation, in_reply_to: None, expires_at: self.expires_at };
         let channel = self.channel.as_mut().unwrap();
         let bytes = channel.seal(now, rng, &subject, event_id, &event_type, &content).unwrap();
         (subject, bytes)

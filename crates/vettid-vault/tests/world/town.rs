@@ -1,7 +1,7 @@
 //! The town: two members with vault and app, a shop, the time, and the post office between them.
 
 use crate::app::{App, handshake_event, random_bytes};
-use crate::node::{Crash, Node};
+use crate::node::{Crash, ENDPOINT, Node};
 use crate::shop::Shop;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use vettid_crypto::audit::Chain;
+use vettid_crypto::secret::Secret32;
 use vettid_vault::manager::{Event, Handled};
 use vettid_vault::outbox::Post;
 use vettid_wire::connection::{ConnectionView, Invited};
@@ -29,6 +30,11 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 pub(crate) const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 pub(crate) const ALICE: usize = 0;
 pub(crate) const BOB: usize = 1;
+
+/// Alice and Bob.
+pub(crate) fn guids() -> [MemberId; 2] {
+    [1, 2].map(|n| MemberId::from_bytes([n; 16]))
+}
 
 /// How bad the day is, in percent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +56,7 @@ pub(crate) struct Town {
     /// What vaults sent to apps, by event.
     pub(crate) answers: BTreeMap<EventId, Vec<(Subject, Vec<u8>)>>,
     /// (key, sequence) and bytes of every envelope that ever left a vault.
-    sent: BTreeMap<(String, String, u64), Vec<u8>>,
+    pub(crate) sent: BTreeMap<(String, String, u64), Vec<u8>>,
     /// Envelopes of vaults to each other and the shop, in order.
     pub(crate) log: Vec<Post>,
     last_answer: BTreeMap<usize, (Subject, Vec<u8>)>,
@@ -59,9 +65,15 @@ pub(crate) struct Town {
 impl Town {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let now: Timestamp = "2026-11-21T00:00:00.000Z".parse().unwrap();
-        let guids = [1, 2].map(|n| MemberId::from_bytes([n; 16]));
-        let nodes = guids.iter().map(|&guid| Node::new(guid, now, &mut rng)).collect();
+        let keys = [(); 2].map(|()| *Secret32::random(&mut rng).expose());
+        Self::at(rng, "2026-11-21T00:00:00.000Z".parse().unwrap(), ENDPOINT, keys)
+    }
+
+    /// A town at another time and broker, whose vaults have these storage keys.
+    pub(crate) fn at(mut rng: StdRng, now: Timestamp, endpoint: &str, keys: [[u8; 32]; 2]) -> Self {
+        let guids = guids();
+        let places = guids.iter().zip(keys);
+        let nodes = places.map(|(&guid, key)| Node::new(guid, key, endpoint, now, &mut rng)).collect();
         let apps = guids.iter().map(|&guid| App::new(guid, now, &mut rng)).collect();
         let shop = Shop::new(MemberId::from_bytes([9; 16]), now, &mut rng);
         Self {
@@ -82,11 +94,17 @@ impl Town {
     /// Both apps are enrolled and named.
     pub(crate) fn settled(seed: u64) -> Self {
         let mut town = Self::new(seed);
+        town.settle();
+        town
+    }
+
+    /// Both apps enrol and are named.
+    pub(crate) fn settle(&mut self) {
+        let town = self;
         for (who, name) in [(ALICE, "Alice"), (BOB, "Bob")] {
             town.enrol(who);
             let _: Value = town.ask(who, "profile.update", json!({"public": {"first_name": name}})).unwrap();
         }
-        town
     }
 
     pub(crate) fn fresh_event(&mut self) -> EventId {

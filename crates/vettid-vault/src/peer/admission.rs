@@ -1,0 +1,92 @@
+//! What an event of a peer has to pass before anything happens: row, size, time, and for services the contract. Refuses
+//! whatever no rule names.
+
+use super::{Arrived, MAX_SKEW_MS};
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::step::Step;
+use serde_json::Value;
+use vettid_core::contract::{self, Buckets};
+use vettid_crypto::identity::VerifyingKey;
+use vettid_crypto::signature::{self, Context as SignatureContext};
+use vettid_wire::contract::{Permission, Tier};
+use vettid_wire::data::DataRequest;
+use vettid_wire::event::{self, EventRow, Lane, Row};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::{auth, json as vjson};
+
+pub(super) type Admitted = (&'static Row, Option<Tier>);
+
+/// Row, size, time and contract.
+pub(super) fn admit(
+    step: &Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    buckets: &mut Buckets,
+) -> Result<Result<Admitted, RefusalCode>, Failure> {
+    let Some(row) = event::find(arrived.lane, &arrived.event_type) else {
+        return Ok(Err(RefusalCode::UnsupportedEvent));
+    };
+    if vjson::canonical(&arrived.content.body)?.len() > row.cap_bytes {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    }
+    if is_late(step, row, arrived) {
+        return Ok(Err(RefusalCode::Expired));
+    }
+    if arrived.lane != Lane::Service || is_built_in(row) {
+        return Ok(Ok((row, None)));
+    }
+    Ok(under_contract(step, connection, arrived, buckets)?.map(|tier| (row, tier)))
+}
+
+fn is_built_in(row: &Row) -> bool {
+    matches!(row.name, "connection.ready" | "connection.revoked" | "event.refused")
+}
+
+fn is_late(step: &Step<'_>, row: &Row, arrived: &Arrived) -> bool {
+    let expired = arrived.content.expires_at.is_some_and(|at| at < step.now);
+    let Some(within_ms) = row.within_ms else {
+        return expired;
+    };
+    let age_ms = step.now.since_ms(arrived.sealed_at);
+    expired || age_ms > within_ms + MAX_SKEW_MS || age_ms < -MAX_SKEW_MS
+}
+
+fn under_contract(
+    step: &Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    buckets: &mut Buckets,
+) -> Result<Result<Option<Tier>, RefusalCode>, Failure> {
+    let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
+        return Ok(Err(RefusalCode::NotInContract));
+    };
+    if arrived.event_type == event::DataRequest::ROW.event_type() {
+        let Ok(asked) = vjson::from_value::<DataRequest>(arrived.content.body.clone()) else {
+            return Ok(Err(RefusalCode::InvalidRequest));
+        };
+        let own = connection.service_id() == Some(&asked.service_id) && asked.connection_id == connection.connection_id;
+        if !own {
+            return Ok(Err(RefusalCode::NotAllowed));
+        }
+        let access = contract::read_field(step.now, &accepted, buckets, &asked.contract_hash, &asked.field);
+        let tier = accepted.contract.field(&asked.field).map(|field| field.tier);
+        return Ok(access.map(|_| tier));
+    }
+    if arrived.event_type == event::AuthChallenge::ROW.event_type() {
+        let admitted = contract::act(step.now, &accepted, buckets, Permission::RequestAuthentication);
+        return Ok(admitted.and_then(|()| check_challenge(connection, &arrived.content.body)).map(|()| None));
+    }
+    Ok(Err(RefusalCode::UnsupportedEvent))
+}
+
+/// A login request is signed by the service and names this very connection.
+fn check_challenge(connection: &Connection, body: &Value) -> Result<(), RefusalCode> {
+    let peer = connection.peer.as_ref().ok_or(RefusalCode::NotConnected)?;
+    let key = VerifyingKey::from_typed(&peer.signing_key).map_err(|_| RefusalCode::NotAllowed)?;
+    let opened = signature::open::<auth::AuthChallenge>(SignatureContext::ServiceRequest, &key, body.clone());
+    let challenge = opened.map_err(|_| RefusalCode::InvalidRequest)?.into_inner();
+    let own =
+        connection.service_id() == Some(&challenge.service_id) && challenge.connection_id == connection.connection_id;
+    if own { Ok(()) } else { Err(RefusalCode::NotAllowed) }
+}

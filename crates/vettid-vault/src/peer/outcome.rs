@@ -1,0 +1,93 @@
+//! How an event of a peer ends: mark, audit, replay window, and for refusals the answer and the feed. Nothing ends without an
+//! audit entry.
+
+use super::{Arrived, actor};
+use crate::channels::ChannelName;
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::feed::Note;
+use crate::mark::{self, Mark, StoredAnswer};
+use crate::send;
+use crate::step::Step;
+use serde_json::{Value, json};
+use vettid_core::contract::Buckets;
+use vettid_wire::audit::Outcome as AuditOutcome;
+use vettid_wire::event::{self, EventRow, EventType};
+use vettid_wire::feed::{Outcome, Severity};
+use vettid_wire::id::EventId;
+use vettid_wire::refusal::{EventRefused, RefusalCode};
+
+/// What is done with an event that passed.
+pub(super) enum Done {
+    /// No answer is due.
+    Quiet,
+    /// This is the answer.
+    Answered(StoredAnswer),
+}
+
+/// Whether an event is remembered as processed, and what it left of the rates of a contract.
+pub(super) enum Marked {
+    Yes(Option<Buckets>),
+    No,
+}
+
+/// Mark, rate, replay window, audit, and for refusals the answer and the feed.
+pub(super) fn finish(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    decided: Result<Done, RefusalCode>,
+    marked: Marked,
+) -> Result<(), Failure> {
+    let (id, event_type) = (connection.connection_id, &arrived.event_type);
+    let answer = match &decided {
+        Ok(Done::Quiet) => None,
+        Ok(Done::Answered(answer)) => Some(answer.clone()),
+        Err(code) => refuse(step, connection, arrived, *code)?,
+    };
+    if let Marked::Yes(buckets) = marked {
+        let mark = Mark { body_hash: arrived.body_hash.clone(), at: step.now, answer };
+        mark::put(&mut step.draft, &id.to_string(), arrived.event_id, &mark)?;
+        if let Some(buckets) = buckets {
+            connection::put_buckets(&mut step.draft, id, &buckets)?;
+        }
+    }
+    let outcome = if decided.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
+    let code = decided.err();
+    step.audit(&actor(connection), event_type, outcome, json!({"event_id": arrived.event_id, "refusal": code}))?;
+    step.channels.store(&mut step.draft, ChannelName::Connection(id))?;
+    Ok(())
+}
+
+fn refuse(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    code: RefusalCode,
+) -> Result<Option<StoredAnswer>, Failure> {
+    let (event_id, event_type) = (arrived.event_id, &arrived.event_type);
+    if *event_type == event::EventRefused::ROW.event_type() {
+        // Two vaults would refuse each other's refusals for ever.
+        return Ok(None);
+    }
+    send::refuse(step, connection, event_id, event_type, code, Some(arrived.question.clone()))?;
+    let severity = if code == RefusalCode::Conflict { Severity::Alarm } else { Severity::Warning };
+    let field =
+        arrived.content.body.get("field").and_then(Value::as_str).filter(|name| vettid_wire::data::is_field_name(name));
+    let about = field.map_or_else(|| event_type.to_string(), |field| format!("{event_type} for {field}"));
+    step.tell(Note {
+        event_type: event_type.clone(),
+        connection_id: Some(connection.connection_id),
+        request_id: None,
+        severity,
+        outcome: Outcome::Refused(code),
+        summary: format!("{}: {about} was refused ({code})", connection.display_name),
+    })?;
+    Ok(refused(event_id, event_type, code))
+}
+
+/// A refusal as it is answered again.
+pub(super) fn refused(event_id: EventId, event_type: &EventType, code: RefusalCode) -> Option<StoredAnswer> {
+    let body = serde_json::to_value(EventRefused { event_id, event_type: event_type.clone(), code }).ok()?;
+    Some(StoredAnswer { event_type: event::EventRefused::ROW.event_type(), body })
+}

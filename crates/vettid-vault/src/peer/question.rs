@@ -1,0 +1,167 @@
+//! Events of peers that wait for their owner: asked once, answered when the owner decided or the time was over.
+
+use super::actor;
+use super::handling::{answer_with, context, handle};
+use super::outcome::{Done, refused};
+use crate::channels::ChannelName;
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::mark::{self, StoredAnswer};
+use crate::request::{self, Waiting};
+use crate::send;
+use crate::step::{Savepoint, Step};
+use serde_json::{Value, json};
+use vettid_core::channel::in_reply_to;
+use vettid_handler::event::{Answer, Context, Event, answer_row};
+use vettid_handler::reply::Question;
+use vettid_wire::audit::Outcome as AuditOutcome;
+use vettid_wire::contract::Tier;
+use vettid_wire::event::{self, EventRow};
+use vettid_wire::id::RequestId;
+use vettid_wire::json as vjson;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::request::PendingRequest;
+
+/// Lets the event wait for the owner. A repeated question asks nobody a second time: it gets what the first one got.
+pub(super) fn ask_owner(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    event: &Event,
+    question: Question,
+    before: Savepoint,
+) -> Result<Result<Done, RefusalCode>, Failure> {
+    if let Some(known) = request::get(&step.draft, connection.connection_id, question.request_id)? {
+        step.roll_back(before);
+        let same = known.event_type == context.event_type && known.payload == event.payload;
+        return if same {
+            again(step, connection, context, event, known).map(Ok)
+        } else {
+            Ok(Err(RefusalCode::Conflict))
+        };
+    }
+    let waiting = waiting(step, connection, context, event, &question)?;
+    if let Err(code) = request::add(&mut step.draft, &waiting)? {
+        step.roll_back(before);
+        return Ok(Err(code));
+    }
+    match question.interim {
+        Some(body) => answer_with(step, connection, context, event, &body).map(Ok),
+        None => Ok(Ok(Done::Quiet)),
+    }
+}
+
+fn waiting(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    event: &Event,
+    question: &Question,
+) -> Result<Waiting, Failure> {
+    // The owner names a question by its id alone, so no two open ones may share it.
+    let taken = request::shown_as(&step.draft, question.request_id)?.is_some();
+    let shown_id = if taken { RequestId::v7(step.now, step.random()) } else { question.request_id };
+    let shown = PendingRequest {
+        request_id: shown_id,
+        connection_id: connection.connection_id,
+        display_name: connection.display_name.clone(),
+        ask: question.ask.clone(),
+        received_at: step.now,
+        expires_at: question.expires_at,
+    };
+    let row = answer_row(context.lane, &context.event_type);
+    let interim = match question.interim.as_ref().zip(row) {
+        Some((body, row)) => Some(StoredAnswer { event_type: row.event_type(), body: vjson::parse(body)? }),
+        None => None,
+    };
+    Ok(Waiting {
+        shown,
+        request_id: question.request_id,
+        event_id: context.event_id,
+        event_type: context.event_type.clone(),
+        lane: context.lane,
+        payload: event.payload.clone(),
+        answer: interim,
+        is_decided: false,
+    })
+}
+
+/// The answer to a repeated question: the interim one while it waits, then the one that the owner's decision led to.
+fn again(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    event: &Event,
+    known: Waiting,
+) -> Result<Done, Failure> {
+    let Some(answer) = known.answer else {
+        return Ok(Done::Quiet);
+    };
+    if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
+        let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
+        send::to_peer(step, connection, row, &answer.body, Some(question))?;
+    }
+    Ok(Done::Answered(answer))
+}
+
+/// Handles a waiting event again, now with the owner's answer or its absence. The question is kept until its end.
+pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<Result<(), RefusalCode>, Failure> {
+    let found = connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
+    let Some(connection) = found else {
+        request::remove(&mut step.draft, waiting);
+        return Ok(Err(RefusalCode::NotConnected));
+    };
+    let body = vjson::parse(&waiting.payload)?;
+    let tier = waiting_tier(step, &connection, waiting, &body)?;
+    let context = context(step, &connection, waiting.lane, waiting.event_id, &waiting.event_type, tier, Some(answer))?;
+    let done = handle(step, &connection, &context, &body)?;
+    let (answer, code) = match done {
+        Ok(Done::Answered(answer)) => (Some(answer), None),
+        Ok(Done::Quiet) => (None, None),
+        Err(code) => (refuse_resumed(step, &connection, waiting, &body, code)?, Some(code)),
+    };
+    if let Some(answer) = &answer {
+        mark::answer(&mut step.draft, &connection.connection_id.to_string(), waiting.event_id, answer.clone())?;
+    }
+    request::put(&mut step.draft, &Waiting { answer, is_decided: true, ..waiting.clone() })?;
+    audit_resumed(step, &connection, waiting, code)?;
+    step.channels.store(&mut step.draft, ChannelName::Connection(connection.connection_id))?;
+    Ok(code.map_or(Ok(()), Err))
+}
+
+fn refuse_resumed(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    waiting: &Waiting,
+    body: &Value,
+    code: RefusalCode,
+) -> Result<Option<StoredAnswer>, Failure> {
+    let question = in_reply_to(waiting.event_id, body)?;
+    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))?;
+    Ok(refused(waiting.event_id, &waiting.event_type, code))
+}
+
+fn audit_resumed(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    waiting: &Waiting,
+    code: Option<RefusalCode>,
+) -> Result<(), Failure> {
+    let outcome = if code.is_none() { AuditOutcome::Success } else { AuditOutcome::Refused };
+    let detail = json!({"event_id": waiting.event_id, "request_id": waiting.shown.request_id, "refusal": code});
+    Ok(step.audit(&actor(connection), &waiting.event_type, outcome, detail)?)
+}
+
+fn waiting_tier(
+    step: &Step<'_>,
+    connection: &Connection,
+    waiting: &Waiting,
+    body: &Value,
+) -> Result<Option<Tier>, Failure> {
+    if waiting.event_type != event::DataRequest::ROW.event_type() {
+        return Ok(None);
+    }
+    let accepted = connection::contract(&step.draft, connection.connection_id)?;
+    let field = body.get("field").and_then(Value::as_str).unwrap_or_default();
+    Ok(accepted.and_then(|accepted| accepted.contract.field(field).map(|field| field.tier)))
+}

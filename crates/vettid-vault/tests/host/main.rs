@@ -1,0 +1,20 @@
+//! The host on the real nats-server: a killed broker, a second host for the same vault, poison, and vaults that are broken.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "../world/app.rs"]
+mod app;
+mod broken;
+mod desk;
+mod killed;
+mod mailbox;
+#[path = "../world/node.rs"]
+#[expect(dead_code, reason = "the pure world uses more of it")]
+mod node;
+mod poison;
+#[path = "../world/shop.rs"]
+#[expect(dead_code, reason = "the pure world uses more of it")]
+mod shop;
+#[path = "../world/town.rs"]
+#[expect(dead_code, reason = "the pure world uses more of it")]
+mod town;
+mod two_hosts;
