@@ -17,7 +17,7 @@ use vettid_wire::id::{Fingerprint, KeyId, MemberId, OperationId};
 use vettid_wire::time::Timestamp;
 
 use super::pool::LOW;
-use record::{HolderRecord, Next, SlotName, Slots, Take, Untrusted};
+use record::{Answered, HolderRecord, Next, SlotName, Slots, Take, Untrusted};
 use slot::{PasswordParts, Slot};
 
 /// What the app stores besides the slots. Its stored form holds secrets in clear: seal it at once.
@@ -86,6 +86,9 @@ pub enum Received {
     /// The version that was used is gone, without effect: store the state, then free the slot where there is one, then
     /// [`Holder::freed`]. The operation may be begun anew, under a new id.
     FallBack(Option<SlotName>),
+    /// The operation ran and its result was taken before; only its package was replaced. Store the state, then free the slot
+    /// where there is one, then [`Holder::freed`].
+    Replaced(Option<SlotName>),
 }
 
 impl Holder {
@@ -176,28 +179,24 @@ impl Holder {
     /// [`Untrusted`]: [`Untrusted::NotAsked`] is an old copy and is dropped; every other one stops the app and is shown.
     pub fn receive(&mut self, result: UseResult) -> Result<Received, Untrusted> {
         let UseResult { op_id, status, attempts_total, retry_after_ms, .. } = result;
-        if status == UseStatus::StalePending {
-            return self.fall_back(op_id);
+        if status == UseStatus::Done {
+            return self.take(result);
         }
-        let asked = self.state.record.intent.as_ref().filter(|intent| intent.op_id == op_id);
-        let intent = asked.ok_or(Untrusted::NotAsked)?;
-        let key_id = intent.key_id.clone();
-        if attempts_total < intent.attempts_total {
-            return Err(Untrusted::RolledBack);
+        let used = self.state.record.intent.as_ref().map(|intent| intent.key_id.clone());
+        let answered = self.state.record.answered(op_id, status, attempts_total)?;
+        if status == UseStatus::UnknownTransactionKey {
+            self.keep_keys(&result.live_key_ids);
         }
-        match status {
-            UseStatus::Done => return self.take(result),
-            UseStatus::Wait | UseStatus::Locked | UseStatus::InDoubt | UseStatus::StalePending => {
-                self.state.record.saw_attempts(attempts_total);
-                return Ok(Received::Open { status, retry_after_ms });
-            }
-            UseStatus::UnknownTransactionKey => self.keep_keys(&result.live_key_ids),
-            UseStatus::WrongPassword | UseStatus::StaleCredential => {}
+        if let Some(used) = used.filter(|_| self.state.record.intent.is_none()) {
+            self.drop_key(&used);
         }
-        self.drop_key(&key_id);
-        self.state.record.saw_attempts(attempts_total);
-        self.close(op_id);
-        Ok(Received::Ended(status))
+        self.forget_request();
+        Ok(match answered {
+            Answered::Over => Received::Ended(status),
+            Answered::Open => Received::Open { status, retry_after_ms },
+            Answered::FallBack(slot) => Received::FallBack(slot),
+            Answered::Replaced(slot) => Received::Replaced(slot),
+        })
     }
 
     fn take(&mut self, result: UseResult) -> Result<Received, Untrusted> {
@@ -212,7 +211,6 @@ impl Holder {
             Take::Refuse(untrusted) => Err(untrusted),
             Take::Have => {
                 self.settle_keys(keys);
-                self.state.record.saw_attempts(attempts_total);
                 Ok(Received::Have { action_result })
             }
             Take::Write(name) => {
@@ -247,16 +245,6 @@ impl Holder {
         freed
     }
 
-    fn fall_back(&mut self, op_id: OperationId) -> Result<Received, Untrusted> {
-        let record = &mut self.state.record;
-        let used = record.intent.as_ref().filter(|intent| intent.op_id == op_id).and_then(|intent| intent.version);
-        let made = record.result_of(op_id).map(|entry| entry.version);
-        let version = made.or(used).ok_or(Untrusted::NotAsked)?;
-        let freed = record.stale_pending(version);
-        self.forget_request();
-        Ok(Received::FallBack(freed))
-    }
-
     /// The slot was freed on the disk.
     pub fn freed(&mut self, name: SlotName) {
         self.state.record.slots.set(name, None);
@@ -268,11 +256,6 @@ impl Holder {
         if let Some(intent) = self.state.record.intent.take() {
             self.drop_key(&intent.key_id);
         }
-        self.forget_request();
-    }
-
-    fn close(&mut self, op_id: OperationId) {
-        self.state.record.close(op_id);
         self.forget_request();
     }
 

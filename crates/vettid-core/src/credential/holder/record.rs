@@ -2,7 +2,7 @@
 //! this file as it stands. Must never overwrite the slot that an answer was derived from.
 
 use serde::{Deserialize, Serialize};
-use vettid_wire::credential::Confirm;
+use vettid_wire::credential::{Confirm, UseStatus};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{KeyId, OperationId};
 
@@ -144,6 +144,19 @@ pub enum Take {
     Refuse(Untrusted),
 }
 
+/// What an answer without a package came to. Where a slot is named, it is to be freed after the record was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// The operation is over and never ran.
+    Over,
+    /// The operation is open: the same bytes may be sent again.
+    Open,
+    /// The operation never ran and never will: the version that it used was replaced. The other slot takes its place.
+    FallBack(Option<SlotName>),
+    /// The operation ran and its result is known; only the version that it made was replaced.
+    Replaced(Option<SlotName>),
+}
+
 /// Why an answer is not used. The app stops and shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Untrusted {
@@ -240,7 +253,7 @@ impl HolderRecord {
     }
 
     /// Remembers the attempts that an answer named.
-    pub fn saw_attempts(&mut self, attempts_total: u64) {
+    fn saw_attempts(&mut self, attempts_total: u64) {
         self.attempts_total = self.attempts_total.max(attempts_total);
     }
 
@@ -254,20 +267,48 @@ impl HolderRecord {
         self.slots.get(slot.other()).is_some().then(|| slot.other())
     }
 
-    /// The issuer says that it replaced this version before it was confirmed: closes an operation that used it, and names
-    /// its slot, which is to be freed after this was stored. The last slot is never freed on such a word.
-    #[must_use]
-    pub fn stale_pending(&mut self, version: u64) -> Option<SlotName> {
-        self.intent.take_if(|intent| intent.version == Some(version));
-        let (slot, entry) = self.slots.find(version)?;
-        let op_id = entry.op_id;
-        self.slots.get(slot.other())?;
-        self.close(op_id);
-        Some(slot)
+    /// Takes an answer without a package, to a `USE` or to a `CONFIRM`.
+    ///
+    /// # Errors
+    /// [`Untrusted`]; nothing was changed.
+    pub fn answered(
+        &mut self,
+        op_id: OperationId,
+        status: UseStatus,
+        attempts_total: u64,
+    ) -> Result<Answered, Untrusted> {
+        if status == UseStatus::StalePending {
+            return self.stale_pending(op_id);
+        }
+        let intent = self.intent.as_ref().filter(|intent| intent.op_id == op_id).ok_or(Untrusted::NotAsked)?;
+        if attempts_total < intent.attempts_total {
+            return Err(Untrusted::RolledBack);
+        }
+        self.saw_attempts(attempts_total);
+        match status {
+            UseStatus::WrongPassword | UseStatus::StaleCredential | UseStatus::UnknownTransactionKey => {
+                self.close(op_id);
+                Ok(Answered::Over)
+            }
+            UseStatus::Wait | UseStatus::Locked | UseStatus::InDoubt => Ok(Answered::Open),
+            UseStatus::Done | UseStatus::StalePending => Err(Untrusted::NotGenuine),
+        }
     }
 
-    /// The operation ended without a new package: wrong password, wait, lock, unknown key.
-    pub fn close(&mut self, op_id: OperationId) {
+    /// A version was replaced before it was confirmed: the one that the operation made, or else the one that it used. The
+    /// last slot is never freed on such a word.
+    fn stale_pending(&mut self, op_id: OperationId) -> Result<Answered, Untrusted> {
+        let made = self.result_of(op_id).map(|entry| entry.version);
+        let open = self.intent.as_ref().filter(|intent| intent.op_id == op_id);
+        let used = open.and_then(|intent| intent.version);
+        let version = made.or(used).ok_or(Untrusted::NotAsked)?;
+        let slot = self.slots.find(version).map(|(slot, _)| slot).filter(|slot| self.slots.get(slot.other()).is_some());
+        self.close(op_id);
+        Ok(if made.is_some() { Answered::Replaced(slot) } else { Answered::FallBack(slot) })
+    }
+
+    /// Closes the operation under way, if it is this one.
+    fn close(&mut self, op_id: OperationId) {
         self.intent.take_if(|intent| intent.op_id == op_id);
     }
 }
