@@ -97,6 +97,13 @@ impl RecoveryPhrase {
     }
 }
 
+/// Whether a text is a seed phrase of BIP-39 in English, as wallets make them: 12, 15, 18, 21 or 24 words, checksum
+/// verified, one space between two words, small letters. It need not come from this program.
+#[must_use]
+pub fn is_seed_phrase(text: &str) -> bool {
+    text.len() <= MAX_TYPED_BYTES && Mnemonic::parse_in_normalized(Language::English, text).is_ok()
+}
+
 fn joined(mnemonic: &Mnemonic) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(24 * 9));
     for word in mnemonic.words() {
@@ -318,6 +325,17 @@ mod tests {
     use super::*;
     use crate::scripted::Scripted;
     use proptest::prelude::*;
+
+    #[test]
+    fn seed_phrases_of_wallets_are_known() {
+        let twelve = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+        let fifteen = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
+                       abandon abandon address";
+        assert!(is_seed_phrase(twelve) && is_seed_phrase(fifteen));
+        for wrong in ["", "abandon", &twelve.replace("about", "abandon"), &format!("{twelve} about"), "not a phrase"] {
+            assert!(!is_seed_phrase(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_typed_phrase_is_forgiving_in_form_only() {

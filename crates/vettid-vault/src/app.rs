@@ -78,6 +78,14 @@ pub fn begin_session(step: &mut Step<'_>, app: &mut App, session: &Session) -> R
     Ok(())
 }
 
+/// The member proved the password inside a limited session: it is one like any other from now on.
+pub fn lift_limit(draft: &mut Draft<'_>, key_id: SessionKeyId) -> Result<(), UnreadableState> {
+    match session(draft, key_id)? {
+        Some(limited) if limited.limited => draft.put(session_key(key_id), &Session { limited: false, ..limited }),
+        _ => Ok(()),
+    }
+}
+
 fn session_key(key_id: SessionKeyId) -> String {
     format!("session/{key_id}")
 }

@@ -5,6 +5,7 @@ use crate::identity::IdentityFailed;
 use crate::profile::ProfileFailed;
 use crate::projection::UnreadableState;
 use vettid_core::channel::ChannelError;
+use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::handshake::HandshakeFailure;
 use vettid_crypto::nats::key::InvalidKey;
 use vettid_crypto::nats::token::TokenError;
@@ -42,6 +43,9 @@ pub enum Failure {
     /// A NATS credential cannot be issued.
     #[error("a nats credential cannot be issued")]
     Token(#[from] TokenError),
+    /// A step of the credential's issuer cannot be made.
+    #[error(transparent)]
+    Credential(#[from] IssuerFailed),
     /// A handshake step cannot be taken.
     #[error(transparent)]
     Handshake(#[from] HandshakeFailure),

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod bootstrap;
 pub mod channels;
 pub mod connection;
+pub mod credential;
 pub mod establish;
 pub mod expiry;
 pub mod failure;

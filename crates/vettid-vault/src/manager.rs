@@ -2,6 +2,7 @@
 //! sent after it. It never touches a network or a clock; the host gives it time and events, and commits for it.
 
 use crate::channels::Channels;
+use crate::credential::desk::Desk;
 use crate::failure::Failure;
 use crate::identity::{self, VaultIdentity};
 use crate::outbox::{self, Post};
@@ -13,11 +14,12 @@ use crate::{app, audit, connection, quarantine, receive, revocation, send};
 use rand_core::CryptoRng;
 use std::fmt;
 use vettid_core::allowance::Limits;
+use vettid_core::credential::attempts::Clocks;
 use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
-use vettid_wire::id::{Fingerprint, MemberId};
+use vettid_wire::id::{Fingerprint, MemberId, OperationId};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -37,6 +39,8 @@ pub enum Event {
     Sent(Vec<u64>),
     /// Services cut this user off.
     CutOff(String),
+    /// The attempt of this operation with the credential is stored: its password is evaluated.
+    Compare(OperationId),
     /// A message that could not be handled again and again: it is kept apart.
     Quarantine {
         /// Where it arrived.
@@ -66,6 +70,8 @@ pub struct Batch {
     pub commit: Option<Prepared>,
     /// What is sent after the commit.
     pub posts: Vec<Post>,
+    /// What is handled next, after the commit.
+    pub afterwards: Vec<Event>,
 }
 
 /// A commit that the journal does not have yet.
@@ -117,6 +123,7 @@ pub struct Vault {
     handlers: Handlers,
     limits: Limits,
     pauses: Pauses,
+    desk: Desk,
     endpoint: String,
     dropped: u64,
     since_snapshot: u64,
@@ -201,6 +208,7 @@ impl Vault {
             handlers,
             limits: Limits::default(),
             pauses: Pauses::default(),
+            desk: Desk::default(),
             endpoint,
             dropped: 0,
             since_snapshot,
@@ -221,43 +229,47 @@ impl Vault {
     }
 
     /// Handles events in order.
-    pub fn handle(&mut self, now: Timestamp, rng: &mut dyn CryptoRng, events: &[Event]) -> Batch {
-        let mut step = self.step(now, rng);
+    pub fn handle(&mut self, clocks: Clocks, rng: &mut dyn CryptoRng, events: &[Event]) -> Batch {
+        let mut step = self.step(clocks, rng);
         let handled = events.iter().map(|event| one(&mut step, event)).collect();
-        let (posts, changes) = (std::mem::take(&mut step.posts), step.draft.into_changes());
+        let (posts, afterwards) = (std::mem::take(&mut step.posts), std::mem::take(&mut step.afterwards));
+        let changes = step.draft.into_changes();
         let dropped = step.dropped;
         self.dropped = dropped;
         let commit =
             (!changes.is_empty()).then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
-        Batch { handled, commit, posts }
+        Batch { handled, commit, posts, afterwards }
     }
 
     /// Makes an enrolment code.
     pub fn enrolment_code(
         &mut self,
-        now: Timestamp,
+        clocks: Clocks,
         rng: &mut dyn CryptoRng,
         asked: &EnrolVault,
     ) -> Result<(EnrolmentCode, Prepared), Failure> {
-        let mut step = self.step(now, rng);
+        let mut step = self.step(clocks, rng);
         let code = crate::bootstrap::enrolment_code(&mut step, asked)?;
         step.keep();
         let changes = step.draft.into_changes();
         Ok((code, prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng)))
     }
 
-    fn step<'s>(&'s mut self, now: Timestamp, rng: &'s mut dyn CryptoRng) -> Step<'s> {
+    fn step<'s>(&'s mut self, clocks: Clocks, rng: &'s mut dyn CryptoRng) -> Step<'s> {
         Step {
-            now,
+            now: clocks.now,
+            clocks,
             rng,
             draft: Draft::new(&self.projection),
             identity: &self.identity,
             channels: &mut self.channels,
             limits: self.limits,
             pauses: &mut self.pauses,
+            desk: &mut self.desk,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
+            afterwards: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),
             dropped: self.dropped,

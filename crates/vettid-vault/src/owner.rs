@@ -3,6 +3,7 @@
 
 use crate::app::{self, Session};
 use crate::channels::ChannelName;
+use crate::credential::{self, operation, secrets};
 use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
@@ -85,7 +86,8 @@ fn take_up(
     freshness: Freshness,
 ) -> Result<(), Failure> {
     let (event_id, event_type) = (envelope.event_id, &envelope.event_type);
-    if session.limited {
+    let is_use = event_type.as_str() == event::CredentialUse::ROW.name;
+    if session.limited && !is_open_to_limited(event_type) {
         // Nothing, not even what was answered in an earlier session.
         return answer(step, session, envelope, content, &Err(RefusalCode::Locked));
     }
@@ -105,10 +107,15 @@ fn take_up(
         return answer(step, session, envelope, content, &Err(RefusalCode::Unavailable));
     }
     let outcome = match admit(step, envelope, content) {
+        Ok(_) if is_use => match operation::begin(step, session, event_id, &content.body)? {
+            Some(outcome) => outcome,
+            None => return Ok(step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?),
+        },
         Ok(row) => act(step, session, row, event_id, &content.body)?,
         Err(code) => Err(code),
     };
-    if !step.draft.step_is_empty() {
+    // The operation of a credential is its own mark.
+    if !step.draft.step_is_empty() && !is_use {
         let stored = StoredAnswer {
             event_type: event_type.clone(),
             body: serde_json::to_value(wrap(&outcome)).unwrap_or(Value::Null),
@@ -126,7 +133,15 @@ fn take_up(
     answer(step, session, envelope, content, &outcome)
 }
 
-fn wrap(outcome: &Outcomes) -> Answer<Value> {
+/// What a session may do that neither side could tie to an earlier one: use the credential, with its password.
+fn is_open_to_limited(event_type: &EventType) -> bool {
+    let open =
+        [event::CredentialChallenge::ROW.name, event::CredentialUse::ROW.name, event::CredentialConfirm::ROW.name];
+    open.contains(&event_type.as_str())
+}
+
+/// The body of an answer.
+pub fn wrap(outcome: &Outcomes) -> Answer<Value> {
     match outcome {
         Ok(value) => Answer::Success(value.clone()),
         Err(code) => Answer::Refused(Refusal { code: *code }),
@@ -190,6 +205,18 @@ fn act(
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
         }
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
+        "credential.status" => run::<event::CredentialStatus>(body, |_| credential::status(step)),
+        "credential.utk.replenish" => {
+            run::<event::CredentialReplenish>(body, |request| credential::replenish(step, &request))
+        }
+        "credential.create" => run::<event::CredentialCreate>(body, |request| credential::create(step, &request)),
+        "credential.challenge" => {
+            run::<event::CredentialChallenge>(body, |request| credential::challenge(step, &request))
+        }
+        "credential.confirm" => run::<event::CredentialConfirm>(body, |request| credential::confirm(step, &request)),
+        "secret.list" => run::<event::SecretList>(body, |_| secrets::list(step)),
+        "grant.use" => run::<event::GrantUse>(body, |request| secrets::use_granted(step, event_id, &request)),
+        "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
         "feed.list" => run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?))),

@@ -3,14 +3,17 @@
 
 use crate::audit::{self, AuditFailed};
 use crate::channels::Channels;
+use crate::credential::desk::Desk;
 use crate::feed::{self, Note};
 use crate::identity::VaultIdentity;
+use crate::manager::Event;
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
 use crate::projection::{Draft, UnreadableState};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use vettid_core::allowance::Limits;
+use vettid_core::credential::attempts::Clocks;
 use vettid_core::journal::Changes;
 use vettid_crypto::audit::Act;
 use vettid_handler::handlers::Handlers;
@@ -23,6 +26,8 @@ use vettid_wire::time::Timestamp;
 pub struct Step<'s> {
     /// The vault's clock when the event was taken up.
     pub now: Timestamp,
+    /// The same with the clock that nobody can set.
+    pub clocks: Clocks,
     /// Randomness.
     pub rng: &'s mut dyn CryptoRng,
     /// The state, and the changes of this commit.
@@ -33,6 +38,8 @@ pub struct Step<'s> {
     pub channels: &'s mut Channels,
     /// How much each sender may send.
     pub limits: Limits,
+    /// What lies open in memory only.
+    pub desk: &'s mut Desk,
     /// Connections that are paused.
     pub pauses: &'s mut Pauses,
     /// The table of handlers.
@@ -41,6 +48,8 @@ pub struct Step<'s> {
     pub endpoint: &'s str,
     /// What leaves after the commit.
     pub posts: Vec<Post>,
+    /// What is taken up right after the commit.
+    pub afterwards: Vec<Event>,
     /// New feed entries, to be pushed to the app.
     pub told: Vec<FeedEntry>,
     /// Number of the last commit before this one.
@@ -93,13 +102,19 @@ impl Step<'_> {
     /// What the present event has done so far, to come back to.
     #[must_use]
     pub fn savepoint(&self) -> Savepoint {
-        Savepoint { changes: self.draft.step_so_far(), posts: self.posts.len(), told: self.told.len() }
+        Savepoint {
+            changes: self.draft.step_so_far(),
+            posts: self.posts.len(),
+            afterwards: self.afterwards.len(),
+            told: self.told.len(),
+        }
     }
 
     /// Forgets everything since the savepoint. What was sealed meanwhile is never sent; its sequences stay unused.
     pub fn roll_back(&mut self, to: Savepoint) {
         self.draft.reset_step(to.changes);
         self.posts.truncate(to.posts);
+        self.afterwards.truncate(to.afterwards);
         self.told.truncate(to.told);
         self.channels.roll_back();
     }
@@ -115,5 +130,6 @@ impl Step<'_> {
 pub struct Savepoint {
     changes: Changes,
     posts: usize,
+    afterwards: usize,
     told: usize,
 }

@@ -48,14 +48,37 @@ impl fmt::Debug for SecretField {
 
 impl Serialize for SecretField {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&encode(&self.0))
+        let text = encode(&self.0);
+        let written = serializer.serialize_str(&text);
+        drop(Self(text.into_bytes()));
+        written
+    }
+}
+
+/// Reads the text where it stands, so that no copy of it is left behind.
+struct SecretText;
+
+impl serde::de::Visitor<'_> for SecretText {
+    type Value = SecretField;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("secret bytes in base64")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SecretField, E> {
+        decode(text).map(SecretField).map_err(|_| E::custom(InvalidBase64))
+    }
+
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<SecretField, E> {
+        let read = self.visit_str(&text);
+        drop(SecretField(text.into_bytes()));
+        read
     }
 }
 
 impl<'de> Deserialize<'de> for SecretField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        decode(&text).map(Self).map_err(|_| serde::de::Error::custom(InvalidBase64))
+        deserializer.deserialize_string(SecretText)
     }
 }
 

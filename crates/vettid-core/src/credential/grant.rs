@@ -39,6 +39,12 @@ impl GrantLife {
             Some(_) => Err(InvalidLife),
         }
     }
+
+    /// So many minutes; 0 for none.
+    #[must_use]
+    pub fn minutes(self) -> u32 {
+        self.0
+    }
 }
 
 /// What a grant is for.

@@ -197,13 +197,20 @@ impl Actor {
         }
     }
 
-    /// Handles a batch: commit, then acknowledge and send.
-    async fn handle(&mut self, taken: Vec<Taken>) -> Result<(), Stopped> {
-        if taken.is_empty() {
-            return Ok(());
+    /// Handles a batch, and then what it leads to after its commit.
+    async fn handle(&mut self, mut taken: Vec<Taken>) -> Result<(), Stopped> {
+        while !taken.is_empty() {
+            let afterwards = self.handle_one(taken).await?;
+            taken = afterwards.into_iter().map(|event| Taken { event, message: None }).collect();
         }
+        self.ask_services_to_cut_off();
+        self.snapshot_if_due().await
+    }
+
+    /// One batch: commit, then acknowledge and send.
+    async fn handle_one(&mut self, taken: Vec<Taken>) -> Result<Vec<Event>, Stopped> {
         let (events, messages): (Vec<_>, Vec<_>) = taken.into_iter().map(|t| (t.event, t.message)).unzip();
-        let batch = self.vault.handle(clock::now(), &mut UnwrapErr(SysRng), &events);
+        let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &events);
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
         }
@@ -218,8 +225,7 @@ impl Actor {
             }
         }
         self.send(batch.posts);
-        self.ask_services_to_cut_off();
-        self.snapshot_if_due().await
+        Ok(batch.afterwards)
     }
 
     async fn commit(&mut self, prepared: &Prepared) -> Result<(), Stopped> {
@@ -270,7 +276,7 @@ impl Actor {
     async fn quarantine(&mut self, message: InboxMessage) -> Result<(), Stopped> {
         let before = self.quarantined();
         let event = Event::Quarantine { subject: message.subject.clone(), bytes: message.payload.to_vec() };
-        let batch = self.vault.handle(clock::now(), &mut UnwrapErr(SysRng), &[event]);
+        let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &[event]);
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
         }
@@ -310,7 +316,7 @@ impl Actor {
         asked: &EnrolVault,
         answer: oneshot::Sender<Option<EnrolmentCode>>,
     ) -> Result<(), Stopped> {
-        let code = match self.vault.enrolment_code(clock::now(), &mut UnwrapErr(SysRng), asked) {
+        let code = match self.vault.enrolment_code(clock::clocks(), &mut UnwrapErr(SysRng), asked) {
             Ok((code, prepared)) => {
                 self.commit(&prepared).await?;
                 Some(code)

@@ -5,6 +5,7 @@
 mod app;
 mod attacks;
 mod bad_input;
+mod credential;
 mod flows;
 mod late;
 mod limits;
@@ -14,3 +15,4 @@ mod quarantine;
 mod random_runs;
 mod shop;
 mod town;
+mod wallet;

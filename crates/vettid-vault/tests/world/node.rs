@@ -2,6 +2,7 @@
 
 use rand::rngs::StdRng;
 use vettid_core::allowance::Limits;
+use vettid_core::credential::attempts::{BootId, Clocks};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::Secret32;
 use vettid_vault::manager::{Event, Handled, Vault};
@@ -17,6 +18,9 @@ pub(crate) enum Crash {
     Never,
     BeforeCommit,
     AfterCommit,
+    /// Of an event that leads to a second commit.
+    BeforeSecondCommit,
+    AfterSecondCommit,
 }
 
 pub(crate) struct Node {
@@ -90,20 +94,38 @@ impl Node {
         events: &[Event],
         crash: Crash,
     ) -> Option<(Vec<Handled>, Vec<Post>)> {
-        let batch = self.vault.handle(now, rng, events);
+        let batch = self.vault.handle(clocks(now), rng, events);
         if crash == Crash::BeforeCommit {
             self.crash();
             return None;
         }
-        if let Some(prepared) = &batch.commit {
-            self.vault.committed(prepared).unwrap();
-            self.records.push(prepared.sealed.clone());
-        }
+        self.store(batch.commit.as_ref());
         if crash == Crash::AfterCommit {
             self.crash();
             return Some((batch.handled, vec![]));
         }
-        Some((batch.handled, batch.posts))
+        let (mut posts, mut afterwards) = (batch.posts, batch.afterwards);
+        while !afterwards.is_empty() {
+            let batch = self.vault.handle(clocks(now), rng, &afterwards);
+            if crash == Crash::BeforeSecondCommit {
+                self.crash();
+                break;
+            }
+            self.store(batch.commit.as_ref());
+            if crash == Crash::AfterSecondCommit {
+                self.crash();
+                break;
+            }
+            posts.extend(batch.posts);
+            afterwards = batch.afterwards;
+        }
+        Some((batch.handled, posts))
+    }
+
+    fn store(&mut self, prepared: Option<&vettid_vault::manager::Prepared>) {
+        if let Some(prepared) = prepared {
+            self.keep(prepared);
+        }
     }
 
     /// A commit outside of a batch.
@@ -119,6 +141,11 @@ impl Node {
         self.records = vec![prepared.sealed];
         self.snapshot = Some(object);
     }
+}
+
+/// The clocks of a machine that was never restarted.
+pub(crate) fn clocks(now: Timestamp) -> Clocks {
+    Clocks { now, monotonic_ms: now.unix_ms().unsigned_abs(), boot_id: BootId([7; 16]) }
 }
 
 fn storage_key(bytes: [u8; 32]) -> StorageKey {

@@ -1,7 +1,7 @@
 //! The town: two members with vault and app, a shop, the time, and the post office between them.
 
 use crate::app::{App, handshake_event, random_bytes};
-use crate::node::{Crash, ENDPOINT, Node};
+use crate::node::{Crash, ENDPOINT, Node, clocks};
 use crate::shop::Shop;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -60,6 +60,8 @@ pub(crate) struct Town {
     /// Envelopes of vaults to each other and the shop, in order.
     pub(crate) log: Vec<Post>,
     last_answer: BTreeMap<usize, (Subject, Vec<u8>)>,
+    /// How the next vault that handles something dies.
+    pub(crate) next_crash: Option<Crash>,
 }
 
 impl Town {
@@ -88,6 +90,7 @@ impl Town {
             sent: BTreeMap::new(),
             log: vec![],
             last_answer: BTreeMap::new(),
+            next_crash: None,
         }
     }
 
@@ -116,6 +119,9 @@ impl Town {
     }
 
     fn crash(&mut self) -> Crash {
+        if let Some(crash) = self.next_crash.take() {
+            return crash;
+        }
         match self.rng.random_range(0..200) {
             n if n < self.faults.crash => Crash::BeforeCommit,
             n if n < 2 * self.faults.crash => Crash::AfterCommit,
@@ -131,7 +137,7 @@ impl Town {
             services_url: "https://services.test".into(),
             session_id: self.fresh_event(),
         };
-        let (code, prepared) = self.nodes[who].vault.enrolment_code(self.now, &mut self.rng, &asked).ok()?;
+        let (code, prepared) = self.nodes[who].vault.enrolment_code(clocks(self.now), &mut self.rng, &asked).ok()?;
         self.nodes[who].keep(&prepared);
         Some(code.qr)
     }
