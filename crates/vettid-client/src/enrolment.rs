@@ -213,7 +213,7 @@ impl<P: Ports> App<P> {
         proof.signature = signature::sign(Context::ServiceRequest, identity.signing(), &proof)?;
         let known = services.authenticate(at, &proof).await.map_err(step("proving the code"))?;
         Ok(Pending {
-            invitation: invitation.clone(),
+            invitation: invitation.duplicate(),
             trust,
             identity,
             app_seed: new_seed(&mut rng)?,

@@ -123,7 +123,7 @@ async fn codes_that_cannot_be_used_say_why() {
     let code = world.code();
     let app = world.app();
     assert!(matches!(app.enrol("hello", Existing::Keep).await, Err(EnrolmentError::Invitation(_))));
-    let connect = Invitation { kind: InvitationKind::Connect, enrolment: None, ..code.clone() };
+    let connect = Invitation { kind: InvitationKind::Connect, enrolment: None, ..code.duplicate() };
     assert!(matches!(app.enrol(&text(&connect), Existing::Keep).await, Err(EnrolmentError::WrongKind)));
     world.clock.set(600_000);
     assert!(matches!(app.enrol(&text(&code), Existing::Keep).await, Err(EnrolmentError::Expired { .. })));

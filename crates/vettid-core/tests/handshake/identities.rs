@@ -49,7 +49,7 @@ fn a_peer_of_the_wrong_kind_is_refused() {
 #[test]
 fn a_responder_of_another_member_is_refused() {
     let mut begun = begin(InvitationKind::Connect, 17);
-    let mut invitation = begun.invitation.clone();
+    let mut invitation = begun.invitation.duplicate();
     invitation.space = SpaceUri::new("tls://broker:4222", MemberId::from_bytes([9; 16])).unwrap();
     let target = Target::invitation(&invitation).unwrap();
     let (mut initiator, reaction) =

@@ -27,7 +27,7 @@ fn edited(bytes: &[u8], edit: impl FnOnce(&mut HandshakeMessage)) -> Vec<u8> {
 
 /// A first message of another initiator state for the same invitation.
 fn another_hs1(begun: &mut Begun, change: impl FnOnce(&mut Invitation)) -> Vec<u8> {
-    let mut invitation = begun.invitation.clone();
+    let mut invitation = begun.invitation.duplicate();
     change(&mut invitation);
     let target = Target::invitation(&invitation).unwrap();
     let party = begun.bob.party();

@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// Longest text form in bytes: what a QR code still shows well.
 pub const MAX_TEXT_BYTES: usize = 900;
@@ -110,8 +111,8 @@ impl<'de> Deserialize<'de> for SpaceUri {
     }
 }
 
-/// The 32 bytes that are mixed into the handshake. Never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq)]
+/// The 32 bytes that are mixed into the handshake. Wiped when it is dropped; never shown by `Debug`.
+#[derive(ZeroizeOnDrop)]
 pub struct InvitationSecret([u8; 32]);
 
 impl InvitationSecret {
@@ -126,7 +127,22 @@ impl InvitationSecret {
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// A second copy, on purpose.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0)
+    }
 }
+
+/// Looks at every byte, whatever differs.
+impl PartialEq for InvitationSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |differs, (one, another)| differs | (one ^ another)) == 0
+    }
+}
+
+impl Eq for InvitationSecret {}
 
 impl fmt::Debug for InvitationSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,8 +160,8 @@ pub struct EnrolmentPointer {
 }
 
 /// An invitation. `Debug` shows neither the secret nor the token.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Form", into = "Form")]
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Form")]
 pub struct Invitation {
     /// What it is for.
     pub kind: InvitationKind,
@@ -180,7 +196,31 @@ impl fmt::Debug for Invitation {
     }
 }
 
+impl Serialize for Invitation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Form::of(self.duplicate()).serialize(serializer)
+    }
+}
+
 impl Invitation {
+    /// A second copy with the secret in it, on purpose.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self {
+            kind: self.kind,
+            space: self.space.clone(),
+            token: self.token.clone(),
+            expires_at: self.expires_at,
+            inviter_hint: self.inviter_hint.clone(),
+            inviter_fp: self.inviter_fp,
+            invite_key: self.invite_key,
+            invite_id: self.invite_id,
+            secret: self.secret.duplicate(),
+            suites: self.suites.clone(),
+            enrolment: self.enrolment.clone(),
+        }
+    }
+
     /// The text of the QR code.
     pub fn to_text(&self) -> Result<String, InvalidInvitation> {
         let text = encode_url(&self.pack()?);
@@ -199,7 +239,7 @@ impl Invitation {
         if text.len() > MAX_TEXT_BYTES {
             return Err(InvalidInvitation::TooLong);
         }
-        let packed = decode_url(text).map_err(|_| InvalidInvitation::Malformed)?;
+        let packed = Zeroizing::new(decode_url(text).map_err(|_| InvalidInvitation::Malformed)?);
         let mut reader = Reader(&packed);
         let invitation = reader.invitation().ok_or(InvalidInvitation::Malformed)?;
         // One invitation has one text, so a text can be compared and counted.
@@ -210,9 +250,11 @@ impl Invitation {
         }
     }
 
-    fn pack(&self) -> Result<Vec<u8>, InvalidInvitation> {
+    fn pack(&self) -> Result<Zeroizing<Vec<u8>>, InvalidInvitation> {
         self.check()?;
-        let mut out = MAGIC.to_vec();
+        // Large enough from the beginning: a vector that grows leaves copies behind.
+        let mut out = Zeroizing::new(Vec::with_capacity(MAX_TEXT_BYTES + MAX_TOKEN_BYTES));
+        out.extend_from_slice(&MAGIC);
         out.push(self.kind.code());
         push8(&mut out, self.space.endpoint.as_bytes())?;
         out.extend_from_slice(&self.space.guid.to_bytes());
@@ -382,7 +424,8 @@ struct Form {
     inviter_fp: Fingerprint,
     invite_key: Base64Url,
     invite_id: InviteId,
-    secret: Base64Url,
+    #[serde(with = "secret_text")]
+    secret: InvitationSecret,
     suites: Vec<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     services_url: Option<String>,
@@ -390,8 +433,28 @@ struct Form {
     session_id: Option<EventId>,
 }
 
-impl From<Invitation> for Form {
-    fn from(from: Invitation) -> Self {
+/// The secret as base64url, for the form alone.
+mod secret_text {
+    use super::{Base64Url, InvitationSecret};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::{Zeroize, Zeroizing};
+
+    pub(super) fn serialize<S: Serializer>(secret: &InvitationSecret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(crate::base64::encode_url(secret.expose())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InvitationSecret, D::Error> {
+        let text = Base64Url::deserialize(deserializer)?;
+        let mut bytes: [u8; 32] = text.to_array().map_err(serde::de::Error::custom)?;
+        let secret = InvitationSecret::from_bytes(bytes);
+        bytes.zeroize();
+        text.into_bytes().zeroize();
+        Ok(secret)
+    }
+}
+
+impl Form {
+    fn of(from: Invitation) -> Self {
         let owner = from.kind == InvitationKind::Enroll;
         let (messagespace_uri, ownerspace_uri) =
             if owner { (None, Some(from.space)) } else { (Some(from.space), None) };
@@ -407,7 +470,7 @@ impl From<Invitation> for Form {
             inviter_fp: from.inviter_fp,
             invite_key: Base64Url::new(from.invite_key),
             invite_id: from.invite_id,
-            secret: Base64Url::new(from.secret.0),
+            secret: from.secret,
             suites: from.suites,
             services_url,
             session_id,
@@ -438,7 +501,7 @@ impl TryFrom<Form> for Invitation {
             inviter_fp: form.inviter_fp,
             invite_key: form.invite_key.to_array().map_err(|_| malformed)?,
             invite_id: form.invite_id,
-            secret: InvitationSecret(form.secret.to_array().map_err(|_| malformed)?),
+            secret: form.secret,
             suites: form.suites,
             enrolment,
         };

@@ -99,7 +99,7 @@ proptest! {
     #[test]
     fn reading_never_panics_and_one_invitation_has_one_text(bytes: Vec<u8>, cut: usize, flip: usize) {
         let _ = Invitation::read(&encode_url(&bytes));
-        let mut packed = connect().pack().unwrap();
+        let mut packed = connect().pack().unwrap().to_vec();
         let place = flip % packed.len();
         packed[place] ^= 1;
         packed.truncate(packed.len() - cut % 3);
@@ -107,5 +107,19 @@ proptest! {
         if let Ok(read) = Invitation::read(&text) {
             prop_assert_eq!(read.to_text().unwrap(), text);
         }
+    }
+}
+
+/// Wiping is part of the type, and no copy is made by accident.
+#[test]
+fn a_secret_is_wiped_and_copied_only_on_purpose() {
+    fn is_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    let invitation = connect();
+    is_wiped(&invitation.secret);
+    assert_eq!(invitation.duplicate(), invitation);
+    for byte in 0..32 {
+        let mut other = *invitation.secret.expose();
+        other[byte] ^= 1;
+        assert_ne!(InvitationSecret::from_bytes(other), invitation.secret);
     }
 }
