@@ -87,13 +87,18 @@ impl Allowance {
         Self { settled: true, ..Self::default() }
     }
 
-    /// Takes room for a message of this size. Only a message that loses nothing by waiting is held back.
+    /// Takes room for a message of this size. A message that loses nothing by waiting may have waited before it came here:
+    /// it is counted when it was sealed, or else now, and is held back if there is no room at either time. Both times only
+    /// ever go on, so a sender that lies about the first gains no message over the limit.
     #[must_use]
-    pub fn admit(&mut self, now: Timestamp, limit: &Limit, bytes: u64, may_wait: bool) -> Room {
-        if self.take(now, limit, bytes) {
+    pub fn admit(&mut self, now: Timestamp, limit: &Limit, bytes: u64, sealed_at: Option<Timestamp>) -> Room {
+        let waited = sealed_at.filter(|sealed_at| *sealed_at < now);
+        if waited.is_some_and(|sealed_at| self.take(sealed_at, limit, bytes)) || self.take(now, limit, bytes) {
             return Room::Taken;
         }
-        if may_wait && let Some(wait_ms) = self.promise(now, limit) {
+        if sealed_at.is_some()
+            && let Some(wait_ms) = self.promise(now, limit)
+        {
             return Room::Later(wait_ms);
         }
         let refusals = self.refusals.get_or_insert_with(|| Bucket::full(limit.messages, now));
@@ -149,7 +154,7 @@ mod tests {
     }
 
     fn taken(allowance: &mut Allowance, now: Timestamp, limit: &Limit, bytes: u64, tries: u32) -> u32 {
-        (0..tries).map(|_| u32::from(allowance.admit(now, limit, bytes, false) == Room::Taken)).sum()
+        (0..tries).map(|_| u32::from(allowance.admit(now, limit, bytes, None) == Room::Taken)).sum()
     }
 
     #[test]
@@ -157,9 +162,9 @@ mod tests {
         let (mut allowance, limit) = (Allowance::new(), Limit::CONNECTION);
         assert_eq!(taken(&mut allowance, at(0), &limit, 1, 60), 60);
         let mut again = read_again(&allowance);
-        assert_eq!(again.admit(at(999), &limit, 1, false), Room::Refused);
-        assert_eq!(again.admit(at(1000), &limit, 1, false), Room::Taken);
-        assert_eq!(again.admit(at(1000), &limit, 1, false), Room::Refused);
+        assert_eq!(again.admit(at(999), &limit, 1, None), Room::Refused);
+        assert_eq!(again.admit(at(1000), &limit, 1, None), Room::Taken);
+        assert_eq!(again.admit(at(1000), &limit, 1, None), Room::Refused);
     }
 
     #[test]
@@ -167,7 +172,7 @@ mod tests {
         let (mut allowance, limit) = (Allowance::new(), Limit::CONNECTION);
         assert_eq!(taken(&mut allowance, at(0), &limit, 1 << 20, 10), 10);
         let mut again = read_again(&allowance);
-        assert_eq!(again.admit(at(0), &limit, 1, false), Room::Refused);
+        assert_eq!(again.admit(at(0), &limit, 1, None), Room::Refused);
         assert_eq!(taken(&mut again, at(0), &limit, 0, 60), 50, "a refused message takes no place of another");
         assert_eq!(taken(&mut again, at(3_600_000), &limit, 1 << 20, 11), 10);
     }
@@ -183,17 +188,48 @@ mod tests {
         let (mut allowance, limit) = (Allowance::new(), Limit::CONNECTION);
         assert_eq!(taken(&mut allowance, at(0), &limit, 1, 60), 60);
         for n in 1..=120 {
-            assert_eq!(allowance.admit(at(0), &limit, 1, true), Room::Later(n * 1000));
+            assert_eq!(allowance.admit(at(0), &limit, 1, Some(at(0))), Room::Later(n * 1000));
         }
         for _ in 0..60 {
-            assert_eq!(allowance.admit(at(0), &limit, 1, true), Room::Refused);
+            assert_eq!(allowance.admit(at(0), &limit, 1, Some(at(0))), Room::Refused);
         }
-        assert_eq!(allowance.admit(at(0), &limit, 1, true), Room::Dropped);
-        assert_eq!(allowance.admit(at(1000), &limit, 1, true), Room::Taken, "who comes at its place finds room");
-        assert_eq!(allowance.admit(at(1000), &limit, 1, true), Room::Later(120_000));
+        assert_eq!(allowance.admit(at(0), &limit, 1, Some(at(0))), Room::Dropped);
+        assert_eq!(
+            allowance.admit(at(1000), &limit, 1, Some(at(1000))),
+            Room::Taken,
+            "who comes at its place finds room"
+        );
+        assert_eq!(allowance.admit(at(1000), &limit, 1, Some(at(1000))), Room::Later(120_000));
+    }
+
+    /// Somebody was away while others wrote now and then: nothing of it is over the limit.
+    #[test]
+    fn what_waited_is_counted_when_it_was_sealed() {
+        let (mut allowance, limit) = (Allowance::new(), Limit::CONNECTION);
+        let now = at(1_000 * 30_000);
+        for n in 0..1_000 {
+            assert_eq!(allowance.admit(now, &limit, 1, Some(at(n * 30_000))), Room::Taken, "{n}");
+        }
+        for _ in 0..59 + 30 {
+            assert_eq!(allowance.admit(now, &limit, 1, Some(at(0))), Room::Taken, "what is left, and half a minute");
+        }
+        assert_eq!(allowance.admit(now, &limit, 1, Some(at(0))), Room::Later(1_000));
+        assert_eq!(allowance.admit(at(1_000 * 30_000 + 1_000), &limit, 1, Some(at(0))), Room::Taken);
     }
 
     proptest! {
+        /// Whatever a sender says about when it sealed: over the whole time it gets no more than the limit.
+        #[test]
+        fn lies_about_the_time_gain_nothing(lies in proptest::collection::vec((0i64..5_000, 0i64..600_000), 1..400)) {
+            let (mut allowance, limit, mut now, mut granted) = (Allowance::new(), Limit::CONNECTION, 600_000i64, 0i64);
+            for (pause, age) in lies {
+                now += pause;
+                granted += i64::from(allowance.admit(at(now), &limit, 1, Some(at(now - age))) == Room::Taken);
+                // The first message counts from when it was sealed, so the time may begin that much earlier.
+                prop_assert!(granted <= 60 + now / 1_000);
+            }
+        }
+
         /// Whatever was taken without a commit: a restart gives no more than the limit from the beginning on.
         #[test]
         fn a_restart_gives_nothing_back(
@@ -206,7 +242,7 @@ mod tests {
             for (commands, pause, killed) in runs {
                 // At most so many commands come between two stored forms, and the first one of a process stores.
                 for _ in 0..commands {
-                    granted += i64::from(allowance.admit(at(now), &limit, 1, false) == Room::Taken);
+                    granted += i64::from(allowance.admit(at(now), &limit, 1, None) == Room::Taken);
                     stored = if is_fresh { allowance } else { stored };
                     is_fresh = false;
                 }

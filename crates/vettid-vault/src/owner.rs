@@ -54,7 +54,7 @@ pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> R
         return Ok(());
     };
     let before = *channel.allowance();
-    let room = channel.allowance().admit(step.now, &step.limits.session, 0, false);
+    let room = channel.allowance().admit(step.now, &step.limits.session, 0, None);
     let handled = match room {
         Room::Taken => take_up(step, &session, envelope, &opened.content, opened.freshness),
         // Nobody waits for a command: the app asks again.

@@ -186,7 +186,7 @@ fn room_for(step: &mut Step<'_>, connection: &Connection, arrived: &Arrived) -> 
     let (now, limit) = (step.now, step.limits.connection);
     let channel = step.channels.get(&step.draft, ChannelName::Connection(connection.connection_id))?;
     let channel = channel.ok_or(Failure::Retry)?;
-    Ok(channel.allowance().admit(now, &limit, arrived.size, may_wait))
+    Ok(channel.allowance().admit(now, &limit, arrived.size, may_wait.then_some(arrived.sealed_at)))
 }
 
 /// Whether the marks tell a repetition of this event even where the window does not reach. A peer that restarts passes over

@@ -80,6 +80,22 @@ fn a_connection_sends_sixty_messages_a_minute_also_over_restarts() {
     town.check(ALICE);
 }
 
+/// Alice was away for hours, and Bob wrote twice a minute: she finds all of it at once.
+#[test]
+fn what_was_written_to_somebody_who_was_away_arrives_at_once() {
+    let mut town = Town::settled(66);
+    let id = town.connect();
+    for n in 0..190 {
+        let _: Value = town.ask(BOB, "messaging.send", json!({"connection_id": id, "text": format!("{n}")})).unwrap();
+        town.now = town.now.plus_ms(MINUTE_MS / 2);
+    }
+    for letter in town.take_inbox(town.nodes[ALICE].guid) {
+        assert_eq!(give(&mut town, &letter), Handled::Done);
+    }
+    assert_eq!(received(&mut town, id), 190);
+    assert_eq!(refusals(&mut town), 0);
+}
+
 /// Held back up to two minutes, then refused in words as often as a minute allows messages, then dropped.
 #[test]
 fn a_flood_of_a_connection_is_told_and_then_costs_no_writes() {
