@@ -8,6 +8,8 @@ pub mod attempts;
 pub mod grant;
 pub mod holder;
 pub mod issuer;
+pub mod pin;
+pub mod policy;
 pub mod pool;
 
 /// `action` of a `USE` that replaces password and inner layer; `params` is a

@@ -66,6 +66,12 @@ impl Password {
         }
         Ok(Self(SecretBytes::copied_from(text.as_bytes())))
     }
+
+    /// The normalised text, to judge whether it is good. Never log, store or send it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        std::str::from_utf8(self.0.expose()).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Password {

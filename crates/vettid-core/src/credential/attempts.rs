@@ -134,3 +134,6 @@ impl Wait {
         self.remaining_ms.saturating_sub(passed_ms)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,3 +117,6 @@ impl<T> Grants<T> {
         self.0.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

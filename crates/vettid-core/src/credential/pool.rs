@@ -88,3 +88,6 @@ impl Pool {
         self.0.contains_key(key_id)
     }
 }
+
+#[cfg(test)]
+mod tests;
