@@ -19,6 +19,7 @@ pub mod session;
 mod state;
 pub mod status;
 pub mod store;
+pub mod strength;
 pub mod transport;
 pub mod watch;
 mod way_back;

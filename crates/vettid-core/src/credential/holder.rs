@@ -266,7 +266,9 @@ impl Holder {
         }
     }
 
-    fn slot(&self, name: SlotName) -> Option<&Slot> {
+    /// The content of a slot.
+    #[must_use]
+    pub fn slot(&self, name: SlotName) -> Option<&Slot> {
         match name {
             SlotName::A => self.a.as_ref(),
             SlotName::B => self.b.as_ref(),

@@ -98,6 +98,12 @@ pub enum IssuerFailed {
 }
 
 impl Issuer {
+    /// The member.
+    #[must_use]
+    pub fn guid(&self) -> MemberId {
+        self.guid
+    }
+
     /// The rules' half of the state.
     #[must_use]
     pub fn record(&self) -> &IssuerRecord {

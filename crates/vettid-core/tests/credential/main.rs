@@ -4,6 +4,10 @@
 #![expect(clippy::print_stdout, reason = "a search says how far it came")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails stops there")]
 
+mod keeping;
+mod life;
 mod mutants;
 mod search;
+mod sides;
+mod walk;
 mod world;
