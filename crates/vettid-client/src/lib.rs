@@ -20,5 +20,6 @@ mod state;
 pub mod status;
 pub mod store;
 pub mod transport;
+pub mod vault_credential;
 pub mod watch;
 mod way_back;
