@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AuditExport, ConnectionList, ConnectionReview, DataGet, DataList, EventRow, EventType, FeedList, MessagingList,
-    ProfileGet, RequestList, Row, SessionRefresh, VaultHealth,
+    AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow,
+    EventType, FeedList, MessagingList, ProfileGet, RequestList, Row, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -43,7 +43,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 11] = [
+const READS: [&str; 14] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -55,6 +55,9 @@ const READS: [&str; 11] = [
     RequestList::ROW.name,
     FeedList::ROW.name,
     AuditExport::ROW.name,
+    CredentialStatus::ROW.name,
+    CredentialChallenge::ROW.name,
+    SecretList::ROW.name,
 ];
 
 /// Whether a command of this row may change something.
@@ -65,7 +68,7 @@ pub(crate) fn has_effect(row: &Row) -> bool {
 /// What became of an earlier command, found out by a later one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// What it asked.
+    /// What it asked; of a use of the credential, its action.
     pub event_type: EventType,
     /// When the member gave it.
     pub started_at: Timestamp,
@@ -80,6 +83,8 @@ pub enum Outcome {
     CarriedOut,
     /// It had no effect.
     Refused(RefusalCode),
+    /// It had no effect, because of its password or of the credential it used.
+    NotCarriedOut,
     /// It was answered in a form that this version does not know.
     Unreadable,
 }
@@ -93,7 +98,7 @@ mod tests {
     fn reading_rows_say_so_in_their_name() {
         for row in ROWS.iter().filter(|row| row.lane == Lane::Owner) {
             let verb = row.name.rsplit('.').next().unwrap();
-            let reads = ["get", "list", "review", "health", "export", "refresh"].contains(&verb);
+            let reads = ["get", "list", "review", "health", "export", "refresh", "status", "challenge"].contains(&verb);
             assert_eq!(has_effect(row), !reads, "{}", row.name);
         }
     }

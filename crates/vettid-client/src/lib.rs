@@ -21,5 +21,6 @@ pub mod status;
 pub mod store;
 pub mod strength;
 pub mod transport;
+pub mod vault_credential;
 pub mod watch;
 mod way_back;

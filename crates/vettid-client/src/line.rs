@@ -80,21 +80,33 @@ impl<'a, P: Ports> Line<'a, P> {
 
     /// Carries out one command of the owner.
     pub(crate) async fn ask<R: EventRow>(&mut self, request: &R::Request) -> Result<R::Reply, CommandError> {
+        self.ask_by_id::<R>(request).await.map(|(_, reply)| reply)
+    }
+
+    /// Carries out one command of the owner, and names the event that was answered.
+    pub(crate) async fn ask_by_id<R: EventRow>(
+        &mut self,
+        request: &R::Request,
+    ) -> Result<(EventId, R::Reply), CommandError> {
         let mut question = self.question(&R::ROW, request)?;
         if let Some(intent) = self.member.intent.as_ref().filter(|intent| intent.asks_the_same(&question)) {
             question = intent.clone();
         }
         self.settle(&question).await?;
         let asked_too_late = !question.is_alive(self.now());
-        let reply = self.put_logged::<R>(&question).await;
-        match reply {
-            // The earlier try had no effect and its time is over, so this is a new command.
-            Err(CommandError::Refused { code: RefusalCode::Expired, .. }) if asked_too_late => {
-                let question = self.question(&R::ROW, request)?;
-                self.put_logged::<R>(&question).await
-            }
-            reply => reply,
+        let mut reply = self.put_logged::<R>(&question).await;
+        // The earlier try had no effect and its time is over, so this is a new command.
+        if asked_too_late && matches!(reply, Err(CommandError::Refused { code: RefusalCode::Expired, .. })) {
+            question = self.question(&R::ROW, request)?;
+            reply = self.put_logged::<R>(&question).await;
         }
+        Ok((question.event_id, reply?))
+    }
+
+    /// Puts a question that stays out of the log: its caller keeps it, or asking twice does no harm.
+    pub(crate) async fn ask_unlogged<R: EventRow>(&mut self, question: &Intent) -> Result<R::Reply, CommandError> {
+        self.settle(question).await?;
+        self.put::<R>(question).await
     }
 
     /// A question that is asked beside the member's own, without log.
@@ -103,7 +115,8 @@ impl<'a, P: Ports> Line<'a, P> {
         self.put::<R>(&question).await
     }
 
-    fn question(&self, row: &Row, request: &impl Serialize) -> Result<Intent, CommandError> {
+    /// A new question, with an event id of its own.
+    pub(crate) fn question(&self, row: &Row, request: &impl Serialize) -> Result<Intent, CommandError> {
         let bytes = json::canonical(request).map_err(CommandError::Request)?;
         if bytes.len() > row.cap_bytes {
             return Err(CommandError::TooLarge { cap_bytes: row.cap_bytes });

@@ -6,7 +6,7 @@ use crate::enrolment::Pending;
 use crate::identity::AppIdentity;
 use crate::intent::Intent;
 use crate::session::Session;
-use crate::store::{Hold, StoreError};
+use crate::store::{Hold, Place, StoreError};
 use crate::transport::Delivery;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -170,7 +170,7 @@ impl Member {
 
 /// The state as it is stored; `None` if nothing is stored.
 pub(crate) fn load(hold: &impl Hold) -> Result<Option<State>, StoreError> {
-    let Some(bytes) = hold.load()? else {
+    let Some(bytes) = hold.load(Place::App)? else {
         return Ok(None);
     };
     let stored: Stored<State> = serde_json::from_slice(bytes.expose()).map_err(StoreError::Form)?;
@@ -200,5 +200,5 @@ pub(crate) fn save_member(hold: &mut impl Hold, member: &Member) -> Result<(), S
 fn save(hold: &mut impl Hold, state: impl Serialize) -> Result<(), StoreError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
     serde_json::to_writer(&mut *bytes, &Stored { version: VERSION, state }).map_err(StoreError::Form)?;
-    hold.save(&bytes)
+    hold.save(Place::App, &bytes)
 }

@@ -1,4 +1,5 @@
 //! Where the app keeps its state, behind a port. What is kept is sealed; one holder at a time may read and change it.
+//! Each value is bound to its place: it opens at no other.
 
 pub mod file;
 
@@ -19,19 +20,38 @@ pub trait Store: Send + Sync {
     fn hold(&self) -> impl Future<Output = Result<Self::Hold, StoreError>> + Send;
 }
 
+/// What is kept, each apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The app itself.
+    App,
+    /// What the app holds of the Vault Credential besides its packages.
+    Credential,
+    /// First place for a package of the Vault Credential.
+    SlotA,
+    /// Second place for a package of the Vault Credential.
+    SlotB,
+}
+
 /// The sole holder of a state.
 pub trait Hold: Send {
-    /// The state as it was last saved; `None` if there is none.
+    /// What was last saved at this place; `None` if there is nothing.
     ///
     /// # Errors
-    /// [`StoreError`] if there is one that cannot be read.
-    fn load(&self) -> Result<Option<SecretBytes>, StoreError>;
+    /// [`StoreError`] if there is something that cannot be read.
+    fn load(&self, place: Place) -> Result<Option<SecretBytes>, StoreError>;
 
-    /// Replaces the state. Once this returns it survives a crash; if it fails the former state stands.
+    /// Replaces what is at this place. Once this returns it survives a crash; if it fails the former value stands.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn save(&mut self, state: &[u8]) -> Result<(), StoreError>;
+    fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes what is at this place, if anything is. Once this returns it stays away after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn remove(&mut self, place: Place) -> Result<(), StoreError>;
 }
 
 /// Why the state cannot be read or saved.
@@ -82,6 +102,9 @@ pub enum StoreError {
         /// The form found.
         found: u8,
     },
+    /// What was written came back otherwise.
+    #[error("what was written cannot be read back")]
+    NotKept,
     /// It opened, but its content cannot be read by this version.
     #[error("the state has an unknown form: {0}")]
     Form(#[source] serde_json::Error),

@@ -1,9 +1,9 @@
-//! State in a folder: a sealed file, a key file of mode 0600 beside it, and a lock.
+//! State in a folder: a sealed file for each place, a key file of mode 0600 beside them, and a lock.
 //!
-//! A key that others may read is not used. A new state is written beside the old one and takes its place at once, so
+//! A key that others may read is not used. A new value is written beside the old one and takes its place at once, so
 //! a crash leaves either the one or the other.
 
-use super::{Hold, Store, StoreError};
+use super::{Hold, Place, Store, StoreError};
 use crate::random::SystemRandom;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
@@ -15,7 +15,16 @@ use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::base64;
 use zeroize::Zeroizing;
 
-const PURPOSE: &str = "vettid app state";
+/// Name of the file of a place, and what binds its content to the place.
+fn file_of(place: Place) -> (&'static str, &'static str) {
+    match place {
+        Place::App => ("state", "vettid app state"),
+        Place::Credential => ("credential", "vettid app credential"),
+        Place::SlotA => ("credential-a", "vettid app credential slot a"),
+        Place::SlotB => ("credential-b", "vettid app credential slot b"),
+    }
+}
+
 /// A key file holds 44 characters and a line end; a little more is read to notice anything else.
 const MAX_KEY_BYTES: u64 = 64;
 const LOCK_TRIES: u32 = 200;
@@ -65,8 +74,8 @@ pub struct FileHold {
 }
 
 impl FileHold {
-    fn state_path(&self) -> PathBuf {
-        self.folder.join("state")
+    fn path(&self, place: Place) -> PathBuf {
+        self.folder.join(file_of(place).0)
     }
 
     fn key_path(&self) -> PathBuf {
@@ -89,24 +98,35 @@ impl FileHold {
 }
 
 impl Hold for FileHold {
-    fn load(&self) -> Result<Option<SecretBytes>, StoreError> {
-        let path = self.state_path();
+    fn load(&self, place: Place) -> Result<Option<SecretBytes>, StoreError> {
+        let path = self.path(place);
         let sealed = match fs::read(&path) {
             Ok(sealed) => sealed,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StoreError::Io { path, source }),
         };
         let key = self.key()?.ok_or_else(|| StoreError::MissingKey { path: self.key_path() })?;
-        at_rest::open_file(&key, PURPOSE, &sealed).map(Some).map_err(|source| StoreError::Sealed { path, source })
+        at_rest::open_file(&key, file_of(place).1, &sealed)
+            .map(Some)
+            .map_err(|source| StoreError::Sealed { path, source })
     }
 
-    fn save(&mut self, state: &[u8]) -> Result<(), StoreError> {
+    fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError> {
         let key = match self.key()? {
             Some(key) => key,
             None => self.new_key()?,
         };
-        let sealed = at_rest::seal_file(&key, PURPOSE, state, &mut self.random);
-        replace(&self.folder, &self.state_path(), &sealed)
+        let sealed = at_rest::seal_file(&key, file_of(place).1, value, &mut self.random);
+        replace(&self.folder, &self.path(place), &sealed)
+    }
+
+    fn remove(&mut self, place: Place) -> Result<(), StoreError> {
+        let path = self.path(place);
+        match fs::remove_file(&path) {
+            Ok(()) => sync_folder(&self.folder),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(StoreError::Io { path, source }),
+        }
     }
 }
 
@@ -173,20 +193,42 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());
         let mut hold = store.hold().await.unwrap();
-        assert!(hold.load().unwrap().is_none());
+        assert!(hold.load(Place::App).unwrap().is_none());
         for text in ["first", "second"] {
-            hold.save(text.as_bytes()).unwrap();
-            assert_eq!(hold.load().unwrap().unwrap().expose(), text.as_bytes());
+            hold.save(Place::App, text.as_bytes()).unwrap();
+            assert_eq!(hold.load(Place::App).unwrap().unwrap().expose(), text.as_bytes());
         }
         drop(hold);
-        assert_eq!(store.hold().await.unwrap().load().unwrap().unwrap().expose(), b"second");
+        assert_eq!(store.hold().await.unwrap().load(Place::App).unwrap().unwrap().expose(), b"second");
+    }
+
+    #[tokio::test]
+    async fn each_value_opens_at_its_own_place_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut hold = store(folder.path()).hold().await.unwrap();
+        let places = [Place::App, Place::Credential, Place::SlotA, Place::SlotB];
+        for (number, place) in (0..).zip(places) {
+            hold.save(place, &[number]).unwrap();
+        }
+        for (number, place) in (0..).zip(places) {
+            assert_eq!(hold.load(place).unwrap().unwrap().expose(), [number]);
+            let swapped = places[(usize::from(number) + 1) % places.len()];
+            fs::copy(hold.path(place), folder.path().join("kept")).unwrap();
+            fs::copy(hold.path(swapped), hold.path(place)).unwrap();
+            assert!(matches!(hold.load(place), Err(StoreError::Sealed { .. })), "{place:?}");
+            fs::copy(folder.path().join("kept"), hold.path(place)).unwrap();
+        }
+        hold.remove(Place::SlotA).unwrap();
+        hold.remove(Place::SlotA).unwrap();
+        assert!(hold.load(Place::SlotA).unwrap().is_none());
+        assert!(hold.load(Place::SlotB).unwrap().is_some());
     }
 
     #[tokio::test]
     async fn nothing_is_readable_by_others_or_in_clear() {
         let folder = tempfile::tempdir().unwrap();
         let mut hold = store(folder.path()).hold().await.unwrap();
-        hold.save(b"canary-canary").unwrap();
+        hold.save(Place::App, b"canary-canary").unwrap();
         let mut seen = 0;
         for entry in fs::read_dir(folder.path().join("app")).unwrap() {
             let path = entry.unwrap().path();
@@ -201,20 +243,20 @@ mod tests {
     async fn a_changed_state_or_key_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut hold = store(folder.path()).hold().await.unwrap();
-        hold.save(b"state").unwrap();
-        let (state, key) = (hold.state_path(), hold.key_path());
+        hold.save(Place::App, b"state").unwrap();
+        let (state, key) = (hold.path(Place::App), hold.key_path());
         let sealed = fs::read(&state).unwrap();
         fs::write(&state, [&sealed[..sealed.len() - 1], &[sealed.last().unwrap() ^ 1]].concat()).unwrap();
-        assert!(matches!(hold.load(), Err(StoreError::Sealed { .. })));
+        assert!(matches!(hold.load(Place::App), Err(StoreError::Sealed { .. })));
         fs::write(&state, &sealed).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(hold.load(), Err(StoreError::ExposedKey { mode: 0o640, .. })));
+        assert!(matches!(hold.load(Place::App), Err(StoreError::ExposedKey { mode: 0o640, .. })));
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&key, "AAAA\n").unwrap();
-        assert!(matches!(hold.load(), Err(StoreError::InvalidKey { .. })));
-        assert!(matches!(hold.save(b"other"), Err(StoreError::InvalidKey { .. })));
+        assert!(matches!(hold.load(Place::App), Err(StoreError::InvalidKey { .. })));
+        assert!(matches!(hold.save(Place::App, b"other"), Err(StoreError::InvalidKey { .. })));
         fs::remove_file(&key).unwrap();
-        assert!(matches!(hold.load(), Err(StoreError::MissingKey { .. })));
+        assert!(matches!(hold.load(Place::App), Err(StoreError::MissingKey { .. })));
     }
 
     #[tokio::test(start_paused = true)]

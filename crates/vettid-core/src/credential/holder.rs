@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{Confirmed, CredentialPackage, ReplenishedKeys, TransactionKey, UseResult, UseStatus};
+use vettid_wire::envelope::Answer;
 use vettid_wire::id::{Fingerprint, KeyId, MemberId, OperationId};
+use vettid_wire::json;
 use vettid_wire::time::Timestamp;
 
 use super::pool::LOW;
@@ -214,7 +216,7 @@ impl Holder {
                 Ok(Received::Have { action_result })
             }
             Take::Write(name) => {
-                let password = self.password_of_result(name)?;
+                let password = self.password_of_result(name, action_result.as_ref())?;
                 let slot = Slot { op_id, package, password };
                 let write = Box::new(SlotWrite { name, slot, keys, attempts_total });
                 Ok(Received::Write { write, action_result })
@@ -222,10 +224,12 @@ impl Holder {
         }
     }
 
-    /// The operation's new password, or that of the version it was derived from.
-    fn password_of_result(&self, target: SlotName) -> Result<PasswordParts, Untrusted> {
+    /// The operation's new password, or that of the version it was derived from. A change that the issuer refused is none:
+    /// the version moved on with the former password (docs/decisions/0115).
+    fn password_of_result(&self, target: SlotName, result: Option<&Value>) -> Result<PasswordParts, Untrusted> {
+        let next = self.state.next_password.as_ref().filter(|_| !result.is_some_and(is_refusal));
         let base = || self.slot(target.other()).map(|slot| &slot.password);
-        let parts = self.state.next_password.as_ref().or_else(base).ok_or(Untrusted::WrongBase)?;
+        let parts = next.or_else(base).ok_or(Untrusted::WrongBase)?;
         Ok(parts.duplicate())
     }
 
@@ -306,4 +310,8 @@ impl Holder {
     fn drop_key(&mut self, key_id: &KeyId) {
         self.state.keys.retain(|key| key.key_id != *key_id);
     }
+}
+
+fn is_refusal(result: &Value) -> bool {
+    matches!(json::from_value::<Answer<Value>>(result.clone()), Ok(Answer::Refused(_)))
 }

@@ -123,7 +123,7 @@ fn store(error: &StoreError) -> Failure {
             failure.next("restore the folder, or enrol this app again with --replace")
         }
         StoreError::Version { .. } => failure.next("use the version of this program that wrote it, or a newer one"),
-        StoreError::Io { .. } => failure.next("check the folder of --state"),
+        StoreError::Io { .. } | StoreError::NotKept => failure.next("check the folder of --state and its disk"),
     }
 }
 

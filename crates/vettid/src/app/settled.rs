@@ -14,7 +14,7 @@ pub(super) struct View {
     earlier: EventType,
     /// When it was given.
     started_at: Timestamp,
-    /// `done`, `refused` or `unreadable`.
+    /// `done`, `refused`, `not_carried_out` or `unreadable`.
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<RefusalCode>,
@@ -25,6 +25,7 @@ impl From<Settled> for View {
         let (outcome, code) = match settled.outcome {
             Outcome::CarriedOut => ("done", None),
             Outcome::Refused(code) => ("refused", Some(code)),
+            Outcome::NotCarriedOut => ("not_carried_out", None),
             Outcome::Unreadable => ("unreadable", None),
         };
         Self { earlier: settled.event_type, started_at: settled.started_at, outcome, code }
@@ -36,6 +37,7 @@ impl Show for View {
         let outcome = match (self.outcome, self.code) {
             ("done", _) => "was carried out".to_owned(),
             (_, Some(code)) => format!("had no effect ({code})"),
+            ("not_carried_out", _) => "had no effect".to_owned(),
             _ => "was answered in a form that this program does not know".to_owned(),
         };
         page.line(format!("Your earlier command {} of {} {outcome}.", self.earlier, minute(self.started_at)));

@@ -1,0 +1,182 @@
+//! The app's side of the Vault Credential (spec 2.6 to 2.9): making it, using it, and coming back from any crash in between.
+//!
+//! Must never send a request that is not stored, take a password before the vault proved itself, or write over the package
+//! that an answer was derived from. Nothing secret is in an error, in `Debug` or in a log.
+
+mod create;
+mod desk;
+mod failure;
+mod grant;
+mod kept;
+mod password;
+mod secret;
+mod value;
+
+pub use create::Created;
+pub use desk::CredentialState;
+pub use failure::CredentialError;
+pub use grant::GrantKept;
+pub use password::{NoPassword, PasswordSource};
+pub use secret::{Added, Gained, NewSecret};
+pub use value::{SecretValue, UnfitValue, signing_key_from_hex};
+
+use crate::app::{App, Ports};
+use crate::command::CommandError;
+use desk::Desk;
+use password::Entry;
+use vettid_wire::event::{Nothing, SecretList};
+use vettid_wire::id::SecretId;
+use vettid_wire::secret::{Action, Add, GrantRef, OpenGrant, SecretSummary, UseSecret};
+
+/// Opens the line, runs one flow over it, and closes it.
+macro_rules! over_the_line {
+    ($app:ident, $desk:ident => $flow:expr) => {{
+        let mut line = $app.open().await?;
+        let outcome = async {
+            let mut $desk = Desk::open(&mut line)?;
+            $flow
+        }
+        .await;
+        line.close().await;
+        outcome
+    }};
+}
+
+impl<P: Ports> App<P> {
+    /// How the credential stands, at the vault and here. Finishes first what was left open.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn credential_state(&self) -> Result<CredentialState, CredentialError> {
+        over_the_line!(self, desk => {
+            desk.recover().await?;
+            desk.state().await
+        })
+    }
+
+    /// Makes the Vault Credential, once. `grant_minutes` is the longest life of a grant: 5 to 60, or 0 for none; absent: 15.
+    ///
+    /// # Errors
+    /// [`CredentialError`], among them [`CredentialError::Exists`].
+    pub async fn create_credential(
+        &self,
+        grant_minutes: Option<u32>,
+        password: &mut dyn PasswordSource,
+    ) -> Result<Created, CredentialError> {
+        over_the_line!(self, desk => desk.create(grant_minutes, password).await)
+    }
+
+    /// Replaces the password. The present one is asked for first.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn change_password(
+        &self,
+        present: &mut dyn PasswordSource,
+        new: &mut dyn PasswordSource,
+    ) -> Result<(), CredentialError> {
+        over_the_line!(self, desk => desk.change_password(&mut Entry::new(present), new).await)
+    }
+
+    /// Gives an operation up whose outcome cannot be found out: it may have been carried out, once. `false` if none is open.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn give_up_operation(&self) -> Result<bool, CredentialError> {
+        over_the_line!(self, desk => desk.give_up())
+    }
+
+    /// The secrets without their values, oldest first.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn secrets(&self) -> Result<Vec<SecretSummary>, CommandError> {
+        Ok(self.command::<SecretList>(Nothing {}).await?.secrets)
+    }
+
+    /// Adds secrets under one entry of the password and tells of each. What one cannot be stored stops no other;
+    /// anything else ends it, and what was told stands.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn add_secrets(
+        &self,
+        secrets: Vec<NewSecret>,
+        password: &mut dyn PasswordSource,
+        tell: &mut (dyn FnMut(Added) + Send),
+    ) -> Result<(), CredentialError> {
+        over_the_line!(self, desk => desk.add_all(secrets, &mut Entry::new(password), tell).await)
+    }
+
+    /// Adds one secret.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn add_secret(
+        &self,
+        secret: NewSecret,
+        password: &mut dyn PasswordSource,
+    ) -> Result<SecretSummary, CredentialError> {
+        over_the_line!(self, desk => {
+            desk.recover_before(Add::NAME).await?;
+            desk.add(&secret, &mut Entry::new(password)).await
+        })
+    }
+
+    /// Uses a secret once: under an open grant where there is one, else with the password.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn use_secret(
+        &self,
+        wanted: UseSecret,
+        password: &mut dyn PasswordSource,
+    ) -> Result<Gained, CredentialError> {
+        over_the_line!(self, desk => desk.use_secret(wanted, &mut Entry::new(password)).await)
+    }
+
+    /// Replaces the value of a secret by another of the same kind.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn rotate_secret(
+        &self,
+        secret_id: SecretId,
+        value: SecretValue,
+        password: &mut dyn PasswordSource,
+    ) -> Result<SecretSummary, CredentialError> {
+        over_the_line!(self, desk => desk.rotate(secret_id, &value, &mut Entry::new(password)).await)
+    }
+
+    /// Removes a secret for good.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn remove_secret(
+        &self,
+        secret_id: SecretId,
+        password: &mut dyn PasswordSource,
+    ) -> Result<(), CredentialError> {
+        over_the_line!(self, desk => desk.remove(secret_id, &mut Entry::new(password)).await)
+    }
+
+    /// Opens a grant: one operation with one secret goes without the password for a while.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn open_grant(
+        &self,
+        wanted: OpenGrant,
+        password: &mut dyn PasswordSource,
+    ) -> Result<GrantKept, CredentialError> {
+        over_the_line!(self, desk => desk.open_grant(wanted, &mut Entry::new(password)).await)
+    }
+
+    /// Ends a grant before its time.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn end_grant(&self, grant: GrantRef) -> Result<(), CredentialError> {
+        over_the_line!(self, desk => desk.end_grant(grant).await)
+    }
+}

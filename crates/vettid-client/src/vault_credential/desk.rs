@@ -1,0 +1,478 @@
+//! One operation with the credential, from the proof of the vault to the confirmed package, and the way back to it after a
+//! crash (spec 2.7, steps 1 to 6). Each step is stored before the next one.
+
+use super::failure::CredentialError;
+use super::kept::Kept;
+use super::password::{Entry, payload};
+use crate::app::Ports;
+use crate::command::CommandError;
+use crate::intent::{Intent, Outcome, Settled};
+use crate::line::Line;
+use crate::random::{self, SystemRandom};
+use serde::Serialize;
+use serde_json::Value;
+use vettid_core::credential::holder::record::{Next, Untrusted};
+use vettid_core::credential::holder::request::{CannotBegin, ProvenIssuer, Wish};
+use vettid_core::credential::holder::slot::PasswordParts;
+use vettid_core::credential::holder::{Holder, Received};
+use vettid_core::credential::{CHANGE_PASSWORD, CREATE};
+use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
+use vettid_wire::base64::Base64;
+use vettid_wire::credential::{
+    Confirm, ConfirmReply, CredentialStatus, ReplenishKeys, UseRequest, UseResult, UseStatus,
+};
+use vettid_wire::envelope::Answer;
+use vettid_wire::event::{
+    CredentialChallenge, CredentialConfirm, CredentialCreate, CredentialReplenish, CredentialUse, EventRow, EventType,
+    Nothing,
+};
+use vettid_wire::id::OperationId;
+use vettid_wire::json;
+use vettid_wire::refusal::{Refusal, RefusalCode};
+use vettid_wire::secret::{Action, Add, Remove, Rotate};
+use vettid_wire::time::Timestamp;
+
+/// How often an operation that lost its ground without effect is begun.
+const ROUNDS: usize = 2;
+/// Steps of a recovery: each of two slots and one operation is settled once, with room for a fall back.
+const RECOVERY_STEPS: usize = 6;
+
+/// How the credential stands, at the vault and here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CredentialState {
+    /// What the vault says.
+    #[serde(flatten)]
+    pub vault: CredentialStatus,
+    /// Whether this app holds the credential.
+    pub held_here: bool,
+    /// Transaction keys in this app.
+    pub keys_here: usize,
+    /// Grants that this app can use.
+    pub grants_here: usize,
+}
+
+/// Over one line: what is kept, and the flows.
+pub(crate) struct Desk<'l, 'a, P: Ports> {
+    pub(super) line: &'l mut Line<'a, P>,
+    /// `None` before the first credential.
+    pub(super) kept: Option<Kept>,
+}
+
+/// What an operation gave.
+pub(super) struct Performed<T> {
+    pub(super) op_id: OperationId,
+    pub(super) outcome: T,
+    /// Opens the boxes in the outcome.
+    pub(super) key: BoxKey,
+}
+
+/// What the parameters of an operation are made with.
+pub(super) struct Making {
+    pub(super) op_id: OperationId,
+    pub(super) key: BoxKey,
+    guid: vettid_wire::id::MemberId,
+    random: SystemRandom,
+}
+
+impl Making {
+    /// A box that the vault opens.
+    pub(super) fn boxed(&self, boxed: Boxed, value: &[u8]) -> Base64 {
+        let occasion = Occasion::Operation(self.op_id);
+        let place = BoxPlace { guid: self.guid, boxed, occasion, opened_by: For::Vault };
+        Base64::new(place.seal(&self.key, value, &mut self.random.clone()))
+    }
+}
+
+/// How a stored request ended.
+enum Sent {
+    /// Carried out or refused by the action; the next package is stored.
+    Done(Option<Value>),
+    /// Without effect, because of a key or a version that is gone.
+    Again,
+}
+
+impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
+    /// Reads what is kept.
+    pub(super) fn open(line: &'l mut Line<'a, P>) -> Result<Self, CredentialError> {
+        let (guid, issuer) = (line.member.guid, line.member.vault.fingerprint);
+        let kept = Kept::load(&line.hold, guid, issuer)?;
+        Ok(Self { line, kept })
+    }
+
+    pub(super) fn random(&self) -> SystemRandom {
+        self.line.app.ports.random()
+    }
+
+    pub(super) fn kept(&mut self) -> Result<&mut Kept, CredentialError> {
+        self.kept.as_mut().ok_or(CredentialError::NoCredential)
+    }
+
+    pub(super) fn holder(&mut self) -> Result<&mut Holder, CredentialError> {
+        Ok(&mut self.kept()?.holder)
+    }
+
+    pub(super) fn save(&mut self) -> Result<(), CredentialError> {
+        let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+        Ok(kept.save(&mut self.line.hold)?)
+    }
+
+    pub(super) async fn ask<R: EventRow>(&mut self, request: &R::Request) -> Result<R::Reply, CredentialError> {
+        let question = self.line.question(&R::ROW, request)?;
+        Ok(self.line.ask_unlogged::<R>(&question).await?)
+    }
+
+    /// What the vault says of the credential; it must not have gone back (spec 2.9, §3 R18).
+    pub(super) async fn status(&mut self) -> Result<CredentialStatus, CredentialError> {
+        let status = self.ask::<vettid_wire::event::CredentialStatus>(&Nothing {}).await?;
+        if let Some(kept) = &self.kept {
+            let record = &kept.holder.state().record;
+            let known = record.slots.newest().is_some();
+            let fell = status.attempts_total < record.attempts_total || status.credential_epoch < record.epoch;
+            if known && (!status.exists || fell) {
+                return Err(Untrusted::RolledBack.into());
+            }
+        }
+        Ok(status)
+    }
+
+    /// How the credential stands.
+    pub(super) async fn state(&mut self) -> Result<CredentialState, CredentialError> {
+        let vault = self.status().await?;
+        let (now, kept) = (self.line.now(), self.kept.as_ref());
+        Ok(CredentialState {
+            vault,
+            held_here: kept.is_some_and(|kept| kept.holder.newest().is_some()),
+            keys_here: kept.map_or(0, |kept| kept.holder.unused_keys(now).count()),
+            grants_here: kept.map_or(0, |kept| kept.live_grants(now).count()),
+        })
+    }
+
+    /// Finishes what was left open, from what is stored alone. What became of an operation is told, and returned.
+    pub(super) async fn recover(&mut self) -> Result<Option<Settled>, CredentialError> {
+        let mut settled = None;
+        for _ in 0..RECOVERY_STEPS {
+            let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
+            match next {
+                Next::Nothing => return Ok(settled),
+                Next::Confirm(confirm) => self.confirm(&confirm).await?,
+                Next::SendAgain(_) => settled = Some(self.settle().await?),
+            }
+        }
+        Err(CredentialError::Overtaken)
+    }
+
+    /// As [`Self::recover`], before an action that must not happen twice: if the operation that was left open was the same
+    /// action and was carried out, the present one is not begun.
+    pub(super) async fn recover_before(&mut self, action: &'static str) -> Result<(), CredentialError> {
+        let settled = self.recover().await?;
+        let is_repeat = [CREATE, CHANGE_PASSWORD, Add::NAME, Rotate::NAME, Remove::NAME].contains(&action);
+        match settled {
+            Some(Settled { event_type, started_at, outcome: Outcome::CarriedOut })
+                if is_repeat && event_type.as_str() == action =>
+            {
+                Err(CredentialError::EarlierDone { action: event_type, started_at })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends the operation again that was left open.
+    async fn settle(&mut self) -> Result<Settled, CredentialError> {
+        let (event_type, started_at) = self.described()?;
+        let outcome = match self.send().await {
+            Ok(Sent::Done(result)) => match result.map(json::from_value::<Answer<Value>>) {
+                Some(Ok(Answer::Refused(Refusal { code }))) => Outcome::Refused(code),
+                Some(Err(_)) => Outcome::Unreadable,
+                Some(Ok(Answer::Success(_))) | None => Outcome::CarriedOut,
+            },
+            Ok(Sent::Again)
+            | Err(
+                CredentialError::WrongPassword { .. }
+                | CredentialError::Stale
+                | CredentialError::Wait { .. }
+                | CredentialError::Locked,
+            ) => Outcome::NotCarriedOut,
+            Err(error) => return Err(error),
+        };
+        let settled = Settled { event_type, started_at, outcome };
+        self.line.app.tell_settled(settled.clone());
+        Ok(settled)
+    }
+
+    /// The action of the operation under way, and when it began.
+    fn described(&mut self) -> Result<(EventType, Timestamp), CredentialError> {
+        let now = self.line.now();
+        let kept = self.kept()?;
+        let started_at = kept.sending.as_ref().map_or(now, |sending| sending.started_at);
+        let is_creation = kept.holder.state().record.intent.as_ref().is_some_and(|intent| intent.version.is_none());
+        if is_creation {
+            return Ok((CredentialCreate::ROW.event_type(), started_at));
+        }
+        let action = read::<UseRequest>(kept.holder.request())?.action;
+        Ok((action.parse().unwrap_or(CredentialUse::ROW.event_type()), started_at))
+    }
+
+    /// Carries out one action with the password. `make` gives its parameters; it is called anew in each round.
+    pub(super) async fn perform<A: Action>(
+        &mut self,
+        entry: &mut Entry<'_>,
+        make: impl Fn(&Making) -> A::Params,
+    ) -> Result<Performed<A::Outcome>, CredentialError> {
+        let (op_id, key, result) = self.perform_any(A::NAME, entry, |making| (make(making), None)).await?;
+        let unreadable = || CredentialError::Unreadable { action: A::NAME };
+        let answer = result.map(json::from_value::<Answer<A::Outcome>>).ok_or_else(unreadable)?;
+        match answer.map_err(|_| unreadable())? {
+            Answer::Success(outcome) => Ok(Performed { op_id, outcome, key }),
+            Answer::Refused(Refusal { code }) => Err(CredentialError::Refused { action: A::NAME, code }),
+        }
+    }
+
+    /// As [`Self::perform`], with the result as it came; `make` also gives what the next password needs, where it changes.
+    pub(super) async fn perform_any<T: Serialize>(
+        &mut self,
+        action: &'static str,
+        entry: &mut Entry<'_>,
+        make: impl Fn(&Making) -> (T, Option<PasswordParts>),
+    ) -> Result<(OperationId, BoxKey, Option<Value>), CredentialError> {
+        self.recover_before(action).await?;
+        for _ in 0..ROUNDS {
+            let issuer = self.prove(action).await?;
+            let (op_id, key) = self.prepare(issuer, entry, &make).await?;
+            if let Sent::Done(result) = self.send().await? {
+                self.confirm_newest().await;
+                return Ok((op_id, key, result));
+            }
+            self.recover().await?;
+        }
+        Err(CredentialError::Overtaken)
+    }
+
+    /// The vault proves that it made the credential, before a password is asked for (spec 2.8).
+    pub(super) async fn prove(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
+        if self.holder()?.newest().is_none() {
+            return Err(CredentialError::NoCredential);
+        }
+        let status = self.status().await?;
+        if status.locked {
+            return Err(CredentialError::Locked);
+        }
+        if status.retry_after_ms.is_some_and(|wait_ms| wait_ms > 0) {
+            return Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms });
+        }
+        self.replenish().await?;
+        let (now, mut random, endpoint) = (self.line.now(), self.random(), CredentialUse::ROW.name);
+        let guid = self.line.member.guid;
+        let challenge = self.holder()?.challenge(now, &mut random, action, endpoint)?;
+        let answer = self.ask::<CredentialChallenge>(&challenge.request).await?;
+        Ok(self.holder()?.verify(&host(guid), challenge, &answer)?)
+    }
+
+    /// Fresh transaction keys, if few are left. No operation is under way then, so each key here is an unused one.
+    pub(super) async fn replenish(&mut self) -> Result<(), CredentialError> {
+        let now = self.line.now();
+        let holder = self.holder()?;
+        if !holder.needs_keys(now) {
+            return Ok(());
+        }
+        let live_key_ids = holder.unused_keys(now).map(|key| key.key_id.clone()).collect();
+        let fresh = self.ask::<CredentialReplenish>(&ReplenishKeys { live_key_ids }).await?;
+        self.holder()?.replenished(fresh);
+        self.save()
+    }
+
+    /// Asks for the password, makes the request, and stores it.
+    async fn prepare<T: Serialize>(
+        &mut self,
+        issuer: ProvenIssuer,
+        entry: &mut Entry<'_>,
+        make: impl Fn(&Making) -> (T, Option<PasswordParts>),
+    ) -> Result<(OperationId, BoxKey), CredentialError> {
+        let guid = self.line.member.guid;
+        let parts = self.holder()?.newest().ok_or(CredentialError::NoCredential)?.password.duplicate();
+        let keys = entry.keys(&parts).await?;
+        let mut random = self.random();
+        let op_id = OperationId::v7(self.line.now(), random::bytes(&mut random));
+        let making = Making { op_id, key: BoxKey::of_password(&keys.inner), guid, random };
+        let (params, next_password) = make(&making);
+        let params = json::parse(&json::canonical(&params)?)?;
+        let wish = Wish { op_id, params, payload: payload(keys), next_password, journal_head: None };
+        self.holder()?.prepare(&mut random, issuer, wish)?;
+        self.keep_question().await?;
+        Ok((op_id, making.key))
+    }
+
+    /// Stores the request that was prepared, with the event that will carry it.
+    pub(super) async fn keep_question(&mut self) -> Result<(), CredentialError> {
+        let question = self.new_question();
+        let kept = self.kept()?;
+        match question {
+            Ok(question) => kept.sending = Some(question),
+            // Nothing was stored or sent, so nothing is lost; for example a request that is too large.
+            Err(error) => {
+                kept.holder.give_up();
+                return Err(error);
+            }
+        }
+        self.save()
+    }
+
+    fn new_question(&mut self) -> Result<Intent, CredentialError> {
+        let row = if self.is_creation()? { CredentialCreate::ROW } else { CredentialUse::ROW };
+        let body: Value = read(self.holder()?.request())?;
+        Ok(self.line.question(&row, &body)?)
+    }
+
+    fn is_creation(&mut self) -> Result<bool, CredentialError> {
+        let intent = self.holder()?.state().record.intent.as_ref();
+        Ok(intent.is_some_and(|intent| intent.version.is_none()))
+    }
+
+    /// Sends the stored request and takes its answer.
+    async fn send(&mut self) -> Result<Sent, CredentialError> {
+        let result = self.exchange().await?;
+        let retry_after_ms = result.retry_after_ms;
+        let received = self.holder()?.receive(result)?;
+        match received {
+            Received::Write { write, action_result } => {
+                let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+                kept.write(&mut self.line.hold, *write)?;
+                Ok(Sent::Done(action_result))
+            }
+            Received::Have { action_result } => {
+                self.save()?;
+                Ok(Sent::Done(action_result))
+            }
+            Received::FallBack(freed) => {
+                let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+                kept.save_and_free(&mut self.line.hold, freed)?;
+                Ok(Sent::Again)
+            }
+            Received::Ended(status) => {
+                self.save()?;
+                ended(status, retry_after_ms)
+            }
+            Received::Open { status: UseStatus::InDoubt, .. } => {
+                self.save()?;
+                Err(CredentialError::InDoubt)
+            }
+            // The vault did not look at it and stored nothing of it, so nothing is left open (docs/decisions/0116).
+            Received::Open { status, retry_after_ms } => {
+                self.holder()?.give_up();
+                self.save()?;
+                ended(status, retry_after_ms)
+            }
+        }
+    }
+
+    /// Puts the stored request under its event until its outcome is known.
+    async fn exchange(&mut self) -> Result<UseResult, CredentialError> {
+        let is_creation = self.is_creation()?;
+        for _ in 0..ROUNDS {
+            if self.kept()?.sending.is_none() {
+                self.kept()?.sending = Some(self.new_question()?);
+                self.save()?;
+            }
+            let question = self.kept()?.sending.clone().ok_or(CredentialError::NoCredential)?;
+            let asked_too_late = !question.is_alive(self.line.now());
+            let answer = if is_creation {
+                self.line.ask_unlogged::<CredentialCreate>(&question).await
+            } else {
+                self.line.ask_unlogged::<CredentialUse>(&question).await
+            };
+            match answer {
+                // The vault never saw this event, and its time is over: the same request goes under a new one.
+                Err(CommandError::Refused { code: RefusalCode::Expired, .. }) if asked_too_late => {
+                    self.kept()?.sending = None;
+                }
+                Err(CommandError::Refused { event_type, code }) => {
+                    if is_final(code) {
+                        self.holder()?.give_up();
+                        self.save()?;
+                    }
+                    return Err(CommandError::Refused { event_type, code }.into());
+                }
+                Err(CommandError::NoAnswer { event_type, .. }) => {
+                    return Err(CommandError::NoAnswer { event_type, has_effect: true }.into());
+                }
+                answer => return Ok(answer?),
+            }
+        }
+        Err(CredentialError::Overtaken)
+    }
+
+    /// Sends the stored request for a first credential.
+    pub(super) async fn finish_creation(&mut self) -> Result<(), CredentialError> {
+        match self.send().await? {
+            Sent::Done(_) => Ok(()),
+            Sent::Again => Err(CredentialError::Overtaken),
+        }
+    }
+
+    /// Confirms the package that was just stored. If that fails the operation is done all the same, and the next command
+    /// confirms it.
+    pub(super) async fn confirm_newest(&mut self) {
+        let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
+        if let Next::Confirm(confirm) = next {
+            let _later = self.confirm(&confirm).await;
+        }
+    }
+
+    /// Spec 2.7 step 5.
+    async fn confirm(&mut self, confirm: &Confirm) -> Result<(), CredentialError> {
+        let freed = match self.ask::<CredentialConfirm>(confirm).await? {
+            ConfirmReply::Confirmed(confirmed) => {
+                if (confirmed.op_id, confirmed.cek_version) != (confirm.op_id, confirm.cek_version) {
+                    return Err(Untrusted::NotGenuine.into());
+                }
+                self.holder()?.confirmed(&confirmed)
+            }
+            ConfirmReply::Stale(result) if result.status == UseStatus::StaleCredential => {
+                return Err(CredentialError::Stale);
+            }
+            ConfirmReply::Stale(result) => match self.holder()?.receive(*result)? {
+                Received::FallBack(freed) => freed,
+                _ => return Err(Untrusted::NotGenuine.into()),
+            },
+        };
+        let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+        Ok(kept.save_and_free(&mut self.line.hold, freed)?)
+    }
+
+    /// The member gives an open operation up; `false` if none is open.
+    pub(super) fn give_up(&mut self) -> Result<bool, CredentialError> {
+        if self.kept.as_ref().is_none_or(|kept| kept.holder.state().record.intent.is_none()) {
+            return Ok(false);
+        }
+        self.holder()?.give_up();
+        self.save()?;
+        Ok(true)
+    }
+}
+
+fn ended(status: UseStatus, retry_after_ms: Option<u64>) -> Result<Sent, CredentialError> {
+    match status {
+        UseStatus::WrongPassword => Err(CredentialError::WrongPassword { retry_after_ms }),
+        UseStatus::Wait => Err(CredentialError::Wait { retry_after_ms }),
+        UseStatus::Locked => Err(CredentialError::Locked),
+        UseStatus::StaleCredential => Err(CredentialError::Stale),
+        UseStatus::InDoubt => Err(CredentialError::InDoubt),
+        UseStatus::UnknownTransactionKey | UseStatus::StalePending => Ok(Sent::Again),
+        UseStatus::Done => Err(Untrusted::NotGenuine.into()),
+    }
+}
+
+/// Whether a bare refusal says that the operation will never happen; the others may pass.
+fn is_final(code: RefusalCode) -> bool {
+    use RefusalCode::{Expired, Locked, RateLimited, Unavailable};
+    !matches!(code, Expired | Locked | RateLimited | Unavailable)
+}
+
+/// The vault as its proofs name it: it has no address of its own, so the app names it by its member.
+fn host(guid: vettid_wire::id::MemberId) -> String {
+    format!("vettid://{guid}")
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: Option<&[u8]>) -> Result<T, CredentialError> {
+    let body = body.ok_or(CannotBegin::Unreadable)?;
+    Ok(json::from_value(json::parse_large(body)?)?)
+}

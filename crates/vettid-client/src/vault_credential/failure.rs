@@ -1,0 +1,123 @@
+//! Why an operation with the Vault Credential did not succeed. Must never tell a secret, nor how a password was wrong.
+
+use super::password::NoPassword;
+use super::value::UnfitValue;
+use crate::command::CommandError;
+use crate::store::StoreError;
+use vettid_core::credential::holder::record::Untrusted;
+use vettid_core::credential::holder::request::{CannotBegin, NotTheIssuer};
+use vettid_crypto::Undecryptable;
+use vettid_crypto::password::OutOfMemory;
+use vettid_wire::event::EventType;
+use vettid_wire::json::JsonError;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
+
+/// Why an operation with the Vault Credential did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The vault could not be asked, or refused.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// This app holds one already.
+    #[error("this app holds a Vault Credential already")]
+    Exists,
+    /// There is none yet.
+    #[error("there is no Vault Credential yet")]
+    NoCredential,
+    /// The vault has one, and this app does not hold it.
+    #[error("the vault has a Vault Credential that this app does not hold")]
+    HeldElsewhere,
+    /// An earlier operation of the same kind, whose answer was missed, turned out to be carried out; this one was not begun.
+    #[error("your earlier {action} of {started_at} was carried out, so nothing was done again")]
+    EarlierDone {
+        /// The action.
+        action: EventType,
+        /// When the member gave it.
+        started_at: Timestamp,
+    },
+    /// It was counted.
+    #[error("the password is wrong")]
+    WrongPassword {
+        /// Earliest next try, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// Too early after wrong passwords; the password was not looked at.
+    #[error("the next try has to wait")]
+    Wait {
+        /// Earliest next try, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// Too many wrong passwords.
+    #[error("too many wrong passwords locked the credential")]
+    Locked,
+    /// Another copy of the credential was used since.
+    #[error("this app holds an old copy of the credential; a newer one was used elsewhere")]
+    Stale,
+    /// The operation may have run before the vault was restored.
+    #[error("an earlier operation may have been carried out before the vault was restored")]
+    InDoubt,
+    /// Whoever answers is not the vault that made the credential. No password was sent.
+    #[error(transparent)]
+    NotTheIssuer(#[from] NotTheIssuer),
+    /// The vault's answer must not be used.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// The password was right, and the action could not be done.
+    #[error("the vault could not carry out {action}: {code}")]
+    Refused {
+        /// The action.
+        action: &'static str,
+        /// The reason.
+        code: RefusalCode,
+    },
+    /// The operation cannot be begun.
+    #[error(transparent)]
+    CannotBegin(CannotBegin),
+    /// The operation lost its ground twice.
+    #[error("the credential changed while it was used")]
+    Overtaken,
+    /// No password was given.
+    #[error(transparent)]
+    Password(#[from] NoPassword),
+    /// The value cannot be a secret of this kind.
+    #[error(transparent)]
+    Value(#[from] UnfitValue),
+    /// No memory for the password hash.
+    #[error(transparent)]
+    OutOfMemory(OutOfMemory),
+    /// The program is ending.
+    #[error("the password could not be hashed")]
+    Interrupted,
+    /// The result has another form than this version knows.
+    #[error("the result of {action} cannot be read")]
+    Unreadable {
+        /// The action.
+        action: &'static str,
+    },
+    /// Something cannot be written in its form.
+    #[error("the request cannot be written: {0}")]
+    Form(#[from] JsonError),
+}
+
+impl From<StoreError> for CredentialError {
+    fn from(error: StoreError) -> Self {
+        Self::Command(error.into())
+    }
+}
+
+impl From<CannotBegin> for CredentialError {
+    fn from(error: CannotBegin) -> Self {
+        match error {
+            CannotBegin::NoCredential => Self::NoCredential,
+            error => Self::CannotBegin(error),
+        }
+    }
+}
+
+impl CredentialError {
+    /// A box that does not open in the result of an action.
+    pub(crate) fn unopened(action: &'static str) -> impl FnOnce(Undecryptable) -> Self {
+        move |Undecryptable| Self::Unreadable { action }
+    }
+}

@@ -1,0 +1,177 @@
+//! What the app keeps of the Vault Credential: the holder's state and the keys of grants in one sealed value, the two slots
+//! apart. Must never count a slot as written that was not read back.
+
+use super::failure::CredentialError;
+use crate::intent::Intent;
+use crate::store::{Hold, Place, StoreError};
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use vettid_core::credential::holder::record::SlotName;
+use vettid_core::credential::holder::slot::Slot;
+use vettid_core::credential::holder::{Holder, HolderState, SlotWrite};
+use vettid_crypto::secret::{Secret32, SecretBytes};
+use vettid_crypto::stored;
+use vettid_wire::id::{Fingerprint, MemberId, SecretId};
+use vettid_wire::secret::Operation;
+use vettid_wire::time::Timestamp;
+use zeroize::Zeroizing;
+
+/// The form of the stored value.
+const VERSION: u8 = 1;
+/// Room for a usual value, so that no half-written copies are left behind while it grows.
+const CAPACITY_BYTES: usize = 128 * 1024;
+/// Most grants whose keys are kept; the ones that end first are forgotten first.
+const MAX_GRANTS: usize = 128;
+
+/// The key of an open grant.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeptGrant {
+    pub(crate) secret_id: SecretId,
+    pub(crate) operation: Operation,
+    pub(crate) expires_at: Timestamp,
+    #[serde(with = "stored")]
+    pub(crate) key: Secret32,
+}
+
+/// What is kept.
+pub(crate) struct Kept {
+    pub(crate) holder: Holder,
+    /// The event that carries the operation under way.
+    pub(crate) sending: Option<Intent>,
+    grants: Vec<KeptGrant>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u8,
+    holder: HolderState,
+    sending: Option<Intent>,
+    grants: Vec<KeptGrant>,
+}
+
+#[derive(Serialize)]
+struct StoredView<'k> {
+    version: u8,
+    holder: &'k HolderState,
+    sending: Option<&'k Intent>,
+    grants: &'k [KeptGrant],
+}
+
+impl Kept {
+    /// Before the first credential.
+    pub(crate) fn new(holder: Holder) -> Self {
+        Self { holder, sending: None, grants: Vec::new() }
+    }
+
+    /// What is stored for this member and this vault; `None` if nothing is. A slot that is torn counts as empty.
+    pub(crate) fn load(hold: &impl Hold, guid: MemberId, issuer: Fingerprint) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = hold.load(Place::Credential)? else {
+            return Ok(None);
+        };
+        let stored: Stored = serde_json::from_slice(bytes.expose()).map_err(StoreError::Form)?;
+        if stored.version != VERSION {
+            return Err(StoreError::Version { found: stored.version });
+        }
+        if (stored.holder.guid, stored.holder.issuer) != (guid, issuer) {
+            return Ok(None);
+        }
+        let (a, b) = (slot(hold, Place::SlotA)?, slot(hold, Place::SlotB)?);
+        let [a, b] = [&a, &b].map(|slot| slot.as_ref().map(SecretBytes::expose));
+        let holder = Holder::load(stored.holder, a, b);
+        Ok(Some(Self { holder, sending: stored.sending, grants: stored.grants }))
+    }
+
+    /// Stores everything but the slots.
+    pub(crate) fn save(&mut self, hold: &mut impl Hold) -> Result<(), StoreError> {
+        if self.holder.request().is_none() {
+            self.sending = None;
+        }
+        let view = StoredView {
+            version: VERSION,
+            holder: self.holder.state(),
+            sending: self.sending.as_ref(),
+            grants: &self.grants,
+        };
+        let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
+        serde_json::to_writer(&mut *bytes, &view).map_err(StoreError::Form)?;
+        hold.save(Place::Credential, &bytes)
+    }
+
+    /// Writes a package into its slot, reads it back, and stores the rest.
+    pub(crate) fn write(&mut self, hold: &mut impl Hold, write: SlotWrite) -> Result<(), CredentialError> {
+        let place = place(write.name);
+        let bytes = write.slot.to_bytes().map_err(StoreError::Form)?;
+        hold.save(place, bytes.expose())?;
+        let read_back = hold.load(place)?;
+        let is_whole = read_back.is_some_and(|found| found == bytes && Slot::from_bytes(found.expose()).is_some());
+        if !is_whole {
+            return Err(StoreError::NotKept.into());
+        }
+        self.holder.stored(write);
+        Ok(self.save(hold)?)
+    }
+
+    /// Stores everything, then frees the slot where there is one.
+    pub(crate) fn save_and_free(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
+        self.save(hold)?;
+        if let Some(name) = freed {
+            hold.remove(place(name))?;
+            self.holder.freed(name);
+        }
+        Ok(())
+    }
+
+    /// Keeps the key of a grant in place of an earlier one over the same.
+    pub(crate) fn add_grant(&mut self, now: Timestamp, grant: KeptGrant) {
+        self.end_grant(grant.secret_id, grant.operation);
+        self.grants.retain(|grant| now < grant.expires_at);
+        self.grants.push(grant);
+        self.grants.sort_by_key(|grant| Reverse(grant.expires_at));
+        self.grants.truncate(MAX_GRANTS);
+    }
+
+    /// The live grant over one operation of one secret.
+    pub(crate) fn grant(&self, now: Timestamp, secret_id: SecretId, operation: Operation) -> Option<&KeptGrant> {
+        let fits =
+            |grant: &&KeptGrant| grant.secret_id == secret_id && grant.operation == operation && now < grant.expires_at;
+        self.grants.iter().find(fits)
+    }
+
+    /// Forgets the key of a grant.
+    pub(crate) fn end_grant(&mut self, secret_id: SecretId, operation: Operation) {
+        self.grants.retain(|grant| (grant.secret_id, grant.operation) != (secret_id, operation));
+    }
+
+    /// Forgets the keys of all grants over a secret that is gone.
+    pub(crate) fn end_grants_of(&mut self, secret_id: SecretId) {
+        self.grants.retain(|grant| grant.secret_id != secret_id);
+    }
+
+    /// The grants that are open by this clock.
+    pub(crate) fn live_grants(&self, now: Timestamp) -> impl Iterator<Item = &KeptGrant> {
+        self.grants.iter().filter(move |grant| now < grant.expires_at)
+    }
+}
+
+/// Removes what is left of another member's credential.
+pub(crate) fn clear_slots(hold: &mut impl Hold) -> Result<(), StoreError> {
+    hold.remove(Place::SlotA)?;
+    hold.remove(Place::SlotB)
+}
+
+fn place(name: SlotName) -> Place {
+    match name {
+        SlotName::A => Place::SlotA,
+        SlotName::B => Place::SlotB,
+    }
+}
+
+/// The bytes of a slot; a file that was cut off while it was written does not open.
+fn slot(hold: &impl Hold, place: Place) -> Result<Option<SecretBytes>, StoreError> {
+    match hold.load(place) {
+        Err(StoreError::Sealed { .. }) => Ok(None),
+        found => found,
+    }
+}

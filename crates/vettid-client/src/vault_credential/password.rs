@@ -1,0 +1,80 @@
+//! Where a password comes from, and the keys that are derived from it. A password is asked for once in each command, and
+//! only after the vault proved itself; it is hashed away from the event loop, at most twice at once in this process.
+
+use super::failure::CredentialError;
+use std::error::Error;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use vettid_core::credential::holder::slot::PasswordParts;
+use vettid_crypto::password::{InnerKey, Password, PasswordKeys, PasswordProof, PasswordSalt, derive_keys};
+use vettid_crypto::secret::Secret32;
+use vettid_crypto::utk::PasswordPayload;
+
+/// Password hashes at once: each takes 64 MiB.
+static HASHES: Semaphore = Semaphore::const_new(2);
+
+/// Gives a password when it is needed.
+pub trait PasswordSource: Send {
+    /// The password; may block while somebody types it.
+    ///
+    /// # Errors
+    /// [`NoPassword`].
+    fn password(&mut self) -> Result<Password, NoPassword>;
+}
+
+/// No password was given, or not one that can be one.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct NoPassword(Box<dyn Error + Send + Sync>);
+
+impl NoPassword {
+    /// Why there is none. The reason must not show what was typed.
+    pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// One entry of a password, good for all the operations of one command.
+pub(crate) struct Entry<'s> {
+    source: &'s mut dyn PasswordSource,
+    typed: Option<Arc<Password>>,
+    derived: Option<(PasswordSalt, PasswordKeys)>,
+}
+
+impl<'s> Entry<'s> {
+    pub(crate) fn new(source: &'s mut dyn PasswordSource) -> Self {
+        Self { source, typed: None, derived: None }
+    }
+
+    /// The keys for a package with these parts; asks for the password if it was not asked for yet.
+    pub(crate) async fn keys(&mut self, parts: &PasswordParts) -> Result<&PasswordKeys, CredentialError> {
+        let derived = match self.derived.take() {
+            Some((salt, keys)) if salt == parts.salt => (salt, keys),
+            _ => (parts.salt, derive(self.typed()?, parts.duplicate()).await?),
+        };
+        Ok(&self.derived.insert(derived).1)
+    }
+
+    fn typed(&mut self) -> Result<Arc<Password>, CredentialError> {
+        match &self.typed {
+            Some(typed) => Ok(Arc::clone(typed)),
+            None => Ok(Arc::clone(self.typed.insert(Arc::new(self.source.password()?)))),
+        }
+    }
+}
+
+async fn derive(password: Arc<Password>, parts: PasswordParts) -> Result<PasswordKeys, CredentialError> {
+    let _permit = HASHES.acquire().await.map_err(|_| CredentialError::Interrupted)?;
+    let hashing = tokio::task::spawn_blocking(move || derive_keys(&password, &parts.salt, &parts.device_secret));
+    hashing.await.map_err(|_| CredentialError::Interrupted)?.map_err(CredentialError::OutOfMemory)
+}
+
+/// What travels under a transaction key: every action of the app needs the inner key as well.
+pub(crate) fn payload(keys: &PasswordKeys) -> PasswordPayload {
+    let proof = PasswordProof::from_secret(Secret32::from_bytes(*keys.proof.expose()));
+    PasswordPayload { proof, inner: Some(duplicate(&keys.inner)) }
+}
+
+fn duplicate(inner: &InnerKey) -> InnerKey {
+    InnerKey::from_secret(Secret32::from_bytes(*inner.expose()))
+}
