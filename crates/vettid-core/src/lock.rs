@@ -2,11 +2,13 @@
 //! Must never let a try through that was not counted first.
 
 use crate::credential::attempts::{Attempts, Clocks};
+use crate::credential::pin;
 use serde::{Deserialize, Serialize};
 use vettid_wire::lock::UnlockKind;
 
 /// Wrong PINs in a row, after which only the password opens.
 pub const PIN_TRIES: u8 = 5;
+const _: () = assert!(PIN_TRIES as u32 == pin::MAX_TRIES, "there is one number of tries");
 /// Wrong passwords in a row after which each further one waits the longest time. There is no end to the tries: the member
 /// has no other way in.
 const LONGEST_WAIT_AFTER: u32 = 9;

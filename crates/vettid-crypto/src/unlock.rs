@@ -23,34 +23,6 @@ const REPLY_LABEL: &str = "vettid-unlock-reply-v1";
 const WRAP_LABEL: &str = "vettid-unlock-wrap-v1";
 const ENC_BYTES: usize = 32;
 
-/// Fewest digits of a PIN.
-pub const MIN_PIN_DIGITS: usize = 6;
-/// Most digits of a PIN.
-pub const MAX_PIN_DIGITS: usize = 12;
-
-/// A PIN in the one form that is hashed: 6 to 12 ASCII digits. Whether it is a good one is decided elsewhere.
-pub struct Pin(SecretBytes);
-
-/// A text that cannot be a PIN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a PIN has {MIN_PIN_DIGITS} to {MAX_PIN_DIGITS} digits and nothing else")]
-pub struct UnfitPin;
-
-impl Pin {
-    /// Takes what was typed.
-    ///
-    /// # Errors
-    /// [`UnfitPin`].
-    pub fn new(typed: &str) -> Result<Self, UnfitPin> {
-        let fits = (MIN_PIN_DIGITS..=MAX_PIN_DIGITS).contains(&typed.len());
-        if fits && typed.bytes().all(|byte| byte.is_ascii_digit()) {
-            Ok(Self(SecretBytes::copied_from(typed.as_bytes())))
-        } else {
-            Err(UnfitPin)
-        }
-    }
-}
-
 macro_rules! unlock_secret {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -104,7 +76,7 @@ macro_rules! debug_by_name {
     };
 }
 
-debug_by_name!(Pin, UnlockKey, DeviceProof, Permit, ReplyKey, ChallengeKey);
+debug_by_name!(UnlockKey, DeviceProof, Permit, ReplyKey, ChallengeKey);
 
 impl Permit {
     /// A fresh one.
@@ -121,12 +93,13 @@ impl Permit {
 }
 
 impl UnlockKey {
-    /// From a PIN: `Exp(Ext(device_secret, Argon2id(pin, salt)), "vettid-unlock-pin-v1", 32)`.
+    /// From the digits of a PIN: `Exp(Ext(device_secret, Argon2id(digits, salt)), "vettid-unlock-pin-v1", 32)`. Whether they
+    /// are a PIN, and a good one, is decided elsewhere.
     ///
     /// # Errors
     /// [`OutOfMemory`].
-    pub fn of_pin(pin: &Pin, salt: &PasswordSalt, device: &DeviceSecret) -> Result<Self, OutOfMemory> {
-        Self::derive(pin.0.expose(), salt, device, b"vettid-unlock-pin-v1")
+    pub fn of_pin(digits: &[u8], salt: &PasswordSalt, device: &DeviceSecret) -> Result<Self, OutOfMemory> {
+        Self::derive(digits, salt, device, b"vettid-unlock-pin-v1")
     }
 
     /// From a password, with the label `vettid-unlock-password-v1`.
@@ -134,7 +107,7 @@ impl UnlockKey {
     /// # Errors
     /// [`OutOfMemory`].
     pub fn of_password(password: &Password, salt: &PasswordSalt, device: &DeviceSecret) -> Result<Self, OutOfMemory> {
-        Self::derive(password.normalised(), salt, device, b"vettid-unlock-password-v1")
+        Self::derive(password.expose().as_bytes(), salt, device, b"vettid-unlock-password-v1")
     }
 
     fn derive(typed: &[u8], salt: &PasswordSalt, device: &DeviceSecret, label: &[u8]) -> Result<Self, OutOfMemory> {

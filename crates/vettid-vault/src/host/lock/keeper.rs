@@ -3,6 +3,7 @@
 
 use super::record::{Lock, LockRecord};
 use crate::host::storage_key::{StorageKeyError, StorageKeys};
+use crate::lock::PERMIT_LIFE_MS;
 use rand_core::CryptoRng;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,8 +25,6 @@ use vettid_wire::lock::{AskChallenge, CHALLENGE_BYTES, Challenge, LockState, Loc
 const MAX_CHALLENGES: usize = 16;
 /// How long a challenge is good for.
 const CHALLENGE_LIFE_MS: u64 = 60_000;
-/// How long a permit is good for.
-pub(in crate::host) const PERMIT_LIFE_MS: i64 = 2 * 60_000;
 
 /// Guards one lock.
 pub(in crate::host) struct Keeper {
