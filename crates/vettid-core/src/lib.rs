@@ -10,5 +10,6 @@ pub mod enrolment;
 pub mod grants;
 pub mod handshake;
 pub mod journal;
+pub mod lock;
 pub mod rate;
 pub mod window;

@@ -27,6 +27,7 @@ pub mod secret_box;
 pub mod signature;
 pub mod stored;
 pub mod suite;
+pub mod unlock;
 pub mod utk;
 
 pub use committed::Undecryptable;

@@ -76,6 +76,8 @@ contexts! {
     Invite = "invite",
     /// Request of a service.
     ServiceRequest = "service-request",
+    /// Challenge of the unlock lane, by the lane key.
+    UnlockChallenge = "unlock-challenge",
     /// Lease of a host on a vault.
     Lease = "lease",
     /// New incarnation after a restore.
@@ -248,7 +250,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 21);
+        assert_eq!(names.len(), 22);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

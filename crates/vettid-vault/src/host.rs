@@ -7,6 +7,8 @@ pub mod clock;
 pub mod config;
 mod control;
 mod loader;
+mod lock;
+pub mod sealer;
 pub mod storage_key;
 mod vaults;
 pub mod ways;
@@ -18,18 +20,21 @@ use bytes::Bytes;
 use config::HostConfig;
 use getrandom::SysRng;
 use loader::{Loaded, Loader};
+use lock::lane::Lanes;
 use rand_core::UnwrapErr;
+use sealer::key_file::KeyFile;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use storage_key::{KeyFile, StorageKeyError, StorageKeys};
-use tokio::sync::mpsc;
+use storage_key::{StorageKeyError, StorageKeys};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::OperatorIdentity;
 use vettid_core::grants::role::OperatorRole;
+use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::identity::{IdentityError, VerifyingKey};
 use vettid_crypto::nats::key::{InvalidKey, UserKey};
 use vettid_crypto::nats::token::{TokenError, UserJwt};
@@ -163,11 +168,23 @@ pub struct Host {
     listening: JoinSet<()>,
     heard: HashSet<MemberId>,
     keys: HostKeys,
+    /// The unlock lanes.
+    lanes: Lanes,
+    /// Vaults whose members gave the right key, while they are loaded.
+    unlocking: HashMap<MemberId, Unlocking>,
 }
 
 /// A vault that runs here.
 struct Running {
     work: mpsc::Sender<Work>,
+    /// The storage key of a vault with a lock, which nobody else could load again.
+    key: Option<StorageKey>,
+}
+
+/// A vault whose member gave the right key.
+struct Unlocking {
+    wrong: u32,
+    runs: oneshot::Sender<()>,
 }
 
 /// The two user keys of a host, kept sealed over restarts; each start fetches fresh tokens for them.
@@ -255,7 +272,11 @@ impl Host {
         let host_name = config.host_id.as_str().to_owned();
         // Without members the old consumer is deleted: what a killed process had in hand comes at once to the new one.
         Inbox::open(&subscriber, &host_name, Members::Only(BTreeSet::new())).await?;
-        let (loaded, broken) = loader.every().await?;
+        let mut lanes = Lanes::new(loader.storage_keys.clone(), publisher.clone());
+        let mut broken = lanes.open_all(loader.storage_keys.members()?);
+        let absent: BTreeSet<_> = broken.keys().chain(lanes.locked()).copied().collect();
+        let (loaded, unreadable) = loader.every(&absent).await?;
+        broken.extend(unreadable);
         let served = loaded.iter().map(|loaded| loaded.vault.guid()).collect();
         let inbox = Inbox::open(&subscriber, &host_name, Members::Only(served)).await?;
         let control_key = VerifyingKey::from_typed(&joined.control_key)?;
@@ -284,9 +305,14 @@ impl Host {
             listening: JoinSet::new(),
             heard: HashSet::new(),
             keys,
+            lanes,
+            unlocking: HashMap::new(),
         };
         for loaded in loaded {
             host.run_vault(loaded).await?;
+        }
+        for member in host.lanes.locked().clone() {
+            host.listen(member).await?;
         }
         host.subscriber.settle().await?;
         Ok(host)
@@ -304,6 +330,12 @@ impl Host {
         &self.broken
     }
 
+    /// The members whose vaults lie here and wait for their PIN or password.
+    #[must_use]
+    pub fn locked(&self) -> &BTreeSet<MemberId> {
+        self.lanes.locked()
+    }
+
     /// Serves until told to stop; then finishes what was begun.
     pub async fn run(mut self, joining: &impl Joining, stop: CancellationToken) -> Result<(), HostFailed> {
         let mut control = control::Control::start(&self).await?;
@@ -318,7 +350,8 @@ impl Host {
                 Some((subject, bytes)) = self.arrived.recv() => self.best_effort(subject, bytes),
                 command = control.next() => control.carry_out(&mut self, command).await?,
                 _ = renewal.tick() => self.renew(joining).await,
-                Some(ended) = self.running.join_next() => self.ended(ended)?,
+                Some(ended) = self.running.join_next() => self.ended(ended).await?,
+                Some(news) = self.lanes.next() => self.heard(news),
                 Some(loaded) = self.returning.join_next() => self.returned(loaded).await?,
             }
         }
@@ -347,6 +380,7 @@ impl Host {
                 tracing::error!(%error, "a vault did not stop in good order");
             }
         }
+        self.lanes.stop().await;
         self.listening.shutdown().await;
         self.inbox.close().await?;
         self.subscriber.close().await?;
@@ -372,6 +406,9 @@ impl Host {
     }
 
     fn best_effort(&mut self, subject: Subject, bytes: Bytes) {
+        if self.lanes.take(&subject, &bytes) {
+            return;
+        }
         let Some(vault) = subject.member().and_then(|member| self.vaults.get(&member)) else {
             return;
         };

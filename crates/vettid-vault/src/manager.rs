@@ -5,6 +5,7 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::failure::Failure;
 use crate::identity::{self, VaultIdentity};
+use crate::lock::{self, LockDesk};
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
 use crate::projection::{Draft, Projection, UnreadableState};
@@ -41,6 +42,8 @@ pub enum Event {
     CutOff(String),
     /// The attempt of this operation with the credential is stored: its password is evaluated.
     Compare(OperationId),
+    /// Something happened to the lock of the vault.
+    Lock(lock::News),
     /// A message that could not be handled again and again: it is kept apart.
     Quarantine {
         /// Where it arrived.
@@ -124,6 +127,7 @@ pub struct Vault {
     limits: Limits,
     pauses: Pauses,
     desk: Desk,
+    lock: LockDesk,
     endpoint: String,
     dropped: u64,
     since_snapshot: u64,
@@ -209,6 +213,7 @@ impl Vault {
             limits: Limits::default(),
             pauses: Pauses::default(),
             desk: Desk::default(),
+            lock: LockDesk::default(),
             endpoint,
             dropped: 0,
             since_snapshot,
@@ -266,6 +271,7 @@ impl Vault {
             limits: self.limits,
             pauses: &mut self.pauses,
             desk: &mut self.desk,
+            lock: &mut self.lock,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
@@ -274,6 +280,16 @@ impl Vault {
             journal_number: self.chain.number(),
             dropped: self.dropped,
         }
+    }
+
+    /// What host and vault tell each other about the lock.
+    pub fn lock(&mut self) -> &mut LockDesk {
+        &mut self.lock
+    }
+
+    /// After how many minutes without a command of the owner the vault is to be locked.
+    pub fn idle_minutes(&self) -> Result<Option<u32>, UnreadableState> {
+        lock::idle_minutes(&Draft::new(&self.projection))
     }
 
     /// The journal has the commit: it is the state now.

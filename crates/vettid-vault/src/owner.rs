@@ -9,7 +9,7 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
-use crate::{audit, establish, feed, outbox, request, revocation, send, view};
+use crate::{audit, establish, feed, lock, outbox, request, revocation, send, view};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -106,6 +106,8 @@ fn take_up(
     if step.identity.is_behind(content.to_incarnation) {
         return answer(step, session, envelope, content, &Err(RefusalCode::Unavailable));
     }
+    // A fresh credential is fetched by programs, too; everything else shows that the owner is here.
+    step.lock.owner_was_here |= *event_type != event::SessionRefresh::ROW.event_type();
     let outcome = match admit(step, envelope, content) {
         Ok(_) if is_use => match operation::begin(step, session, event_id, &content.body)? {
             Some(outcome) => outcome,
@@ -196,6 +198,9 @@ fn act(
     match row.name {
         "session.refresh" => run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request)),
         "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
+        "vault.lock" => run::<event::VaultLock>(body, |_| lock::lock(step)),
+        "vault.lock.setup" => run::<event::VaultLockSetup>(body, |_| lock::setup(step)),
+        "vault.lock.auto" => run::<event::VaultLockAuto>(body, |request| lock::auto(step, &request)),
         "connection.invite" => run::<event::ConnectionInvite>(body, |request| establish::invite(step, &request)),
         "connection.accept" => run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request)),
         "connection.review" => run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id)),

@@ -7,11 +7,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use vettid_core::journal::Changes;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The state: every key and its stored value.
 #[derive(Default, PartialEq, Eq)]
 pub struct Projection {
     entries: BTreeMap<String, Vec<u8>>,
+}
+
+/// A vault that is locked or stops leaves nothing of its state in memory.
+impl Drop for Projection {
+    fn drop(&mut self) {
+        self.entries.values_mut().for_each(Zeroize::zeroize);
+    }
 }
 
 /// The values hold keys and member data: only their number is shown.
@@ -36,10 +44,11 @@ impl Projection {
     /// Applies the changes of a commit.
     pub fn apply(&mut self, changes: &Changes) {
         for (key, value) in changes {
-            match value {
+            let before = match value {
                 Some(value) => self.entries.insert(key.clone(), value.clone()),
                 None => self.entries.remove(key),
             };
+            drop(before.map(Zeroizing::new));
         }
     }
 

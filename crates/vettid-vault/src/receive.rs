@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::manager::Event;
 use crate::pause::{Pause, Sender};
 use crate::step::Step;
-use crate::{bootstrap, credential, establish, expiry, outbox, owner, peer, quarantine, revocation};
+use crate::{bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, revocation};
 use vettid_wire::envelope::Envelope;
 use vettid_wire::event::{self, Lane};
 use vettid_wire::subject::Subject;
@@ -20,6 +20,7 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
         }
         Event::Quarantine { subject, bytes } => quarantine::keep(step, subject, bytes),
         Event::Compare(op_id) => credential::operation::compare(step, *op_id),
+        Event::Lock(news) => lock::news(step, *news),
         Event::CutOff(user_nkey) => {
             revocation::was_cut_off(&mut step.draft, user_nkey);
             Ok(())

@@ -6,6 +6,7 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::feed::{self, Note};
 use crate::identity::VaultIdentity;
+use crate::lock::LockDesk;
 use crate::manager::Event;
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
@@ -42,6 +43,8 @@ pub struct Step<'s> {
     pub desk: &'s mut Desk,
     /// Connections that are paused.
     pub pauses: &'s mut Pauses,
+    /// What host and vault tell each other about the lock.
+    pub lock: &'s mut LockDesk,
     /// The table of handlers.
     pub handlers: &'s Handlers,
     /// The address of the broker, as other parties reach it.
@@ -107,6 +110,7 @@ impl Step<'_> {
             posts: self.posts.len(),
             afterwards: self.afterwards.len(),
             told: self.told.len(),
+            wishes: self.lock.wishes.len(),
         }
     }
 
@@ -116,6 +120,7 @@ impl Step<'_> {
         self.posts.truncate(to.posts);
         self.afterwards.truncate(to.afterwards);
         self.told.truncate(to.told);
+        self.lock.wishes.truncate(to.wishes);
         self.channels.roll_back();
     }
 
@@ -132,4 +137,5 @@ pub struct Savepoint {
     posts: usize,
     afterwards: usize,
     told: usize,
+    wishes: usize,
 }

@@ -4,7 +4,7 @@
 use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
-    auth, connection, credential, data, enrolment, feed, handshake, messaging, profile, refusal, request, secret,
+    auth, connection, credential, data, enrolment, feed, handshake, lock, messaging, profile, refusal, request, secret,
     session,
 };
 use serde::de::DeserializeOwned;
@@ -212,10 +212,21 @@ events! {
     #[doc = "A new session of a known app: last handshake message."]
     SessionFinish: "session.finish", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
 
+    #[doc = "Asks for a challenge of the unlock lane, which works while the vault is locked."]
+    UnlockChallenge: "vault.unlock.challenge", Bootstrap, BestEffort, up to 4 KiB, lock::AskChallenge => lock::Challenge;
+    #[doc = "Tries a PIN or a password, or sets the lock, under one challenge."]
+    UnlockAttempt: "vault.unlock.attempt", Bootstrap, BestEffort, up to 4 KiB, lock::UnlockAttempt => lock::UnlockAnswer;
+
     #[doc = "A fresh NATS credential for the app."]
     SessionRefresh: "session.refresh", Owner, BestEffort, within 2 minutes, up to 4 KiB, session::RefreshRequest => session::RefreshReply;
     #[doc = "Health of the vault."]
     VaultHealth: "vault.health", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => session::VaultHealth;
+    #[doc = "Locks the vault now."]
+    VaultLock: "vault.lock", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => Nothing;
+    #[doc = "Gives leave to set or change the lock once, and the key of the unlock lane."]
+    VaultLockSetup: "vault.lock.setup", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => lock::LockPermit;
+    #[doc = "Says after which idle time the vault locks itself."]
+    VaultLockAuto: "vault.lock.auto", Owner, BestEffort, within 2 minutes, up to 4 KiB, lock::AutoLock => lock::AutoLock;
     #[doc = "Reads the owner's profile."]
     ProfileGet: "profile.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => profile::ProfileView;
     #[doc = "Changes and publishes the owner's profile."]

@@ -21,6 +21,7 @@ pub mod id;
 pub mod json;
 pub mod key;
 pub mod key_record;
+pub mod lock;
 pub mod manifest;
 pub mod messaging;
 pub mod profile;

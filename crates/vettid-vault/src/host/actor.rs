@@ -2,7 +2,9 @@
 //! world at every moment; if a commit is not certain, the vault stops and is loaded again.
 
 use super::clock;
+use super::lock::lane::Lane;
 use super::ways::{Sender, Ways};
+use crate::lock;
 use crate::manager::{Event, Handled, Prepared, Vault};
 use crate::outbox::Post;
 use bytes::Bytes;
@@ -12,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use vettid_core::journal::BrokenJournal;
 use vettid_nats::inbox::InboxMessage;
 use vettid_nats::journal::{Journal, JournalError};
@@ -52,6 +54,8 @@ pub enum Work {
     NotSent(u64),
     /// Services cut this user off, or not yet.
     CutOff(String, bool),
+    /// Something happened to the lock.
+    Lock(lock::News),
     /// Services ask for an enrolment code.
     Enrol(EnrolVault, oneshot::Sender<Option<EnrolmentCode>>),
     /// Services ask for the public keys.
@@ -70,6 +74,9 @@ pub enum Stopped {
     /// A snapshot could not be stored.
     #[error(transparent)]
     Snapshot(#[from] ObjectError),
+    /// It is locked; only its member brings it back.
+    #[error("the vault was locked")]
+    Locked,
 }
 
 /// A running vault.
@@ -86,6 +93,12 @@ pub struct Actor {
     failures: HashMap<u64, u32>,
     /// The stored state that the journal begins with.
     stored: Option<String>,
+    /// The unlock lane.
+    lane: Option<Lane>,
+    /// When the owner commanded something last.
+    owner_at: Instant,
+    /// Its owner wants it locked; what was begun is finished first.
+    is_to_be_locked: bool,
 }
 
 /// An event and what is owed to its sender.
@@ -126,11 +139,29 @@ impl Actor {
             cutting: HashSet::new(),
             failures: HashMap::new(),
             stored,
+            lane: None,
+            owner_at: Instant::now(),
+            is_to_be_locked: false,
         }
+    }
+
+    /// The vault's lock is served by this lane.
+    pub(super) fn behind(mut self, lane: Option<Lane>) -> Self {
+        self.vault.lock().lane_key = lane.as_ref().map(Lane::lane_key);
+        self.lane = lane;
+        self
     }
 
     /// Runs until nobody gives it work any more; what was begun is finished.
     pub async fn run(mut self) -> Result<(), Stopped> {
+        let ended = self.serve().await;
+        if matches!(ended, Ok(()) | Err(Stopped::Locked)) {
+            while self.acknowledgements.join_next().await.is_some() {}
+        }
+        ended
+    }
+
+    async fn serve(&mut self) -> Result<(), Stopped> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -141,13 +172,13 @@ impl Actor {
                 },
                 _ = tick.tick() => {
                     self.handle(vec![Taken { event: Event::Tick, message: None }]).await?;
+                    self.lock_if_idle().await?;
                     self.send_waiting();
                     self.ways.close_ended(&self.vault);
                 }
                 Some(_) = self.acknowledgements.join_next() => {}
             }
         }
-        while self.acknowledgements.join_next().await.is_some() {}
         Ok(())
     }
 
@@ -177,6 +208,7 @@ impl Actor {
                     taken.push(Taken { event: Event::Sent(vec![number]), message: None });
                 }
                 Work::NotSent(number) => self.ways.ended(number),
+                Work::Lock(news) => taken.push(Taken { event: Event::Lock(news), message: None }),
                 Work::CutOff(nkey, done) => self.cut_off(nkey, done, &mut taken),
                 Work::Enrol(asked, answer) => self.enrol(&asked, answer).await?,
                 Work::Public(answer) => {
@@ -203,6 +235,9 @@ impl Actor {
             let afterwards = self.handle_one(taken).await?;
             taken = afterwards.into_iter().map(|event| Taken { event, message: None }).collect();
         }
+        if self.is_to_be_locked {
+            return Err(Stopped::Locked);
+        }
         self.ask_services_to_cut_off();
         self.snapshot_if_due().await
     }
@@ -210,10 +245,12 @@ impl Actor {
     /// One batch: commit, then acknowledge and send.
     async fn handle_one(&mut self, taken: Vec<Taken>) -> Result<Vec<Event>, Stopped> {
         let (events, messages): (Vec<_>, Vec<_>) = taken.into_iter().map(|t| (t.event, t.message)).unzip();
+        self.vault.lock().is_set = self.lane.as_ref().is_some_and(Lane::has_lock);
         let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &events);
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
         }
+        self.grant_wishes();
         for (message, handled) in messages.into_iter().zip(&batch.handled) {
             match message {
                 Some(message) if *handled == Handled::Again => self.failed(message).await?,
@@ -226,6 +263,42 @@ impl Actor {
         }
         self.send(batch.posts);
         Ok(batch.afterwards)
+    }
+
+    /// What the commit wishes of the lock; a permit is with the lane before the app hears of it.
+    fn grant_wishes(&mut self) {
+        let desk = self.vault.lock();
+        if std::mem::take(&mut desk.owner_was_here) {
+            self.owner_at = Instant::now();
+        }
+        for wish in std::mem::take(&mut desk.wishes) {
+            match (wish, &self.lane) {
+                (lock::Wish::Permit(permit), Some(lane)) => lane.permit(permit),
+                (lock::Wish::Permit(_), None) => {}
+                (lock::Wish::Lock, _) => self.is_to_be_locked = true,
+            }
+        }
+    }
+
+    /// Locks the vault when its owner was away for as long as is set.
+    async fn lock_if_idle(&mut self) -> Result<(), Stopped> {
+        if !self.lane.as_ref().is_some_and(Lane::has_lock) {
+            return Ok(());
+        }
+        let idle_minutes = match self.vault.idle_minutes() {
+            Ok(idle_minutes) => idle_minutes,
+            Err(error) => {
+                tracing::error!(%error, "the time after which a vault locks itself cannot be read");
+                return Ok(());
+            }
+        };
+        let is_due =
+            idle_minutes.is_some_and(|minutes| self.owner_at.elapsed() >= Duration::from_secs(u64::from(minutes) * 60));
+        if !is_due {
+            return Ok(());
+        }
+        self.handle(vec![Taken { event: Event::Lock(lock::News::Idle), message: None }]).await?;
+        Err(Stopped::Locked)
     }
 
     async fn commit(&mut self, prepared: &Prepared) -> Result<(), Stopped> {

@@ -58,7 +58,7 @@ impl Brokers {
 mod tests {
     use super::*;
     use crate::host::clock;
-    use crate::host::storage_key::KeyFile;
+    use crate::host::sealer::key_file::KeyFile;
     use std::path::Path;
     use vettid_nats::tls::{CertificateAuthority, ClientTls};
     use vettid_wire::id::MemberId;

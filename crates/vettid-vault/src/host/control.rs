@@ -86,7 +86,8 @@ impl Control {
 
     fn receive(&self, host: &Host, incoming: &Incoming) -> Option<Received> {
         let holds = |member: MemberId| {
-            host.vaults.contains_key(&member) || host.coming_back.contains(&member) || host.broken.contains_key(&member)
+            let is_down = host.broken.contains_key(&member) || host.locked().contains(&member);
+            is_down || host.vaults.contains_key(&member) || host.coming_back.contains(&member)
         };
         let receiver = Receiver { host: &self.host_id, holds: &holds, keys: &self.keys };
         let received = receiver.receive(clock::now(), &self.journal, &incoming.subject, &incoming.payload);
@@ -110,6 +111,7 @@ impl Control {
             "health.request" => ControlOutcome::Done(json!({
                 "host_id": self.host_id,
                 "vaults": host.vaults.len(),
+                "locked": host.locked().len(),
                 "broken": host.broken,
                 "reloads": host.reloads,
             })),
@@ -164,7 +166,8 @@ async fn ask<T: Serialize>(
 ) -> ControlOutcome {
     let Some(vault) = host.vaults.get(&member) else {
         // One that is here and does not run must not be made elsewhere.
-        let is_here = host.broken.contains_key(&member) || host.coming_back.contains(&member);
+        let is_down = host.broken.contains_key(&member) || host.locked().contains(&member);
+        let is_here = is_down || host.coming_back.contains(&member);
         return if is_here { ControlOutcome::Refused } else { ControlOutcome::NotHoldingUser };
     };
     let (answer, answered) = oneshot::channel();

@@ -1,13 +1,14 @@
 //! Vaults from their journals, outside of the host's loop. A journal that does not open or is not whole gives no vault;
 //! nothing is repaired or made anew here.
 
+use super::lock::host::duplicate;
 use super::storage_key::StorageKeys;
 use super::{HostFailed, clock};
 use crate::manager::{CannotStart, Vault};
 use bytes::Bytes;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::allowance::Limits;
@@ -39,14 +40,20 @@ pub(super) struct Loaded {
     pub(super) sequence: u64,
     /// The stored state that its journal begins with.
     pub(super) stored: Option<String>,
+    /// The storage key of a vault with a lock, which nobody else could load again.
+    pub(super) key: Option<StorageKey>,
 }
 
 impl Loader {
-    /// Every vault whose storage key lies here; those that are broken by themselves do not hold up the others.
-    pub(super) async fn every(&self) -> Result<(Vec<Loaded>, BTreeMap<MemberId, String>), HostFailed> {
+    /// Every vault whose storage key lies here, but for the absent; those that are broken by themselves do not hold up the others.
+    pub(super) async fn every(
+        &self,
+        absent: &BTreeSet<MemberId>,
+    ) -> Result<(Vec<Loaded>, BTreeMap<MemberId, String>), HostFailed> {
         let (mut loaded, mut broken) = (Vec::new(), BTreeMap::new());
-        for member in self.storage_keys.members()? {
-            match self.load(member).await {
+        let members = self.storage_keys.members()?.into_iter();
+        for member in members.filter(|member| !absent.contains(member)) {
+            match self.load(member, None).await {
                 Ok(vault) => loaded.push(vault),
                 Err(error) if error.is_of_one_vault() => {
                     tracing::error!(%member, %error, "a vault cannot start and stays down");
@@ -59,10 +66,15 @@ impl Loader {
     }
 
     /// The same after a pause, as long as the broker is only not to be reached.
-    pub(super) async fn load_again(self, member: MemberId, pause: Duration) -> (MemberId, Result<Loaded, HostFailed>) {
+    pub(super) async fn load_again(
+        self,
+        member: MemberId,
+        pause: Duration,
+        key: Option<StorageKey>,
+    ) -> (MemberId, Result<Loaded, HostFailed>) {
         loop {
             tokio::time::sleep(pause).await;
-            match self.load(member).await {
+            match self.load(member, key.as_ref()).await {
                 Err(error) if error.may_pass() && !error.is_of_one_vault() => {
                     tracing::warn!(%error, "a vault cannot be loaded yet");
                 }
@@ -71,21 +83,25 @@ impl Loader {
         }
     }
 
-    /// A vault from its journal. One that has none is new.
-    pub(super) async fn load(&self, member: MemberId) -> Result<Loaded, HostFailed> {
-        match self.read(member).await {
+    /// A vault from its journal. One that has none is new. `key` is the storage key of a vault with a lock.
+    pub(super) async fn load(&self, member: MemberId, key: Option<&StorageKey>) -> Result<Loaded, HostFailed> {
+        match self.read(member, key).await {
             // The stored state was replaced by a newer one after the journal was read.
-            Err(HostFailed::Object(ObjectError::NotFound | ObjectError::Damaged)) => self.read(member).await,
+            Err(HostFailed::Object(ObjectError::NotFound | ObjectError::Damaged)) => self.read(member, key).await,
             outcome => outcome,
         }
     }
 
-    async fn read(&self, member: MemberId) -> Result<Loaded, HostFailed> {
-        let key = || self.storage_keys.get(member)?.ok_or(HostFailed::Vault(CannotStart::NoIdentity));
+    async fn read(&self, member: MemberId, given: Option<&StorageKey>) -> Result<Loaded, HostFailed> {
+        let key = || match given {
+            Some(key) => Ok(duplicate(key)),
+            None => self.storage_keys.get(member)?.ok_or(HostFailed::Vault(CannotStart::NoIdentity)),
+        };
         let records = self.journal.load(member).collect().await?;
         let sequence = records.last().map_or(0, |record| record.sequence);
         let bytes: Vec<Vec<u8>> = records.iter().map(|record| record.bytes.to_vec()).collect();
         let Some(first) = bytes.first() else {
+            // A new vault has no lock.
             return self.found(member, key()?).await;
         };
         let stored = Vault::snapshot_name(member, key()?, first)?;
@@ -95,7 +111,7 @@ impl Loader {
         };
         let (handlers, endpoint) = (self.handlers.clone(), self.endpoint.clone());
         let vault = Vault::load(member, key()?, handlers, endpoint, &bytes, snapshot.as_deref())?;
-        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, stored })
+        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, stored, key: given.map(duplicate) })
     }
 
     /// A new vault: its first commit is its identity.
@@ -104,6 +120,6 @@ impl Loader {
         let (mut vault, first) = Vault::found(member, key, handlers, endpoint, clock::now(), &mut UnwrapErr(SysRng))?;
         let sequence = self.journal.commit(member, 0, Bytes::copy_from_slice(&first.sealed)).await?;
         vault.committed(&first).map_err(CannotStart::from)?;
-        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, stored: None })
+        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, stored: None, key: None })
     }
 }

@@ -1,17 +1,19 @@
-//! The storage keys of the vaults on a host. Each vault has its own, sealed by the host's sealer: a key file of mode 0600
-//! for now; TPM and PKCS#11 stand behind the same port later. Never writes a key in clear, and never replaces one.
+//! The storage keys of the vaults on a host. Each vault has its own, sealed by the host's sealer; that of a vault with a
+//! lock lies in its lock record, where the sealer alone does not open it. Never writes a key in clear, never replaces one.
 
+use super::sealer::{Sealer, SealerError};
 use rand_core::CryptoRng;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use vettid_crypto::at_rest::{StorageKey, open_file, seal_file};
-use vettid_crypto::secret::Secret32;
+use vettid_crypto::at_rest::StorageKey;
+use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::id::MemberId;
 
 const PURPOSE: &str = "vettid-vault-storage-key";
 const KEPT: &str = "vettid-host-kept";
+const LOCK: &str = "vettid-vault-lock";
 
 /// Why a storage key is not at hand. A vault without its key does not start.
 #[derive(Debug, thiserror::Error)]
@@ -33,129 +35,129 @@ pub enum StorageKeyError {
     /// What was kept under this name opens and cannot be read.
     #[error("what this host kept as {0} cannot be read")]
     Kept(&'static str),
-}
-
-/// Seals what a host keeps on disk.
-pub trait Sealer {
-    /// Seals bytes for a purpose.
-    fn seal(&self, purpose: &str, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8>;
-    /// Opens what was sealed for that purpose; `None` if it does not open.
-    fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Vec<u8>>;
-}
-
-/// The sealer for development and small hosts: a key in a file that only its owner reads.
-#[derive(Debug)]
-pub struct KeyFile(StorageKey);
-
-impl KeyFile {
-    /// Reads the key file, or makes one if there is none. What was sealed under a lost key does not open under a new one.
-    pub fn open_or_create(path: &Path, rng: &mut dyn CryptoRng) -> Result<Self, StorageKeyError> {
-        match File::open(path) {
-            Ok(file) => Self::read(path, file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path, rng),
-            Err(source) => Err(StorageKeyError::File { path: path.into(), source }),
-        }
-    }
-
-    fn read(path: &Path, mut file: File) -> Result<Self, StorageKeyError> {
-        let failed = |source| StorageKeyError::File { path: path.into(), source };
-        let mode = file.metadata().map_err(failed)?.permissions().mode();
-        let mut bytes = [0; 32];
-        let exact = file.read_exact(&mut bytes).is_ok() && file.read(&mut [0]).is_ok_and(|more| more == 0);
-        if mode & 0o077 != 0 || !exact {
-            return Err(StorageKeyError::KeyFile(path.into()));
-        }
-        Ok(Self(StorageKey::from_secret(Secret32::from_bytes(bytes))))
-    }
-
-    fn create(path: &Path, rng: &mut dyn CryptoRng) -> Result<Self, StorageKeyError> {
-        let key = StorageKey::random(rng);
-        write_new(path, key.expose())?;
-        Ok(Self(key))
-    }
-}
-
-impl Sealer for KeyFile {
-    fn seal(&self, purpose: &str, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
-        seal_file(&self.0, purpose, plaintext, rng)
-    }
-
-    fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-        Some(open_file(&self.0, purpose, sealed).ok()?.expose().to_vec())
-    }
+    /// The sealer does not work.
+    #[error(transparent)]
+    Sealer(SealerError),
+    /// The vault has a lock: only its member's key gives its storage key.
+    #[error("the vault of {0} has a lock")]
+    Locked(MemberId),
+    /// The lock record has another form than this program knows.
+    #[error("the lock record of {0} cannot be read")]
+    LockRecord(MemberId),
 }
 
 /// The folder with the sealed storage keys.
 pub struct StorageKeys {
     folder: PathBuf,
-    sealer: Box<dyn Sealer + Send + Sync>,
+    sealer: Box<dyn Sealer>,
 }
 
 impl StorageKeys {
     /// The keys in this folder.
-    pub fn new(folder: PathBuf, sealer: Box<dyn Sealer + Send + Sync>) -> Result<Self, StorageKeyError> {
+    pub fn new(folder: PathBuf, sealer: Box<dyn Sealer>) -> Result<Self, StorageKeyError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|source| StorageKeyError::File { path: folder.clone(), source })?;
         Ok(Self { folder, sealer })
     }
 
-    /// The members whose vaults this host runs.
+    /// The members whose vaults lie on this host.
     pub fn members(&self) -> Result<Vec<MemberId>, StorageKeyError> {
         let failed = |source| StorageKeyError::File { path: self.folder.clone(), source };
         let mut members = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            let guid: Option<MemberId> =
-                name.to_str().and_then(|name| name.strip_suffix(".sealed")).and_then(|guid| guid.parse().ok());
-            members.extend(guid);
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".sealed").or(name.strip_suffix(".lock")));
+            members.extend(stem.and_then(|guid| guid.parse::<MemberId>().ok()));
         }
         members.sort();
+        members.dedup();
         Ok(members)
     }
 
-    /// The storage key of a vault, if it runs here.
+    /// The storage key of a vault, if the sealer alone gives it.
     pub fn get(&self, member: MemberId) -> Result<Option<StorageKey>, StorageKeyError> {
+        let opened = self.read(self.path(member), &purpose(member))?;
+        let secret = opened.map(|bytes| {
+            Secret32::from_slice(bytes.expose()).ok_or_else(|| StorageKeyError::Sealed(self.path(member)))
+        });
+        Ok(secret.transpose()?.map(StorageKey::from_secret))
+    }
+
+    /// Makes the storage key of a new vault.
+    pub fn create(&self, member: MemberId, rng: &mut dyn CryptoRng) -> Result<StorageKey, StorageKeyError> {
+        if self.lock_path(member).exists() {
+            return Err(StorageKeyError::Locked(member));
+        }
+        let key = StorageKey::random(rng);
+        write_new(&self.path(member), &self.seal(&purpose(member), key.expose(), rng)?)?;
+        Ok(key)
+    }
+
+    /// Removes the storage key that the sealer alone gives: from now on the lock record is the only way to it.
+    pub(super) fn remove(&self, member: MemberId) -> Result<(), StorageKeyError> {
         let path = self.path(member);
+        let failed = |source| StorageKeyError::File { path: path.clone(), source };
+        remove_if_there(&path).map_err(failed)?;
+        sync_folder(&self.folder).map_err(failed)
+    }
+
+    /// The lock record of a vault, if it has one.
+    pub(super) fn lock_record(&self, member: MemberId) -> Result<Option<SecretBytes>, StorageKeyError> {
+        self.read(self.lock_path(member), &lock_purpose(member))
+    }
+
+    /// Writes the lock record of a vault, through to the disk; the old one stays until the new one is safe.
+    pub(super) fn keep_lock_record(
+        &self,
+        member: MemberId,
+        bytes: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), StorageKeyError> {
+        self.replace(&self.lock_path(member), &self.seal(&lock_purpose(member), bytes, rng)?)
+    }
+
+    /// What was kept under this name.
+    pub fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StorageKeyError> {
+        let opened = self.read(self.folder.join(format!("{name}.kept")), &format!("{KEPT}/{name}"))?;
+        Ok(opened.map(|bytes| bytes.expose().to_vec()))
+    }
+
+    /// Keeps bytes under a name, sealed; the old ones stay until the new ones are safe.
+    pub fn keep(&self, name: &str, bytes: &[u8], rng: &mut dyn CryptoRng) -> Result<(), StorageKeyError> {
+        let sealed = self.seal(&format!("{KEPT}/{name}"), bytes, rng)?;
+        self.replace(&self.folder.join(format!("{name}.kept")), &sealed)
+    }
+
+    fn seal(&self, purpose: &str, bytes: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, StorageKeyError> {
+        self.sealer.seal(purpose, bytes, rng).map_err(StorageKeyError::Sealer)
+    }
+
+    fn read(&self, path: PathBuf, purpose: &str) -> Result<Option<SecretBytes>, StorageKeyError> {
         let sealed = match fs::read(&path) {
             Ok(sealed) => sealed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StorageKeyError::File { path, source }),
         };
-        let opened = self.sealer.open(&purpose(member), &sealed).and_then(|bytes| Secret32::from_slice(&bytes));
-        opened.map(|secret| Some(StorageKey::from_secret(secret))).ok_or(StorageKeyError::Sealed(path))
-    }
-
-    /// Makes the storage key of a new vault.
-    pub fn create(&self, member: MemberId, rng: &mut dyn CryptoRng) -> Result<StorageKey, StorageKeyError> {
-        let key = StorageKey::random(rng);
-        write_new(&self.path(member), &self.sealer.seal(&purpose(member), key.expose(), rng))?;
-        Ok(key)
-    }
-
-    /// What was kept under this name.
-    pub fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, StorageKeyError> {
-        let path = self.folder.join(format!("{name}.kept"));
-        match fs::read(&path) {
-            Ok(sealed) => {
-                self.sealer.open(&format!("{KEPT}/{name}"), &sealed).map(Some).ok_or(StorageKeyError::Sealed(path))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StorageKeyError::File { path, source }),
+        match self.sealer.open(purpose, &sealed) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(SealerError::NotOpened) => Err(StorageKeyError::Sealed(path)),
+            Err(error) => Err(StorageKeyError::Sealer(error)),
         }
     }
 
-    /// Keeps bytes under a name, sealed; the old ones stay until the new ones are safe.
-    pub fn keep(&self, name: &str, bytes: &[u8], rng: &mut dyn CryptoRng) -> Result<(), StorageKeyError> {
-        let path = self.folder.join(format!("{name}.kept"));
-        let next = self.folder.join(format!("{name}.kept.next"));
-        let failed = |source| StorageKeyError::File { path: path.clone(), source };
-        match fs::remove_file(&next) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        write_new(&next, &self.sealer.seal(&format!("{KEPT}/{name}"), bytes, rng))?;
-        fs::rename(&next, &path).map_err(failed)?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    fn replace(&self, path: &Path, sealed: &[u8]) -> Result<(), StorageKeyError> {
+        let mut next = path.as_os_str().to_owned();
+        next.push(".next");
+        let next = PathBuf::from(next);
+        let failed = |source| StorageKeyError::File { path: path.into(), source };
+        remove_if_there(&next).map_err(failed)?;
+        write_new(&next, sealed)?;
+        fs::rename(&next, path).map_err(failed)?;
+        sync_folder(&self.folder).map_err(failed)
+    }
+
+    fn lock_path(&self, member: MemberId) -> PathBuf {
+        self.folder.join(format!("{member}.lock"))
     }
 
     fn path(&self, member: MemberId) -> PathBuf {
@@ -167,8 +169,23 @@ fn purpose(member: MemberId) -> String {
     format!("{PURPOSE}/{member}")
 }
 
+fn lock_purpose(member: MemberId) -> String {
+    format!("{LOCK}/{member}")
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
 /// Writes a file that must not exist, for its owner alone, through to the disk.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StorageKeyError> {
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StorageKeyError> {
     let written = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
@@ -181,8 +198,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StorageKeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::sealer::key_file::KeyFile;
     use getrandom::SysRng;
     use rand_core::UnwrapErr;
+    use std::os::unix::fs::PermissionsExt;
 
     fn keys(folder: &Path) -> Result<StorageKeys, StorageKeyError> {
         let sealer = KeyFile::open_or_create(&folder.join("host.key"), &mut UnwrapErr(SysRng))?;

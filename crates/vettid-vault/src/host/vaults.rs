@@ -22,17 +22,20 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 impl Host {
     /// A vault stopped: its journal decides what it is, so it is loaded again.
-    pub(super) fn ended(
+    pub(super) async fn ended(
         &mut self,
         ended: Result<(MemberId, Result<(), Stopped>), JoinError>,
     ) -> Result<(), HostFailed> {
         let (member, why) = ended.map_err(|error| HostFailed::Control(format!("a vault failed: {error}")))?;
-        self.vaults.remove(&member);
+        if matches!(why, Err(Stopped::Locked)) {
+            return self.locked_itself(member).await;
+        }
+        let key = self.vaults.remove(&member).and_then(|vault| vault.key);
         if let Err(error) = why {
             tracing::error!(%member, %error, "a vault stopped and is loaded again");
         }
         self.coming_back.insert(member);
-        self.returning.spawn(self.loader.clone().load_again(member, RESTART_AFTER));
+        self.returning.spawn(self.loader.clone().load_again(member, RESTART_AFTER, key));
         Ok(())
     }
 
@@ -44,13 +47,14 @@ impl Host {
         let (member, outcome) =
             returned.map_err(|error| HostFailed::Control(format!("a vault failed to load: {error}")))?;
         self.coming_back.remove(&member);
-        match outcome {
-            Ok(loaded) => {
+        match (outcome, self.unlocking.remove(&member)) {
+            (Ok(loaded), Some(unlocking)) => self.unlocked(loaded, unlocking).await,
+            (Ok(loaded), None) => {
                 self.reloads += 1;
                 self.run_vault(loaded).await
             }
-            Err(error) if error.is_of_one_vault() => self.give_up(member, &error).await,
-            Err(error) => Err(error),
+            (Err(error), _) if error.is_of_one_vault() => self.give_up(member, &error).await,
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -64,7 +68,10 @@ impl Host {
     /// Makes a vault for a member, unless one runs here. A member whose journal exists gets no new storage key: nothing
     /// would ever open under it.
     pub(super) async fn deploy(&mut self, member: MemberId) -> Result<(), HostFailed> {
-        if self.vaults.contains_key(&member) || self.coming_back.contains(&member) {
+        if self.vaults.contains_key(&member)
+            || self.coming_back.contains(&member)
+            || self.lanes.locked().contains(&member)
+        {
             return Ok(());
         }
         let (keys, journal) = (&self.loader.storage_keys, &self.loader.journal);
@@ -74,13 +81,14 @@ impl Host {
             }
             keys.create(member, &mut UnwrapErr(SysRng))?;
         }
-        let loaded = self.loader.load(member).await?;
+        self.lanes.open(member)?;
+        let loaded = self.loader.load(member, None).await?;
         self.run_vault(loaded).await?;
         Ok(self.inbox.attach(member).await?)
     }
 
     pub(super) async fn run_vault(&mut self, loaded: Loaded) -> Result<(), HostFailed> {
-        let Loaded { vault, sequence, stored } = loaded;
+        let Loaded { vault, sequence, stored, key } = loaded;
         let member = vault.guid();
         let (work, queue) = mpsc::channel(QUEUE);
         let sender = Sender {
@@ -90,9 +98,9 @@ impl Host {
             work: work.downgrade(),
         };
         let (journal, objects) = (self.loader.journal.clone(), self.loader.objects.clone());
-        let actor = Actor::new(vault, sequence, journal, objects, sender, queue, stored);
+        let actor = Actor::new(vault, sequence, journal, objects, sender, queue, stored).behind(self.lanes.of(member));
         self.running.spawn(async move { (member, actor.run().await) });
-        self.vaults.insert(member, Running { work });
+        self.vaults.insert(member, Running { work, key });
         self.publish_event_types(member).await;
         self.listen(member).await
     }
@@ -108,7 +116,7 @@ impl Host {
     }
 
     /// Hears what comes for a vault by best effort; once, also when the vault is loaded again.
-    async fn listen(&mut self, member: MemberId) -> Result<(), HostFailed> {
+    pub(super) async fn listen(&mut self, member: MemberId) -> Result<(), HostFailed> {
         if !self.heard.insert(member) {
             return Ok(());
         }

@@ -6,10 +6,12 @@ mod app;
 mod broken;
 mod desk;
 mod killed;
+mod lock;
 mod mailbox;
 #[path = "../world/node.rs"]
 #[expect(dead_code, reason = "the pure world uses more of it")]
 mod node;
+mod owner;
 mod poison;
 #[path = "../world/shop.rs"]
 #[expect(dead_code, reason = "the pure world uses more of it")]

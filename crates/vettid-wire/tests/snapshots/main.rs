@@ -22,6 +22,7 @@ mod feed;
 mod handshake;
 mod invitation;
 mod key_record;
+mod lock;
 mod manifest;
 mod messaging;
 mod profile;
@@ -56,6 +57,7 @@ fn all() -> Vec<Samples> {
         handshake::samples(),
         invitation::samples(),
         key_record::samples(),
+        lock::samples(),
         manifest::samples(),
         messaging::samples(),
         profile::samples(),
