@@ -347,6 +347,12 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
                 kept.save_and_free(&mut self.line.hold, freed)?;
                 Ok(Sent::Again)
             }
+            // It ran before, and what it gave was taken then.
+            Received::Replaced(freed) => {
+                let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+                kept.save_and_free(&mut self.line.hold, freed)?;
+                Ok(Sent::Done(None))
+            }
             Received::Ended(status) => {
                 self.save()?;
                 ended(status, retry_after_ms)
