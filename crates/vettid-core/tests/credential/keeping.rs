@@ -8,7 +8,7 @@ use vettid_core::credential::holder::{Holder, SlotWrite};
 use vettid_core::credential::issuer::operation::{Effect, LIFE_MS, Operation, Proven, Verdict};
 use vettid_core::credential::issuer::record::Confirmation;
 use vettid_core::credential::issuer::{Begin, IssuerFailed};
-use vettid_wire::credential::{CredentialPackage, UseRequest};
+use vettid_wire::credential::{CredentialPackage, ReplenishKeys, UseRequest};
 use vettid_wire::id::OperationId;
 
 /// Versions whose keys are in the stored form, and the names of the transaction keys there.
@@ -37,6 +37,23 @@ fn keys_of_versions_and_transactions_that_are_gone_are_wiped() {
     sides.take(&told).unwrap();
     assert_eq!(sides.confirm(), Some(Confirmation::Promoted));
     assert_eq!(kept(&sides).0, [3]);
+    let wrong = sides.ask(SIGN, json!({}), payload(9, false));
+    let _ = sides.handle(&wrong, Crash::Never).unwrap();
+    assert!(!kept(&sides).1.contains(&wrong.key_id.to_string()), "a guess uses its key up as well");
+}
+
+/// Their answer was lost, so nobody can use them; they give way to fresh ones.
+#[test]
+fn keys_that_the_app_does_not_hold_are_forgotten_when_it_asks_for_more() {
+    let mut sides = Sides::new();
+    let held: Vec<_> = sides.holder.unused_keys(sides.clocks.now).map(|key| key.key_id.clone()).take(5).collect();
+    let asked = ReplenishKeys { live_key_ids: held.clone() };
+    let fresh = sides.issuer.replenish(&sides.clocks, &mut sides.rng, &asked);
+    assert_eq!((fresh.new_transaction_keys.len(), fresh.live_key_ids.len(), kept(&sides).1.len()), (10, 15, 15));
+    assert!(held.iter().all(|key_id| fresh.live_key_ids.contains(key_id)));
+    sides.holder.replenished(fresh);
+    assert_eq!(sides.holder.unused_keys(sides.clocks.now).count(), 15);
+    sides.once();
 }
 
 fn prove(sides: &mut Sides, request: &UseRequest) -> Proven {

@@ -6,6 +6,7 @@ use crate::sides::{
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
+use vettid_core::credential::attempts::BootId;
 use vettid_core::credential::holder::record::{Next, SlotName, Untrusted};
 use vettid_core::credential::holder::{Holder, Received};
 use vettid_core::credential::issuer::Begin;
@@ -62,9 +63,11 @@ fn a_torn_slot_shows_and_the_base_slot_still_works() {
         sides.load([base.clone(), Some(whole[..length].to_vec())]);
         assert_eq!(sides.versions(), [1], "{length} bytes");
     }
-    let mut flipped = whole;
-    *flipped.last_mut().unwrap() ^= 1;
-    sides.load([base, Some(flipped)]);
+    // Another letter inside the blob still is a slot in form; only the digest tells.
+    let mut changed = whole;
+    let blob = changed.windows(14).position(|window| window == b"encrypted_blob").unwrap();
+    changed[blob + 30] = if changed[blob + 30] == b'A' { b'B' } else { b'A' };
+    sides.load([base, Some(changed)]);
     assert_eq!((sides.versions(), sides.holder.next()), (vec![1], Next::SendAgain(request.op_id)));
     let again = sides.handle(&sides.request(), Crash::Never).unwrap().bytes();
     assert!(matches!(sides.take(&again), Ok(Received::Have { .. })));
@@ -125,6 +128,19 @@ fn a_stale_credential_is_counted_once_and_never_evaluated() {
     assert_eq!((after.consecutive, after.total), (before.consecutive + 1, before.total + 1));
     assert_eq!(sides.effects.len(), 1);
     sides.once();
+}
+
+/// Its attempt was counted while its version was current, so it is not counted again.
+#[test]
+fn an_attempt_that_became_stale_is_counted_once() {
+    let mut sides = Sides::new();
+    let overtaken = sides.ask(SIGN, json!({}), payload(9, false));
+    assert!(sides.handle(&overtaken, Crash::BeforeCompare).is_none());
+    sides.holder.give_up();
+    sides.once();
+    let before = sides.issuer.record().attempts;
+    let result = sides.handle(&overtaken, Crash::Never).unwrap().result();
+    assert_eq!((result.status, sides.issuer.record().attempts), (UseStatus::StaleCredential, before));
 }
 
 #[test]
@@ -190,6 +206,27 @@ fn ten_wrong_passwords_lock_and_waits_are_kept() {
     sides.clocks.monotonic_ms += 1_000_000_000;
     let told = sides.handle(&right, Crash::Never).unwrap().result();
     assert_eq!((told.status, told.attempts_total, sides.effects.len()), (UseStatus::Locked, 10, 0));
+}
+
+#[test]
+fn a_wait_goes_on_after_the_machine_restarted() {
+    let mut sides = Sides::new();
+    for _ in 1..=4 {
+        let wrong = sides.ask(SIGN, json!({}), payload(9, false));
+        let told = sides.handle(&wrong, Crash::Never).unwrap().bytes();
+        sides.take(&told).unwrap();
+    }
+    sides.clocks.boot_id = BootId([2; 16]);
+    sides.clocks.monotonic_ms = 0;
+    sides.clocks.now = sides.clocks.now.plus_ms(24 * 60 * 60 * 1000);
+    let right = sides.ask(SIGN, json!({}), payload(1, false));
+    for (monotonic_ms, left_ms) in [(0, 60_000), (59_999, 1)] {
+        sides.clocks.monotonic_ms = monotonic_ms;
+        let result = sides.handle(&right, Crash::Never).unwrap().result();
+        assert_eq!((result.status, result.retry_after_ms), (UseStatus::Wait, Some(left_ms)));
+    }
+    sides.clocks.monotonic_ms = 60_000;
+    assert_eq!(sides.handle(&right, Crash::Never).unwrap().result().status, UseStatus::Done);
 }
 
 fn live(holder: &Holder) -> ReplenishKeys {
@@ -398,6 +435,9 @@ fn a_restore_rotates_at_once_into_a_higher_epoch() {
     sides.once();
     let known = KnownByApp { epoch: 1, highest_version: 8, consecutive: 0, attempts_total: 2 };
     sides.issuer.restore(2, &known).unwrap();
+    assert_eq!(sides.issuer.record().pool.unused(sides.clocks.now).count(), 0);
+    let challenge = sides.holder.challenge(sides.clocks.now, &mut sides.rng, RESTORE, ENDPOINT).unwrap();
+    assert!(sides.issuer.prove(sides.clocks.now, &mut sides.rng, (HOST, ENDPOINT), &challenge.request).is_none());
     let fresh = sides.issuer.replenish(&sides.clocks, &mut sides.rng, &live(&sides.holder));
     sides.holder.replenished(fresh);
     let other = sides.ask(SIGN, json!({}), payload(1, false));
@@ -450,4 +490,11 @@ fn a_package_that_is_not_ours_is_not_stored() {
         assert_eq!(sides.versions(), [1]);
     }
     sides.take(text.as_bytes()).unwrap();
+    // With both slots filled, the base is the version that was used, not just any that is stored.
+    sides.holder.give_up();
+    let request = sides.ask(SIGN, json!({}), payload(1, false));
+    let told = sides.handle(&request, Crash::Never).unwrap().bytes();
+    let other_base = String::from_utf8(told).unwrap().replace(r#""prev_cek_version":2"#, r#""prev_cek_version":1"#);
+    assert_eq!(sides.take(other_base.as_bytes()).unwrap_err(), Untrusted::WrongBase);
+    assert_eq!(sides.versions(), [1, 2]);
 }
