@@ -11,7 +11,7 @@ use crate::line::Line;
 use crate::random::{self, SystemRandom};
 use serde::Serialize;
 use serde_json::Value;
-use vettid_core::credential::holder::record::{Next, Untrusted};
+use vettid_core::credential::holder::record::{Next, SlotName, Untrusted};
 use vettid_core::credential::holder::request::{CannotBegin, ProvenIssuer, Wish};
 use vettid_core::credential::holder::slot::PasswordParts;
 use vettid_core::credential::holder::{Holder, Received};
@@ -114,6 +114,11 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     pub(super) fn save(&mut self) -> Result<(), CredentialError> {
         let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
         Ok(kept.save(&mut self.line.hold)?)
+    }
+
+    fn save_and_free(&mut self, freed: Option<SlotName>) -> Result<(), CredentialError> {
+        let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+        Ok(kept.save_and_free(&mut self.line.hold, freed)?)
     }
 
     pub(super) async fn ask<R: EventRow>(&mut self, request: &R::Request) -> Result<R::Reply, CredentialError> {
@@ -260,6 +265,17 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             return Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms });
         }
         self.replenish().await?;
+        match self.challenge(action).await {
+            // The vault does not know the transaction key any more, for example after a restore: both sides compare theirs.
+            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
+                self.compare_keys().await?;
+                self.challenge(action).await
+            }
+            proven => proven,
+        }
+    }
+
+    async fn challenge(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
         let (now, mut random, endpoint) = (self.line.now(), self.random(), CredentialUse::ROW.name);
         let guid = self.line.member.guid;
         let challenge = self.holder()?.challenge(now, &mut random, action, endpoint)?;
@@ -267,14 +283,17 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         Ok(self.holder()?.verify(&host(guid), challenge, &answer)?)
     }
 
-    /// Fresh transaction keys, if few are left. No operation is under way then, so each key here is an unused one.
+    /// Fresh transaction keys, if few are left.
     pub(super) async fn replenish(&mut self) -> Result<(), CredentialError> {
         let now = self.line.now();
-        let holder = self.holder()?;
-        if !holder.needs_keys(now) {
-            return Ok(());
-        }
-        let live_key_ids = holder.unused_keys(now).map(|key| key.key_id.clone()).collect();
+        if self.holder()?.needs_keys(now) { self.compare_keys().await } else { Ok(()) }
+    }
+
+    /// Both sides forget the keys that the other one does not have. No operation is under way then, so each key here is an
+    /// unused one.
+    async fn compare_keys(&mut self) -> Result<(), CredentialError> {
+        let now = self.line.now();
+        let live_key_ids = self.holder()?.unused_keys(now).map(|key| key.key_id.clone()).collect();
         let fresh = self.ask::<CredentialReplenish>(&ReplenishKeys { live_key_ids }).await?;
         self.holder()?.replenished(fresh);
         self.save()
@@ -343,14 +362,11 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
                 Ok(Sent::Done(action_result))
             }
             Received::FallBack(freed) => {
-                let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-                kept.save_and_free(&mut self.line.hold, freed)?;
+                self.save_and_free(freed)?;
                 Ok(Sent::Again)
             }
-            // It ran before, and what it gave was taken then.
             Received::Replaced(freed) => {
-                let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-                kept.save_and_free(&mut self.line.hold, freed)?;
+                self.save_and_free(freed)?;
                 Ok(Sent::Done(None))
             }
             Received::Ended(status) => {
@@ -436,12 +452,11 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
                 return Err(CredentialError::Stale);
             }
             ConfirmReply::Stale(result) => match self.holder()?.receive(*result)? {
-                Received::FallBack(freed) => freed,
+                Received::FallBack(freed) | Received::Replaced(freed) => freed,
                 _ => return Err(Untrusted::NotGenuine.into()),
             },
         };
-        let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-        Ok(kept.save_and_free(&mut self.line.hold, freed)?)
+        self.save_and_free(freed)
     }
 
     /// The member gives an open operation up; `false` if none is open.

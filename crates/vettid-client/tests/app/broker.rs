@@ -27,6 +27,8 @@ pub(crate) struct Wires {
     pub(crate) before: Option<Before>,
     /// What the app publishes is lost.
     pub(crate) deaf: bool,
+    /// What the app publishes of this event is lost.
+    pub(crate) deaf_to: Option<&'static str>,
     /// Nobody can connect.
     pub(crate) down: bool,
     /// The broker is here and not where it was.
@@ -136,7 +138,7 @@ impl Connection for Broker {
         {
             let mut wires = self.wires.lock().unwrap();
             wires.published.push((subject.clone(), payload.to_vec()));
-            if wires.deaf {
+            if wires.deaf || wires.deaf_to.is_some_and(|event| subject.to_string().ends_with(event)) {
                 return Ok(());
             }
         }

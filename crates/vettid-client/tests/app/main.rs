@@ -2,11 +2,15 @@
 //! and change what passes. Time is virtual; the state lies in real sealed files.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
 
+mod brittle;
 mod broker;
 mod command;
+mod crash;
+mod credential;
 mod enrolment;
 mod export;
 mod impostor;
+mod issuer;
 mod operator;
 mod session;
 mod vault;

@@ -1,6 +1,7 @@
 //! The vault's side of the owner's lane: real handshakes, real channel, marks of processed events, a few commands.
 
 use crate::impostor::Impostor;
+use crate::issuer::TestIssuer;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -64,6 +65,7 @@ pub(crate) struct Vault {
     pub(crate) impostor: Option<Impostor>,
     /// Sealed messages that were opened.
     pub(crate) opened: usize,
+    pub(crate) credential: TestIssuer,
 }
 
 fn rng() -> SystemRandom {
@@ -87,6 +89,7 @@ impl Vault {
         let kem = KemSecretKey::generate(Suite::X25519, &mut rng()).unwrap();
         let record = record(guid, &identity, &kem, now, None);
         let chain = Chain::new(guid, &record.fingerprint());
+        let credential = TestIssuer::new(guid, record.fingerprint());
         Self {
             guid,
             identity,
@@ -110,6 +113,7 @@ impl Vault {
             entries: Vec::new(),
             impostor: None,
             opened: 0,
+            credential,
         }
     }
 
@@ -308,7 +312,7 @@ impl Vault {
             return refused(RefusalCode::Expired);
         }
         let before = (self.texts.len(), self.fields.clone());
-        let answer = match self.act(now, envelope.event_type.as_str(), content.body.clone()) {
+        let answer = match self.act(now, envelope, content.body.clone()) {
             Ok(value) => serde_json::to_value(Answer::Success(value)).unwrap(),
             Err(code) => refused(code),
         };
@@ -318,8 +322,8 @@ impl Vault {
         answer
     }
 
-    fn act(&mut self, now: Timestamp, event: &str, body: Value) -> Result<Value, RefusalCode> {
-        match event {
+    fn act(&mut self, now: Timestamp, envelope: &Envelope, body: Value) -> Result<Value, RefusalCode> {
+        match envelope.event_type.as_str() {
             "vault.health" => Ok(self.health(now)),
             "session.refresh" => {
                 let asked: RefreshRequest = read(body);
@@ -345,7 +349,7 @@ impl Vault {
                 Ok(value(&FeedList { entries: older.take(limit as usize).cloned().collect() }))
             }
             "audit.export" => Ok(self.export(now, &read(body))),
-            _ => Err(RefusalCode::UnsupportedEvent),
+            event => self.credential.act(now, envelope.event_id, event, body),
         }
     }
 

@@ -1,5 +1,6 @@
 //! One member's world: a vault, an operator, a broker, a virtual clock, and apps whose state lies in a folder.
 
+use crate::brittle::{Break, Brittle};
 use crate::broker::Broker;
 use crate::operator::Operator;
 use crate::vault::Vault;
@@ -50,10 +51,12 @@ pub(crate) struct World {
     pub(crate) vault: Arc<Mutex<Vault>>,
     pub(crate) operator: Operator,
     pub(crate) broker: Broker,
+    /// Where the app's disk breaks next.
+    pub(crate) breaks: Arc<Mutex<Option<Break>>>,
 }
 
 pub(crate) struct WorldPorts {
-    store: FileStore,
+    store: Brittle,
     clock: TestClock,
     operator: Operator,
     broker: Broker,
@@ -62,7 +65,7 @@ pub(crate) struct WorldPorts {
 impl Ports for WorldPorts {
     type Transport = Broker;
     type Services = Operator;
-    type Store = FileStore;
+    type Store = Brittle;
     type Clock = TestClock;
 
     fn transport(&self) -> &Broker {
@@ -71,7 +74,7 @@ impl Ports for WorldPorts {
     fn services(&self) -> &Operator {
         &self.operator
     }
-    fn store(&self) -> &FileStore {
+    fn store(&self) -> &Brittle {
         &self.store
     }
     fn clock(&self) -> &TestClock {
@@ -88,14 +91,15 @@ impl World {
         let vault = Arc::new(Mutex::new(Vault::new(clock.time())));
         let operator = Operator::new(vault.clone(), clock.clone());
         let broker = Broker { wires: Arc::default(), vault: vault.clone(), clock: clock.clone() };
-        Self { folder: tempfile::tempdir().unwrap(), clock, vault, operator, broker }
+        Self { folder: tempfile::tempdir().unwrap(), clock, vault, operator, broker, breaks: Arc::default() }
     }
 
     /// An app process: every call gives a new one over the same folder.
     pub(crate) fn app(&self) -> App<WorldPorts> {
         let store = FileStore::new(self.folder.path().join("app"), SystemRandom::new().unwrap());
+        let folder = self.folder.path().join("app");
         let ports = WorldPorts {
-            store,
+            store: Brittle { store, folder, breaks: self.breaks.clone() },
             clock: self.clock.clone(),
             operator: self.operator.clone(),
             broker: self.broker.clone(),

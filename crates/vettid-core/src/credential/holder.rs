@@ -244,7 +244,12 @@ impl Holder {
     /// `CONFIRMED` came. Store the state, then free the slot where there is one, then [`Self::freed`].
     #[must_use]
     pub fn confirmed(&mut self, confirmed: &Confirmed) -> Option<SlotName> {
+        let used = self.state.record.intent.as_ref().map(|intent| intent.key_id.clone());
         let freed = self.state.record.confirmed(confirmed.cek_version);
+        // Its package was written, and perhaps nothing after it: then its key still counts as unused here.
+        if let Some(used) = used.filter(|_| self.state.record.intent.is_none()) {
+            self.drop_key(&used);
+        }
         self.forget_request();
         freed
     }
