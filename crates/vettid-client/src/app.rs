@@ -119,7 +119,7 @@ impl<P: Ports> App<P> {
 
 /// Whether services may know a way: to another credential if the broker does not take this one, or to the place where the
 /// broker is now.
-fn is_lost(error: &CommandError) -> bool {
+pub(crate) fn is_lost(error: &CommandError) -> bool {
     let is_shut_out = matches!(error, CommandError::CredentialDead { .. });
     let transport =
         matches!(error, CommandError::Transport(TransportError::NotAuthorized(_) | TransportError::Unreachable(_)));

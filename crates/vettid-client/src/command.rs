@@ -58,6 +58,9 @@ pub enum CommandError {
         /// The reason.
         code: RefusalCode,
     },
+    /// The vault is locked: it opens nothing, and what others send waits.
+    #[error("your vault is locked")]
+    VaultLocked,
     /// The vault lost the secrets of earlier sessions, so it takes nothing from this app but a credential with password.
     #[error("the vault does not remember this app's sessions, so the new session is limited and takes no commands")]
     LimitedSession,

@@ -343,6 +343,7 @@ impl<P: Ports> App<P> {
             resumptions: vec![resume],
             intent: None,
             checkpoint: None,
+            lock: None,
         })
     }
 

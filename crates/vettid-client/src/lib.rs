@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod identity;
 pub mod intent;
 mod line;
+pub mod lock;
 pub mod random;
 pub mod services;
 pub mod session;

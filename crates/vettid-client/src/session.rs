@@ -7,6 +7,7 @@ use crate::app::Ports;
 use crate::command::CommandError;
 use crate::handshake::{self, HandshakeError, Sending};
 use crate::line::Line;
+use crate::lock;
 use crate::random;
 use serde::{Deserialize, Serialize};
 use vettid_core::channel::Channel;
@@ -86,6 +87,9 @@ impl<P: Ports> Line<'_, P> {
     /// Makes a new session with the newest shared secret or the one before. If the vault is silent to both and then
     /// answers without one, it may just have come back: both are tried again before the session stays limited.
     pub(crate) async fn start_session(&mut self) -> Result<(), CommandError> {
+        if lock::is_locked(self).await {
+            return Err(CommandError::VaultLocked);
+        }
         self.session_is_fresh = true;
         if !self.try_secrets().await? {
             if !self.try_session(None).await? {

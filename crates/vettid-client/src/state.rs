@@ -5,6 +5,7 @@ use crate::credential::NatsCredential;
 use crate::enrolment::Pending;
 use crate::identity::AppIdentity;
 use crate::intent::Intent;
+use crate::lock::KnownLock;
 use crate::session::Session;
 use crate::store::{Hold, Place, StoreError};
 use crate::transport::Delivery;
@@ -74,6 +75,9 @@ pub(crate) struct Member {
     pub(crate) intent: Option<Intent>,
     /// The newest audit checkpoint that was seen.
     pub(crate) checkpoint: Option<KnownCheckpoint>,
+    /// The lock of the vault; absent as long as this app set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<KnownLock>,
 }
 
 /// How the app was enrolled.

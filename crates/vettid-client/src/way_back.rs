@@ -2,7 +2,7 @@
 //! it was: services say where it is and give the known app a credential for the handshake, and over it the vault gives a
 //! fresh one. Nothing but session events travels there.
 
-use crate::app::{App, ConnectionOf, Ports};
+use crate::app::{App, ConnectionOf, Ports, is_lost};
 use crate::clock::Clock;
 use crate::command::CommandError;
 use crate::credential::{key_of, member_credential};
@@ -31,9 +31,33 @@ impl<P: Ports> App<P> {
         mut member: Member,
         lost: CommandError,
     ) -> Result<Line<'_, P>, CommandError> {
+        let connection = self.bootstrap_connection(&mut member, lost).await?;
+        let mut line = Line::new(self, hold, member, connection);
+        match line.go_on_as_app().await {
+            Ok(()) => Ok(line),
+            Err(error) => {
+                line.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Connects as the app or, where it is shut out, for the events that come before a session.
+    pub(crate) async fn connect_somehow(&self, member: &mut Member) -> Result<ConnectionOf<P>, CommandError> {
+        match self.connect(member).await {
+            Err(error) if is_lost(&error) => self.bootstrap_connection(member, error).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn bootstrap_connection(
+        &self,
+        member: &mut Member,
+        lost: CommandError,
+    ) -> Result<ConnectionOf<P>, CommandError> {
         let finds_no_broker = matches!(lost, CommandError::Transport(TransportError::Unreachable(_)));
         let seed = new_seed(&mut self.ports.random())?;
-        let answer = match self.ask_services(&member, &seed).await? {
+        let answer = match self.ask_services(member, &seed).await? {
             Ok(answer) if finds_no_broker && answer.nats_endpoint == member.endpoint => return Err(lost),
             Ok(answer) => answer,
             Err(_) if finds_no_broker => return Err(lost),
@@ -43,16 +67,9 @@ impl<P: Ports> App<P> {
         if answer.guid != member.guid {
             return Err(CommandError::Services(ServicesError::Unreadable("it is about another member".into())));
         }
-        let connection = self.connect_back(&member, &seed, &answer).await?;
+        let connection = self.connect_back(member, &seed, &answer).await?;
         member.endpoint = answer.nats_endpoint;
-        let mut line = Line::new(self, hold, member, connection);
-        match line.go_on_as_app().await {
-            Ok(()) => Ok(line),
-            Err(error) => {
-                line.close().await;
-                Err(error)
-            }
-        }
+        Ok(connection)
     }
 
     async fn ask_services(

@@ -7,6 +7,7 @@ mod enroll;
 mod export;
 mod feed;
 mod input;
+mod lock;
 mod message;
 mod ports;
 mod profile;
@@ -89,6 +90,10 @@ enum Command {
     /// The record of everything your vault did
     #[command(subcommand)]
     Audit(export::Command),
+    /// Lock your vault now, or set its PIN and password
+    Lock(lock::LockArguments),
+    /// Unlock your vault with PIN or password
+    Unlock(lock::UnlockArguments),
     /// How your vault is
     #[command(after_help = status::EXAMPLES)]
     Status,
@@ -118,6 +123,8 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Request(command) => request::run(command, app, output).await,
         Command::Feed(command) => feed::run(command, app, output).await,
         Command::Audit(command) => export::run(command, app, output).await,
+        Command::Lock(arguments) => lock::run(arguments, app, output).await,
+        Command::Unlock(arguments) => lock::unlock(arguments, app, output).await,
         Command::Status => status::run(app, output).await,
         Command::Watch => watch::run(app, output).await,
     }

@@ -5,6 +5,7 @@ use vettid_client::command::CommandError;
 use vettid_client::enrolment::EnrolmentError;
 use vettid_client::export::ExportFailure;
 use vettid_client::handshake::HandshakeError;
+use vettid_client::lock::LockError;
 use vettid_client::services::ServicesError;
 use vettid_client::store::StoreError;
 use vettid_client::transport::TransportError;
@@ -12,6 +13,7 @@ use vettid_wire::handshake::InvalidInvitation;
 use vettid_wire::refusal::RefusalCode;
 
 const ENROL: &str = "make a new code in the portal, then: vettid app enroll --code-file FILE";
+const UNLOCK: &str = "unlock it: vettid app unlock";
 const AGAIN: &str = "run the same command again; it will not be carried out twice";
 
 /// A command that did not succeed.
@@ -32,6 +34,7 @@ pub(super) fn command(error: CommandError) -> Failure {
         CommandError::NoAnswer { has_effect: true, .. } => failure(Exit::Unreachable).next(AGAIN),
         CommandError::NoAnswer { has_effect: false, .. } => failure(Exit::Unreachable).next("try again in a moment"),
         CommandError::Refused { code, .. } => failure(Exit::Refused).next(refused(code)).refusal(code),
+        CommandError::VaultLocked => failure(Exit::Refused).next(UNLOCK),
         CommandError::LimitedSession => {
             failure(Exit::Refused).next(format!("enrol this app again with --replace: {ENROL}"))
         }
@@ -44,6 +47,43 @@ pub(super) fn command(error: CommandError) -> Failure {
         CommandError::TooLarge { .. } | CommandError::Request(_) => failure(Exit::Usage),
         CommandError::Proof(_) => failure(Exit::Other),
         CommandError::Answer { .. } | CommandError::Channel(_) => failure(Exit::Other).next("update this program"),
+    }
+}
+
+/// Locking that did not succeed.
+pub(super) fn lock_now(error: CommandError) -> Failure {
+    match error {
+        CommandError::Refused { code: RefusalCode::NotAvailable, .. } => {
+            Failure::new(Exit::Refused, "your vault has no lock yet").next("set one: vettid app lock setup")
+        }
+        CommandError::VaultLocked => Failure::new(Exit::Refused, "your vault is locked already").next(UNLOCK),
+        error => command(error),
+    }
+}
+
+/// A lock that was not set or opened.
+pub(super) fn lock(error: LockError) -> Failure {
+    let text = error.to_string();
+    let failure = |exit| Failure::new(exit, &text);
+    match error {
+        LockError::Command(error) => command(error),
+        LockError::NoLock => failure(Exit::Refused).next("set one: vettid app lock setup"),
+        LockError::Wrong { pin_tries_left: 0, .. } => {
+            failure(Exit::Refused).next("only the password unlocks it now: vettid app unlock --password")
+        }
+        LockError::Wrong { pin_tries_left, .. } => failure(Exit::Refused)
+            .next(format!("try again; {pin_tries_left} PINs are left before only the password opens")),
+        LockError::PasswordRequired => failure(Exit::Refused).next("vettid app unlock --password"),
+        LockError::Wait { .. } => failure(Exit::Refused).next("wait, then try again"),
+        LockError::CurrentNeeded => failure(Exit::Usage).next("run the command again and give the present PIN first"),
+        LockError::NotTaken => failure(Exit::Refused).next("run the command again; a lock is set within two minutes"),
+        LockError::Unavailable | LockError::NoAnswer => {
+            failure(Exit::Unreachable).next("see how it stands: vettid app lock status")
+        }
+        LockError::WrongHost | LockError::WentBack { .. } => {
+            failure(Exit::Refused).next("do not type your password; ask the operator what happened to your vault")
+        }
+        LockError::Memory(_) => failure(Exit::Other).next("close other programs, then try again"),
     }
 }
 

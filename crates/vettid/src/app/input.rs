@@ -73,6 +73,41 @@ pub(super) fn line(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String
     Ok(line)
 }
 
+/// What is typed unseen: without echo at a terminal, line by line from standard input elsewhere.
+pub(super) struct Hidden {
+    is_terminal: bool,
+}
+
+impl Hidden {
+    /// From where the program stands.
+    pub(super) fn new() -> Self {
+        Self { is_terminal: io::stdin().is_terminal() }
+    }
+
+    /// One line.
+    pub(super) fn line(&mut self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
+        let line = if self.is_terminal {
+            Zeroizing::new(rpassword::prompt_password(format!("{prompt}: ")).map_err(Failure::usage)?)
+        } else {
+            first_line()?
+        };
+        let line = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
+        if line.is_empty() {
+            return Err(Failure::usage(format_args!("{prompt}: nothing was given")));
+        }
+        Ok(line)
+    }
+
+    /// One line that is typed twice at a terminal, because nobody sees a slip.
+    pub(super) fn chosen(&mut self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
+        let first = self.line(prompt)?;
+        if self.is_terminal && self.line("The same again")? != first {
+            return Err(Failure::usage("the two are not the same"));
+        }
+        Ok(first)
+    }
+}
+
 fn first_line() -> Result<Zeroizing<String>, Failure> {
     let mut line = Zeroizing::new(String::with_capacity(4096));
     io::stdin().lock().take(4096).read_line(&mut line).map_err(Failure::usage)?;

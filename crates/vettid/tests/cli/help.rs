@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 44] = [
     "",
     "app",
     "app enroll",
@@ -33,6 +33,11 @@ const COMMANDS: [&str; 39] = [
     "app feed list",
     "app audit",
     "app audit export",
+    "app lock",
+    "app lock setup",
+    "app lock after",
+    "app lock status",
+    "app unlock",
     "app status",
     "app watch",
     "services",

@@ -10,6 +10,7 @@
 
 mod canary;
 mod disk;
+mod lock;
 mod main_job;
 mod operator;
 mod party;

@@ -45,9 +45,8 @@ struct App {
 impl App {
     fn new() -> Self {
         let device = DeviceSecret::from_secret(Secret32::from_bytes([0xd5; 32]));
-        let of = |digits: &str| {
-            UnlockKey::of_pin(digits.as_bytes(), &PasswordSalt::from_bytes([1; 16]), &device).unwrap()
-        };
+        let of =
+            |digits: &str| UnlockKey::of_pin(digits.as_bytes(), &PasswordSalt::from_bytes([1; 16]), &device).unwrap();
         Self { pin: of("831940"), password: of("555555555555"), other: of("192837") }
     }
 

@@ -1,0 +1,277 @@
+//! The lock of the vault at rest, from the app's side (decisions 0105 and 0106): setting it, locking, unlocking. PIN and
+//! password become keys here, together with a secret of this app; must never send, store or log what was typed.
+
+mod failure;
+mod lane;
+
+pub use failure::LockError;
+
+use crate::app::{App, ConnectionOf, Ports};
+use crate::clock::Clock;
+use crate::command::CommandError;
+use crate::line::Line;
+use crate::state::{self, Member, State};
+use crate::store::Store;
+use crate::transport::Connection;
+use lane::{Knock, Lane};
+use serde::{Deserialize, Serialize};
+use vettid_core::credential::pin::Pin;
+use vettid_crypto::identity::VerifyingKey;
+use vettid_crypto::password::{DeviceSecret, Password, PasswordSalt};
+use vettid_crypto::stored;
+use vettid_crypto::unlock::{NewLock, Permit, Presented, UnlockKey, Wish};
+use vettid_wire::event::{Nothing, VaultLock, VaultLockAuto, VaultLockSetup};
+use vettid_wire::lock::{AutoLock, LockSalts, LockState, LockStatus, UnlockKind, UnlockResult};
+
+/// What the app remembers of the lock.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KnownLock {
+    /// This app's half of every unlock key; made for the lock alone.
+    #[serde(with = "stored")]
+    device_secret: DeviceSecret,
+    /// The key of the unlock lane, from the running vault.
+    lane_key: Option<VerifyingKey>,
+    /// Most attempts that a host ever showed.
+    attempts_total: u64,
+    /// Whether a lock is set, as far as this app knows.
+    is_set: bool,
+}
+
+/// What opens a lock, as it was typed.
+#[derive(Debug)]
+pub enum Typed {
+    /// The PIN.
+    Pin(Pin),
+    /// The password.
+    Password(Password),
+}
+
+impl Typed {
+    fn kind(&self) -> UnlockKind {
+        match self {
+            Self::Pin(_) => UnlockKind::Pin,
+            Self::Password(_) => UnlockKind::Password,
+        }
+    }
+
+    /// The key under the salts that the lock names.
+    fn presented(&self, salts: &LockSalts, device: &DeviceSecret) -> Result<Presented, LockError> {
+        let salt = |bytes: &vettid_wire::base64::Base64| {
+            bytes.to_array().map(PasswordSalt::from_bytes).map_err(|_| LockError::WrongHost)
+        };
+        let key = match self {
+            Self::Pin(pin) => UnlockKey::of_pin(pin.expose(), &salt(&salts.pin)?, device)?,
+            Self::Password(password) => UnlockKey::of_password(password, &salt(&salts.password)?, device)?,
+        };
+        Ok(Presented { kind: self.kind(), key })
+    }
+}
+
+impl<P: Ports> App<P> {
+    /// Locks the vault now.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`] with `not_available` as long as no lock is set.
+    pub async fn lock(&self) -> Result<(), CommandError> {
+        self.command::<VaultLock>(Nothing {}).await.map(|Nothing {}| ())
+    }
+
+    /// Sets after how many minutes without a command the vault locks itself; `None`: never.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn lock_after(&self, idle_minutes: Option<u32>) -> Result<AutoLock, CommandError> {
+        self.command::<VaultLockAuto>(AutoLock { idle_minutes }).await
+    }
+
+    /// How the lock is; works while the vault is locked.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub async fn lock_status(&self) -> Result<LockStatus, LockError> {
+        let mut knock = self.knock().await?;
+        let outcome = knock.status().await;
+        knock.close().await;
+        outcome
+    }
+
+    /// Unlocks the vault.
+    ///
+    /// # Errors
+    /// [`LockError`], among them [`LockError::Wrong`].
+    pub async fn unlock(&self, typed: &Typed) -> Result<LockStatus, LockError> {
+        let mut knock = self.knock().await?;
+        let outcome = knock.unlock(typed).await;
+        knock.close().await;
+        outcome
+    }
+
+    /// Sets or changes the lock. `current` opens the present one, if there is one.
+    ///
+    /// # Errors
+    /// [`LockError`], among them [`LockError::CurrentNeeded`].
+    pub async fn set_lock(&self, pin: &Pin, password: &Password, current: Option<&Typed>) -> Result<(), LockError> {
+        let mut line = self.open().await?;
+        let outcome = set(&mut line, pin, password, current).await;
+        line.close().await;
+        outcome
+    }
+
+    /// Connects for the unlock lane, without a session.
+    async fn knock(&self) -> Result<Knock<'_, P>, LockError> {
+        let hold = self.ports.store().hold().await.map_err(CommandError::from)?;
+        let mut member = match state::load(&hold).map_err(CommandError::from)? {
+            Some(State::Enrolled(member)) => *member,
+            Some(State::Enrolling(_)) => return Err(CommandError::EnrolmentUnfinished.into()),
+            None => return Err(CommandError::NotEnrolled.into()),
+        };
+        if member.lock.as_ref().and_then(|lock| lock.lane_key.as_ref()).is_none() {
+            return Err(LockError::NoLock);
+        }
+        let connection = self.connect_somehow(&mut member).await?;
+        Ok(Knock { app: self, hold, member, connection })
+    }
+}
+
+/// Sets the lock over an open line: the session gives leave and the lane key, the lane takes the keys.
+async fn set<P: Ports>(
+    line: &mut Line<'_, P>,
+    pin: &Pin,
+    password: &Password,
+    current: Option<&Typed>,
+) -> Result<(), LockError> {
+    let mut rng = line.app.ports.random();
+    if line.member.lock.is_none() {
+        let device_secret = DeviceSecret::random(&mut rng);
+        line.member.lock = Some(KnownLock { device_secret, lane_key: None, attempts_total: 0, is_set: false });
+        line.save()?;
+    }
+    let permit = line.ask::<VaultLockSetup>(&Nothing {}).await?;
+    let lane_key = VerifyingKey::from_typed(&permit.lane_key).map_err(|_| LockError::WrongHost)?;
+    let permit = Permit::from_slice(permit.permit.as_bytes()).ok_or(LockError::WrongHost)?;
+    if let Some(lock) = &mut line.member.lock {
+        // The session says who the lane is; the numbers of another lane mean nothing.
+        if lock.lane_key.replace(lane_key).is_some_and(|before| before != lane_key) {
+            lock.attempts_total = 0;
+        }
+    }
+    line.save()?;
+    let (pin_salt, password_salt) = (PasswordSalt::random(&mut rng), PasswordSalt::random(&mut rng));
+    let now = line.now();
+    let mut lane = Lane::of(&line.connection, &mut line.member, now, &mut rng)?;
+    let challenge = lane.challenge().await?;
+    let device = lane.device_secret();
+    let current = match (&challenge.status.salts, current) {
+        (Some(_), None) => return Err(LockError::CurrentNeeded),
+        (Some(salts), Some(typed)) => Some(typed.presented(salts, device)?),
+        (None, _) => None,
+    };
+    let new = NewLock {
+        permit,
+        current,
+        pin: UnlockKey::of_pin(pin.expose(), &pin_salt, device)?,
+        pin_salt,
+        password: UnlockKey::of_password(password, &password_salt, device)?,
+        password_salt,
+    };
+    let set = lane.attempt(&challenge, Wish::Set(Box::new(new))).await;
+    line.save()?;
+    match set? {
+        Some(outcome) => lane::expect(UnlockResult::Changed, outcome).map(|_| ())?,
+        // The lane tells by its next challenge whether the lock was changed.
+        None => {
+            let now = line.now();
+            let mut lane = Lane::of(&line.connection, &mut line.member, now, &mut rng)?;
+            let after = lane.challenge().await?.status;
+            if after.generation == challenge.status.generation {
+                return Err(LockError::NoAnswer);
+            }
+        }
+    }
+    line.member.lock.iter_mut().for_each(|lock| lock.is_set = true);
+    Ok(line.save()?)
+}
+
+impl<P: Ports> Knock<'_, P> {
+    async fn status(&mut self) -> Result<LockStatus, LockError> {
+        let status = self.challenge().await.map(|challenge| challenge.status);
+        self.save()?;
+        status
+    }
+
+    async fn unlock(&mut self, typed: &Typed) -> Result<LockStatus, LockError> {
+        let challenge = self.challenge().await?;
+        let status = challenge.status.clone();
+        let Some(salts) = &status.salts else {
+            return Err(LockError::NoLock);
+        };
+        if status.state == LockState::Open {
+            return Ok(status);
+        }
+        let (now, mut rng) = (self.app.ports.clock().now(), self.app.ports.random());
+        let mut lane = Lane::of(&self.connection, &mut self.member, now, &mut rng)?;
+        let presented = typed.presented(salts, lane.device_secret())?;
+        let outcome = lane.attempt(&challenge, Wish::Unlock(presented)).await;
+        self.save()?;
+        match outcome? {
+            Some(outcome) => lane::expect(UnlockResult::Unlocked, outcome),
+            None => {
+                let after = self.challenge().await?.status;
+                if after.state == LockState::Open { Ok(after) } else { Err(LockError::NoAnswer) }
+            }
+        }
+    }
+}
+
+/// Whether the lane says that the vault is locked; `false` if it cannot be asked, or no lock was ever set.
+pub(crate) async fn is_locked<P: Ports>(line: &mut Line<'_, P>) -> bool {
+    if !line.member.lock.as_ref().is_some_and(|lock| lock.is_set) {
+        return false;
+    }
+    let (now, mut rng) = (line.now(), line.app.ports.random());
+    let Ok(mut lane) = Lane::of(&line.connection, &mut line.member, now, &mut rng) else {
+        return false;
+    };
+    lane.challenge_once().await.is_ok_and(|found| found.is_some_and(|found| found.status.state == LockState::Locked))
+}
+
+impl<P: Ports> Knock<'_, P> {
+    fn save(&mut self) -> Result<(), LockError> {
+        Ok(state::save_member(&mut self.hold, &self.member).map_err(CommandError::from)?)
+    }
+
+    async fn challenge(&mut self) -> Result<vettid_wire::lock::Challenge, LockError> {
+        let (now, mut rng) = (self.app.ports.clock().now(), self.app.ports.random());
+        Lane::of(&self.connection, &mut self.member, now, &mut rng)?.challenge().await
+    }
+
+    async fn close(self) {
+        self.connection.close().await;
+    }
+}
+
+/// The parts of the state that a lane needs.
+impl KnownLock {
+    fn lane_key(&self) -> Option<&VerifyingKey> {
+        self.lane_key.as_ref()
+    }
+
+    /// Takes over what a challenge shows; a total that fell shows a host that went back.
+    fn observe(&mut self, status: &LockStatus) -> Result<(), LockError> {
+        let (known, found) = (self.attempts_total, status.attempts_total);
+        if found < known {
+            return Err(LockError::WentBack { known, found });
+        }
+        self.attempts_total = found;
+        self.is_set |= status.generation > 0;
+        Ok(())
+    }
+}
+
+/// A connection type, named once.
+type Wire<P> = ConnectionOf<P>;
+
+fn lock_of(member: &mut Member) -> Result<&mut KnownLock, LockError> {
+    member.lock.as_mut().ok_or(LockError::NoLock)
+}

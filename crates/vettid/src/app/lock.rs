@@ -1,0 +1,184 @@
+//! `vettid app lock` and `vettid app unlock`: the lock of the vault at rest. PIN and password are typed without echo, or come
+//! line by line from standard input; never from the command line.
+
+use super::input::{self, Hidden};
+use super::{Client, advice};
+use crate::failure::Failure;
+use crate::output::{Output, Page, Show, length};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use vettid_client::lock::{LockError, Typed};
+use vettid_client::strength::Zxcvbn;
+use vettid_core::credential::pin::Pin;
+use vettid_core::credential::policy::choose_password;
+use vettid_crypto::password::Password;
+use vettid_wire::lock::{AutoLock, LockState, LockStatus, MAX_IDLE_MINUTES};
+
+const EXAMPLES: &str = "\
+Examples:
+  vettid app lock setup
+  vettid app lock
+  vettid app lock after 15m
+  vettid app lock status";
+
+pub(super) const UNLOCK_EXAMPLES: &str = "\
+Examples:
+  vettid app unlock
+  vettid app unlock --password";
+
+/// Options of `vettid app lock`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct LockArguments {
+    #[command(subcommand)]
+    command: Option<LockCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum LockCommand {
+    /// Set or change PIN and password; without a terminal: the PIN, then the password, one line each
+    Setup {
+        /// Whether the present lock is opened with its password; without a terminal, its line comes first
+        #[arg(long)]
+        with_password: bool,
+    },
+    /// Lock the vault by itself after a time without a command, such as 15m; `never` turns that off
+    After {
+        /// How long, at least a minute
+        #[arg(value_name = "TIME", value_parser = idle)]
+        time: Idle,
+    },
+    /// Whether the vault is locked, and how many tries are left
+    Status,
+}
+
+/// Options of `vettid app unlock`.
+#[derive(Debug, Args)]
+#[command(after_help = UNLOCK_EXAMPLES)]
+pub(super) struct UnlockArguments {
+    /// Unlock with the password instead of the PIN
+    #[arg(long)]
+    password: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Idle(Option<u32>);
+
+fn idle(text: &str) -> Result<Idle, String> {
+    if text == "never" {
+        return Ok(Idle(None));
+    }
+    let minutes = input::seconds(text)? / 60;
+    if (1..=MAX_IDLE_MINUTES).contains(&minutes) {
+        Ok(Idle(Some(minutes)))
+    } else {
+        Err("1m to 168h, or never".to_owned())
+    }
+}
+
+/// `vettid app lock`.
+pub(super) async fn run(arguments: LockArguments, app: &Client, output: Output) -> Result<(), Failure> {
+    match arguments.command {
+        None => {
+            app.lock().await.map_err(advice::lock_now)?;
+            Ok(output.result(&Done("Your vault is locked. What others send waits for you."))?)
+        }
+        Some(LockCommand::Setup { with_password }) => setup(with_password, app, output).await,
+        Some(LockCommand::After { time: Idle(minutes) }) => {
+            let auto = app.lock_after(minutes).await.map_err(advice::command)?;
+            Ok(output.result(&AutoView(auto))?)
+        }
+        Some(LockCommand::Status) => {
+            let status = app.lock_status().await.map_err(advice::lock)?;
+            Ok(output.result(&StatusView(status))?)
+        }
+    }
+}
+
+/// `vettid app unlock`.
+pub(super) async fn unlock(arguments: UnlockArguments, app: &Client, output: Output) -> Result<(), Failure> {
+    let typed = current(&mut Hidden::new(), arguments.password)?;
+    let status = app.unlock(&typed).await.map_err(advice::lock)?;
+    Ok(output.result(&StatusView(status))?)
+}
+
+async fn setup(with_password: bool, app: &Client, output: Output) -> Result<(), Failure> {
+    let mut hidden = Hidden::new();
+    let is_set = match app.lock_status().await {
+        Ok(status) => status.generation > 0,
+        Err(LockError::NoLock) => false,
+        Err(error) => return Err(advice::lock(error)),
+    };
+    let current = if is_set { Some(current(&mut hidden, with_password)?) } else { None };
+    let pin = hidden.chosen("New PIN, at least six digits")?;
+    let pin = Pin::new(&pin).map_err(Failure::usage)?;
+    let password = hidden.chosen("New password of the vault")?;
+    let password = choose_password(&password, &[], &Zxcvbn).map_err(Failure::usage)?;
+    app.set_lock(&pin, &password, current.as_ref()).await.map_err(advice::lock)?;
+    Ok(output.result(&Done(
+        "The lock is set. From its next start on, your vault waits for your PIN or password. \
+         Without this app's state nobody opens a locked vault: keep a backup.",
+    ))?)
+}
+
+/// The present PIN or password.
+fn current(hidden: &mut Hidden, is_password: bool) -> Result<Typed, Failure> {
+    if is_password {
+        let typed = hidden.line("Password of the vault")?;
+        return Password::new(&typed).map(Typed::Password).map_err(Failure::usage);
+    }
+    let typed = hidden.line("PIN of the vault")?;
+    Pin::new(&typed).map(Typed::Pin).map_err(Failure::usage)
+}
+
+#[derive(Serialize)]
+struct Done(&'static str);
+
+impl Show for Done {
+    fn show(&self, page: &mut Page) {
+        page.line(self.0);
+    }
+}
+
+struct AutoView(AutoLock);
+
+impl Serialize for AutoView {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Show for AutoView {
+    fn show(&self, page: &mut Page) {
+        match self.0.idle_minutes {
+            Some(minutes) => page.line(format!("Your vault locks itself after {minutes} minutes without a command.")),
+            None => page.line("Your vault does not lock itself."),
+        }
+    }
+}
+
+struct StatusView(LockStatus);
+
+impl Serialize for StatusView {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Show for StatusView {
+    fn show(&self, page: &mut Page) {
+        let LockStatus { state, generation, attempts_total, pin_tries_left, password_wait_ms, .. } = &self.0;
+        page.line(match (state, generation) {
+            (LockState::Locked, _) => "Your vault is locked.",
+            (LockState::Open, 0) => "Your vault is open and has no lock.",
+            (LockState::Open, _) => "Your vault is open.",
+        });
+        if *generation > 0 {
+            page.field("PIN tries left", pin_tries_left.to_string());
+            page.field("attempts ever", attempts_total.to_string());
+        }
+        if *password_wait_ms > 0 {
+            page.field("password in", length(*password_wait_ms));
+        }
+    }
+}
