@@ -20,8 +20,12 @@ use vettid_client::enrolment::Existing;
 use vettid_client::random::SystemRandom;
 use vettid_client::store::file::FileStore;
 use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
+use vettid_client::vault_credential::{Added, NewSecret, NoPassword, PasswordSource, SecretValue};
 use vettid_client::watch::Watched;
+use vettid_crypto::password::Password;
+use vettid_crypto::secret::SecretBytes;
 use vettid_wire::event::EventRow;
+use vettid_wire::secret::SecretKind;
 use vettid_wire::subject::{Pattern, Subject};
 
 /// Longer than a message may take.
@@ -95,6 +99,30 @@ impl Member {
         self.app.command::<R>(request).await.with_context(|| format!("{} failed", R::ROW.name))
     }
 
+    /// Makes the Vault Credential.
+    pub(crate) async fn make_credential(&self) -> Result<()> {
+        self.app.create_credential(None, &mut Typed).await.context("no credential is made")?;
+        Ok(())
+    }
+
+    /// Adds so many notes; gives when each was stored and confirmed.
+    pub(crate) async fn add_secrets(&self, times: usize) -> Result<Vec<Instant>> {
+        let note = |n| {
+            let value = SecretValue::new(SecretKind::Note, None, SecretBytes::copied_from(b"x"))?;
+            anyhow::Ok(NewSecret { label: format!("Note {n}"), category: None, grant_minutes: None, value })
+        };
+        let notes = (0..times).map(note).collect::<Result<_>>()?;
+        let mut done = Vec::with_capacity(times);
+        let mut tell = |added: Added| {
+            if matches!(added, Added::Stored(_)) {
+                done.push(Instant::now());
+            }
+        };
+        self.app.add_secrets(notes, &mut Typed, &mut tell).await.context("no secret is added")?;
+        anyhow::ensure!(done.len() == times, "{} of {times} secrets were added", done.len());
+        Ok(done)
+    }
+
     /// When something left and came last.
     pub(crate) fn times(&self) -> Times {
         *self.times.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,6 +152,15 @@ impl Member {
                 Watched::Away { error, .. } => anyhow::bail!("the connection is gone: {error}"),
             }
         }
+    }
+}
+
+/// Types the password.
+struct Typed;
+
+impl PasswordSource for Typed {
+    fn password(&mut self) -> Result<Password, NoPassword> {
+        Password::new("a password for the benchmark").map_err(NoPassword::new)
     }
 }
 

@@ -23,11 +23,13 @@ pub(crate) enum Work {
     MessageFromCommand,
     /// From the answer to the owner's command until the other vault has the message.
     MessageFromAccepted,
+    /// One operation with the credential, the app's durable writes included, without hashing the password.
+    CredentialUse,
 }
 
 impl Work {
     /// All of it, in the order of the table.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::SealOpen,
         Self::RawRequest,
         Self::RawPublish,
@@ -36,6 +38,7 @@ impl Work {
         Self::DataRequest32,
         Self::MessageFromCommand,
         Self::MessageFromAccepted,
+        Self::CredentialUse,
     ];
 
     /// Name on the command line and in the file.
@@ -49,6 +52,7 @@ impl Work {
             Self::DataRequest32 => "data_request_32",
             Self::MessageFromCommand => "message",
             Self::MessageFromAccepted => "message_from_accepted",
+            Self::CredentialUse => "credential_use",
         }
     }
 
@@ -63,6 +67,7 @@ impl Work {
             Self::DataRequest32 => "  the same, 32 under way",
             Self::MessageFromCommand => "message, Alice's command to Bob's app",
             Self::MessageFromAccepted => "message, accepted to stored by Bob's vault",
+            Self::CredentialUse => "credential.use, proof to confirmation",
         }
     }
 

@@ -4,6 +4,8 @@ use crate::figures::{Collected, Work};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// An operation with the credential may take so many times a data request.
+pub(crate) const MOST_TIMES_DATA_REQUEST: f64 = 3.0;
 /// A full data request may take so many times the raw work that it cannot do without.
 pub(crate) const MOST_TIMES_RAW: f64 = 4.0;
 
@@ -68,6 +70,11 @@ impl Measured {
                 "data.request p50 / (raw publish + 2 raw requests) p50",
                 over_baseline(Work::DataRequest),
                 Some(MOST_TIMES_RAW),
+            ),
+            (
+                "credential.use p50 / data.request p50",
+                self.p50_ms(Work::CredentialUse).zip(self.p50_ms(Work::DataRequest)).map(|(used, read)| used / read),
+                Some(MOST_TIMES_DATA_REQUEST),
             ),
             ("message accepted to stored p50 / the same", over_baseline(Work::MessageFromAccepted), None),
             (

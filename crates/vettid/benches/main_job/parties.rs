@@ -50,6 +50,7 @@ impl Parties {
         let (alice, bob) = (enrolled(stack, "alice").await?, enrolled(stack, "bob").await?);
         let stored = Value::String("x".repeat(1024));
         alice.command::<DataSet>(SetField { field: FIELD.into(), value: stored.clone() }).await?;
+        alice.make_credential().await?;
         let to_bob = connect(&alice, &bob).await?;
         let connection = accept_contract(&alice, stack.gateway()).await?;
         let at_bob = bob.watch::<MessagingText>().await?;
@@ -72,6 +73,14 @@ impl Parties {
             from_accepted.push(arrived.saturating_duration_since(sent.came));
         }
         Ok((Samples::in_turn(from_command), Samples::in_turn(from_accepted)))
+    }
+
+    /// Adds so many secrets under one entry of the password: each is an operation of its own with the credential. The
+    /// first one, which waits for the hash of the password, does not count.
+    pub(crate) async fn secrets(&mut self, times: usize) -> Result<Samples> {
+        let done = self.alice.add_secrets(times + 1).await?;
+        let each = done.iter().zip(done.iter().skip(1)).map(|(before, after)| after.duration_since(*before)).collect();
+        Ok(Samples::in_turn(each))
     }
 
     /// Ends what listens.

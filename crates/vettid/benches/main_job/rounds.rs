@@ -15,6 +15,8 @@ const RAW: usize = 250;
 const READS: usize = 250;
 const READS_AT_ONCE: usize = 960;
 const MESSAGES: usize = 40;
+/// With the round that does not count, they stay below the most secrets of a credential.
+const SECRETS: usize = 9;
 const AT_ONCE: usize = 32;
 
 struct Round<'a> {
@@ -65,6 +67,7 @@ impl Round<'_> {
                 collected.add(Work::MessageFromAccepted, from_accepted);
                 from_command
             }
+            Work::CredentialUse => self.parties.secrets(SECRETS).await?,
             // Comes with the messages.
             Work::MessageFromAccepted => return Ok(()),
         };
