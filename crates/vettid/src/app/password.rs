@@ -8,7 +8,9 @@ use crate::output::{Output, Page, Show};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+use vettid_client::strength::Zxcvbn;
 use vettid_client::vault_credential::{NoPassword, PasswordSource};
+use vettid_core::credential::policy::{UnfitChoice, choose_password};
 use vettid_crypto::password::Password;
 use zeroize::Zeroizing;
 
@@ -43,7 +45,7 @@ pub(super) struct PasswordInput {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     let Command::Change(Change { password_stdin }) = wanted;
     let (mut present, mut new) = if password_stdin {
-        (Source::Line(Some(input::next_line()?)), Source::Line(Some(input::next_line()?)))
+        (Source::Line(Some(input::next_line()?)), Source::NewLine(Some(input::next_line()?)))
     } else {
         require_terminal()?;
         (Source::Typed("Present password"), Source::New("New password"))
@@ -56,20 +58,17 @@ impl PasswordInput {
     /// Where the password of an existing credential comes from. A line of standard input is read at once, so that the rest
     /// of it is the command's.
     pub(super) fn present(&self) -> Result<Source, Failure> {
-        self.source(Source::Typed("Password"))
+        // A grant may make the password needless, so a missing terminal shows only when it is needed.
+        if self.password_stdin { Ok(Source::Line(Some(input::next_line()?))) } else { Ok(Source::Typed("Password")) }
     }
 
     /// Where the first password comes from.
     pub(super) fn first(&self) -> Result<Source, Failure> {
-        self.source(Source::New("New password"))
-    }
-
-    fn source(&self, typed: Source) -> Result<Source, Failure> {
         if self.password_stdin {
-            return Ok(Source::Line(Some(input::next_line()?)));
+            return Ok(Source::NewLine(Some(input::next_line()?)));
         }
-        // A grant may make the password needless, so a missing terminal shows only when it is needed.
-        Ok(typed)
+        require_terminal()?;
+        Ok(Source::New("New password"))
     }
 }
 
@@ -77,6 +76,8 @@ impl PasswordInput {
 pub(super) enum Source {
     /// A line that was read; used once.
     Line(Option<Zeroizing<String>>),
+    /// A line that was read, for a new password: it has to be a good one.
+    NewLine(Option<Zeroizing<String>>),
     /// Typed once.
     Typed(&'static str),
     /// Typed twice, and it has to be a good one.
@@ -92,20 +93,27 @@ impl std::fmt::Debug for Source {
 impl PasswordSource for Source {
     fn password(&mut self) -> Result<Password, NoPassword> {
         match self {
-            Self::Line(line) => {
-                let line = line.take().ok_or_else(|| NoPassword::new("the password was used already"))?;
-                Password::new(&line).map_err(NoPassword::new)
-            }
+            Self::Line(line) => Password::new(&taken(line)?).map_err(NoPassword::new),
+            Self::NewLine(line) => chosen(&taken(line)?).map_err(NoPassword::new),
             Self::Typed(what) => Password::new(&hidden(what)?).map_err(NoPassword::new),
             Self::New(what) => new_password(what),
         }
     }
 }
 
+fn taken(line: &mut Option<Zeroizing<String>>) -> Result<Zeroizing<String>, NoPassword> {
+    line.take().ok_or_else(|| NoPassword::new("the password was used already"))
+}
+
+/// A new password, if it is good enough.
+fn chosen(typed: &str) -> Result<Password, UnfitChoice> {
+    choose_password(typed, &[], &Zxcvbn)
+}
+
 fn new_password(what: &str) -> Result<Password, NoPassword> {
     for _ in 0..TRIES {
         let typed = hidden(&format!("{what}, 12 characters or more"))?;
-        let problem = match Password::new(&typed) {
+        let problem = match chosen(&typed) {
             Ok(password) if *hidden("The same once more")? == *typed => return Ok(password),
             Ok(_) => "the two are not the same".to_owned(),
             Err(unfit) => unfit.to_string(),
