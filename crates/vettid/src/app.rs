@@ -2,6 +2,7 @@
 
 mod advice;
 mod connection;
+mod credential;
 mod data;
 mod enroll;
 mod export;
@@ -9,9 +10,11 @@ mod feed;
 mod input;
 mod lock;
 mod message;
+mod password;
 mod ports;
 mod profile;
 mod request;
+mod secret;
 mod services;
 mod settled;
 mod status;
@@ -75,6 +78,15 @@ enum Command {
     /// Your personal data, field by field
     #[command(subcommand)]
     Data(data::Command),
+    /// The lock of your critical secrets: your Vault Credential
+    #[command(subcommand)]
+    Credential(credential::Command),
+    /// The password of your Vault Credential
+    #[command(subcommand)]
+    Password(password::Command),
+    /// Your critical secrets: seed phrases, keys, passwords
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// People and services you are connected with
     #[command(subcommand)]
     Connection(connection::Command),
@@ -118,6 +130,9 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Enroll(command) => enroll::run(command, app, output).await,
         Command::Profile(command) => profile::run(command, app, output).await,
         Command::Data(command) => data::run(command, app, output).await,
+        Command::Credential(command) => credential::run(command, app, output).await,
+        Command::Password(command) => password::run(command, app, output).await,
+        Command::Secret(command) => secret::run(command, app, output).await,
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,

@@ -36,6 +36,18 @@ impl Output {
         emit(io::stdout().lock(), text)
     }
 
+    /// Bytes as they are.
+    pub(crate) fn raw_bytes(self, bytes: &[u8]) -> io::Result<()> {
+        let mut stream = io::stdout().lock();
+        stream.write_all(bytes)?;
+        stream.flush()
+    }
+
+    /// Whether results are text for people.
+    pub(crate) fn is_text(self) -> bool {
+        !self.json
+    }
+
     /// Something that has to be told beside the result, on standard error.
     pub(crate) fn notice(self, value: &(impl Show + Serialize)) -> io::Result<()> {
         let text = if self.json { json_line(value)? } else { page(value) };

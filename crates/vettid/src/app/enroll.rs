@@ -1,6 +1,6 @@
 //! `vettid app enroll`: makes this app the member's own, with the code that the portal shows.
 
-use super::{Client, advice, input};
+use super::{Client, advice, credential, input};
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, minute};
 use clap::Args;
@@ -30,7 +30,8 @@ pub(super) async fn run(arguments: Arguments, app: &Client, output: Output) -> R
     let code = input::line(arguments.code_file.as_deref(), "Paste the text of the code, then Enter")?;
     let existing = if arguments.replace { Existing::Replace } else { Existing::Keep };
     let enrolled = app.enrol(&code, existing).await.map_err(advice::enrolment)?;
-    Ok(output.result(&View::from(enrolled))?)
+    output.result(&View::from(enrolled))?;
+    credential::offer(app, output).await
 }
 
 /// What enrolling brought.

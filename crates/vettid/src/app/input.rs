@@ -108,6 +108,34 @@ impl Hidden {
     }
 }
 
+/// Whole bytes from a file or standard input, at most `cap_bytes`.
+pub(super) fn bytes(file: Option<&Path>, cap_bytes: usize, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match file {
+        Some(path) => {
+            let named = |error: io::Error| Failure::usage(format_args!("{}: {error}", path.display()));
+            capped_bytes(File::open(path).map_err(named)?, cap_bytes).map_err(named)
+        }
+        None => {
+            if io::stdin().is_terminal() {
+                writeln!(io::stderr(), "{prompt} (end with Ctrl-D):")?;
+            }
+            capped_bytes(io::stdin().lock(), cap_bytes).map_err(Failure::usage)
+        }
+    }
+}
+
+/// The next line of standard input; what follows it stays there.
+pub(super) fn next_line() -> Result<Zeroizing<String>, Failure> {
+    let mut line = first_line()?;
+    if !line.ends_with('\n') && line.len() >= 4096 {
+        return Err(Failure::usage("the first line of the input is too long"));
+    }
+    while line.ends_with(['\n', '\r']) {
+        line.pop();
+    }
+    if line.is_empty() { Err(Failure::usage("the input has no password in its first line")) } else { Ok(line) }
+}
+
 fn first_line() -> Result<Zeroizing<String>, Failure> {
     let mut line = Zeroizing::new(String::with_capacity(4096));
     io::stdin().lock().take(4096).read_line(&mut line).map_err(Failure::usage)?;
@@ -115,13 +143,18 @@ fn first_line() -> Result<Zeroizing<String>, Failure> {
 }
 
 fn read_capped(source: impl Read, cap_bytes: usize) -> io::Result<Zeroizing<String>> {
+    let bytes = capped_bytes(source, cap_bytes)?;
+    let text = str::from_utf8(&bytes).map_err(|_| io::Error::other("not a text in UTF-8"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn capped_bytes(source: impl Read, cap_bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(cap_bytes + 1));
     source.take(cap_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > cap_bytes {
         return Err(io::Error::other(format!("more than {cap_bytes} bytes")));
     }
-    let text = str::from_utf8(&bytes).map_err(|_| io::Error::other("not a text in UTF-8"))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    Ok(bytes)
 }
 
 /// The certificate authority of `--ca-file`.

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 44] = [
+const COMMANDS: [&str; 60] = [
     "",
     "app",
     "app enroll",
@@ -14,6 +14,22 @@ const COMMANDS: [&str; 44] = [
     "app data get",
     "app data list",
     "app data remove",
+    "app credential",
+    "app credential create",
+    "app credential status",
+    "app credential give-up",
+    "app password",
+    "app password change",
+    "app secret",
+    "app secret add",
+    "app secret list",
+    "app secret show",
+    "app secret sign",
+    "app secret decrypt",
+    "app secret rotate",
+    "app secret remove",
+    "app secret grant",
+    "app secret import",
     "app connection",
     "app connection invite",
     "app connection accept",

@@ -4,6 +4,7 @@
 mod app;
 mod audit;
 mod help;
+mod secret;
 
 use std::fs;
 use std::io::Write;

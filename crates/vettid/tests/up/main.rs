@@ -9,6 +9,7 @@
 )]
 
 mod canary;
+mod credential;
 mod disk;
 mod lock;
 mod main_job;

@@ -1,0 +1,192 @@
+//! `vettid app credential`: makes the Vault Credential and shows how it stands. Also turns what went wrong with it into a
+//! sentence, an exit code and what to do next.
+
+use super::password::{NO_TERMINAL, PasswordInput, Source};
+use super::{Client, advice};
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, Page, Show, count, length};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use vettid_client::vault_credential::{Created, CredentialError, CredentialState};
+use vettid_wire::refusal::RefusalCode;
+
+pub(super) const BY_STDIN: &str = "write the password into the first line of standard input and add --password-stdin";
+const CREATE: &str = "vettid app credential create";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make your Vault Credential, once, with a password that only you know
+    #[command(after_help = "\
+Examples:
+  vettid app credential create
+  vettid app credential create --grant-minutes 0
+  vettid app credential create --password-stdin < password.txt
+
+The password has at least 12 characters. It is never stored, and nobody can tell it to you: write it down where only
+you find it.")]
+    Create(Create),
+    /// Show how it stands: wrong passwords, waits, grants
+    #[command(after_help = "Examples:\n  vettid app credential status\n  vettid app --json credential status")]
+    Status,
+    /// Give up an operation whose outcome cannot be found out; it may have been carried out, once
+    #[command(after_help = "Example:\n  vettid app credential give-up")]
+    GiveUp,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Longest time for which a grant may open a secret, in minutes: 5 to 60, or 0 for never [default: 15]
+    #[arg(long, value_name = "MINUTES", value_parser = grant_minutes)]
+    grant_minutes: Option<u32>,
+    #[command(flatten)]
+    password: PasswordInput,
+}
+
+/// 5 to 60, or 0.
+pub(super) fn grant_minutes(text: &str) -> Result<u32, &'static str> {
+    let minutes = text.parse().ok().filter(|minutes| *minutes == 0 || (5..=60).contains(minutes));
+    minutes.ok_or("5 to 60, or 0")
+}
+
+pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
+    match wanted {
+        Command::Create(Create { grant_minutes, password }) => {
+            let mut source = password.first()?;
+            create(app, output, grant_minutes, &mut source).await
+        }
+        Command::Status => Ok(output.result(&Status(app.credential_state().await.map_err(failure)?))?),
+        Command::GiveUp => {
+            let given_up = app.give_up_operation().await.map_err(failure)?;
+            Ok(output.result(&GivenUp { given_up })?)
+        }
+    }
+}
+
+async fn create(app: &Client, output: Output, grant_minutes: Option<u32>, source: &mut Source) -> Result<(), Failure> {
+    let created = app.create_credential(grant_minutes, source).await.map_err(failure)?;
+    Ok(output.result(&Made(created))?)
+}
+
+/// After an enrolment: makes the credential right away, if somebody sits there who wants it.
+pub(super) async fn offer(app: &Client, output: Output) -> Result<(), Failure> {
+    if !output.is_text() {
+        return Ok(());
+    }
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(output.remark(&format!("Your critical secrets have no lock yet. To make one: {CREATE}"))?);
+    }
+    write!(io::stderr(), "\nMake your Vault Credential now, the lock of your critical secrets? [Y/n] ")?;
+    let mut answer = String::new();
+    io::stdin().lock().take(64).read_line(&mut answer)?;
+    if answer.is_empty() || answer.trim().to_lowercase().starts_with('n') {
+        return Ok(output.remark(&format!("Not made. To make it later: {CREATE}"))?);
+    }
+    create(app, output, None, &mut Source::New("New password")).await
+}
+
+/// What went wrong with the credential.
+pub(super) fn failure(error: CredentialError) -> Failure {
+    let text = error.to_string();
+    let failure = |exit| Failure::new(exit, &text);
+    let after = |ms: Option<u64>| {
+        ms.map(|ms| format!("wait {}, then try again", length(i64::try_from(ms).unwrap_or(i64::MAX))))
+    };
+    match error {
+        CredentialError::Command(error) => advice::command(error),
+        CredentialError::Exists => failure(Exit::Usage).next("for another password: vettid app password change"),
+        CredentialError::NoCredential => failure(Exit::State).next(CREATE),
+        CredentialError::HeldElsewhere => failure(Exit::State).next("use the app that made it"),
+        CredentialError::EarlierDone { .. } => {
+            failure(Exit::Other).next("if you want it once more, run the same command again")
+        }
+        CredentialError::WrongPassword { retry_after_ms } => {
+            failure(Exit::Refused).next(after(retry_after_ms).unwrap_or_else(|| "try again".to_owned()))
+        }
+        CredentialError::Wait { retry_after_ms } => {
+            failure(Exit::Refused).next(after(retry_after_ms).unwrap_or_else(|| "try again later".to_owned()))
+        }
+        CredentialError::Locked => failure(Exit::Refused).next("see how it stands: vettid app credential status"),
+        CredentialError::Stale => failure(Exit::Refused)
+            .next("use the app with the newest copy; if you did not use one elsewhere, somebody else has it"),
+        CredentialError::InDoubt => failure(Exit::Other).next("vettid app credential give-up"),
+        CredentialError::NotTheIssuer(_) | CredentialError::Untrusted(_) => {
+            failure(Exit::Refused).next("do not type your password; ask the operator of the vault what happened to it")
+        }
+        CredentialError::Refused { code, .. } => failure(Exit::Refused).next(refused(code)).refusal(code),
+        CredentialError::Password(_) if text == NO_TERMINAL => failure(Exit::Usage).next(BY_STDIN),
+        CredentialError::Password(_) => failure(Exit::Usage),
+        CredentialError::Value(_) => failure(Exit::Usage),
+        CredentialError::OutOfMemory(_) => failure(Exit::Other).next("free 64 MiB of memory, then try again"),
+        CredentialError::Overtaken | CredentialError::Interrupted => {
+            failure(Exit::Other).next("run the same command again")
+        }
+        CredentialError::CannotBegin(_) | CredentialError::Unreadable { .. } | CredentialError::Form(_) => {
+            failure(Exit::Other).next("update this program")
+        }
+    }
+}
+
+fn refused(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::NotFound => "there is no such secret; see: vettid app secret list",
+        RefusalCode::NotAllowed => {
+            "there is no room for it, or its limits do not allow it; see: vettid app secret list"
+        }
+        RefusalCode::InvalidRequest => "check that the value and the kind of the secret fit each other",
+        _ => "see: vettid app credential status",
+    }
+}
+
+#[derive(Serialize)]
+struct Made(Created);
+
+impl Show for Made {
+    fn show(&self, page: &mut Page) {
+        page.line("Your Vault Credential is made. From now on a password stands before your critical secrets.");
+        page.line("Write the password down where only you find it: nobody can tell it to you.");
+        page.next("Next", "vettid app secret add LABEL --kind seed-phrase");
+    }
+}
+
+#[derive(Serialize)]
+struct GivenUp {
+    given_up: bool,
+}
+
+impl Show for GivenUp {
+    fn show(&self, page: &mut Page) {
+        page.line(if self.given_up {
+            "Gave the open operation up. It may have been carried out, once."
+        } else {
+            "No operation is open."
+        });
+    }
+}
+
+#[derive(Serialize)]
+struct Status(CredentialState);
+
+impl Show for Status {
+    fn show(&self, page: &mut Page) {
+        let CredentialState { vault, held_here, keys_here, grants_here } = &self.0;
+        if !vault.exists {
+            page.line("There is no Vault Credential yet.");
+            page.next("To make it", CREATE);
+            return;
+        }
+        page.line(match (held_here, vault.locked) {
+            (false, _) => "Your vault has a credential that this app does not hold.",
+            (true, true) => "Your Vault Credential is locked after too many wrong passwords.",
+            (true, false) => "Your Vault Credential is ready.",
+        });
+        page.field("version", format!("{} of epoch {}", vault.cek_version, vault.credential_epoch));
+        page.field("wrong in a row", vault.attempts.to_string());
+        page.field("attempts ever", vault.attempts_total.to_string());
+        if let Some(wait_ms) = vault.retry_after_ms.filter(|wait_ms| *wait_ms > 0) {
+            page.field("next try in", length(i64::try_from(wait_ms).unwrap_or(i64::MAX)));
+        }
+        page.field("open grants", format!("{}, of them {grants_here} for this app", vault.grants));
+        page.field("keys here", count(*keys_here as u64, "transaction key"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Critical secrets as their owner meets them: a credential, a seed phrase, keys that sign, grants, imports, wrong passwords and
+//! a new one, with the real vault, over a sudden end of everything.
+
+use crate::party::{App, list, text};
+use crate::processes;
+use crate::stack::{Place, Up, WITHIN, family};
+use serde_json::Value;
+use std::fs;
+
+const READY: &str = "Press Ctrl-C";
+const PASSWORD: &str = "seven tall camels ride";
+const NEW_PASSWORD: &str = "eight small lamps burn";
+const WRONG: &str = "nine green boats drift";
+const PHRASE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+async fn start(place: &Place) -> Up {
+    let mut up = place.up(&[]);
+    up.until(READY).await;
+    up
+}
+
+/// Runs a secret command with this password, which must succeed.
+async fn with(app: &App, password: &str, command: &[&str], rest: &str) -> Value {
+    let command = [command, &["--password-stdin"]].concat();
+    app.say(&command, &format!("{password}\n{rest}")).await
+}
+
+async fn refused(app: &App, password: &str, command: &[&str]) -> Value {
+    let command = [command, &["--password-stdin"]].concat();
+    let outcome = app.run(&command, &format!("{password}\n")).await;
+    assert_eq!(outcome.code, 3, "{command:?}: {} {}", outcome.out, outcome.error);
+    serde_json::from_str(outcome.error.trim()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn critical_secrets_from_the_first_password_to_the_second() {
+    let place = Place::new();
+    let mut up = start(&place).await;
+    let alice = place.app("alice");
+    alice.enrol(&place.data().join("people/alice.code")).await;
+    assert_eq!(alice.ask(&["credential", "status"]).await["exists"], false);
+    let guessable = alice.run(&["credential", "create", "--password-stdin"], "password1234\n").await;
+    assert_eq!(guessable.code, 2, "{guessable:?}");
+    with(&alice, PASSWORD, &["credential", "create"], "").await;
+
+    with(&alice, PASSWORD, &["secret", "add", "Savings", "--kind", "seed-phrase"], PHRASE).await;
+    let key = ["secret", "add", "Deploy", "--kind", "signing-key", "--curve", "ed25519", "--generate"];
+    let key = with(&alice, PASSWORD, &key, "").await;
+    assert_eq!(with(&alice, PASSWORD, &["secret", "show", "Savings"], "").await["value"], PHRASE);
+    let signed = with(&alice, PASSWORD, &["secret", "sign", "Deploy"], "release 1").await;
+    assert_eq!((&signed["public_key"], text(&signed, "signature").len()), (&key["public_key"], 88));
+
+    grants(&alice).await;
+    imports(&alice, &place).await;
+
+    // Everything ends suddenly; what was kept is there, and grants are gone.
+    let processes = family(&up);
+    up.kill();
+    up.kill_group();
+    up.ended().await;
+    processes::none_left(&processes, up.id(), &place.data(), WITHIN).await;
+    let mut up = start(&place).await;
+    let outcome = alice.run(&["secret", "sign", "Deploy"], "release 3").await;
+    assert!(outcome.code == 2 && outcome.error.contains("no terminal"), "{outcome:?}");
+    passwords(&alice).await;
+    nothing_in_clear(&place);
+    up.terminate();
+    assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
+}
+
+async fn grants(alice: &App) {
+    let grant = ["secret", "grant", "Deploy", "--operation", "sign", "--uses", "3"];
+    with(alice, PASSWORD, &grant, "").await;
+    let signed = alice.say(&["secret", "sign", "Deploy"], "release 2").await;
+    assert_eq!(text(&signed, "signature").len(), 88);
+    assert_eq!(alice.ask(&["credential", "status"]).await["grants_here"], 1);
+}
+
+async fn imports(alice: &App, place: &Place) {
+    let file = place.outside("secrets.csv");
+    fs::write(&file, "label,kind,value,category\nDoor,number,12 34,home\nMail,password,pw-canary,\nBad,number,x,\n")
+        .unwrap();
+    let command = ["secret", "import", "--csv", file.to_str().unwrap()];
+    let summary = with(alice, PASSWORD, &command, "").await;
+    assert_eq!((&summary["imported"], list(&summary, "skipped").len()), (&2.into(), 1));
+    // Once more, it finds everything there.
+    let summary = with(alice, PASSWORD, &command, "").await;
+    assert_eq!((&summary["imported"], list(&summary, "skipped").len()), (&0.into(), 3));
+    assert_eq!(with(alice, PASSWORD, &["secret", "show", "Mail"], "").await["value"], "pw-canary");
+    with(alice, PASSWORD, &["secret", "remove", "Mail"], "").await;
+    let secrets = alice.ask(&["secret", "list"]).await;
+    let labels: Vec<_> = list(&secrets, "secrets").iter().map(|secret| text(secret, "label")).collect();
+    assert_eq!(labels, ["Savings", "Deploy", "Door"]);
+    fs::remove_file(file).unwrap();
+}
+
+async fn passwords(alice: &App) {
+    let change = ["password", "change", "--password-stdin"];
+    let outcome = alice.run(&change, &format!("{PASSWORD}\npassword1234\n")).await;
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+    alice.say(&change, &format!("{PASSWORD}\n{NEW_PASSWORD}\n")).await;
+    let show = ["secret", "show", "Savings"];
+    let told = refused(alice, PASSWORD, &show).await;
+    assert_eq!(text(&told, "error"), "the password is wrong");
+    assert_eq!(with(alice, NEW_PASSWORD, &show, "").await["value"], PHRASE);
+    for number in 1..=4 {
+        let told = refused(alice, WRONG, &show).await;
+        assert_eq!(text(&told, "next").contains("wait"), number == 4, "{number}: {told}");
+    }
+    let told = refused(alice, NEW_PASSWORD, &show).await;
+    assert_eq!(text(&told, "error"), "the next try has to wait");
+    let status = alice.ask(&["credential", "status"]).await;
+    assert_eq!((&status["attempts"], status["retry_after_ms"].is_u64()), (&4.into(), true));
+}
+
+/// Neither the vault, nor the broker, nor the app wrote anything down that opens or shows a secret.
+fn nothing_in_clear(place: &Place) {
+    let mut folders = vec![place.data()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let Ok(bytes) = fs::read(&path) else { continue };
+            files += 1;
+            for secret in [PASSWORD, NEW_PASSWORD, "abandon abandon", "pw-canary", "Savings"] {
+                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!found, "{secret:?} lies in {}", path.display());
+            }
+        }
+    }
+    assert!(files > 20, "only {files} files were searched");
+}
