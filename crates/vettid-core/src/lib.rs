@@ -1,6 +1,7 @@
 //! Decisions without I/O: a step takes time, randomness, state and message, and gives effects. This crate must
 //! never read a clock, draw randomness of its own, or touch a network, a store or a file.
 
+pub mod action;
 pub mod allowance;
 pub mod channel;
 pub mod contract;
@@ -12,4 +13,5 @@ pub mod handshake;
 pub mod journal;
 pub mod lock;
 pub mod rate;
+pub mod recovery;
 pub mod window;

@@ -3,6 +3,7 @@
 //! The only crate that names a cryptographic primitive. It reads no clock, file, environment or global randomness:
 //! time and randomness are arguments. It never decides whether something is allowed, only whether it is genuine.
 
+pub mod action_token;
 mod aead;
 pub mod at_rest;
 pub mod audit;

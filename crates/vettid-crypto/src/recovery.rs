@@ -139,6 +139,21 @@ impl RecoverySalt {
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
+
+    /// What a server shows for a token behind which there is no container: the same each time, and random to everybody else.
+    #[must_use]
+    pub fn decoy(secret: &Secret32, token: &[u8]) -> Self {
+        let message = Lp::labelled("vettid-recovery-decoy-v1").lp(token).finish();
+        let mut salt = [0; 16];
+        salt.iter_mut().zip(kdf::hmac(secret.expose(), &[&message])).for_each(|(place, byte)| *place = byte);
+        Self(salt)
+    }
+
+    /// The sixteen bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 /// What a phrase gives for one salt.

@@ -20,7 +20,7 @@ use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::{self, OperatorIdentity};
 use vettid_core::grants::role::OperatorRole;
 use vettid_core::grants::trust::{ServerTrust, SignedAccount};
-use vettid_crypto::nats::account::AccountClaims;
+use vettid_crypto::nats::account::{AccountClaims, EVERYBODY};
 use vettid_crypto::nats::key::{AccountKey, AccountPublic, InvalidKey, UserKey, UserPublic};
 use vettid_crypto::nats::token::TokenError;
 use vettid_nats::clock;
@@ -118,6 +118,10 @@ fn service_places(disk_bytes: u64) -> u64 {
 /// Adds revocations to a claim. An unreadable key in the ledger cuts off nobody, so it is an error.
 fn revoke(claims: &mut AccountClaims, revocations: &[Revocation]) -> Result<(), InvalidKey> {
     for revocation in revocations {
+        if revocation.user_nkey == EVERYBODY {
+            claims.revoke_everybody(revocation.revoked_at);
+            continue;
+        }
         let user: UserPublic = revocation.user_nkey.parse()?;
         claims.revoke(&user, revocation.revoked_at);
     }

@@ -5,11 +5,13 @@ use crate::broker::Broker;
 use crate::config::Limits;
 use crate::http::limit::RateLimit;
 use crate::keys::{Bootstraps, Keys};
+use crate::member_keys::MemberKeys;
 use crate::randomness::{self, SystemRandomness};
 use crate::registry::Registry;
 use crate::renewal::Nonces;
 use rand_core::Rng as _;
 use std::sync::Arc;
+use vettid_crypto::action_token::NonceKey;
 use vettid_nats::clock;
 use vettid_store::audit::{Act, Actor, AuditEntry};
 use vettid_store::ledger::Ledger;
@@ -21,6 +23,7 @@ pub(crate) struct ControlPlane {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) keys: Keys,
     pub(crate) bootstraps: Bootstraps,
+    pub(crate) member_keys: MemberKeys,
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
     /// The address of the HTTP API, for enrolment codes.
@@ -31,12 +34,15 @@ pub(crate) struct ControlPlane {
     pub(crate) enrolments: RateLimit,
     /// Requests of known apps that were taken lately.
     pub(crate) nonces: Nonces,
+    /// Makes the nonces of proofs; those of an earlier run are not taken.
+    pub(crate) proof_nonces: NonceKey,
 }
 
 /// The parts of a control plane that the ledger does not hold.
 pub(crate) struct Parts {
     pub(crate) keys: Keys,
     pub(crate) bootstraps: Bootstraps,
+    pub(crate) member_keys: MemberKeys,
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
     pub(crate) public_url: String,
@@ -46,9 +52,22 @@ pub(crate) struct Parts {
 impl ControlPlane {
     /// Ready to act.
     pub(crate) fn new(ledger: Arc<dyn Ledger>, parts: Parts) -> Self {
-        let Parts { keys, bootstraps, broker, registry, public_url, limits } = parts;
+        let Parts { keys, bootstraps, member_keys, broker, registry, public_url, limits } = parts;
         let (open, enrolments) = (RateLimit::new(limits.open), RateLimit::new(limits.enrolments));
-        Self { ledger, keys, bootstraps, broker, registry, public_url, open, enrolments, nonces: Nonces::default() }
+        let (nonces, proof_nonces) = (Nonces::default(), NonceKey::random(&mut randomness::system()));
+        Self {
+            ledger,
+            keys,
+            bootstraps,
+            member_keys,
+            broker,
+            registry,
+            public_url,
+            open,
+            enrolments,
+            nonces,
+            proof_nonces,
+        }
     }
 
     /// Now.

@@ -2,6 +2,7 @@
 //! one form. Must never log a header or a body, nor take a token from anywhere but the `Authorization` header.
 
 pub(crate) mod body;
+mod credential;
 pub(crate) mod error;
 pub(crate) mod limit;
 pub(crate) mod listener;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::enrolment::BearerToken;
+use vettid_wire::action::ActionGranted;
 use vettid_wire::enrolment::{
     AccountCreated, Authenticated, CreateAccount, EnrolmentStarted, Finalized, HostJoined, JoinHost, NatsBootstrap,
     NatsBootstrapped, RegisterService, Scan, Scanned, ServiceRegistered,
@@ -49,6 +51,8 @@ pub(crate) fn router(plane: Arc<ControlPlane>) -> Router {
         .route("/v1/vault/enroll/nats-bootstrap", post(enroll_nats_bootstrap))
         .route("/v1/vault/enroll/finalize", post(enroll_finalize))
         .route("/v1/vault/bootstrap", post(renew_bootstrap))
+        .route("/v1/actions", post(grant_action))
+        .merge(credential::router())
         .route("/v1/hosts", post(join_host))
         .route("/v1/services", post(register_service))
         .route("/v1/registry/profile", get(registry_profile))
@@ -139,6 +143,15 @@ async fn renew_bootstrap(
 ) -> Answer<NatsBootstrapped> {
     plane.take(&plane.open, &from)?;
     plane.renew_bootstrap(received).await.map(Json)
+}
+
+async fn grant_action(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(received): Vjson<Value>,
+) -> Answer<ActionGranted> {
+    plane.take(&plane.open, &from)?;
+    plane.grant_action(received).await.map(Json)
 }
 
 async fn join_host(State(plane): Plane, headers: HeaderMap, Vjson(request): Vjson<JoinHost>) -> Answer<HostJoined> {

@@ -294,7 +294,7 @@ impl Keys {
 /// The signing keys for apps before the handshake, one for each member.
 #[derive(Debug)]
 pub(crate) struct Bootstraps {
-    folder: SealedFolder,
+    pub(crate) folder: SealedFolder,
     /// Keys are made one after the other, so that a member who asks twice at once gets one.
     making: Mutex<()>,
 }

@@ -2,6 +2,7 @@
 //! and a supervised broker. Must never hold a key that opens a member's data.
 
 mod account;
+mod action;
 mod broker;
 mod certificate;
 pub mod config;
@@ -11,7 +12,9 @@ mod enrolment;
 mod host;
 mod http;
 mod keys;
+mod member_keys;
 mod randomness;
+mod recovery;
 mod registry;
 mod renewal;
 mod revocation;

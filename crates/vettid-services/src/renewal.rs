@@ -20,7 +20,7 @@ use vettid_wire::time::Timestamp;
 /// A request is taken so many milliseconds before and after it says that it was signed.
 const TOLERANCE_MS: i64 = 120_000;
 /// Lengths of a nonce, in bytes.
-const NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
+pub(crate) const NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 /// So many requests are remembered at a time.
 const MAX_NONCES: usize = 50_000;
 
@@ -67,7 +67,7 @@ fn session_of_app(known: &Enrolment, request: &RenewBootstrap) -> Option<EventId
     }
 }
 
-fn is_timely(issued_at: Timestamp, now: Timestamp) -> bool {
+pub(crate) fn is_timely(issued_at: Timestamp, now: Timestamp) -> bool {
     (-TOLERANCE_MS..=TOLERANCE_MS).contains(&now.since_ms(issued_at))
 }
 
@@ -78,7 +78,13 @@ pub(crate) struct Nonces(Mutex<HashMap<(Fingerprint, Vec<u8>), Timestamp>>);
 
 impl Nonces {
     /// Takes a nonce; `false` if it was taken before. Refused: [`ApiError::Unavailable`] if there is no room.
-    fn take(&self, key: Fingerprint, nonce: &[u8], issued_at: Timestamp, now: Timestamp) -> Result<bool, ApiError> {
+    pub(crate) fn take(
+        &self,
+        key: Fingerprint,
+        nonce: &[u8],
+        issued_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, ApiError> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.len() >= MAX_NONCES {
             taken.retain(|_, issued_at| is_timely(*issued_at, now));

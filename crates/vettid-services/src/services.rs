@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::control_plane::{ControlPlane, Parts};
 use crate::http::{self, listener};
 use crate::keys::{self, Keys, KeysError};
+use crate::member_keys::MemberKeys;
 use crate::randomness;
 use crate::registry::Registry;
 use crate::sealed::{self, SealedError};
@@ -22,6 +23,7 @@ use vettid_nats::clock;
 use vettid_nats::connection::{RequestError, Subscription};
 use vettid_nats::server::{Ports, ServerError, ServerState};
 use vettid_store::ledger::{Ledger, LedgerError};
+use vettid_store::recovery::Recoveries as _;
 use vettid_store::sqlite::{OpenError, SqliteLedger};
 
 /// Requests under way at a stop have this long to end.
@@ -112,6 +114,7 @@ impl Services {
         let (keys, bootstraps) = keys::load_or_make(&config.data_dir, &config.key_file, clock::now())?;
         write_join_tokens(&config.data_dir, &keys)?;
         let ledger = SqliteLedger::open(&config.data_dir.join("ledger.sqlite")).await?;
+        let member_keys = MemberKeys::load_or_make(&bootstraps, ledger.holds_sealed().await?)?;
         let authority = keys.authority().map_err(CertificateError::from)?;
         let tls = certificate::server_config(&authority, &config.certificate_names, clock::now())?;
         let listener = listen(&config)?;
@@ -120,7 +123,7 @@ impl Services {
         let from_vaults = broker.hear_vaults().await.map_err(BrokerError::from)?;
         let public_url = config.public_url.unwrap_or_else(|| format!("https://{address}"));
         let registry = Registry::default();
-        let parts = Parts { keys, bootstraps, broker, registry, public_url, limits: config.limits };
+        let parts = Parts { keys, bootstraps, member_keys, broker, registry, public_url, limits: config.limits };
         let plane = Arc::new(ControlPlane::new(Arc::new(ledger.clone()), parts));
         let (http, stop) = (Handle::new(), CancellationToken::new());
         let router = http::router(plane.clone());

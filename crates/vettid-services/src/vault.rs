@@ -8,6 +8,7 @@ use vettid_store::account::Account;
 use vettid_store::vault::VaultState;
 use vettid_wire::enrolment::EnrolmentState;
 use vettid_wire::id::{Fingerprint, MemberId};
+use vettid_wire::recovery::{CredentialBackupStatus, Notice};
 
 /// `GET /v1/vault/state` (portal token).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,14 @@ pub struct VaultView {
     /// The latest enrolment that is still open or complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrolment: Option<EnrolmentState>,
+    /// The recovery container, and the latest recovery while it is on hold.
+    pub credential_backup: CredentialBackupStatus,
+    /// What happened around the member's credentials, newest first.
+    pub notices: Vec<Notice>,
 }
+
+/// So many notices are shown.
+const NOTICES: u32 = 20;
 
 impl ControlPlane {
     /// The state of the member's vault.
@@ -38,6 +46,8 @@ impl ControlPlane {
             vault: vault.map_or("none", |vault| VaultState::name(vault.state)).to_owned(),
             vault_fp: identity.map(|key| key.fingerprint()),
             enrolment: enrolment.and_then(|enrolment| enrolment.state_at(self.now())),
+            credential_backup: self.backup_status(account.guid).await?,
+            notices: self.ledger.notices(account.guid, NOTICES).await?,
         })
     }
 }

@@ -33,7 +33,10 @@ async fn a_member_enrols_an_app() {
     let host = world.host("host-a").await;
     let alice = world.member("alice").await;
     let state = async || world.get("/v1/vault/state", Some(&alice.portal_token)).await.body;
-    assert_eq!(state().await, serde_json::json!({"guid": alice.guid, "vault": "none"}));
+    let nothing = serde_json::json!({
+        "guid": alice.guid, "vault": "none", "credential_backup": { "enabled": false }, "notices": [],
+    });
+    assert_eq!(state().await, nothing);
 
     let app = alice.app(&world).await;
     let identity = host.vault(alice.guid).identity.verifying_key();
@@ -51,6 +54,7 @@ async fn a_member_enrols_an_app() {
     assert_eq!(finalized.state, EnrolmentState::Completed);
     let active = serde_json::json!({
         "guid": alice.guid, "vault": "active", "vault_fp": identity.fingerprint(), "enrolment": "COMPLETED",
+        "credential_backup": { "enabled": false }, "notices": [],
     });
     assert_eq!(state().await, active);
     assert_eq!(host.commands(), ["vault.deploy", "vault.enroll"]);

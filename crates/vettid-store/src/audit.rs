@@ -60,6 +60,30 @@ pub enum Act {
         /// The user.
         user_nkey: String,
     },
+    /// An app was given a token for an operation.
+    ActionGranted {
+        /// The token.
+        token: EventId,
+        /// What it is for.
+        action: String,
+    },
+    /// A token was used for an act that changes nothing.
+    ActionTaken {
+        /// The token.
+        token: EventId,
+        /// What it was for.
+        action: String,
+    },
+    /// A recovery container was stored.
+    BackupStored(MemberId),
+    /// A code for a recovery was made.
+    RecoveryStarted(MemberId),
+    /// Somebody tried to recover; who that is, the code told, or nobody.
+    RecoveryTried,
+    /// A new device took the place of the old one.
+    Recovered(EventId),
+    /// The old device approved a recovery.
+    RecoveryApproved(EventId),
     /// A control command was given.
     ControlCommand {
         /// The command's id.

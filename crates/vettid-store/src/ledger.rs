@@ -2,8 +2,10 @@
 //! audit, no act.
 
 use crate::account::Account;
+use crate::action::Spent;
 use crate::audit::AuditEntry;
 use crate::host::Host;
+use crate::recovery::Recoveries;
 use crate::revocation::Revocation;
 use crate::service::Service;
 use crate::vault::{Vault, VaultKeys};
@@ -30,6 +32,9 @@ pub enum LedgerError {
     /// A key or an id belongs to somebody else, or differs from what was recorded for good.
     #[error("in conflict with what is recorded")]
     Conflict,
+    /// The token was used before.
+    #[error("the token was used before")]
+    Spent,
     /// There is no such record.
     #[error("no such record")]
     Missing,
@@ -63,7 +68,7 @@ pub enum Counter {
 }
 
 /// What services must not forget.
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Recoveries + Send + Sync {
     /// Opens an account. Refused: [`LedgerError::NameTaken`].
     fn open_account<'a>(&'a self, account: &'a Account, audit: &'a AuditEntry) -> Pending<'a, ()>;
     /// The account of a portal session.
@@ -103,6 +108,10 @@ pub trait Ledger: Send + Sync {
     fn register_service<'a>(&'a self, service: &'a Service, audit: &'a AuditEntry) -> Pending<'a, ()>;
     /// The service of this name.
     fn service<'a>(&'a self, service_id: &'a ServiceId) -> Pending<'a, Option<Service>>;
+
+    /// Uses up a token of the HTTP API that changes nothing else. Refused: [`LedgerError::Spent`],
+    /// [`LedgerError::Conflict`] if its operation is known with another request.
+    fn spend<'a>(&'a self, spent: &'a Spent, audit: &'a AuditEntry) -> Pending<'a, ()>;
 
     /// How many services are registered.
     fn count_services(&self) -> Pending<'_, u64>;

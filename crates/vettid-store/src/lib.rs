@@ -3,9 +3,11 @@
 //! public halves.
 
 pub mod account;
+pub mod action;
 pub mod audit;
 pub mod host;
 pub mod ledger;
+pub mod recovery;
 pub mod revocation;
 pub mod service;
 pub mod sqlite;

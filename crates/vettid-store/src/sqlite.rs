@@ -2,16 +2,20 @@
 //! before a change is on disk.
 
 mod account;
+mod action;
 mod audit;
 mod counter;
 mod enrolment;
 mod host;
+mod notice;
+mod recovery;
 mod revocation;
 mod row;
 mod service;
 mod vault;
 
 use crate::account::Account;
+use crate::action::Spent;
 use crate::audit::AuditEntry;
 use crate::host::Host;
 use crate::ledger::{Counter, Ledger, LedgerError, Pending, Versioned};
@@ -167,6 +171,9 @@ impl Ledger for SqliteLedger {
     }
     fn service<'a>(&'a self, service_id: &'a ServiceId) -> Pending<'a, Option<Service>> {
         Box::pin(async move { service::find(&mut *self.pool.acquire().await?, service_id).await })
+    }
+    fn spend<'a>(&'a self, spent: &'a Spent, audit: &'a AuditEntry) -> Pending<'a, ()> {
+        Box::pin(async move { action::read_with(self.writing().await?, spent, audit).await })
     }
     fn count_services(&self) -> Pending<'_, u64> {
         Box::pin(service::count(&self.pool))

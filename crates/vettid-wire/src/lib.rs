@@ -2,6 +2,7 @@
 //! manifest, invitation, control command and refusals. Data and grammar only: this crate must never
 //! do I/O, read a clock, draw randomness or name a cryptographic primitive.
 
+pub mod action;
 pub mod audit;
 pub mod auth;
 pub mod backup;
@@ -25,6 +26,7 @@ pub mod lock;
 pub mod manifest;
 pub mod messaging;
 pub mod profile;
+pub mod recovery;
 pub mod refusal;
 pub mod request;
 pub mod secret;

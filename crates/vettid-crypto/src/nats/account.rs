@@ -192,6 +192,9 @@ struct Body {
 }
 
 /// For users that carry no permissions; there are none, so nothing is allowed.
+/// Stands for every user of an account in its list of revocations.
+pub const EVERYBODY: &str = "*";
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DefaultPermissions {
@@ -209,6 +212,12 @@ impl AccountClaims {
     /// Cuts off a user: tokens issued up to `at` count no more, and a live connection is dropped once the account is pushed.
     pub fn revoke(&mut self, user: &UserPublic, at: Timestamp) {
         let entry = self.revocations.entry(user.to_string()).or_default();
+        *entry = at.unix_seconds().max(*entry);
+    }
+
+    /// Cuts off every user at once: no token issued up to `at` counts any more.
+    pub fn revoke_everybody(&mut self, at: Timestamp) {
+        let entry = self.revocations.entry(EVERYBODY.to_owned()).or_default();
         *entry = at.unix_seconds().max(*entry);
     }
 
@@ -261,7 +270,7 @@ impl AccountClaims {
         self.check_keys(account)?;
         self.check_traffic()?;
         let users = self.revocations.keys();
-        if users.into_iter().all(|user| user.parse::<UserPublic>().is_ok()) {
+        if users.into_iter().all(|user| user == EVERYBODY || user.parse::<UserPublic>().is_ok()) {
             Ok(())
         } else {
             Err(TokenError::InvalidClaim("revocation of something that is not a user"))

@@ -17,12 +17,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Vjson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
+        json::read(&bytes).map(Self).map_err(|_| ApiError::InvalidRequest)
+    }
+}
+
+/// The bytes of a JSON body as they came: a token names their hash. Not parsed yet.
+#[derive(Debug)]
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
         if kind.is_none_or(|kind| !kind.starts_with(b"application/json")) {
             return Err(ApiError::InvalidRequest);
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
-        json::read(&bytes).map(Self).map_err(|_| ApiError::InvalidRequest)
+        Bytes::from_request(request, state).await.map(Self).map_err(unread)
     }
 }
 

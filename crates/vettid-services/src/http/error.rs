@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::error::Error;
 use vettid_store::ledger::LedgerError;
+use vettid_wire::base64::Base64Url;
 
 /// Why a request had no effect.
 #[derive(Debug)]
@@ -15,8 +16,14 @@ pub(crate) enum ApiError {
     InvalidRequest,
     /// No valid token.
     Unauthorized,
+    /// No valid token with a proof by its holder; this nonce goes into the next proof.
+    Unproven(Base64Url),
     /// The step of the enrolment is not due, late, repeated or unproven.
     EnrolmentRefused,
+    /// The code, the phrase or the approval of a recovery is not right; which, is not said.
+    RecoveryRefused,
+    /// A recovery is too fresh for this; again after so many seconds, or when the old device approves.
+    OnHold(u32),
     /// No such thing.
     NotFound,
     /// Another method is meant.
@@ -45,10 +52,22 @@ impl ApiError {
     fn parts(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request", "the request is malformed"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed"),
+            Self::Unauthorized | Self::Unproven(_) => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed")
+            }
             Self::EnrolmentRefused => {
                 (StatusCode::FORBIDDEN, "enrolment_refused", "this step is not possible; make a new code in the portal")
             }
+            Self::RecoveryRefused => (
+                StatusCode::FORBIDDEN,
+                "recovery_refused",
+                "this recovery is not possible; make a new code in the portal",
+            ),
+            Self::OnHold(_) => (
+                StatusCode::FORBIDDEN,
+                "on_hold",
+                "a recovery is too fresh for this; wait, or approve it on the old device",
+            ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "there is no such thing"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this is done with another method")
@@ -111,6 +130,7 @@ impl From<LedgerError> for ApiError {
             LedgerError::NoHost => Self::NoHost,
             LedgerError::Conflict | LedgerError::Stale => Self::Conflict,
             LedgerError::Missing => Self::NotFound,
+            LedgerError::Spent => Self::Unauthorized,
             LedgerError::Unreadable(_) | LedgerError::Backend(_) => Self::internal(&error),
         }
     }
@@ -120,8 +140,19 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code, message) = self.parts();
         let mut response = (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response();
-        if let Self::RateLimited(seconds) = self {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        match self {
+            Self::RateLimited(seconds) | Self::OnHold(seconds) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Self::Unproven(nonce) => {
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP algs=\"EdDSA\""));
+                if let Ok(nonce) = HeaderValue::from_str(&nonce.to_string()) {
+                    response.headers_mut().insert("dpop-nonce", nonce);
+                }
+            }
+            _ => {}
         }
         response
     }

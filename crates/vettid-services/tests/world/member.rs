@@ -14,7 +14,7 @@ use vettid_nats::connection::{ConnectError, Connection};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::enrolment::{
     AccountCreated, Authenticate, Authenticated, CreateAccount, EnrolmentStarted, NatsBootstrap, NatsBootstrapped,
-    Scan, Scanned,
+    RenewBootstrap, Scan, Scanned,
 };
 use vettid_wire::handshake::Invitation;
 use vettid_wire::id::{EventId, MemberId};
@@ -123,5 +123,20 @@ impl App {
         let credential =
             Credential::member(&identity, bootstrapped.guid, self.nkey.clone(), jwt, clock::now()).unwrap();
         Connection::open(&world.endpoint(), credential).await
+    }
+
+    /// Asks services for the way back, as the enrolled app.
+    pub(crate) async fn connected_again(&self, world: &World, guid: MemberId) -> Answer {
+        let unsigned = RenewBootstrap {
+            guid,
+            app_key: self.key.verifying_key().typed(),
+            nkey_pub: self.nkey.public().to_string(),
+            issued_at: clock::now(),
+            nonce: Base64Url::new(super::action::unique()),
+            key_id: self.key.key_id(),
+            signature: Base64::default(),
+        };
+        let signature = signature::sign(Context::ServiceRequest, &self.key, &unsigned).unwrap();
+        world.post("/v1/vault/bootstrap", None, &RenewBootstrap { signature, ..unsigned }).await
     }
 }

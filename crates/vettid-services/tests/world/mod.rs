@@ -2,11 +2,12 @@
 
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod action;
 pub(crate) mod host;
 pub(crate) mod member;
 
 use host::TestHost;
-use member::Member;
+use member::{App, Member};
 use reqwest::{Client, Method};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -40,6 +41,7 @@ pub(crate) struct World {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    pub(crate) headers: reqwest::header::HeaderMap,
 }
 
 impl Answer {
@@ -53,6 +55,14 @@ impl Answer {
     pub(crate) fn refusal(&self) -> (u16, &str) {
         (self.status, self.body["error"]["code"].as_str().unwrap_or_default())
     }
+}
+
+/// Reads an answer.
+pub(crate) async fn answer(response: reqwest::Response) -> Answer {
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await.unwrap();
+    Answer { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), headers }
 }
 
 impl World {
@@ -90,11 +100,7 @@ impl World {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let response = request.send().await.unwrap();
-        assert_eq!(response.headers()["cache-control"], "no-store");
-        let status = response.status().as_u16();
-        let bytes = response.bytes().await.unwrap();
-        Answer { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+        answer(request.send().await.unwrap()).await
     }
 
     pub(crate) async fn post(&self, path: &str, token: Option<&str>, body: &impl Serialize) -> Answer {
@@ -108,6 +114,16 @@ impl World {
     /// A fresh member.
     pub(crate) async fn member(&self, name: &str) -> Member {
         Member::open(self, name).await
+    }
+
+    /// A member with an enrolled app, on a host of its own.
+    pub(crate) async fn enrolled(&self, name: &str) -> (TestHost, Member, App) {
+        let host = self.host(&format!("host-of-{name}")).await;
+        let member = self.member(name).await;
+        let app = member.app(self).await;
+        let (token, _) = app.connected(self).await;
+        assert_eq!(app.finalize(self, &token).await.status, 200);
+        (host, member, app)
     }
 
     /// A host that has joined and answers commands.

@@ -14,13 +14,19 @@ const OF_ACCOUNT: &str =
     "SELECT account_nkey, user_nkey, revoked_at FROM revocations WHERE account_nkey = ? ORDER BY user_nkey";
 
 pub(super) async fn add(mut writing: Writing, revocation: &Revocation, audit: &AuditEntry) -> Result<(), LedgerError> {
+    record(&mut writing, revocation).await?;
+    commit(writing, audit).await
+}
+
+/// Within the transaction of another act.
+pub(super) async fn record(writing: &mut Writing, revocation: &Revocation) -> Result<(), LedgerError> {
     sqlx::query(ADD)
         .bind(&revocation.account_nkey)
         .bind(&revocation.user_nkey)
         .bind(revocation.revoked_at.unix_ms())
-        .execute(&mut *writing)
+        .execute(&mut **writing)
         .await?;
-    commit(writing, audit).await
+    Ok(())
 }
 
 pub(super) async fn of_account(pool: &SqlitePool, account_nkey: &str) -> Result<Vec<Revocation>, LedgerError> {

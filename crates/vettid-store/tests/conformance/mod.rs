@@ -19,6 +19,8 @@ use vettid_wire::id::{EventId, HostId, MemberId};
 use vettid_wire::key::{KeyAlgorithm, TypedKey};
 use vettid_wire::time::Timestamp;
 
+mod recovery;
+
 /// A ledger with nothing in it, and what must live as long as it does.
 pub(crate) struct Fresh {
     /// The ledger.
@@ -42,6 +44,11 @@ pub(crate) async fn conforms(fresh: impl AsyncFn() -> Fresh) {
     revocations(&*fresh().await.ledger).await;
     numbers_are_given_out_once(Arc::from(fresh().await.ledger)).await;
     the_log_is_read_in_order(&*fresh().await.ledger).await;
+    recovery::a_token_is_spent_once(&*fresh().await.ledger).await;
+    recovery::an_act_that_is_refused_spends_nothing(&*fresh().await.ledger).await;
+    recovery::tries_are_counted_before_they_are_looked_at(&*fresh().await.ledger).await;
+    recovery::a_recovery_takes_the_place_of_the_app(&*fresh().await.ledger).await;
+    recovery::notices_are_read_in_both_orders(&*fresh().await.ledger).await;
 }
 
 pub(crate) fn at(ms: i64) -> Timestamp {

@@ -7,6 +7,7 @@ mod sample;
 mod source;
 mod value;
 
+mod action;
 mod audit;
 mod auth;
 mod backup;
@@ -26,6 +27,7 @@ mod lock;
 mod manifest;
 mod messaging;
 mod profile;
+mod recovery;
 mod refusal;
 mod rekey;
 mod request;
@@ -42,6 +44,7 @@ const EXEMPT: &[(&str, &str)] = &[];
 
 fn all() -> Vec<Samples> {
     vec![
+        action::samples(),
         audit::samples(),
         auth::samples(),
         backup::samples(),
@@ -61,6 +64,7 @@ fn all() -> Vec<Samples> {
         manifest::samples(),
         messaging::samples(),
         profile::samples(),
+        recovery::samples(),
         refusal::samples(),
         rekey::samples(),
         request::samples(),

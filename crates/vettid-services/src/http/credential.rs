@@ -1,0 +1,84 @@
+//! Routes of members' credentials: the recovery container and recoveries. What an enrolled app does goes through a token with
+//! proof; what a new device does goes through codes and is limited like everything that strangers may ask.
+
+use super::body::{JsonBytes, Vjson};
+use super::{Answer, From, Plane, bearer};
+use crate::control_plane::ControlPlane;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::Value;
+use std::sync::Arc;
+use vettid_core::action::Action;
+use vettid_wire::json;
+use vettid_wire::recovery::{
+    AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryApproved, RecoverySaltAnswer,
+    RecoveryStarted,
+};
+
+pub(super) fn router() -> Router<Arc<ControlPlane>> {
+    let store = post(store_backup).layer(DefaultBodyLimit::max(json::MAX_LARGE_BYTES));
+    Router::new()
+        .route(Action::StoreBackup.endpoint(), store)
+        .route(Action::BackupStatus.endpoint(), get(backup_status).post(backup_status_of_app))
+        .route("/v1/credentials/recover/start", post(start_recovery))
+        .route("/v1/credentials/recover/salt", post(recovery_salt))
+        .route("/v1/credentials/recover", post(recover))
+        .route("/v1/credentials/recover/approve", post(approve_recovery))
+}
+
+async fn store_backup(
+    State(plane): Plane,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Answer<CredentialBackupStatus> {
+    let acting = plane.acting(Action::StoreBackup, &headers, &body).await?;
+    plane.store_backup(acting).await.map(Json)
+}
+
+async fn backup_status(State(plane): Plane, headers: HeaderMap) -> Answer<CredentialBackupStatus> {
+    let account = plane.member(&bearer(&headers)?).await?;
+    plane.backup_status(account.guid).await.map(Json)
+}
+
+async fn backup_status_of_app(
+    State(plane): Plane,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Answer<CredentialBackupStatus> {
+    let acting = plane.acting(Action::BackupStatus, &headers, &body).await?;
+    plane.backup_status_of(acting).await.map(Json)
+}
+
+async fn start_recovery(State(plane): Plane, headers: HeaderMap) -> Answer<RecoveryStarted> {
+    let account = plane.member(&bearer(&headers)?).await?;
+    plane.start_recovery(&account).await.map(Json)
+}
+
+async fn recovery_salt(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<AskRecoverySalt>,
+) -> Answer<RecoverySaltAnswer> {
+    plane.take(&plane.open, &from)?;
+    plane.recovery_salt(&asked).await.map(Json)
+}
+
+async fn recover(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(received): Vjson<Value>,
+) -> Answer<RecoveredCredentials> {
+    plane.take(&plane.open, &from)?;
+    plane.recover(received).await.map(Json)
+}
+
+async fn approve_recovery(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(received): Vjson<Value>,
+) -> Answer<RecoveryApproved> {
+    plane.take(&plane.open, &from)?;
+    plane.approve_recovery(received).await.map(Json)
+}
