@@ -6,3 +6,4 @@ pub mod observer;
 pub mod operator;
 pub mod program;
 pub mod space;
+pub mod terminal;

@@ -2,8 +2,7 @@
 //! files of other programs. No value and no password is ever shown.
 
 use crate::Place;
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use vettid_testkit::terminal::type_at;
 
 const PASSWORD: &str = "canary horse battery staple";
 
@@ -69,39 +68,11 @@ fn without_a_terminal_no_password_is_asked_for() {
     insta::assert_snapshot!("prompt_no_terminal", place.run("app password change", ""));
 }
 
-/// What stands on the screen of a terminal of its own, at which each answer is typed once its prompt stands there.
-fn at_a_terminal(place: &Place, arguments: &str, answers: &[(&str, &str)]) -> String {
-    let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_vettid"));
-    let mut child = Command::new("script")
-        .args(["--quiet", "--return", "--echo", "always", "--command", &command, "/dev/null"])
-        .current_dir(place.path())
-        .env_clear()
-        .env("HOME", place.path())
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut shown = Vec::new();
-    for (prompt, answer) in answers {
-        let mut byte = [0];
-        while !String::from_utf8_lossy(&shown).ends_with(prompt) {
-            assert_eq!(screen.read(&mut byte).unwrap(), 1, "it ended: {}", String::from_utf8_lossy(&shown));
-            shown.extend(byte);
-        }
-        keys.write_all(answer.as_bytes()).unwrap();
-    }
-    screen.read_to_end(&mut shown).unwrap();
-    child.wait().unwrap();
-    String::from_utf8(shown).unwrap()
-}
-
 #[test]
 fn a_value_is_typed_unseen() {
     let place = Place::new();
-    let shown = at_a_terminal(&place, "app secret add A --kind number", &[("Value of the secret: ", "canary\n")]);
+    let command = format!("{} app secret add A --kind number", env!("CARGO_BIN_EXE_vettid"));
+    let shown = type_at(place.path(), &command, &[("Value of the secret: ", "canary\n")]).unwrap();
     assert!(shown.contains("a number has digits"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
 }

@@ -3,9 +3,10 @@
 
 use crate::party::{App, list, text};
 use crate::processes;
-use crate::stack::{Place, Up, WITHIN, family};
+use crate::stack::{PROGRAM, Place, Up, WITHIN, family};
 use serde_json::Value;
 use std::fs;
+use vettid_testkit::terminal::type_at;
 
 const READY: &str = "Press Ctrl-C";
 const PASSWORD: &str = "seven tall camels ride";
@@ -50,6 +51,7 @@ async fn critical_secrets_from_the_first_password_to_the_second() {
     let signed = with(&alice, PASSWORD, &["secret", "sign", "Deploy"], "release 1").await;
     assert_eq!((&signed["public_key"], text(&signed, "signature").len()), (&key["public_key"], 88));
 
+    enrols_at_a_terminal(&place).await;
     grants(&alice).await;
     imports(&alice, &place).await;
 
@@ -66,6 +68,42 @@ async fn critical_secrets_from_the_first_password_to_the_second() {
     nothing_in_clear(&place);
     up.terminate();
     assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
+}
+
+/// Bob enrols at a terminal and makes his credential right there; a weak password and a slip are told, and nothing that he
+/// types is shown.
+async fn enrols_at_a_terminal(place: &Place) {
+    let (data, home) = (place.data(), place.outside(""));
+    let options = format!("--state {0}/people --profile bob --ca-file {0}/services/ca.pem", data.display());
+    let enrol = format!("{PROGRAM} app {options} enroll --code-file {}/people/bob.code", data.display());
+    let show = format!("{PROGRAM} app {options} secret add Door --kind number");
+    let first = "New password, 12 characters or more: ";
+    let again = "The same once more: ";
+    let answers = [
+        ("[Y/n] ", "y\n".to_owned()),
+        (first, "qwertyuiop123\n".to_owned()),
+        (first, format!("{PASSWORD}\n")),
+        (again, format!("{WRONG}\n")),
+        (first, format!("{PASSWORD}\n")),
+        (again, format!("{PASSWORD}\n")),
+    ];
+    let typed = [("Value of the secret: ", "12 34\n".to_owned()), ("\nPassword: ", format!("{PASSWORD}\n"))];
+    let screens = tokio::task::spawn_blocking(move || {
+        let at = |command: &str, answers: &[(&str, String)]| {
+            let answers: Vec<_> = answers.iter().map(|(prompt, answer)| (*prompt, answer.as_str())).collect();
+            type_at(&home, command, &answers).unwrap()
+        };
+        [at(&enrol, &answers), at(&show, &typed)]
+    });
+    let [enrolled, stored] = screens.await.unwrap();
+    assert!(enrolled.contains("hard to guess") && enrolled.contains("not the same"), "{enrolled}");
+    assert!(enrolled.contains("Your Vault Credential is made."), "{enrolled}");
+    assert!(stored.contains("Stored Door (number)."), "{stored}");
+    for screen in [enrolled, stored] {
+        for typed in [PASSWORD, WRONG, "qwertyuiop123", "12 34"] {
+            assert!(!screen.contains(typed), "{screen}");
+        }
+    }
 }
 
 async fn grants(alice: &App) {
