@@ -21,10 +21,8 @@ pub use secret::{Added, Gained, NewSecret};
 pub use value::{SecretValue, UnfitValue, signing_key_from_hex};
 
 use crate::app::{App, Ports};
-use crate::command::CommandError;
 use desk::Desk;
 use password::Entry;
-use vettid_wire::event::{Nothing, SecretList};
 use vettid_wire::id::SecretId;
 use vettid_wire::secret::{Action, Add, GrantRef, OpenGrant, SecretSummary, UseSecret};
 
@@ -86,12 +84,15 @@ impl<P: Ports> App<P> {
         over_the_line!(self, desk => desk.give_up())
     }
 
-    /// The secrets without their values, oldest first.
+    /// The secrets without their values, oldest first. Finishes first what was left open, so the list is whole.
     ///
     /// # Errors
-    /// [`CommandError`].
-    pub async fn secrets(&self) -> Result<Vec<SecretSummary>, CommandError> {
-        Ok(self.command::<SecretList>(Nothing {}).await?.secrets)
+    /// [`CredentialError`].
+    pub async fn secrets(&self) -> Result<Vec<SecretSummary>, CredentialError> {
+        over_the_line!(self, desk => {
+            desk.recover().await?;
+            desk.list().await
+        })
     }
 
     /// Adds secrets under one entry of the password and tells of each. What one cannot be stored stops no other;

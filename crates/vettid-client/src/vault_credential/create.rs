@@ -40,7 +40,11 @@ impl<P: Ports> Desk<'_, '_, P> {
         ttl_minutes: Option<u32>,
         source: &mut dyn PasswordSource,
     ) -> Result<Created, CredentialError> {
-        self.recover_before(CREATE).await?;
+        match self.recover_before(CREATE).await {
+            // The password of then stands.
+            Err(CredentialError::EarlierDone { .. }) => return self.created(),
+            recovered => recovered?,
+        }
         if self.kept.as_ref().is_some_and(|kept| kept.holder.newest().is_some()) {
             return Err(CredentialError::Exists);
         }
@@ -55,6 +59,10 @@ impl<P: Ports> Desk<'_, '_, P> {
     async fn send_creation(&mut self) -> Result<Created, CredentialError> {
         self.finish_creation().await?;
         self.confirm_newest().await;
+        self.created()
+    }
+
+    fn created(&mut self) -> Result<Created, CredentialError> {
         let package = &self.holder()?.newest().ok_or(CredentialError::NoCredential)?.package;
         Ok(Created { credential_epoch: package.credential_epoch, cek_version: package.cek_version })
     }

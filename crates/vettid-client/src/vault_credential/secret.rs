@@ -10,6 +10,7 @@ use std::fmt;
 use vettid_crypto::secret::SecretBytes;
 use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
 use vettid_wire::base64::Base64;
+use vettid_wire::event::{Nothing, SecretList};
 use vettid_wire::id::SecretId;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::secret::{
@@ -58,6 +59,11 @@ impl fmt::Debug for Gained {
 }
 
 impl<P: Ports> Desk<'_, '_, P> {
+    /// What the vault says of the secrets.
+    pub(super) async fn list(&mut self) -> Result<Vec<SecretSummary>, CredentialError> {
+        Ok(self.ask::<SecretList>(&Nothing {}).await?.secrets)
+    }
+
     /// Adds one secret.
     pub(super) async fn add(
         &mut self,

@@ -212,7 +212,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
     match wanted {
         Command::Add(add) => add.run(app, output).await,
         Command::List => {
-            let secrets = app.secrets().await.map_err(super::advice::command)?;
+            let secrets = app.secrets().await.map_err(failure)?;
             Ok(output.result(&List { secrets })?)
         }
         Command::Show(show) => show.run(app, output).await,
@@ -318,7 +318,7 @@ impl Name {
     /// The secret of this label or id.
     async fn find(&self, app: &Client) -> Result<SecretSummary, Failure> {
         const LIST: &str = "see: vettid app secret list";
-        let mut found: Vec<SecretSummary> = app.secrets().await.map_err(super::advice::command)?;
+        let mut found: Vec<SecretSummary> = app.secrets().await.map_err(failure)?;
         let by_id = self.secret.parse().ok();
         found.retain(|secret| Some(secret.secret_id) == by_id || secret.label == self.secret);
         match (found.pop(), found.is_empty()) {

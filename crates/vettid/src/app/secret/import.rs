@@ -4,7 +4,7 @@
 use super::value::from_outside;
 use crate::app::credential::failure;
 use crate::app::password::PasswordInput;
-use crate::app::{Client, advice, input};
+use crate::app::{Client, input};
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, count};
 use clap::Args;
@@ -59,7 +59,7 @@ struct Summary {
 pub(super) async fn run(arguments: Arguments, app: &Client, output: Output) -> Result<(), Failure> {
     let mut source = arguments.password.present()?;
     let (mut found, file) = arguments.read()?;
-    let present = app.secrets().await.map_err(advice::command)?;
+    let present = app.secrets().await.map_err(failure)?;
     let present: BTreeSet<_> = present.into_iter().map(|secret| (secret.label, secret.kind)).collect();
     found.leave_out(&present);
     let Found { secrets, mut skipped } = found;
