@@ -8,6 +8,7 @@ mod failure;
 mod gateway;
 mod host;
 mod https;
+mod memory;
 mod output;
 mod server_process;
 mod services;
@@ -50,6 +51,7 @@ fn usage(error: &clap::Error) -> Failure {
 }
 
 fn run(line: CommandLine, output: Output) -> Result<(), Failure> {
+    memory::keep_off_the_disk().context("core dumps cannot be switched off")?;
     // Fails only if a provider is there already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -4,6 +4,7 @@
 mod app;
 mod audit;
 mod help;
+mod memory;
 mod secret;
 
 use std::fs;
