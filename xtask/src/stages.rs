@@ -1,5 +1,6 @@
 //! Everything that a change has to pass, stage by stage; stops at the first failure and says how to repeat it.
 
+mod sealers;
 mod tests_stage;
 
 use crate::process;
@@ -27,6 +28,8 @@ pub(crate) enum Stage {
     Deny,
     /// The handler components build.
     Handlers,
+    /// The sealers work with a token and a TPM in software.
+    Sealers,
     /// All tests pass, with a real server.
     Tests,
 }
@@ -73,6 +76,7 @@ impl Stage {
             Self::Clippy => clippy()?,
             Self::Deny => deny::run()?,
             Self::Handlers => handlers()?,
+            Self::Sealers => sealers::run()?,
             Self::Tests => return tests_stage::run().map(Some),
         }
         Ok(None)

@@ -22,7 +22,6 @@ use getrandom::SysRng;
 use loader::{Loaded, Loader};
 use lock::lane::Lanes;
 use rand_core::UnwrapErr;
-use sealer::key_file::KeyFile;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,8 +249,9 @@ impl Host {
 
     /// Joins services, connects, and starts every vault whose storage key lies here.
     pub async fn start(config: HostConfig, joining: &impl Joining) -> Result<Self, HostFailed> {
-        let sealer = KeyFile::open_or_create(&config.key_file, &mut UnwrapErr(SysRng))?;
-        let storage_keys = StorageKeys::new(config.state.join("vaults"), Box::new(sealer))?;
+        let folder = config.state.join("vaults");
+        let sealer = config.sealer.open(!folder.exists(), &mut UnwrapErr(SysRng))?;
+        let storage_keys = StorageKeys::new(folder, sealer)?;
         let keys = HostKeys::open_or_make(&storage_keys)?;
         let joined = keys.join(&config, joining).await?;
         let (subscriber, publisher) = keys.credentials(&config, &joined)?;

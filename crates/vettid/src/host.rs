@@ -10,6 +10,8 @@ use std::sync::Arc;
 use vettid_core::allowance::Limits;
 use vettid_nats::tls::ClientTls;
 use vettid_vault::host::config::HostConfig;
+use vettid_vault::host::sealer::SealerConfig;
+use vettid_vault::host::sealer::pkcs11::Pkcs11Config;
 use vettid_vault::host::{Host, JoinFailed, Joining};
 use vettid_wire::enrolment::{HostJoined, JoinHost};
 use vettid_wire::id::{HostId, MemberId};
@@ -33,8 +35,9 @@ pub(crate) struct File {
     pub(crate) host_id: HostId,
     /// Everything of the host lies below this folder.
     pub(crate) state: PathBuf,
-    /// The key that seals the vaults' storage keys, mode 0600; made at the first start.
-    pub(crate) key_file: PathBuf,
+    /// The key that seals the vaults' storage keys, mode 0600; made at the first start. Absent where a `sealer` is named.
+    #[serde(default)]
+    pub(crate) key_file: Option<PathBuf>,
     /// Address of services.
     pub(crate) services_url: String,
     /// The authority that certifies services and broker (PEM).
@@ -50,6 +53,66 @@ pub(crate) struct File {
     /// What is logged, such as `info`.
     #[serde(default = "default_log")]
     pub(crate) log: String,
+    /// A device that seals the vaults' storage keys in place of the key file.
+    #[serde(default)]
+    pub(crate) sealer: Option<SealerFile>,
+}
+
+/// The part `[sealer]` of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum SealerFile {
+    /// A PKCS#11 token.
+    Pkcs11 {
+        /// The vendor's module, a shared library.
+        module: PathBuf,
+        /// Label of the token.
+        token: String,
+        /// Label of the key on it; made at the first start.
+        key: String,
+        /// The user PIN of the token, mode 0600.
+        pin_file: PathBuf,
+    },
+    /// A TPM 2.0; needs a program that was built with it.
+    Tpm {
+        /// The way to it, such as `device:/dev/tpmrm0`.
+        tcti: String,
+        /// The key that it sealed; made at the first start.
+        key_file: PathBuf,
+    },
+}
+
+impl File {
+    /// The one sealer that the file names. Paths count from the folder of `path`.
+    fn sealer(&self, path: &Path) -> Result<SealerConfig> {
+        match (&self.key_file, &self.sealer) {
+            (Some(key_file), None) => Ok(SealerConfig::KeyFile(beside(path, key_file))),
+            (None, Some(SealerFile::Pkcs11 { module, token, key, pin_file })) => {
+                Ok(SealerConfig::Pkcs11(Pkcs11Config {
+                    module: beside(path, module),
+                    token: token.clone(),
+                    key: key.clone(),
+                    pin_file: beside(path, pin_file),
+                }))
+            }
+            (None, Some(SealerFile::Tpm { tcti, key_file })) => tpm(tcti, beside(path, key_file)),
+            (Some(_), Some(_)) => {
+                bail!("{}: name either key_file or [sealer], not both: vaults have one sealer", path.display())
+            }
+            (None, None) => bail!("{}: name what seals the vaults: key_file or [sealer]", path.display()),
+        }
+    }
+}
+
+#[cfg(feature = "tpm")]
+#[expect(clippy::unnecessary_wraps, reason = "a program without TPM refuses here")]
+fn tpm(tcti: &str, key_file: PathBuf) -> Result<SealerConfig> {
+    Ok(SealerConfig::Tpm(vettid_vault::host::sealer::tpm::TpmConfig { tcti: tcti.to_owned(), key_file }))
+}
+
+#[cfg(not(feature = "tpm"))]
+fn tpm(_: &str, _: PathBuf) -> Result<SealerConfig> {
+    bail!("this program was built without TPM; build it with: cargo build -p vettid --features tpm")
 }
 
 fn default_log() -> String {
@@ -97,7 +160,7 @@ async fn serve(path: &Path) -> Result<()> {
     let config = HostConfig {
         host_id: file.host_id.clone(),
         state: beside(path, &file.state),
-        key_file: beside(path, &file.key_file),
+        sealer: file.sealer(path)?,
         broker_tls: ClientTls::trusting(&authority)?,
         public_endpoint: file.public_endpoint,
         peers: Arc::new(file.peer_brokers),
@@ -111,4 +174,43 @@ async fn serve(path: &Path) -> Result<()> {
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(sealing: &str) -> Result<SealerConfig> {
+        let text = format!(
+            "version = 1\nhost_id = \"host-1\"\nstate = \"state\"\nservices_url = \"https://services.test\"\n\
+             ca_file = \"ca.pem\"\njoin_token_file = \"token\"\n{sealing}"
+        );
+        toml::from_str::<File>(&text)?.sealer(Path::new("/etc/vettid/host.toml"))
+    }
+
+    const TOKEN: &str = "[sealer]\nkind = \"pkcs11\"\nmodule = \"/usr/lib/p11.so\"\ntoken = \"t\"\nkey = \"k\"\n";
+
+    #[test]
+    fn a_host_has_exactly_one_sealer() {
+        let key_file = file("key_file = \"host.key\"").unwrap();
+        assert_eq!(key_file, SealerConfig::KeyFile("/etc/vettid/host.key".into()));
+        let token = file(&format!("{TOKEN}pin_file = \"token.pin\"")).unwrap();
+        let SealerConfig::Pkcs11(token) = token else { panic!("{token:?}") };
+        assert_eq!((token.module, token.pin_file), ("/usr/lib/p11.so".into(), "/etc/vettid/token.pin".into()));
+        for (wrong, why) in [
+            (String::new(), "key_file or [sealer]"),
+            (format!("key_file = \"host.key\"\n{TOKEN}pin_file = \"token.pin\""), "not both"),
+            (TOKEN.to_owned(), "pin_file"),
+            (format!("{TOKEN}pin_file = \"x\"\npin = \"1234\""), "pin"),
+            ("[sealer]\nkind = \"none\"".to_owned(), "none"),
+        ] {
+            let error = file(&wrong).unwrap_err();
+            assert!(format!("{error:#}").contains(why), "{error:#}");
+        }
+        #[cfg(not(feature = "tpm"))]
+        assert!(
+            format!("{:#}", file("[sealer]\nkind = \"tpm\"\ntcti = \"x\"\nkey_file = \"y\"").unwrap_err())
+                .contains("--features tpm")
+        );
+    }
 }

@@ -104,6 +104,11 @@ pub(crate) const OWNED: &[Owned] = &[
         owners: &["vettid-wasm"],
     },
     Owned {
+        what: "a device that seals",
+        crates: &["cryptoki", "cryptoki-sys", "pkcs11", "tss-esapi", "tss-esapi-sys"],
+        owners: &["vettid-vault"],
+    },
+    Owned {
         what: "the HTTP server",
         crates: &[
             "axum", "axum-core", "axum-extra", "axum-server", "hyper", "hyper-util", "tower-http", "tower-sessions",

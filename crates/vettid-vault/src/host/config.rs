@@ -1,5 +1,6 @@
 //! What the operator decides before a host starts. Read and checked by the caller; nothing here reads the environment.
 
+use super::sealer::SealerConfig;
 use std::path::PathBuf;
 use std::sync::Arc;
 use vettid_core::allowance::Limits;
@@ -13,8 +14,8 @@ pub struct HostConfig {
     pub host_id: HostId,
     /// Everything of the host lies below this folder.
     pub state: PathBuf,
-    /// The key that seals the storage keys, mode 0600. Made at the first start; best kept on another medium.
-    pub key_file: PathBuf,
+    /// What seals the storage keys.
+    pub sealer: SealerConfig,
     /// Whom the broker's certificate is checked against.
     pub broker_tls: ClientTls,
     /// The broker's address as other parties reach it; `None` takes the one that services name.

@@ -24,6 +24,7 @@ use vettid_testkit::broker::TestServer;
 use vettid_testkit::operator::{fresh_key, fresh_secret};
 use vettid_testkit::space::fresh_event;
 use vettid_vault::host::config::HostConfig;
+use vettid_vault::host::sealer::SealerConfig;
 use vettid_vault::host::sealer::key_file::KeyFile;
 use vettid_vault::host::storage_key::StorageKeys;
 use vettid_vault::host::{Host, HostFailed, JoinFailed, Joining};
@@ -176,7 +177,7 @@ impl Desk {
         HostConfig {
             host_id: host.parse().unwrap(),
             state: self.state(host),
-            key_file: self.state(host).join("host.key"),
+            sealer: SealerConfig::KeyFile(self.state(host).join("host.key")),
             broker_tls: self.broker.endpoint().unwrap().tls,
             public_endpoint: None,
             peers: Arc::default(),

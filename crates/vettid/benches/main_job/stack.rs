@@ -144,7 +144,7 @@ impl Plan {
         Ok(HostConfig {
             host_id: "host-1".parse()?,
             state: self.path("host"),
-            key_file: self.path("host.key"),
+            sealer: vettid_vault::host::sealer::SealerConfig::KeyFile(self.path("host.key")),
             broker_tls: ClientTls::trusting(authority)?,
             public_endpoint: None,
             peers: Arc::default(),

@@ -1,0 +1,78 @@
+//! The sealers of a host on devices in software: softhsm2 as a PKCS#11 token, swtpm as a TPM. What could not be tried is said
+//! in one plain line; only a missing program lets the stage go on.
+
+use crate::environment;
+use crate::process;
+use crate::report::say;
+use std::process::Command;
+
+/// What the tests need, as the packages of Debian and its kin.
+const PACKAGES: [&str; 5] = ["softhsm2", "swtpm", "swtpm-tools", "libtss2-dev", "pkg-config"];
+
+/// Tries each sealer whose device can be had.
+pub(super) fn run() -> anyhow::Result<()> {
+    if !(has_token() && has_tpm()) && can_install() {
+        say(format_args!("sealers: installing {} (once)", PACKAGES.join(", ")))?;
+        install();
+    }
+    if has_token() {
+        test(&["--", "--ignored", "--exact", "token::a_token_keeps_the_promise_of_a_sealer"])?;
+    } else {
+        say("sealers: not tried: PKCS#11 (softhsm2 is not here and could not be installed)")?;
+    }
+    if has_tpm() {
+        process::run(Command::new("cargo").args([
+            "clippy",
+            "--locked",
+            "-p",
+            "vettid-vault",
+            "-p",
+            "vettid",
+            "--features",
+            "vettid/tpm",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
+        test(&["--features", "tpm", "--", "--ignored", "--exact", "tpm::a_tpm_keeps_the_promise_of_a_sealer"])?;
+    } else {
+        say("sealers: not tried: TPM (swtpm or the TSS2 libraries are not here and could not be installed)")?;
+    }
+    Ok(())
+}
+
+fn test(more: &[&str]) -> anyhow::Result<()> {
+    let printed = process::output(
+        Command::new("cargo").args(["test", "--locked", "-p", "vettid-vault", "--test", "sealers"]).args(more),
+    )?;
+    say(&printed)?;
+    anyhow::ensure!(printed.contains("1 passed"), "no sealer was tried");
+    Ok(())
+}
+
+fn has_token() -> bool {
+    environment::program("softhsm2-util").is_some()
+}
+
+fn has_tpm() -> bool {
+    let libraries = Command::new("pkg-config").args(["--exists", "tss2-esys", "tss2-mu", "tss2-tctildr"]).status();
+    environment::program("swtpm").is_some() && libraries.is_ok_and(|status| status.success())
+}
+
+/// Whether this user may install packages.
+fn can_install() -> bool {
+    let user = Command::new("id").arg("-u").output();
+    let is_root = user.is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    is_root && environment::program("apt-get").is_some()
+}
+
+/// What cannot be installed is found missing afterwards.
+fn install() {
+    let update = process::succeeds(Command::new("apt-get").args(["update", "-qq"]));
+    if update {
+        let mut install = Command::new("apt-get");
+        install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "-qq", "--no-install-recommends"]);
+        process::succeeds(install.args(PACKAGES));
+    }
+}
