@@ -31,6 +31,8 @@ pub enum Place {
     SlotA,
     /// Second place for a package of the Vault Credential.
     SlotB,
+    /// What keeps the recovery container up to date, and what a recovery brought.
+    Recovery,
 }
 
 /// The sole holder of a state.

@@ -7,7 +7,7 @@ mod create;
 mod desk;
 mod failure;
 mod grant;
-mod kept;
+pub(crate) mod kept;
 mod password;
 mod secret;
 mod value;

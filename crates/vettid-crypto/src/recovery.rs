@@ -8,12 +8,14 @@ use bip39::{Language, Mnemonic};
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization;
+use vettid_wire::base64::Base64;
 use zeroize::Zeroizing;
 
 use crate::committed::{OVERHEAD_BYTES, Padding, Schedule, Undecryptable};
 use crate::kdf::{self, Lp};
 use crate::password::{OutOfMemory, argon2id};
 use crate::secret::{Secret32, SecretBytes};
+use crate::stored::{InvalidStored, SecretText, Stored};
 
 const MAGIC: &[u8; 4] = b"VCB1";
 const VERSION: u16 = 1;
@@ -213,6 +215,33 @@ impl RecoveryKeys {
 impl fmt::Debug for RecoveryKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("RecoveryKeys")
+    }
+}
+
+/// `{salt, encryption, proof}`.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredRecoveryKeys {
+    salt: Base64,
+    encryption: SecretText,
+    proof: SecretText,
+}
+
+impl Stored for RecoveryKeys {
+    type Form = StoredRecoveryKeys;
+
+    fn to_form(&self) -> StoredRecoveryKeys {
+        StoredRecoveryKeys {
+            salt: Base64::new(self.salt.0),
+            encryption: self.encryption.to_form(),
+            proof: self.proof.0.to_form(),
+        }
+    }
+
+    fn from_form(form: StoredRecoveryKeys) -> Result<Self, InvalidStored> {
+        let salt = form.salt.to_array().map(RecoverySalt).map_err(|_| InvalidStored)?;
+        let proof = RecoveryAuth(Secret32::from_form(form.proof)?);
+        Ok(Self { salt, encryption: Secret32::from_form(form.encryption)?, proof })
     }
 }
 
@@ -444,6 +473,24 @@ mod tests {
         assert!(verifier.verifies(b"token one", &proof));
         assert!(!verifier.verifies(b"token two", &proof));
         assert!(!RecoveryKeys::for_test([2; 32], [2; 16]).auth().verifier().verifies(b"token one", &proof));
+    }
+
+    #[test]
+    fn stored_keys_open_and_prove_the_same() {
+        let keys = RecoveryKeys::for_test([1; 32], [2; 16]);
+        let container = keys.seal(7, b"packages", &mut Scripted::counting()).unwrap();
+        let form = serde_json::to_string(&keys.to_form()).unwrap();
+        let back = RecoveryKeys::from_form(serde_json::from_str(&form).unwrap()).unwrap();
+        assert_eq!(back.open(&container).unwrap().expose(), b"packages");
+        assert!(keys.auth().verifier().verifies(b"token", &back.auth().prove(b"token")));
+    }
+
+    #[test]
+    fn a_decoy_is_the_same_for_the_same_token_only() {
+        let decoy = |byte, token: &[u8]| RecoverySalt::decoy(&Secret32::from_bytes([byte; 32]), token);
+        assert_eq!(decoy(1, b"one"), decoy(1, b"one"));
+        assert_ne!(decoy(1, b"one"), decoy(1, b"two"));
+        assert_ne!(decoy(1, b"one"), decoy(2, b"one"));
     }
 
     #[test]

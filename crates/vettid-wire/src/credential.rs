@@ -546,6 +546,10 @@ pub struct CredentialBackup {
     pub services_credential: Option<CredentialPackage>,
     /// The Vault Credential: the newest and at most three before it, newest first.
     pub vault_credentials: Vec<CredentialPackage>,
+    /// Fingerprint of the vault: the issuer of the Vault Credential.
+    pub vault_fp: Fingerprint,
+    /// Salt of the password that the newest one needs, 16 bytes.
+    pub password_salt: Base64,
     /// The app's half of the password.
     pub device_secret: SecretField,
     /// Transaction keys that were not used yet.

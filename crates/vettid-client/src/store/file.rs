@@ -22,6 +22,7 @@ fn file_of(place: Place) -> (&'static str, &'static str) {
         Place::Credential => ("credential", "vettid app credential"),
         Place::SlotA => ("credential-a", "vettid app credential slot a"),
         Place::SlotB => ("credential-b", "vettid app credential slot b"),
+        Place::Recovery => ("recovery", "vettid app recovery"),
     }
 }
 
@@ -206,7 +207,7 @@ mod tests {
     async fn each_value_opens_at_its_own_place_only() {
         let folder = tempfile::tempdir().unwrap();
         let mut hold = store(folder.path()).hold().await.unwrap();
-        let places = [Place::App, Place::Credential, Place::SlotA, Place::SlotB];
+        let places = [Place::App, Place::Credential, Place::SlotA, Place::SlotB, Place::Recovery];
         for (number, place) in (0..).zip(places) {
             hold.save(place, &[number]).unwrap();
         }

@@ -67,15 +67,18 @@ impl Kept {
 
     /// What is stored for this member and this vault; `None` if nothing is. A slot that is torn counts as empty.
     pub(crate) fn load(hold: &impl Hold, guid: MemberId, issuer: Fingerprint) -> Result<Option<Self>, StoreError> {
+        let kept = Self::load_any(hold)?;
+        Ok(kept.filter(|kept| (kept.holder.state().guid, kept.holder.state().issuer) == (guid, issuer)))
+    }
+
+    /// What is stored, of whatever member and vault.
+    pub(crate) fn load_any(hold: &impl Hold) -> Result<Option<Self>, StoreError> {
         let Some(bytes) = hold.load(Place::Credential)? else {
             return Ok(None);
         };
         let stored: Stored = serde_json::from_slice(bytes.expose()).map_err(StoreError::Form)?;
         if stored.version != VERSION {
             return Err(StoreError::Version { found: stored.version });
-        }
-        if (stored.holder.guid, stored.holder.issuer) != (guid, issuer) {
-            return Ok(None);
         }
         let (a, b) = (slot(hold, Place::SlotA)?, slot(hold, Place::SlotB)?);
         let [a, b] = [&a, &b].map(|slot| slot.as_ref().map(SecretBytes::expose));

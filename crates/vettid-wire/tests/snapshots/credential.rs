@@ -148,6 +148,8 @@ fn credential_backup() -> CredentialBackup {
     CredentialBackup {
         services_credential: Some(package()),
         vault_credentials: vec![package()],
+        vault_fp: value::fingerprint(),
+        password_salt: value::bytes(16),
         device_secret: SecretField::new(vec![0x5e; 32]),
         transaction_keys: vec![transaction_key()],
         credential_epoch: 1,

@@ -1,0 +1,69 @@
+//! What the app keeps for recoveries: the keys that a phrase gave, never the phrase; and on a new device who it is.
+
+use crate::store::{Hold, Place, StoreError};
+use serde::{Deserialize, Serialize};
+use vettid_crypto::identity::SigningKey;
+use vettid_crypto::recovery::RecoveryKeys;
+use vettid_crypto::stored;
+use vettid_wire::digest::Digest;
+use vettid_wire::id::MemberId;
+use zeroize::Zeroizing;
+
+const VERSION: u8 = 1;
+/// More than the value ever takes, so that no half-written copies are left behind while it grows.
+const CAPACITY_BYTES: usize = 32 * 1024;
+
+/// What is kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    /// Seal the next container.
+    #[serde(with = "stored")]
+    pub(super) keys: Option<RecoveryKeys>,
+    /// Of the last container that was made.
+    pub(super) sequence: u64,
+    /// SHA-256 of the newest blob in the last container that services took.
+    pub(super) stored: Option<Digest>,
+    /// A device that recovered and is not enrolled yet.
+    pub(super) device: Option<NewDevice>,
+}
+
+/// A device that recovered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDevice {
+    pub(super) guid: MemberId,
+    /// The key by which services know it.
+    #[serde(with = "stored")]
+    pub(super) signing: SigningKey,
+    pub(super) services_url: String,
+    pub(super) trust: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Versioned<T> {
+    version: u8,
+    recovery: T,
+}
+
+impl Kept {
+    /// What is stored; `None` if nothing is.
+    pub(super) fn load(hold: &impl Hold) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = hold.load(Place::Recovery)? else { return Ok(None) };
+        let stored: Versioned<Self> = serde_json::from_slice(bytes.expose()).map_err(StoreError::Form)?;
+        if stored.version == VERSION {
+            Ok(Some(stored.recovery))
+        } else {
+            Err(StoreError::Version { found: stored.version })
+        }
+    }
+
+    /// Stores it.
+    pub(super) fn save(&self, hold: &mut impl Hold) -> Result<(), StoreError> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
+        serde_json::to_writer(&mut *bytes, &Versioned { version: VERSION, recovery: self })
+            .map_err(StoreError::Form)?;
+        hold.save(Place::Recovery, &bytes)
+    }
+}
