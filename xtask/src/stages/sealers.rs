@@ -9,6 +9,10 @@ use std::process::Command;
 /// What the tests need, as the packages of Debian and its kin.
 const PACKAGES: [&str; 5] = ["softhsm2", "swtpm", "swtpm-tools", "libtss2-dev", "pkg-config"];
 
+/// Neither a mirror nor another installation is waited for long.
+const IMPATIENT: [&str; 4] =
+    ["Acquire::http::Timeout=15", "Acquire::https::Timeout=15", "Acquire::Retries=1", "DPkg::Lock::Timeout=60"];
+
 /// Tries each sealer whose device can be had.
 pub(super) fn run() -> anyhow::Result<()> {
     if !(has_token() && has_tpm()) && can_install() {
@@ -69,10 +73,15 @@ fn can_install() -> bool {
 
 /// What cannot be installed is found missing afterwards.
 fn install() {
-    let update = process::succeeds(Command::new("apt-get").args(["update", "-qq"]));
-    if update {
-        let mut install = Command::new("apt-get");
-        install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "-qq", "--no-install-recommends"]);
-        process::succeeds(install.args(PACKAGES));
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        for option in IMPATIENT {
+            apt.args(["-o", option]);
+        }
+        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        apt
+    };
+    if process::succeeds(apt().args(["update", "-qq"])) {
+        process::succeeds(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(PACKAGES));
     }
 }
