@@ -22,6 +22,11 @@ use failure::Failure;
 use output::Output;
 use std::process::ExitCode;
 use surroundings::Surroundings;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes every piece of memory that is given back: what readers, writers and maps copied of a vault is gone with it, too.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     let (output, outcome) = match CommandLine::try_parse() {
