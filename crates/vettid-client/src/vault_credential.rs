@@ -9,6 +9,8 @@ mod failure;
 mod grant;
 pub(crate) mod kept;
 mod password;
+mod proof;
+mod recovery;
 mod secret;
 mod value;
 

@@ -1,41 +1,32 @@
-//! One operation with the credential, from the proof of the vault to the confirmed package, and the way back to it after a
-//! crash (spec 2.7, steps 1 to 6). Each step is stored before the next one.
+//! One operation with the credential, from the proof of the vault to the stored package (spec 2.7, steps 1 to 4). Each step
+//! is stored before the next one.
 
 use super::failure::CredentialError;
 use super::kept::Kept;
 use super::password::{Entry, payload};
 use crate::app::Ports;
 use crate::command::CommandError;
-use crate::intent::{Intent, Outcome, Settled};
+use crate::intent::Intent;
 use crate::line::Line;
 use crate::random::{self, SystemRandom};
 use serde::Serialize;
 use serde_json::Value;
-use vettid_core::credential::holder::record::{Next, SlotName, Untrusted};
+use vettid_core::credential::holder::record::{SlotName, Untrusted};
 use vettid_core::credential::holder::request::{CannotBegin, ProvenIssuer, Wish};
 use vettid_core::credential::holder::slot::PasswordParts;
 use vettid_core::credential::holder::{Holder, Received};
-use vettid_core::credential::{CHANGE_PASSWORD, CREATE};
 use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::{
-    Confirm, ConfirmReply, CredentialStatus, ReplenishKeys, UseRequest, UseResult, UseStatus,
-};
+use vettid_wire::credential::{CredentialStatus, UseResult, UseStatus};
 use vettid_wire::envelope::Answer;
-use vettid_wire::event::{
-    CredentialChallenge, CredentialConfirm, CredentialCreate, CredentialReplenish, CredentialUse, EventRow, EventType,
-    Nothing,
-};
+use vettid_wire::event::{CredentialCreate, CredentialUse, EventRow, Nothing};
 use vettid_wire::id::OperationId;
 use vettid_wire::json;
 use vettid_wire::refusal::{Refusal, RefusalCode};
-use vettid_wire::secret::{Action, Add, Remove, Rotate};
-use vettid_wire::time::Timestamp;
+use vettid_wire::secret::Action;
 
 /// How often an operation that lost its ground without effect is begun.
 const ROUNDS: usize = 2;
-/// Steps of a recovery: each of two slots and one operation is settled once, with room for a fall back.
-const RECOVERY_STEPS: usize = 6;
 
 /// How the credential stands, at the vault and here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,7 +75,7 @@ impl Making {
 }
 
 /// How a stored request ended.
-enum Sent {
+pub(super) enum Sent {
     /// Carried out or refused by the action; the next package is stored.
     Done(Option<Value>),
     /// Without effect, because of a key or a version that is gone.
@@ -116,7 +107,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         Ok(kept.save(&mut self.line.hold)?)
     }
 
-    fn save_and_free(&mut self, freed: Option<SlotName>) -> Result<(), CredentialError> {
+    pub(super) fn save_and_free(&mut self, freed: Option<SlotName>) -> Result<(), CredentialError> {
         let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
         Ok(kept.save_and_free(&mut self.line.hold, freed)?)
     }
@@ -152,71 +143,6 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         })
     }
 
-    /// Finishes what was left open, from what is stored alone. What became of an operation is told, and returned.
-    pub(super) async fn recover(&mut self) -> Result<Option<Settled>, CredentialError> {
-        let mut settled = None;
-        for _ in 0..RECOVERY_STEPS {
-            let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
-            match next {
-                Next::Nothing => return Ok(settled),
-                Next::Confirm(confirm) => self.confirm(&confirm).await?,
-                Next::SendAgain(_) => settled = Some(self.settle().await?),
-            }
-        }
-        Err(CredentialError::Overtaken)
-    }
-
-    /// As [`Self::recover`], before an action that must not happen twice: if the operation that was left open was the same
-    /// action and was carried out, the present one is not begun.
-    pub(super) async fn recover_before(&mut self, action: &'static str) -> Result<(), CredentialError> {
-        let settled = self.recover().await?;
-        let is_repeat = [CREATE, CHANGE_PASSWORD, Add::NAME, Rotate::NAME, Remove::NAME].contains(&action);
-        match settled {
-            Some(Settled { event_type, started_at, outcome: Outcome::CarriedOut })
-                if is_repeat && event_type.as_str() == action =>
-            {
-                Err(CredentialError::EarlierDone { action: event_type, started_at })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Sends the operation again that was left open.
-    async fn settle(&mut self) -> Result<Settled, CredentialError> {
-        let (event_type, started_at) = self.described()?;
-        let outcome = match self.send().await {
-            Ok(Sent::Done(result)) => match result.map(json::from_value::<Answer<Value>>) {
-                Some(Ok(Answer::Refused(Refusal { code }))) => Outcome::Refused(code),
-                Some(Err(_)) => Outcome::Unreadable,
-                Some(Ok(Answer::Success(_))) | None => Outcome::CarriedOut,
-            },
-            Ok(Sent::Again)
-            | Err(
-                CredentialError::WrongPassword { .. }
-                | CredentialError::Stale
-                | CredentialError::Wait { .. }
-                | CredentialError::Locked,
-            ) => Outcome::NotCarriedOut,
-            Err(error) => return Err(error),
-        };
-        let settled = Settled { event_type, started_at, outcome };
-        self.line.app.tell_settled(settled.clone());
-        Ok(settled)
-    }
-
-    /// The action of the operation under way, and when it began.
-    fn described(&mut self) -> Result<(EventType, Timestamp), CredentialError> {
-        let now = self.line.now();
-        let kept = self.kept()?;
-        let started_at = kept.sending.as_ref().map_or(now, |sending| sending.started_at);
-        let is_creation = kept.holder.state().record.intent.as_ref().is_some_and(|intent| intent.version.is_none());
-        if is_creation {
-            return Ok((CredentialCreate::ROW.event_type(), started_at));
-        }
-        let action = read::<UseRequest>(kept.holder.request())?.action;
-        Ok((action.parse().unwrap_or(CredentialUse::ROW.event_type()), started_at))
-    }
-
     /// Carries out one action with the password. `make` gives its parameters; it is called anew in each round.
     pub(super) async fn perform<A: Action>(
         &mut self,
@@ -250,53 +176,6 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             self.recover().await?;
         }
         Err(CredentialError::Overtaken)
-    }
-
-    /// The vault proves that it made the credential, before a password is asked for (spec 2.8).
-    pub(super) async fn prove(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
-        if self.holder()?.newest().is_none() {
-            return Err(CredentialError::NoCredential);
-        }
-        let status = self.status().await?;
-        if status.locked {
-            return Err(CredentialError::Locked);
-        }
-        if status.retry_after_ms.is_some_and(|wait_ms| wait_ms > 0) {
-            return Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms });
-        }
-        self.replenish().await?;
-        match self.challenge(action).await {
-            // The vault does not know the transaction key any more, for example after a restore: both sides compare theirs.
-            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
-                self.compare_keys().await?;
-                self.challenge(action).await
-            }
-            proven => proven,
-        }
-    }
-
-    async fn challenge(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
-        let (now, mut random, endpoint) = (self.line.now(), self.random(), CredentialUse::ROW.name);
-        let guid = self.line.member.guid;
-        let challenge = self.holder()?.challenge(now, &mut random, action, endpoint)?;
-        let answer = self.ask::<CredentialChallenge>(&challenge.request).await?;
-        Ok(self.holder()?.verify(&host(guid), challenge, &answer)?)
-    }
-
-    /// Fresh transaction keys, if few are left.
-    pub(super) async fn replenish(&mut self) -> Result<(), CredentialError> {
-        let now = self.line.now();
-        if self.holder()?.needs_keys(now) { self.compare_keys().await } else { Ok(()) }
-    }
-
-    /// Both sides forget the keys that the other one does not have. No operation is under way then, so each key here is an
-    /// unused one.
-    async fn compare_keys(&mut self) -> Result<(), CredentialError> {
-        let now = self.line.now();
-        let live_key_ids = self.holder()?.unused_keys(now).map(|key| key.key_id.clone()).collect();
-        let fresh = self.ask::<CredentialReplenish>(&ReplenishKeys { live_key_ids }).await?;
-        self.holder()?.replenished(fresh);
-        self.save()
     }
 
     /// Asks for the password, makes the request, and stores it.
@@ -347,7 +226,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     }
 
     /// Sends the stored request and takes its answer.
-    async fn send(&mut self) -> Result<Sent, CredentialError> {
+    pub(super) async fn send(&mut self) -> Result<Sent, CredentialError> {
         let result = self.exchange().await?;
         let retry_after_ms = result.retry_after_ms;
         let received = self.holder()?.receive(result)?;
@@ -429,45 +308,6 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             Sent::Again => Err(CredentialError::Overtaken),
         }
     }
-
-    /// Confirms the package that was just stored. If that fails the operation is done all the same, and the next command
-    /// confirms it.
-    pub(super) async fn confirm_newest(&mut self) {
-        let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
-        if let Next::Confirm(confirm) = next {
-            let _later = self.confirm(&confirm).await;
-        }
-    }
-
-    /// Spec 2.7 step 5.
-    async fn confirm(&mut self, confirm: &Confirm) -> Result<(), CredentialError> {
-        let freed = match self.ask::<CredentialConfirm>(confirm).await? {
-            ConfirmReply::Confirmed(confirmed) => {
-                if (confirmed.op_id, confirmed.cek_version) != (confirm.op_id, confirm.cek_version) {
-                    return Err(Untrusted::NotGenuine.into());
-                }
-                self.holder()?.confirmed(&confirmed)
-            }
-            ConfirmReply::Stale(result) if result.status == UseStatus::StaleCredential => {
-                return Err(CredentialError::Stale);
-            }
-            ConfirmReply::Stale(result) => match self.holder()?.receive(*result)? {
-                Received::FallBack(freed) | Received::Replaced(freed) => freed,
-                _ => return Err(Untrusted::NotGenuine.into()),
-            },
-        };
-        self.save_and_free(freed)
-    }
-
-    /// The member gives an open operation up; `false` if none is open.
-    pub(super) fn give_up(&mut self) -> Result<bool, CredentialError> {
-        if self.kept.as_ref().is_none_or(|kept| kept.holder.state().record.intent.is_none()) {
-            return Ok(false);
-        }
-        self.holder()?.give_up();
-        self.save()?;
-        Ok(true)
-    }
 }
 
 fn ended(status: UseStatus, retry_after_ms: Option<u64>) -> Result<Sent, CredentialError> {
@@ -488,12 +328,7 @@ fn is_final(code: RefusalCode) -> bool {
     !matches!(code, Expired | Locked | RateLimited | Unavailable)
 }
 
-/// The vault as its proofs name it: it has no address of its own, so the app names it by its member.
-fn host(guid: vettid_wire::id::MemberId) -> String {
-    format!("vettid://{guid}")
-}
-
-fn read<T: serde::de::DeserializeOwned>(body: Option<&[u8]>) -> Result<T, CredentialError> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(body: Option<&[u8]>) -> Result<T, CredentialError> {
     let body = body.ok_or(CannotBegin::Unreadable)?;
     Ok(json::from_value(json::parse_large(body)?)?)
 }

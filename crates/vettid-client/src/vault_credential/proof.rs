@@ -1,0 +1,65 @@
+//! The vault proves that it made the credential, for one action and one transaction key, before a password is asked for
+//! (spec 2.8). Must never let a password be typed for a vault that did not.
+
+use super::desk::Desk;
+use super::failure::CredentialError;
+use crate::app::Ports;
+use crate::command::CommandError;
+use vettid_core::credential::holder::request::ProvenIssuer;
+use vettid_wire::credential::ReplenishKeys;
+use vettid_wire::event::{CredentialChallenge, CredentialReplenish, CredentialUse, EventRow};
+use vettid_wire::refusal::RefusalCode;
+
+impl<P: Ports> Desk<'_, '_, P> {
+    /// The vault proves that it made the credential, before a password is asked for (spec 2.8).
+    pub(super) async fn prove(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
+        if self.holder()?.newest().is_none() {
+            return Err(CredentialError::NoCredential);
+        }
+        let status = self.status().await?;
+        if status.locked {
+            return Err(CredentialError::Locked);
+        }
+        if status.retry_after_ms.is_some_and(|wait_ms| wait_ms > 0) {
+            return Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms });
+        }
+        self.replenish().await?;
+        match self.challenge(action).await {
+            // The vault does not know the transaction key any more, for example after a restore: both sides compare theirs.
+            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
+                self.compare_keys().await?;
+                self.challenge(action).await
+            }
+            proven => proven,
+        }
+    }
+
+    async fn challenge(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
+        let (now, mut random, endpoint) = (self.line.now(), self.random(), CredentialUse::ROW.name);
+        let guid = self.line.member.guid;
+        let challenge = self.holder()?.challenge(now, &mut random, action, endpoint)?;
+        let answer = self.ask::<CredentialChallenge>(&challenge.request).await?;
+        Ok(self.holder()?.verify(&host(guid), challenge, &answer)?)
+    }
+
+    /// Fresh transaction keys, if few are left.
+    pub(super) async fn replenish(&mut self) -> Result<(), CredentialError> {
+        let now = self.line.now();
+        if self.holder()?.needs_keys(now) { self.compare_keys().await } else { Ok(()) }
+    }
+
+    /// Both sides forget the keys that the other one does not have. No operation is under way then, so each key here is an
+    /// unused one.
+    async fn compare_keys(&mut self) -> Result<(), CredentialError> {
+        let now = self.line.now();
+        let live_key_ids = self.holder()?.unused_keys(now).map(|key| key.key_id.clone()).collect();
+        let fresh = self.ask::<CredentialReplenish>(&ReplenishKeys { live_key_ids }).await?;
+        self.holder()?.replenished(fresh);
+        self.save()
+    }
+}
+
+/// The vault as its proofs name it: it has no address of its own, so the app names it by its member.
+fn host(guid: vettid_wire::id::MemberId) -> String {
+    format!("vettid://{guid}")
+}
