@@ -9,10 +9,12 @@ mod export;
 mod feed;
 mod input;
 mod lock;
+mod member_api;
 mod message;
 mod password;
 mod ports;
 mod profile;
+mod recovery;
 mod request;
 mod secret;
 mod services;
@@ -102,6 +104,9 @@ enum Command {
     /// The record of everything your vault did
     #[command(subcommand)]
     Audit(export::Command),
+    /// The phrase that brings your credential back on a new device
+    #[command(subcommand)]
+    Recovery(recovery::Command),
     /// Lock your vault now, or set its PIN and password
     Lock(lock::LockArguments),
     /// Unlock your vault with PIN or password
@@ -118,7 +123,12 @@ enum Command {
 pub(crate) async fn run(arguments: Arguments, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
     let trust = arguments.ca_file.as_deref().map(input::certificate_file).transpose()?;
     let app = Client::new(Ports::open(&folder(&arguments, surroundings)?)?, trust);
+    let changes_credential =
+        matches!(arguments.command, Command::Credential(_) | Command::Password(_) | Command::Secret(_));
     let outcome = dispatch(arguments.command, &app, output).await;
+    if changes_credential {
+        recovery::keep_up(&app, output).await?;
+    }
     for settled in app.take_settled() {
         output.notice(&settled::View::from(settled))?;
     }
@@ -138,6 +148,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Request(command) => request::run(command, app, output).await,
         Command::Feed(command) => feed::run(command, app, output).await,
         Command::Audit(command) => export::run(command, app, output).await,
+        Command::Recovery(command) => recovery::run(command, app, output).await,
         Command::Lock(arguments) => lock::run(arguments, app, output).await,
         Command::Unlock(arguments) => lock::unlock(arguments, app, output).await,
         Command::Status => status::run(app, output).await,

@@ -85,6 +85,21 @@ impl Operator {
         .await
     }
 
+    /// Posts bytes under a token and a proof by the holder of its key.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn act(
+        &self,
+        path: &str,
+        (token, proof): (&str, &str),
+        body: &[u8],
+    ) -> Result<(StatusCode, Vec<u8>), CallError> {
+        let request = self.client.post(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("DPoP {token}")).header("dpop", proof);
+        answer(request.header("content-type", "application/json").body(body.to_vec())).await
+    }
+
     fn success<T: DeserializeOwned>(&self, path: &str, called: Result<(StatusCode, Vec<u8>), CallError>) -> Result<T> {
         let (status, bytes) = called.with_context(|| format!("no answer from {}{path}", self.url))?;
         if !status.is_success() {
@@ -99,7 +114,7 @@ async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), CallEr
     let mut bytes = Vec::new();
     while let Some(piece) = response.chunk().await? {
         bytes.extend_from_slice(&piece);
-        if bytes.len() > json::MAX_BYTES {
+        if bytes.len() > json::MAX_LARGE_BYTES {
             return Err(CallError::TooLong);
         }
     }

@@ -151,7 +151,7 @@ pub(super) fn invitation(error: InvalidInvitation) -> Failure {
     Failure::usage(error).next("copy the whole text or link, without line breaks")
 }
 
-fn store(error: &StoreError) -> Failure {
+pub(super) fn store(error: &StoreError) -> Failure {
     let failure = Failure::new(Exit::State, error);
     match error {
         StoreError::Busy => Failure::new(Exit::Other, error).next("wait until it is done"),

@@ -2,6 +2,7 @@
 //! them, or the other way round.
 
 use crate::https::{CallError, Operator};
+use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -59,9 +60,25 @@ async fn call<T: DeserializeOwned>(
     token: Option<&SecretBytes>,
     body: &impl Serialize,
 ) -> Result<T, ServicesError> {
+    post(at, &format!("/v1/vault/{step}"), token, body).await
+}
+
+/// Posts a body and reads the answer.
+pub(super) async fn post<T: DeserializeOwned>(
+    at: ServicesAddress<'_>,
+    path: &str,
+    token: Option<&SecretBytes>,
+    body: &impl Serialize,
+) -> Result<T, ServicesError> {
     let operator = Operator::new(at.url, at.trust).map_err(unreachable)?;
     let token = token.map(|token| String::from_utf8_lossy(token.expose()));
-    let called = operator.call(&format!("/v1/vault/{step}"), token.as_deref(), body).await;
+    let bytes = answered(operator.call(path, token.as_deref(), body).await)?;
+    let value = json::parse_large(&bytes).map_err(|error| ServicesError::Unreadable(error.into()))?;
+    json::from_value(value).map_err(|error| ServicesError::Unreadable(error.into()))
+}
+
+/// The body of a success.
+pub(super) fn answered(called: Result<(StatusCode, Vec<u8>), CallError>) -> Result<Vec<u8>, ServicesError> {
     let (status, bytes) = called.map_err(|error| match error {
         CallError::Unreachable(cause) => unreachable(cause),
         error @ CallError::TooLong => ServicesError::Unreadable(error.into()),
@@ -72,11 +89,11 @@ async fn call<T: DeserializeOwned>(
     if !status.is_success() {
         return Err(unreachable(format!("HTTP status {}", status.as_u16())));
     }
-    json::read(&bytes).map_err(|error| ServicesError::Unreadable(error.into()))
+    Ok(bytes)
 }
 
 /// The whole chain of causes: the topmost sentence of an HTTP failure rarely says why.
-fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> ServicesError {
+pub(super) fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> ServicesError {
     let error = error.into();
     let mut text = error.to_string();
     let mut cause = error.source();

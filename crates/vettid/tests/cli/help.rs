@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 60] = [
+const COMMANDS: [&str; 64] = [
     "",
     "app",
     "app enroll",
@@ -49,6 +49,10 @@ const COMMANDS: [&str; 60] = [
     "app feed list",
     "app audit",
     "app audit export",
+    "app recovery",
+    "app recovery enable",
+    "app recovery status",
+    "app recovery restore",
     "app lock",
     "app lock setup",
     "app lock after",

@@ -17,6 +17,7 @@ mod operator;
 mod party;
 mod planted;
 mod processes;
+mod recovery;
 mod restart;
 mod shop;
 mod spy;

@@ -1,0 +1,118 @@
+//! The recovery phrase on real processes: shown at a terminal, typed back, and typed again on a new device.
+
+use crate::operator::open_sealed;
+use crate::party::text;
+use crate::stack::{PROGRAM, Place, Up};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use vettid_testkit::terminal::reply_at;
+use vettid_wire::handshake::Invitation;
+
+const READY: &str = "Press Ctrl-C";
+const PASSWORD: &str = "seven tall camels ride\n";
+const PROMPT: &str = "Type the words of your recovery phrase, then Enter:\r\n";
+
+async fn start(place: &Place) -> Up {
+    let mut up = place.up(&[]);
+    up.until(READY).await;
+    up
+}
+
+/// The words on the screen.
+fn words(screen: &str) -> String {
+    let lines = screen.lines().filter(|line| line.starts_with("  "));
+    lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+/// Turns the recovery on at a terminal; what stood there.
+async fn enable(place: &Place, reply: impl FnOnce(&str) -> String + Send + 'static) -> String {
+    let (home, state) = (place.outside(""), place.data().join("people"));
+    let command = format!(
+        "{PROGRAM} app --profile alice --state {} --ca-file {} recovery enable --words 12",
+        state.display(),
+        place.data().join("services/ca.pem").display()
+    );
+    tokio::task::spawn_blocking(move || reply_at(&home, &command, PROMPT, reply).unwrap()).await.unwrap()
+}
+
+/// A code of the portal for one try.
+async fn code(place: &Place, services_url: &str) -> String {
+    let data = place.data();
+    let accounts = open_sealed(&data.join("up.key"), "vettid-up-accounts", &data.join("accounts.sealed"));
+    let authority = reqwest::Certificate::from_pem(&fs::read(data.join("services/ca.pem")).unwrap()).unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let client = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
+    let request = client.post(format!("{services_url}/v1/credentials/recover/start"));
+    let request = request.bearer_auth(text(&accounts["alice"], "portal_token")).json(&json!({}));
+    let started: Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+    text(&started, "qr")
+}
+
+/// Whether a file below this folder holds these bytes.
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        // A running server may remove a file while it is looked at.
+        path.is_file() && fs::read(&path).unwrap_or_default().windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phrase_brings_the_credential_to_a_new_device() {
+    let place = Place::new();
+    let mut up = start(&place).await;
+    let code_file = place.data().join("people/alice.code");
+    let invitation = Invitation::read(fs::read_to_string(&code_file).unwrap().trim()).unwrap();
+    let services_url = invitation.enrolment.unwrap().services_url;
+    let alice = place.app("alice");
+    alice.enrol(&code_file).await;
+    assert_eq!(alice.ask(&["recovery", "status"]).await["enabled"], false);
+    alice.say(&["credential", "create", "--password-stdin"], PASSWORD).await;
+    let piped = alice.run(&["recovery", "enable"], "").await;
+    assert!(piped.code == 2 && piped.error.contains("at a terminal only"), "{piped:?}");
+    let wrong = enable(&place, |_| "abandon ".repeat(11) + "about\n").await;
+    assert!(wrong.contains("not the words that were shown"), "{wrong}");
+    assert_eq!(alice.ask(&["recovery", "status"]).await["enabled"], false);
+
+    let screen = enable(&place, |screen| format!("{}\n", words(screen))).await;
+    assert!(screen.contains("Your recovery is on."), "{screen}");
+    let phrase = words(screen.split_once("Type the words").unwrap().0);
+    assert_eq!(phrase.split(' ').count(), 12);
+    let status = alice.ask(&["recovery", "status"]).await;
+    assert_eq!(
+        (&status["enabled"], &status["sequence"], &status["is_current"]),
+        (&true.into(), &1.into(), &true.into())
+    );
+
+    // The container follows the credential by itself.
+    let secret = ["secret", "add", "Door", "--kind", "number", "--password-stdin"];
+    alice.say(&secret, &format!("{PASSWORD}1234\n")).await;
+    let status = alice.ask(&["recovery", "status"]).await;
+    assert_eq!((&status["sequence"], &status["is_current"]), (&2.into(), &true.into()));
+
+    let newcomer = place.stranger("new");
+    let typed = async |phrase: &str| format!("{}\n{phrase}\n", code(&place, &services_url).await);
+    let other = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+    let refused = newcomer.run(&["recovery", "restore"], &typed(other).await).await;
+    assert_eq!(refused.code, 3, "{refused:?}");
+    let restored = newcomer.say(&["recovery", "restore"], &typed(&phrase).await).await;
+    let held = alice.run(&["recovery", "status"], "").await;
+    assert_eq!(held.code, 3, "the old device is cut off: {held:?}");
+    let status = newcomer.ask(&["recovery", "status"]).await;
+    assert_eq!((&status["enabled"], &status["is_current"]), (&true.into(), &true.into()));
+    assert_eq!(status["recovery"]["hold_until"], restored["hold_until"]);
+    let again = newcomer.run(&["recovery", "restore"], &typed(&phrase).await).await;
+    assert_eq!(again.code, 2, "{again:?}");
+
+    let two_words = phrase.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    assert!(holds(&place.data(), b"BEGIN CERTIFICATE"), "the search finds what is there");
+    for folder in [place.data(), place.outside("strangers")] {
+        assert!(!holds(&folder, two_words.as_bytes()), "the phrase lies on a disk");
+    }
+    up.terminate();
+    assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
+}
