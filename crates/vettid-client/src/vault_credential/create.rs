@@ -58,7 +58,7 @@ impl<P: Ports> Desk<'_, '_, P> {
 
     async fn send_creation(&mut self) -> Result<Created, CredentialError> {
         self.finish_creation().await?;
-        self.confirm_newest().await;
+        self.confirm_newest().await?;
         self.created()
     }
 
@@ -108,7 +108,7 @@ impl<P: Ports> Desk<'_, '_, P> {
     ) -> Result<(), CredentialError> {
         self.recover_before(CHANGE_PASSWORD).await?;
         let present = self.holder()?.newest().ok_or(CredentialError::NoCredential)?.password.duplicate();
-        self.prove(CHANGE_PASSWORD).await?;
+        self.prove(CHANGE_PASSWORD, false).await?;
         entry.keys(&present).await?;
         let parts = new_parts(&mut self.random());
         let mut new = Entry::new(new);

@@ -167,10 +167,10 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     ) -> Result<(OperationId, BoxKey, Option<Value>), CredentialError> {
         self.recover_before(action).await?;
         for _ in 0..ROUNDS {
-            let issuer = self.prove(action).await?;
+            let issuer = self.prove(action, entry.is_typed()).await?;
             let (op_id, key) = self.prepare(issuer, entry, &make).await?;
             if let Sent::Done(result) = self.send().await? {
-                self.confirm_newest().await;
+                self.confirm_newest().await?;
                 return Ok((op_id, key, result));
             }
             self.recover().await?;

@@ -102,7 +102,8 @@ impl Kept {
         hold.save(Place::Credential, &bytes)
     }
 
-    /// Writes a package into its slot, reads it back, and stores the rest.
+    /// Writes a package into its slot and reads it back. The rest is to be stored before the next operation: until then a
+    /// start sends the same operation again, and gets the same answer.
     pub(crate) fn write(&mut self, hold: &mut impl Hold, write: SlotWrite) -> Result<(), CredentialError> {
         let place = place(write.name);
         let bytes = write.slot.to_bytes().map_err(StoreError::Form)?;
@@ -113,7 +114,7 @@ impl Kept {
             return Err(StoreError::NotKept.into());
         }
         self.holder.stored(write);
-        Ok(self.save(hold)?)
+        Ok(())
     }
 
     /// Stores everything, then frees the slot where there is one.

@@ -46,6 +46,11 @@ impl<'s> Entry<'s> {
         Self { source, typed: None, derived: None }
     }
 
+    /// Whether the password was asked for.
+    pub(crate) fn is_typed(&self) -> bool {
+        self.typed.is_some()
+    }
+
     /// The keys for a package with these parts; asks for the password if it was not asked for yet.
     pub(crate) async fn keys(&mut self, parts: &PasswordParts) -> Result<&PasswordKeys, CredentialError> {
         let derived = match self.derived.take() {

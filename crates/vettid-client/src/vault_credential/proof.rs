@@ -12,16 +12,17 @@ use vettid_wire::refusal::RefusalCode;
 
 impl<P: Ports> Desk<'_, '_, P> {
     /// The vault proves that it made the credential, before a password is asked for (spec 2.8).
-    pub(super) async fn prove(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
+    /// Whether it would look at a password now is asked before one is typed, not again for each operation under it.
+    pub(super) async fn prove(
+        &mut self,
+        action: &'static str,
+        is_typed: bool,
+    ) -> Result<ProvenIssuer, CredentialError> {
         if self.holder()?.newest().is_none() {
             return Err(CredentialError::NoCredential);
         }
-        let status = self.status().await?;
-        if status.locked {
-            return Err(CredentialError::Locked);
-        }
-        if status.retry_after_ms.is_some_and(|wait_ms| wait_ms > 0) {
-            return Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms });
+        if !is_typed {
+            self.takes_passwords().await?;
         }
         self.replenish().await?;
         match self.challenge(action).await {
@@ -31,6 +32,15 @@ impl<P: Ports> Desk<'_, '_, P> {
                 self.challenge(action).await
             }
             proven => proven,
+        }
+    }
+
+    async fn takes_passwords(&mut self) -> Result<(), CredentialError> {
+        let status = self.status().await?;
+        match status.retry_after_ms {
+            _ if status.locked => Err(CredentialError::Locked),
+            Some(1..) => Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms }),
+            _ => Ok(()),
         }
     }
 

@@ -53,7 +53,11 @@ impl<P: Ports> Desk<'_, '_, P> {
     /// Sends the operation again that was left open.
     async fn settle(&mut self) -> Result<Settled, CredentialError> {
         let (event_type, started_at) = self.described()?;
-        let outcome = match self.send().await {
+        let sent = self.send().await;
+        if matches!(sent, Ok(Sent::Done(_))) {
+            self.save()?;
+        }
+        let outcome = match sent {
             Ok(Sent::Done(result)) => match result.map(json::from_value::<Answer<Value>>) {
                 Some(Ok(Answer::Refused(Refusal { code }))) => Outcome::Refused(code),
                 Some(Err(_)) => Outcome::Unreadable,
@@ -86,13 +90,15 @@ impl<P: Ports> Desk<'_, '_, P> {
         Ok((action.parse().unwrap_or(CredentialUse::ROW.event_type()), started_at))
     }
 
-    /// Confirms the package that was just stored. If that fails the operation is done all the same, and the next command
-    /// confirms it.
-    pub(super) async fn confirm_newest(&mut self) {
+    /// Confirms the package that was just written, and stores that. If it cannot be confirmed the operation is done all the
+    /// same: that is stored, and the next command confirms it.
+    pub(super) async fn confirm_newest(&mut self) -> Result<(), CredentialError> {
         let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
-        if let Next::Confirm(confirm) = next {
-            let _later = self.confirm(&confirm).await;
-        }
+        let confirmed = match next {
+            Next::Confirm(confirm) => self.confirm(&confirm).await.is_ok(),
+            Next::Nothing | Next::SendAgain(_) => false,
+        };
+        if confirmed { Ok(()) } else { self.save() }
     }
 
     /// Spec 2.7 step 5.
