@@ -2,6 +2,7 @@
 //! line, which every user of the machine can see.
 
 use crate::failure::{Exit, Failure};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
@@ -86,11 +87,7 @@ impl Hidden {
 
     /// One line.
     pub(super) fn line(&mut self, prompt: &str) -> Result<Zeroizing<String>, Failure> {
-        let line = if self.is_terminal {
-            Zeroizing::new(rpassword::prompt_password(format!("{prompt}: ")).map_err(Failure::usage)?)
-        } else {
-            first_line()?
-        };
+        let line = if self.is_terminal { unseen(prompt).map_err(Failure::usage)? } else { first_line()? };
         let line = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
         if line.is_empty() {
             return Err(Failure::usage(format_args!("{prompt}: nothing was given")));
@@ -105,6 +102,32 @@ impl Hidden {
             return Err(Failure::usage("the two are not the same"));
         }
         Ok(first)
+    }
+}
+
+/// One line that is typed at the terminal without being shown.
+pub(super) fn unseen(prompt: &str) -> io::Result<Zeroizing<String>> {
+    let _no_echo = NoEcho::new()?;
+    rpassword::prompt_password(format!("{prompt}: ")).map(Zeroizing::new)
+}
+
+/// Keeps the terminal from showing what is typed or pasted from before the prompt on, and not only once it is read.
+struct NoEcho(Termios);
+
+impl NoEcho {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut modes = before.clone();
+        modes.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Now, &modes)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        // A terminal that is gone shows nothing more.
+        let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) fn hidden(prompt: &str) -> Result<Zeroizing<String>, NoPassword> {
     if !io::stdin().is_terminal() {
         return Err(NoPassword::new(NO_TERMINAL));
     }
-    rpassword::prompt_password(format!("{prompt}: ")).map(Zeroizing::new).map_err(NoPassword::new)
+    input::unseen(prompt).map_err(NoPassword::new)
 }
 
 /// Why nobody is asked.
