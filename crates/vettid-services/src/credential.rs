@@ -23,12 +23,12 @@ use vettid_store::action::Spent;
 use vettid_store::audit::{Act, Actor};
 use vettid_store::credential::{CredentialCommit, OperationRow};
 use vettid_wire::credential::{
-    ChallengeRequest, Confirm, ConfirmReply, CreateServicesCredential, CredentialPolicies, LatAnswer, ReplenishKeys,
-    ServicesKeys, UseRequest,
+    ChallengeRequest, Confirm, ConfirmReply, CredentialPolicies, LatAnswer, ReplenishKeys, UseRequest,
 };
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{MemberId, OperationId};
 use vettid_wire::recovery::{Notice, NoticeKind};
+use vettid_wire::services_credential::{CreateServicesCredential, ServicesKeys};
 use zeroize::Zeroizing;
 
 /// Guarded by the credential: removes the recovery container.

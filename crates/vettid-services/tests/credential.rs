@@ -24,12 +24,10 @@ use vettid_crypto::utk::{PasswordPayload, ProofRequest, seal};
 use vettid_nats::clock;
 use vettid_services::vault::VaultView;
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::{
-    ConfirmReply, CreateServicesCredential, LatAnswer, ReplenishKeys, ServicesKeys, ServicesTerms, UseRequest,
-    UseResult, UseStatus,
-};
+use vettid_wire::credential::{ConfirmReply, LatAnswer, ReplenishKeys, UseRequest, UseResult, UseStatus};
 use vettid_wire::id::MemberId;
 use vettid_wire::recovery::{NoticeKind, RecoverCredentials, RecoveryCode, RecoveryStarted, StoreCredentialBackup};
+use vettid_wire::services_credential::{CreateServicesCredential, ServicesKeys, ServicesTerms};
 use world::action::{Operation, operation};
 use world::member::{App, Member};
 use world::{Answer, World};

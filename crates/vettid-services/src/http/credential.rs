@@ -14,12 +14,13 @@ use serde_json::Value;
 use std::sync::Arc;
 use vettid_core::action::Action;
 use vettid_crypto::secret::SecretBytes;
-use vettid_wire::credential::{ConfirmReply, LatAnswer, ServicesKeys};
+use vettid_wire::credential::{ConfirmReply, LatAnswer};
 use vettid_wire::json;
 use vettid_wire::recovery::{
     AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryApproved, RecoverySaltAnswer,
     RecoveryStarted,
 };
+use vettid_wire::services_credential::ServicesKeys;
 
 pub(super) fn router() -> Router<Arc<ControlPlane>> {
     let store = post(store_backup).layer(DefaultBodyLimit::max(json::MAX_LARGE_BYTES));

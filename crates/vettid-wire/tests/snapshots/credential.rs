@@ -10,7 +10,6 @@ use vettid_wire::credential::{
     ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest,
     UseResult, UseStatus, VerifierKind,
 };
-use vettid_wire::credential::{CreateServicesCredential, ServicesKeys, ServicesTerms};
 
 pub(crate) fn lat_id() -> LatId {
     LatId::from_random([0x7f; 16])
@@ -61,7 +60,7 @@ fn token() -> LedgerToken {
     LedgerToken { lat_id: lat_id(), token: SecretField::new(vec![0x5e; 32]), version: 42 }
 }
 
-fn transaction_key() -> TransactionKey {
+pub(crate) fn transaction_key() -> TransactionKey {
     TransactionKey {
         key_id: value::transaction_key_id(),
         public_key: value::bytes(32),
@@ -200,25 +199,6 @@ fn in_use(samples: &mut Samples) {
     samples.object("ReplenishKeys", ReplenishKeys { live_key_ids: live_key_ids.clone() });
     let new_transaction_keys = vec![transaction_key()];
     samples.object("ReplenishedKeys", ReplenishedKeys { new_transaction_keys, live_key_ids });
-    of_services(samples);
-}
-
-fn of_services(samples: &mut Samples) {
-    let terms = ServicesTerms { password_salt: value::bytes(16), secrets: value::bytes(48) };
-    let create = CreateServicesCredential {
-        op_id: value::operation(),
-        key_id: value::transaction_key_id(),
-        encrypted_password_hash: value::bytes(136),
-        terms: terms.clone(),
-    };
-    samples.object("CreateServicesCredential", create);
-    samples.object("ServicesTerms", terms);
-    let keys = ServicesKeys {
-        issuer: value::fingerprint(),
-        new_transaction_keys: vec![transaction_key()],
-        live_key_ids: vec![value::transaction_key_id()],
-    };
-    samples.object("ServicesKeys", keys);
 }
 
 fn of_a_vault(samples: &mut Samples) {
