@@ -182,6 +182,7 @@ impl ControlPlane {
         if let Some(keys) = &keys {
             self.push_vault(keys).await?;
         }
+        self.unlock_after_recovery(guid).await?;
         Ok(RecoveredCredentials {
             guid,
             recovery_id: recovery.recovery_id,

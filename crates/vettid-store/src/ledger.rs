@@ -4,6 +4,7 @@
 use crate::account::Account;
 use crate::action::Spent;
 use crate::audit::AuditEntry;
+use crate::credential::Credentials;
 use crate::host::Host;
 use crate::recovery::Recoveries;
 use crate::revocation::Revocation;
@@ -68,7 +69,7 @@ pub enum Counter {
 }
 
 /// What services must not forget.
-pub trait Ledger: Recoveries + Send + Sync {
+pub trait Ledger: Recoveries + Credentials + Send + Sync {
     /// Opens an account. Refused: [`LedgerError::NameTaken`].
     fn open_account<'a>(&'a self, account: &'a Account, audit: &'a AuditEntry) -> Pending<'a, ()>;
     /// The account of a portal session.

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod action;
 pub mod audit;
+pub mod credential;
 pub mod host;
 pub mod ledger;
 pub mod recovery;

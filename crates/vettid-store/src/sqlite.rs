@@ -5,6 +5,7 @@ mod account;
 mod action;
 mod audit;
 mod counter;
+mod credential;
 mod enrolment;
 mod host;
 mod notice;

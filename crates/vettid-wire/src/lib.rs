@@ -30,6 +30,7 @@ pub mod recovery;
 pub mod refusal;
 pub mod request;
 pub mod secret;
+pub mod services_credential;
 pub mod session;
 pub mod subject;
 pub mod time;

@@ -2,26 +2,36 @@
 //! proof; what a new device does goes through codes and is limited like everything that strangers may ask.
 
 use super::body::{JsonBytes, Vjson};
+use super::error::ApiError;
 use super::{Answer, From, Plane, bearer};
 use crate::control_plane::ControlPlane;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::Value;
 use std::sync::Arc;
 use vettid_core::action::Action;
+use vettid_crypto::secret::SecretBytes;
+use vettid_wire::credential::{ConfirmReply, LatAnswer};
 use vettid_wire::json;
 use vettid_wire::recovery::{
     AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryApproved, RecoverySaltAnswer,
     RecoveryStarted,
 };
+use vettid_wire::services_credential::ServicesKeys;
 
 pub(super) fn router() -> Router<Arc<ControlPlane>> {
     let store = post(store_backup).layer(DefaultBodyLimit::max(json::MAX_LARGE_BYTES));
     Router::new()
         .route(Action::StoreBackup.endpoint(), store)
         .route(Action::BackupStatus.endpoint(), get(backup_status).post(backup_status_of_app))
+        .route(Action::ReplenishKeys.endpoint(), post(replenish_keys))
+        .route(Action::CreateCredential.endpoint(), post(create_credential))
+        .route(Action::Challenge.endpoint(), post(challenge))
+        .route(Action::UseCredential.endpoint(), post(use_credential))
+        .route(Action::ConfirmCredential.endpoint(), post(confirm_credential))
         .route("/v1/credentials/recover/start", post(start_recovery))
         .route("/v1/credentials/recover/salt", post(recovery_salt))
         .route("/v1/credentials/recover", post(recover))
@@ -81,4 +91,46 @@ async fn approve_recovery(
 ) -> Answer<RecoveryApproved> {
     plane.take(&plane.open, &from)?;
     plane.approve_recovery(received).await.map(Json)
+}
+
+async fn replenish_keys(State(plane): Plane, headers: HeaderMap, JsonBytes(body): JsonBytes) -> Answer<ServicesKeys> {
+    let acting = plane.acting(Action::ReplenishKeys, &headers, &body).await?;
+    plane.replenish_keys(acting).await.map(Json)
+}
+
+async fn create_credential(
+    State(plane): Plane,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, ApiError> {
+    let acting = plane.acting(Action::CreateCredential, &headers, &body).await?;
+    plane.create_credential(acting).await.map(|answer| written(&answer))
+}
+
+async fn challenge(State(plane): Plane, headers: HeaderMap, JsonBytes(body): JsonBytes) -> Answer<LatAnswer> {
+    let acting = plane.acting(Action::Challenge, &headers, &body).await?;
+    plane.challenge(acting).await.map(Json)
+}
+
+async fn use_credential(
+    State(plane): Plane,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, ApiError> {
+    let acting = plane.acting(Action::UseCredential, &headers, &body).await?;
+    plane.use_credential(acting).await.map(|answer| written(&answer))
+}
+
+async fn confirm_credential(
+    State(plane): Plane,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Answer<ConfirmReply> {
+    let acting = plane.acting(Action::ConfirmCredential, &headers, &body).await?;
+    plane.confirm_credential(acting).await.map(Json)
+}
+
+/// A stored answer, byte for byte.
+fn written(answer: &SecretBytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], answer.expose().to_vec()).into_response()
 }

@@ -22,6 +22,8 @@ pub(crate) enum ApiError {
     EnrolmentRefused,
     /// The code, the phrase or the approval of a recovery is not right; which, is not said.
     RecoveryRefused,
+    /// The credential is not there, not genuine, or may not be used for this; which, is not said.
+    CredentialRefused,
     /// A recovery is too fresh for this; again after so many seconds, or when the old device approves.
     OnHold(u32),
     /// No such thing.
@@ -63,6 +65,9 @@ impl ApiError {
                 "recovery_refused",
                 "this recovery is not possible; make a new code in the portal",
             ),
+            Self::CredentialRefused => {
+                (StatusCode::FORBIDDEN, "credential_refused", "the credential cannot be used for this")
+            }
             Self::OnHold(_) => (
                 StatusCode::FORBIDDEN,
                 "on_hold",

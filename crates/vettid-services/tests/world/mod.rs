@@ -81,8 +81,14 @@ impl World {
 
     /// Stops services and starts them on the same folder.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|| {}).await
+    }
+
+    /// The same, with something done to the folder in between.
+    pub(crate) async fn restart_after(self, between: impl FnOnce()) -> Self {
         let Self { services, client, folder, limits } = self;
         services.stop().await.unwrap();
+        between();
         let services = Services::start(config(&folder, limits)).await.unwrap();
         Self { services, client, folder, limits }
     }

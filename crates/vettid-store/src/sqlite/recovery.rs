@@ -35,7 +35,8 @@ const LATEST: &str = "SELECT recovery_id, guid, app_key, old_app_key, recovered_
     FROM recoveries WHERE guid = ? ORDER BY recovery_id DESC LIMIT 1";
 const APPROVE: &str = "UPDATE recoveries SET approved_at = ?
     WHERE recovery_id = ? AND guid = ? AND approved_at IS NULL";
-const HOLDS_SEALED: &str = "SELECT EXISTS (SELECT 1 FROM credential_backups) AS held";
+const HOLDS_SEALED: &str = "SELECT EXISTS (SELECT 1 FROM credential_backups)
+    OR EXISTS (SELECT 1 FROM credential_issuers) AS held";
 
 impl Recoveries for SqliteLedger {
     fn app(&self, guid: MemberId) -> Pending<'_, Option<MemberApp>> {

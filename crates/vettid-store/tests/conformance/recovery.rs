@@ -13,11 +13,11 @@ use vettid_wire::key::{KeyAlgorithm, TypedKey};
 use vettid_wire::recovery::{Notice, NoticeKind};
 use vettid_wire::time::Timestamp;
 
-async fn with_alice(ledger: &dyn Ledger) {
+pub(super) async fn with_alice(ledger: &dyn Ledger) {
     ledger.open_account(&account(1, "alice"), &audit()).await.unwrap();
 }
 
-fn spent(token: u8, op_id: u8, request: u8) -> Spent {
+pub(super) fn spent(token: u8, op_id: u8, request: u8) -> Spent {
     Spent {
         jti: EventId::from_bytes([token; 16]),
         guid: member(1),
@@ -29,7 +29,7 @@ fn spent(token: u8, op_id: u8, request: u8) -> Spent {
     }
 }
 
-fn backup(sequence: u64) -> StoredBackup {
+pub(super) fn backup(sequence: u64) -> StoredBackup {
     let content = u8::try_from(sequence).unwrap();
     let (container, sealed_verifier) = (vec![content; 100], vec![7; 50]);
     StoredBackup { guid: member(1), sequence, container, sealed_verifier, stored_at: at(0) }
@@ -39,7 +39,7 @@ fn code(token: u8) -> CodeRow {
     CodeRow { token_hash: Digest::from_bytes([token; 32]), guid: member(1), expires_at: at(600_000) }
 }
 
-fn notice(what: NoticeKind) -> Notice {
+pub(super) fn notice(what: NoticeKind) -> Notice {
     Notice { at: at(0), what }
 }
 

@@ -60,7 +60,7 @@ fn token() -> LedgerToken {
     LedgerToken { lat_id: lat_id(), token: SecretField::new(vec![0x5e; 32]), version: 42 }
 }
 
-fn transaction_key() -> TransactionKey {
+pub(crate) fn transaction_key() -> TransactionKey {
     TransactionKey {
         key_id: value::transaction_key_id(),
         public_key: value::bytes(32),

@@ -32,6 +32,7 @@ mod refusal;
 mod rekey;
 mod request;
 mod secret;
+mod services_credential;
 mod session;
 mod text;
 
@@ -69,6 +70,7 @@ fn all() -> Vec<Samples> {
         rekey::samples(),
         request::samples(),
         secret::samples(),
+        services_credential::samples(),
         session::samples(),
         text::samples(),
     ]
