@@ -23,6 +23,7 @@ use vettid_store::revocation::Revocation;
 use vettid_wire::base64::Base64;
 use vettid_wire::id::MemberId;
 use vettid_wire::json;
+use vettid_wire::key::TypedKey;
 use vettid_wire::recovery::{
     ApproveRecovery, AskRecoverySalt, CredentialBackupStatus, MAX_CONTAINER_BYTES, Notice, NoticeKind,
     RecoverCredentials, RecoveredCredentials, RecoveryApproved, RecoveryCode, RecoveryHold, RecoverySaltAnswer,
@@ -164,7 +165,7 @@ impl ControlPlane {
             recovery_id: self.event_id(),
             guid,
             app_key: request.app_key.clone(),
-            old_app_key: self.app_key(guid).await?,
+            old_app_key: self.device_before(guid).await?,
             recovered_at: now,
             hold_until: now.plus_ms(HOLD_MS),
             approved_at: None,
@@ -189,6 +190,15 @@ impl ControlPlane {
             container: Base64::new(backup.container),
             hold_until: recovery.hold_until,
         })
+    }
+
+    /// Whose approval lifts the hold: the member's app, and after several recoveries in a row the one before the first of them.
+    async fn device_before(&self, guid: MemberId) -> Result<Option<TypedKey>, ApiError> {
+        if self.recovery_hold(guid).await?.is_some() {
+            let latest = self.ledger.latest_recovery(guid).await?;
+            return Ok(latest.and_then(|latest| latest.old_app_key));
+        }
+        self.app_key(guid).await
     }
 
     /// The old device lifts the hold.

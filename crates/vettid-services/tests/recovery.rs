@@ -218,6 +218,28 @@ async fn a_fresh_recovery_holds_back_what_is_of_high_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_two_recoveries_the_first_device_still_approves() {
+    let world = World::start().await;
+    let (_host, alice, app) = world.enrolled("alice").await;
+    let phrase = Phrase::fresh();
+    assert_eq!(phrase.store(&world, alice.guid, &app.key, 1).await.status, 200);
+    let (lost, device) = (SigningKey::from_seed(&Secret32::from_bytes([78; 32])), new_device());
+    let token = code(&world, &alice).await.token;
+    let first: RecoveredCredentials = recover(&world, &phrase.try_with(&token, &lost)).await.ok();
+    let token = code(&world, &alice).await.token;
+    let second: RecoveredCredentials = recover(&world, &phrase.try_with(&token, &device)).await.ok();
+    let earlier = approval(&app, alice.guid, first.recovery_id);
+    assert_eq!(world.post("/v1/credentials/recover/approve", None, &earlier).await.refusal(), REFUSED);
+    let between = App { key: lost, ..app };
+    let right = approval(&between, alice.guid, second.recovery_id);
+    assert_eq!(world.post("/v1/credentials/recover/approve", None, &right).await.refusal(), REFUSED);
+    let app = App { key: SigningKey::from_seed(&Secret32::from_bytes([7; 32])), ..between };
+    let right = approval(&app, alice.guid, second.recovery_id);
+    assert_eq!(world.post("/v1/credentials/recover/approve", None, &right).await.status, 200);
+    assert_eq!(Phrase::fresh().store(&world, alice.guid, &device, 2).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_lacks_one_of_the_three_learns_nothing() {
     let world = World::start().await;
     let (_host, alice, app) = world.enrolled("alice").await;
