@@ -191,10 +191,10 @@ struct Body {
     version: u8,
 }
 
-/// For users that carry no permissions; there are none, so nothing is allowed.
 /// Stands for every user of an account in its list of revocations.
 pub const EVERYBODY: &str = "*";
 
+/// For users that carry no permissions; there are none, so nothing is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DefaultPermissions {

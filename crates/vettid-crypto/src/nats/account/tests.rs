@@ -177,7 +177,9 @@ fn accounts_that_grant_too_much_are_not_signed() {
     refused(|claims| claims.imports[0].subject = "a.{{name()}}".into());
     refused(|claims| claims.exports[0].subject = "a..b".into());
     refused(|claims| claims.imports.push(Import { local_subject: Some("b.*.x".into()), ..claims.imports[0].clone() }));
-    refused(|claims| claims.revocations = Revocations::from([("*".to_owned(), 1)]));
+    for nobody in [">", "**", "", "U"] {
+        refused(|claims| claims.revocations = Revocations::from([(nobody.to_owned(), 1)]));
+    }
 }
 
 #[test]
