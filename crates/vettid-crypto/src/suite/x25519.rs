@@ -3,6 +3,7 @@
 //! An agreement whose result is all zeros is refused, so the other side always contributes.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
@@ -57,7 +58,7 @@ impl PublicKey {
     pub fn encapsulate(&self, rng: &mut dyn CryptoRng) -> Result<(Secret32, [u8; 32]), SuiteError> {
         let ephemeral = SecretKey::random(rng);
         let agreed = ephemeral.diffie_hellman(self)?;
-        let enc = ephemeral.public.0;
+        let enc = ephemeral.public_key().0;
         Ok((extract_and_expand(&agreed, &enc, self), enc))
     }
 }
@@ -68,10 +69,10 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// A private key with its public half.
+/// A private key. Its public half is computed when it is first asked for: a store holds many keys and uses one.
 pub struct SecretKey {
     secret: Secret32,
-    public: PublicKey,
+    public: OnceLock<PublicKey>,
 }
 
 impl SecretKey {
@@ -84,14 +85,16 @@ impl SecretKey {
     /// The key with these secret bytes.
     #[must_use]
     pub fn from_secret(secret: Secret32) -> Self {
-        let public = x25519_dalek::PublicKey::from(&StaticSecret::from(*secret.expose()));
-        Self { secret, public: PublicKey(public.to_bytes()) }
+        Self { secret, public: OnceLock::new() }
     }
 
     /// The public half.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        self.public
+        *self.public.get_or_init(|| {
+            let public = x25519_dalek::PublicKey::from(&StaticSecret::from(*self.secret.expose()));
+            PublicKey(public.to_bytes())
+        })
     }
 
     /// X25519 with the all-zero check.
@@ -116,7 +119,7 @@ impl SecretKey {
     pub fn decapsulate(&self, enc: &[u8]) -> Result<Secret32, Undecryptable> {
         let peer = PublicKey::from_slice(enc).map_err(|_| Undecryptable)?;
         let agreed = self.diffie_hellman(&peer).map_err(|_| Undecryptable)?;
-        Ok(extract_and_expand(&agreed, &peer.0, &self.public))
+        Ok(extract_and_expand(&agreed, &peer.0, &self.public_key()))
     }
 }
 
@@ -191,7 +194,7 @@ mod tests {
         scalar[0] = 9;
         let mut point = scalar;
         for _ in 0..rounds {
-            let next = SecretKey { secret: Secret32::from_bytes(scalar), public: PublicKey(point) };
+            let next = SecretKey { secret: Secret32::from_bytes(scalar), public: OnceLock::from(PublicKey(point)) };
             let agreed = next.diffie_hellman(&PublicKey(point)).unwrap();
             point = scalar;
             scalar = *agreed.expose();

@@ -123,6 +123,14 @@ impl Member {
         Ok(done)
     }
 
+    /// Removes every secret.
+    pub(crate) async fn remove_secrets(&self) -> Result<()> {
+        for secret in self.app.secrets().await? {
+            self.app.remove_secret(secret.secret_id, &mut Typed).await.context("a secret is not removed")?;
+        }
+        Ok(())
+    }
+
     /// When something left and came last.
     pub(crate) fn times(&self) -> Times {
         *self.times.lock().unwrap_or_else(PoisonError::into_inner)

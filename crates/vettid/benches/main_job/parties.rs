@@ -76,9 +76,10 @@ impl Parties {
     }
 
     /// Adds so many secrets under one entry of the password: each is an operation of its own with the credential. The
-    /// first one, which waits for the hash of the password, does not count.
+    /// first one, which waits for the hash of the password, does not count. They are removed again.
     pub(crate) async fn secrets(&mut self, times: usize) -> Result<Samples> {
         let done = self.alice.add_secrets(times + 1).await?;
+        self.alice.remove_secrets().await?;
         let each = done.iter().zip(done.iter().skip(1)).map(|(before, after)| after.duration_since(*before)).collect();
         Ok(Samples::in_turn(each))
     }

@@ -15,7 +15,6 @@ const RAW: usize = 250;
 const READS: usize = 250;
 const READS_AT_ONCE: usize = 960;
 const MESSAGES: usize = 40;
-/// With the round that does not count, they stay below the most secrets of a credential.
 const SECRETS: usize = 9;
 const AT_ONCE: usize = 32;
 
