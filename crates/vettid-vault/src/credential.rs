@@ -2,6 +2,7 @@
 //! commands around it. Must never keep the inner key or a secret longer than one step, but for what a grant opens.
 
 pub mod desk;
+pub mod durable;
 pub mod inner;
 pub mod operation;
 pub mod secrets;
@@ -11,6 +12,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
+use durable::Durable;
 use serde_json::{Value, json};
 use vettid_core::credential::grant::GrantLife;
 use vettid_core::credential::issuer::keys::KeyPool;
@@ -48,8 +50,17 @@ fn issuer(draft: &Draft<'_>) -> Result<Option<Issuer>, UnreadableState> {
     draft.get(ISSUER)
 }
 
-fn put_issuer(draft: &mut Draft<'_>, issuer: &Issuer) -> Result<(), UnreadableState> {
-    draft.put(ISSUER.into(), issuer)
+/// Makes the issuer's state part of the commit, which is named by what it makes durable.
+fn put_issuer(step: &mut Step<'_>, issuer: &Issuer, durable: Durable) -> Result<(), UnreadableState> {
+    step.durable.push(durable);
+    step.desk.is_waiting = None;
+    step.draft.put(ISSUER.into(), issuer)
+}
+
+/// The same for the keys before there is a credential.
+fn put_pool(step: &mut Step<'_>, pool: &KeyPool, durable: Durable) -> Result<(), UnreadableState> {
+    step.durable.push(durable);
+    step.draft.put(POOL.into(), pool)
 }
 
 fn operation(draft: &Draft<'_>, id: OperationId) -> Result<Option<Operation>, UnreadableState> {
@@ -78,6 +89,21 @@ fn forget_old(step: &mut Step<'_>) -> Result<(), UnreadableState> {
         }
         step.draft.remove(&key);
     }
+    Ok(())
+}
+
+/// Lets a wait after wrong passwords go on in the present run, and stores how much of it has passed. Without this a vault that
+/// was restarted would say "wait" for ever: the app does not send a password that would not be looked at.
+pub fn pass_time(step: &mut Step<'_>) -> Result<(), UnreadableState> {
+    if step.desk.is_waiting == Some(false) {
+        return Ok(());
+    }
+    let Some(mut issuer) = issuer(&step.draft)? else { return Ok(()) };
+    let is_due = issuer.settle(&step.clocks);
+    if is_due {
+        put_issuer(step, &issuer, Durable::Waiting)?;
+    }
+    step.desk.is_waiting = Some(issuer.record().attempts.wait.is_some());
     Ok(())
 }
 
@@ -116,7 +142,7 @@ pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
 pub fn replenish(step: &mut Step<'_>, asked: &ReplenishKeys) -> Answered<ReplenishedKeys> {
     if let Some(mut issuer) = issuer(&step.draft)? {
         let fresh = issuer.replenish(&step.clocks, step.rng, asked);
-        put_issuer(&mut step.draft, &issuer)?;
+        put_issuer(step, &issuer, Durable::Replenished)?;
         return Ok(Ok(fresh));
     }
     let (pool, fresh) = match step.draft.get::<KeyPool>(POOL)? {
@@ -130,7 +156,7 @@ pub fn replenish(step: &mut Step<'_>, asked: &ReplenishKeys) -> Answered<Repleni
             (pool, ReplenishedKeys { new_transaction_keys: keys, live_key_ids })
         }
     };
-    step.draft.put(POOL.into(), &pool)?;
+    put_pool(step, &pool, Durable::FirstKeys)?;
     Ok(Ok(fresh))
 }
 
@@ -159,7 +185,7 @@ pub fn create(step: &mut Step<'_>, asked: &CreateCredential) -> Answered<UseResu
     let opened = pool.open(step.now, &proof_request, asked.encrypted_password_hash.as_bytes());
     let Ok(PasswordPayload { proof, inner: Some(inner) }) = opened else {
         // The key is used up all the same.
-        step.draft.put(POOL.into(), &pool)?;
+        put_pool(step, &pool, Durable::KeyUsedUp)?;
         return Ok(Err(RefusalCode::InvalidRequest));
     };
     let new = NewCredential {
@@ -175,7 +201,7 @@ pub fn create(step: &mut Step<'_>, asked: &CreateCredential) -> Answered<UseResu
         proof_hash: Digest::from_bytes(h256(asked.encrypted_password_hash.as_bytes())),
     };
     let created = Issuer::create(&step.clocks, step.rng, new, pool)?;
-    put_issuer(&mut step.draft, &created.issuer)?;
+    put_issuer(step, &created.issuer, Durable::Created)?;
     put_operation(&mut step.draft, asked.op_id, &created.operation)?;
     step.draft.remove(POOL);
     tell(step, Severity::Notice, Outcome::Done, "Your vault credential was made".into())?;
@@ -212,7 +238,7 @@ pub fn confirm(step: &mut Step<'_>, asked: &Confirm) -> Answered<ConfirmReply> {
     };
     let (confirmation, answer) = issuer.confirm(asked);
     match confirmation {
-        Confirmation::Promoted => put_issuer(&mut step.draft, &issuer)?,
+        Confirmation::Promoted => put_issuer(step, &issuer, Durable::Confirmed)?,
         Confirmation::Stale => alarm(step, "An earlier copy of your credential was presented")?,
         Confirmation::NotGenuine => alarm(step, "A credential that this vault never issued was presented")?,
         Confirmation::Already | Confirmation::StalePending => {}

@@ -4,7 +4,7 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
-use crate::{bootstrap, establish, mark, outbox, peer, request};
+use crate::{bootstrap, credential, establish, mark, outbox, peer, request};
 use vettid_handler::event::Answer;
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::refusal::RefusalCode;
@@ -22,7 +22,8 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     establish::expire(step)?;
     bootstrap::expire(step)?;
     undelivered(step)?;
-    forget(step)
+    forget(step)?;
+    Ok(credential::pass_time(step)?)
 }
 
 /// Once a day the marks that are old enough are forgotten.

@@ -3,6 +3,7 @@
 
 use crate::channels::Channels;
 use crate::credential::desk::Desk;
+use crate::credential::durable::Durable;
 use crate::failure::Failure;
 use crate::identity::{self, VaultIdentity};
 use crate::lock::{self, LockDesk};
@@ -71,6 +72,8 @@ pub struct Batch {
     pub handled: Vec<Handled>,
     /// What has to be committed before anything is sent or acknowledged; `None` if nothing changed.
     pub commit: Option<Prepared>,
+    /// What the commit makes durable of the credential.
+    pub durable: Vec<Durable>,
     /// What is sent after the commit.
     pub posts: Vec<Post>,
     /// What is handled next, after the commit.
@@ -238,12 +241,13 @@ impl Vault {
         let mut step = self.step(clocks, rng);
         let handled = events.iter().map(|event| one(&mut step, event)).collect();
         let (posts, afterwards) = (std::mem::take(&mut step.posts), std::mem::take(&mut step.afterwards));
+        let durable = std::mem::take(&mut step.durable);
         let changes = step.draft.into_changes();
         let dropped = step.dropped;
         self.dropped = dropped;
         let commit =
             (!changes.is_empty()).then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
-        Batch { handled, commit, posts, afterwards }
+        Batch { handled, commit, durable, posts, afterwards }
     }
 
     /// Makes an enrolment code.
@@ -276,6 +280,7 @@ impl Vault {
             endpoint: &self.endpoint,
             posts: Vec::new(),
             afterwards: Vec::new(),
+            durable: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),
             dropped: self.dropped,

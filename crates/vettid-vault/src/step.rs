@@ -4,6 +4,7 @@
 use crate::audit::{self, AuditFailed};
 use crate::channels::Channels;
 use crate::credential::desk::Desk;
+use crate::credential::durable::Durable;
 use crate::feed::{self, Note};
 use crate::identity::VaultIdentity;
 use crate::lock::LockDesk;
@@ -53,6 +54,8 @@ pub struct Step<'s> {
     pub posts: Vec<Post>,
     /// What is taken up right after the commit.
     pub afterwards: Vec<Event>,
+    /// What this commit makes durable of the credential.
+    pub durable: Vec<Durable>,
     /// New feed entries, to be pushed to the app.
     pub told: Vec<FeedEntry>,
     /// Number of the last commit before this one.
@@ -109,6 +112,7 @@ impl Step<'_> {
             changes: self.draft.step_so_far(),
             posts: self.posts.len(),
             afterwards: self.afterwards.len(),
+            durable: self.durable.len(),
             told: self.told.len(),
             wishes: self.lock.wishes.len(),
         }
@@ -119,6 +123,7 @@ impl Step<'_> {
         self.draft.reset_step(to.changes);
         self.posts.truncate(to.posts);
         self.afterwards.truncate(to.afterwards);
+        self.durable.truncate(to.durable);
         self.told.truncate(to.told);
         self.lock.wishes.truncate(to.wishes);
         self.channels.roll_back();
@@ -136,6 +141,7 @@ pub struct Savepoint {
     changes: Changes,
     posts: usize,
     afterwards: usize,
+    durable: usize,
     told: usize,
     wishes: usize,
 }

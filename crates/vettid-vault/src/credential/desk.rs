@@ -21,6 +21,8 @@ pub struct Desk {
     counted: HashMap<OperationId, Waiting>,
     /// What grants opened.
     pub grants: Grants<OpenSecret>,
+    /// Whether the next password has to wait; `None`: to be looked at.
+    pub(super) is_waiting: Option<bool>,
 }
 
 /// An operation whose attempt is part of the commit under way. Its password is evaluated after that commit.

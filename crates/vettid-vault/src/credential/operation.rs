@@ -2,6 +2,7 @@
 //! effect is stored before the answer leaves (spec 2.7). Must never evaluate a password in the step that counts it.
 
 use super::desk::Waiting;
+use super::durable::Durable;
 use super::{Issuer, alarm, answer_of, audit, forget_old, issuer, operation, put_issuer, put_operation, secrets, tell};
 use crate::app::{self, Session};
 use crate::failure::Failure;
@@ -54,7 +55,7 @@ pub fn begin(
             })
         }
         Begin::Stale(operation) => {
-            put_issuer(&mut step.draft, &issuer)?;
+            put_issuer(step, &issuer, Durable::Stale)?;
             put_operation(&mut step.draft, request.op_id, &operation)?;
             alarm(step, "An earlier copy of your credential was used")?;
             audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
@@ -62,7 +63,7 @@ pub fn begin(
         }
         Begin::Refused { refusal, answer, store } => {
             if store {
-                put_issuer(&mut step.draft, &issuer)?;
+                put_issuer(step, &issuer, Durable::Waiting)?;
             }
             warn_of(step, refusal)?;
             Ok(Some(match answer {
@@ -80,7 +81,7 @@ fn count(
     started: Started,
     waiting: impl FnOnce(Counted) -> Waiting,
 ) -> Result<Option<Outcomes>, Failure> {
-    put_issuer(&mut step.draft, issuer)?;
+    put_issuer(step, issuer, Durable::Counted)?;
     put_operation(&mut step.draft, op_id, &started.operation)?;
     let waiting = waiting(started.committed());
     if !step.desk.lay(waiting) {
@@ -105,7 +106,7 @@ pub fn compare(step: &mut Step<'_>, op_id: OperationId) -> Result<(), Failure> {
             if is_right {
                 app::lift_limit(&mut step.draft, session)?;
             }
-            put_issuer(&mut step.draft, &issuer)?;
+            put_issuer(step, &issuer, if is_right { Durable::Done } else { Durable::Failed })?;
             put_operation(&mut step.draft, op_id, &operation)?;
             forget_old(step)?;
             stored_answer(Some(&operation))?

@@ -2,6 +2,7 @@
 //! ends with a result, also when it could not be done; and uses under a grant, which need no password.
 
 use super::desk::OpenSecret;
+use super::durable::Durable;
 use super::{inner, value};
 use crate::failure::Failure;
 use crate::projection::UnreadableState;
@@ -271,6 +272,7 @@ pub fn use_granted(
         Some(Err(code)) => return Ok(Err(code)),
         None => return Ok(Err(RefusalCode::NotAllowed)),
     };
+    step.durable.push(Durable::UsedUnderGrant);
     Ok(note_use(step, asked.secret_id)?.map(|_| used))
 }
 

@@ -249,6 +249,7 @@ impl Actor {
         let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &events);
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
+            tracing::debug!(durable = ?batch.durable, "committed");
         }
         self.grant_wishes();
         for (message, handled) in messages.into_iter().zip(&batch.handled) {
