@@ -1,6 +1,7 @@
 //! Where the app keeps its state, behind a port. What is kept is sealed; one holder at a time may read and change it.
 //! Each value is bound to its place: it opens at no other.
 
+pub mod disk;
 pub mod file;
 
 use std::future::Future;
@@ -21,7 +22,7 @@ pub trait Store: Send + Sync {
 }
 
 /// What is kept, each apart from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
     /// The app itself.
     App,

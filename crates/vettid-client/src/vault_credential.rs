@@ -18,7 +18,7 @@ pub use create::Created;
 pub use desk::CredentialState;
 pub use failure::CredentialError;
 pub use grant::GrantKept;
-pub use password::{NoPassword, PasswordSource};
+pub use password::{Derivation, NoPassword, PasswordSource};
 pub use secret::{Added, Gained, NewSecret};
 pub use value::{SecretValue, UnfitValue, signing_key_from_hex};
 

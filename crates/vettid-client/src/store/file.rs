@@ -3,11 +3,12 @@
 //! A key that others may read is not used. A new value is written beside the old one and takes its place at once, so
 //! a crash leaves either the one or the other.
 
+use super::disk::{Disk, Target, Unwatched, Watch, open_private};
 use super::{Hold, Place, Store, StoreError};
 use crate::random::SystemRandom;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vettid_crypto::at_rest::{self, StorageKey};
@@ -15,14 +16,14 @@ use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::base64;
 use zeroize::Zeroizing;
 
-/// Name of the file of a place, and what binds its content to the place.
-fn file_of(place: Place) -> (&'static str, &'static str) {
+/// What binds the content of a file to its place.
+fn purpose_of(place: Place) -> &'static str {
     match place {
-        Place::App => ("state", "vettid app state"),
-        Place::Credential => ("credential", "vettid app credential"),
-        Place::SlotA => ("credential-a", "vettid app credential slot a"),
-        Place::SlotB => ("credential-b", "vettid app credential slot b"),
-        Place::Recovery => ("recovery", "vettid app recovery"),
+        Place::App => "vettid app state",
+        Place::Credential => "vettid app credential",
+        Place::SlotA => "vettid app credential slot a",
+        Place::SlotB => "vettid app credential slot b",
+        Place::Recovery => "vettid app recovery",
     }
 }
 
@@ -33,8 +34,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The state of one app in a folder of its own.
 #[derive(Debug, Clone)]
-pub struct FileStore {
-    folder: PathBuf,
+pub struct FileStore<W = Unwatched> {
+    disk: Disk<W>,
     random: SystemRandom,
 }
 
@@ -42,21 +43,29 @@ impl FileStore {
     /// A store in this folder, which is made on first use.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, random: SystemRandom) -> Self {
-        Self { folder: folder.into(), random }
+        Self::watched(folder, random, Unwatched)
     }
 }
 
-impl Store for FileStore {
-    type Hold = FileHold;
+impl<W: Watch> FileStore<W> {
+    /// The same, with somebody who is told of each durable step.
+    #[must_use]
+    pub fn watched(folder: impl Into<PathBuf>, random: SystemRandom, watch: W) -> Self {
+        Self { disk: Disk { folder: folder.into(), watch }, random }
+    }
+}
 
-    async fn hold(&self) -> Result<FileHold, StoreError> {
-        make_folder(&self.folder)?;
-        let path = self.folder.join("lock");
+impl<W: Watch> Store for FileStore<W> {
+    type Hold = FileHold<W>;
+
+    async fn hold(&self) -> Result<FileHold<W>, StoreError> {
+        make_folder(&self.disk.folder)?;
+        let path = self.disk.folder.join("lock");
         let lock = open_private(OpenOptions::new().create(true).truncate(false).write(true), &path)?;
         for _ in 0..LOCK_TRIES {
             match lock.try_lock() {
                 Ok(()) => {
-                    return Ok(FileHold { folder: self.folder.clone(), random: self.random, _lock: lock });
+                    return Ok(FileHold { disk: self.disk.clone(), random: self.random, _lock: lock });
                 }
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
                 Err(TryLockError::Error(source)) => return Err(StoreError::Io { path, source }),
@@ -68,37 +77,35 @@ impl Store for FileStore {
 
 /// The locked folder.
 #[derive(Debug)]
-pub struct FileHold {
-    folder: PathBuf,
+pub struct FileHold<W = Unwatched> {
+    disk: Disk<W>,
     random: SystemRandom,
     _lock: File,
 }
 
-impl FileHold {
+impl<W: Watch> FileHold<W> {
     fn path(&self, place: Place) -> PathBuf {
-        self.folder.join(file_of(place).0)
+        self.disk.path(Target::Value(place))
     }
 
     fn key_path(&self) -> PathBuf {
-        self.folder.join("key")
+        self.disk.path(Target::Key)
     }
 
     fn key(&self) -> Result<Option<StorageKey>, StoreError> {
         read_key(&self.key_path())
     }
 
+    /// The first key. It takes its place whole or not at all: half a key would shut the app out.
     fn new_key(&mut self) -> Result<StorageKey, StoreError> {
         let key = StorageKey::random(&mut self.random);
         let text = Zeroizing::new(base64::encode(key.expose()) + "\n");
-        let path = self.key_path();
-        let mut file = open_private(OpenOptions::new().create_new(true).write(true), &path)?;
-        write_all(&mut file, &path, text.as_bytes())?;
-        sync_folder(&self.folder)?;
+        self.disk.replace(Target::Key, text.as_bytes())?;
         Ok(key)
     }
 }
 
-impl Hold for FileHold {
+impl<W: Watch> Hold for FileHold<W> {
     fn load(&self, place: Place) -> Result<Option<SecretBytes>, StoreError> {
         let path = self.path(place);
         let sealed = match fs::read(&path) {
@@ -107,7 +114,7 @@ impl Hold for FileHold {
             Err(source) => return Err(StoreError::Io { path, source }),
         };
         let key = self.key()?.ok_or_else(|| StoreError::MissingKey { path: self.key_path() })?;
-        at_rest::open_file(&key, file_of(place).1, &sealed)
+        at_rest::open_file(&key, purpose_of(place), &sealed)
             .map(Some)
             .map_err(|source| StoreError::Sealed { path, source })
     }
@@ -117,17 +124,12 @@ impl Hold for FileHold {
             Some(key) => key,
             None => self.new_key()?,
         };
-        let sealed = at_rest::seal_file(&key, file_of(place).1, value, &mut self.random);
-        replace(&self.folder, &self.path(place), &sealed)
+        let sealed = at_rest::seal_file(&key, purpose_of(place), value, &mut self.random);
+        self.disk.replace(Target::Value(place), &sealed)
     }
 
     fn remove(&mut self, place: Place) -> Result<(), StoreError> {
-        let path = self.path(place);
-        match fs::remove_file(&path) {
-            Ok(()) => sync_folder(&self.folder),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(StoreError::Io { path, source }),
-        }
+        self.disk.remove(Target::Value(place))
     }
 }
 
@@ -137,10 +139,6 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
         .mode(0o700)
         .create(folder)
         .map_err(|source| StoreError::Io { path: folder.to_owned(), source })
-}
-
-fn open_private(options: &mut OpenOptions, path: &Path) -> Result<File, StoreError> {
-    options.mode(0o600).open(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })
 }
 
 fn read_key(path: &Path) -> Result<Option<StorageKey>, StoreError> {
@@ -160,25 +158,6 @@ fn read_key(path: &Path) -> Result<Option<StorageKey>, StoreError> {
     let secret = bytes.and_then(|bytes| Secret32::from_slice(bytes.expose()));
     let key = secret.ok_or_else(|| StoreError::InvalidKey { path: path.to_owned() })?;
     Ok(Some(StorageKey::from_secret(key)))
-}
-
-/// Writes beside `path`, then takes its place; durable when it returns.
-fn replace(folder: &Path, path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let fresh = path.with_extension("new");
-    let mut file = open_private(OpenOptions::new().create(true).truncate(true).write(true), &fresh)?;
-    write_all(&mut file, &fresh, content)?;
-    fs::rename(&fresh, path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
-    sync_folder(folder)
-}
-
-fn write_all(file: &mut File, path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let written = file.write_all(content).and_then(|()| file.sync_all());
-    written.map_err(|source| StoreError::Io { path: path.to_owned(), source })
-}
-
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| StoreError::Io { path: folder.to_owned(), source })
 }
 
 #[cfg(test)]

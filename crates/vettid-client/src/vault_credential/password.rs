@@ -6,7 +6,9 @@ use std::error::Error;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use vettid_core::credential::holder::slot::PasswordParts;
-use vettid_crypto::password::{InnerKey, Password, PasswordKeys, PasswordProof, PasswordSalt, derive_keys};
+use vettid_crypto::password::{
+    DeviceSecret, InnerKey, OutOfMemory, Password, PasswordKeys, PasswordProof, PasswordSalt, derive_keys,
+};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::utk::PasswordPayload;
 
@@ -20,7 +22,15 @@ pub trait PasswordSource: Send {
     /// # Errors
     /// [`NoPassword`].
     fn password(&mut self) -> Result<Password, NoPassword>;
+
+    /// How keys come from it: by [`derive_keys`], which is meant to be slow. Nothing that guards a secret does with less.
+    fn derivation(&self) -> Derivation {
+        derive_keys
+    }
 }
+
+/// Makes the keys of a password.
+pub type Derivation = fn(&Password, &PasswordSalt, &DeviceSecret) -> Result<PasswordKeys, OutOfMemory>;
 
 /// No password was given, or not one that can be one.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +65,7 @@ impl<'s> Entry<'s> {
     pub(crate) async fn keys(&mut self, parts: &PasswordParts) -> Result<&PasswordKeys, CredentialError> {
         let derived = match self.derived.take() {
             Some((salt, keys)) if salt == parts.salt => (salt, keys),
-            _ => (parts.salt, derive(self.typed()?, parts.duplicate()).await?),
+            _ => (parts.salt, derive(self.source.derivation(), self.typed()?, parts.duplicate()).await?),
         };
         Ok(&self.derived.insert(derived).1)
     }
@@ -68,9 +78,13 @@ impl<'s> Entry<'s> {
     }
 }
 
-async fn derive(password: Arc<Password>, parts: PasswordParts) -> Result<PasswordKeys, CredentialError> {
+async fn derive(
+    derivation: Derivation,
+    password: Arc<Password>,
+    parts: PasswordParts,
+) -> Result<PasswordKeys, CredentialError> {
     let _permit = HASHES.acquire().await.map_err(|_| CredentialError::Interrupted)?;
-    let hashing = tokio::task::spawn_blocking(move || derive_keys(&password, &parts.salt, &parts.device_secret));
+    let hashing = tokio::task::spawn_blocking(move || derivation(&password, &parts.salt, &parts.device_secret));
     hashing.await.map_err(|_| CredentialError::Interrupted)?.map_err(CredentialError::OutOfMemory)
 }
 
