@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// The `nats-server` program, 2.12 or newer
     #[arg(long, value_name = "FILE", default_value = "nats-server")]
     nats_server: PathBuf,
+    /// What the processes log, such as `debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log: String,
     /// Play the main job in the terminal, then stop
     #[arg(long)]
     demo: bool,
@@ -48,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn up(arguments: Arguments) -> Result<()> {
     let _lock = lock(&arguments.data)?;
-    let plan = StackPlan::new(&arguments.data, &arguments.nats_server)?;
+    let plan = StackPlan::new(&arguments.data, &arguments.nats_server, &arguments.log)?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let told = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }

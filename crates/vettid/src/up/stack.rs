@@ -17,11 +17,12 @@ const CONTRACT: &str = include_str!("../../../../examples/shop/contract.json");
 pub(super) struct StackPlan {
     folder: PathBuf,
     nats_server: PathBuf,
+    log: String,
 }
 
 impl StackPlan {
     /// Makes the folders.
-    pub(super) fn new(folder: &Path, nats_server: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path, nats_server: &Path, log: &str) -> Result<Self> {
         let folder = std::path::absolute(folder)?;
         for name in ["logs", "host-1", "host-2", "shop", "people"] {
             std::fs::create_dir_all(folder.join(name))?;
@@ -31,7 +32,7 @@ impl StackPlan {
         } else {
             on_path(nats_server)?
         };
-        Ok(Self { folder, nats_server })
+        Ok(Self { folder, nats_server, log: log.to_owned() })
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -75,12 +76,14 @@ impl Stack {
         let services = Process::start(plan.process("services", "services", &config)).await?;
         let mut hosts = [None, None];
         for (place, name) in hosts.iter_mut().zip(["host-1", "host-2"]) {
-            let config = plan.write(&format!("{name}.toml"), &host_config(name, services.ready())?)?;
+            let config = plan.write(&format!("{name}.toml"), &host_config(name, &plan.log, services.ready())?)?;
             *place = Some(Process::start(plan.process(name, "host", &config)).await?);
         }
         plan.write("shop/contract.json", CONTRACT)?;
         let config = plan.write("shop/gateway.toml", &shop_config(services.ready(), last.free_for_shop())?)?;
-        let shop = Process::start(plan.process("shop", "gateway", &config)).await?;
+        let mut shop = plan.process("shop", "gateway", &config);
+        shop.arguments.extend(["--log".into(), plan.log.clone()]);
+        let shop = Process::start(shop).await?;
         let mut stack = Self { plan, services, hosts, shop, moved: Vec::new() };
         let ports = stack.ports();
         ports.keep(&stack.plan.folder)?;
@@ -206,12 +209,12 @@ fn services_config(plan: &StackPlan) -> Result<String> {
         websocket_origins: vec!["https://localhost".into()],
         broker_disk_bytes: 2 << 30,
         enrolments_per_hour: Some(100),
-        log: "info".into(),
+        log: plan.log.clone(),
     };
     Ok(toml::to_string(&file)?)
 }
 
-fn host_config(name: &str, services: &Value) -> Result<String> {
+fn host_config(name: &str, log: &str, services: &Value) -> Result<String> {
     let file = host::File {
         version: 1,
         host_id: name.parse()?,
@@ -223,7 +226,7 @@ fn host_config(name: &str, services: &Value) -> Result<String> {
         join_token_file: "services/join/host.token".into(),
         peer_brokers: Vec::new(),
         public_endpoint: None,
-        log: "info".into(),
+        log: log.into(),
     };
     Ok(toml::to_string(&file)?)
 }
