@@ -103,6 +103,57 @@ pub(super) fn take_over(hold: &mut impl Hold, taken: Taken) -> Result<(u64, u64)
     let Taken { holder, write } = taken;
     let package = &write.slot.package;
     let named = (package.credential_epoch, package.cek_version);
-    Kept::new(holder).write(hold, write)?;
+    let mut kept = Kept::new(holder);
+    kept.write(hold, write)?;
+    kept.save(hold)?;
     Ok(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SystemRandom;
+    use crate::store::Store;
+    use crate::store::file::FileStore;
+    use vettid_wire::credential::{CredentialPackage, LatId, LedgerToken};
+    use vettid_wire::id::Fingerprint;
+
+    fn backup(guid: MemberId) -> Vec<u8> {
+        let token = SecretField::new(vec![6; 32]);
+        let package = CredentialPackage {
+            user_guid: guid,
+            encrypted_blob: Base64::new([7; 72]),
+            ephemeral_public_key: Base64::new([8; 32]),
+            credential_epoch: 2,
+            cek_version: 43,
+            prev_cek_version: Some(42),
+            ledger_auth_token: LedgerToken { lat_id: LatId::from_random([9; 16]), token, version: 43 },
+            new_transaction_keys: Vec::new(),
+        };
+        let backup = CredentialBackup {
+            services_credential: None,
+            vault_credentials: vec![package],
+            vault_fp: Fingerprint::from_bytes([5; 32]),
+            password_salt: Base64::new([3; 16]),
+            device_secret: SecretField::new(vec![4; 32]),
+            transaction_keys: Vec::new(),
+            credential_epoch: 2,
+            journal_head: None,
+        };
+        json::canonical(&backup).unwrap()
+    }
+
+    /// The slot alone is not enough: whose it is stands beside it.
+    #[tokio::test]
+    async fn a_credential_that_was_taken_over_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("app"), SystemRandom::new().unwrap());
+        let guid = MemberId::from_bytes([1; 16]);
+        let taken = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap();
+        assert_eq!(take_over(&mut store.hold().await.unwrap(), taken).unwrap(), (2, 43));
+        let hold = store.hold().await.unwrap();
+        let kept = Kept::load(&hold, guid, Fingerprint::from_bytes([5; 32])).unwrap().expect("it is kept");
+        assert_eq!(kept.holder.newest().unwrap().package.cek_version, 43);
+        assert!(gather(&hold).unwrap().is_some());
+    }
 }
