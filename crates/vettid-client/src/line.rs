@@ -14,7 +14,7 @@ use crate::transport::{Connection, Subscription};
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
-use vettid_core::channel::body_hash;
+use vettid_core::channel::in_reply_to_canonical;
 use vettid_wire::envelope::{Answer, Content, InReplyTo};
 use vettid_wire::event::{EventRow, Row};
 use vettid_wire::id::EventId;
@@ -122,8 +122,9 @@ impl<'a, P: Ports> Line<'a, P> {
             return Err(CommandError::TooLarge { cap_bytes: row.cap_bytes });
         }
         let body = json::parse_large(&bytes).map_err(CommandError::Request)?;
-        let (now, body_hash) = (self.now(), body_hash(&body).map_err(CommandError::Request)?);
+        let now = self.now();
         let event_id = EventId::v7(now, random::bytes(&mut self.app.ports.random()));
+        let InReplyTo { body_hash, .. } = in_reply_to_canonical(event_id, &bytes);
         let expires_at = row.within_ms.map(|within_ms| now.plus_ms(within_ms));
         Ok(Intent { event_id, event_type: row.event_type(), body, body_hash, started_at: now, expires_at })
     }

@@ -227,7 +227,13 @@ impl Channel {
 
 /// Names a question in its answer: the event and the hash of its body (spec §3 R12).
 pub fn in_reply_to(event_id: EventId, body: &impl Serialize) -> Result<InReplyTo, JsonError> {
-    Ok(InReplyTo { event_id, body_hash: body_hash(body)? })
+    Ok(in_reply_to_canonical(event_id, &json::canonical(body)?))
+}
+
+/// As [`in_reply_to`], of a body whose canonical bytes are at hand.
+#[must_use]
+pub fn in_reply_to_canonical(event_id: EventId, body: &[u8]) -> InReplyTo {
+    InReplyTo { event_id, body_hash: Base64Url::new(h256(body)) }
 }
 
 /// SHA-256 of the canonical bytes of a body.

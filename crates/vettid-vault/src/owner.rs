@@ -14,14 +14,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use vettid_core::allowance::Room;
-use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::channel::{in_reply_to, in_reply_to_canonical};
 use vettid_core::window::Freshness;
 use vettid_crypto::audit::checkpoint::Checkpoint;
 use vettid_handler::event::{Answer as OwnerAnswer, Context, Decided, Event};
 use vettid_handler::reply::{HandlerError, Reply};
 use vettid_wire::audit::{ExportHead, Outcome as AuditOutcome};
 use vettid_wire::auth::Decision;
-use vettid_wire::envelope::{Answer, Content, Envelope};
+use vettid_wire::envelope::{Answer, Content, Envelope, InReplyTo};
 use vettid_wire::event::{self, EventRow, EventType, Lane, Nothing, Row};
 use vettid_wire::feed::{AuditStretch, Outcome, Severity};
 use vettid_wire::id::{ConnectionId, EventId};
@@ -58,7 +58,10 @@ pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> R
     let handled = match room {
         Room::Taken => take_up(step, &session, envelope, &opened.content, opened.freshness),
         // Nobody waits for a command: the app asks again.
-        Room::Refused => answer(step, &session, envelope, &opened.content, &Err(RefusalCode::RateLimited)),
+        Room::Refused => {
+            let question = in_reply_to(envelope.event_id, &opened.content.body)?;
+            answer(step, &session, &envelope.event_type, question, &Err(RefusalCode::RateLimited))
+        }
         Room::Later(_) | Room::Dropped => {
             step.dropped += 1;
             Ok(())
@@ -87,29 +90,30 @@ fn take_up(
 ) -> Result<(), Failure> {
     let (event_id, event_type) = (envelope.event_id, &envelope.event_type);
     let is_use = event_type.as_str() == event::CredentialUse::ROW.name;
+    let body = vjson::canonical(&content.body)?;
+    let question = in_reply_to_canonical(event_id, &body);
     if session.limited && !is_open_to_limited(event_type) {
         // Nothing, not even what was answered in an earlier session.
-        return answer(step, session, envelope, content, &Err(RefusalCode::Locked));
+        return answer(step, session, event_type, question, &Err(RefusalCode::Locked));
     }
     if freshness == Freshness::TooOld {
         return Ok(());
     }
-    let hash = body_hash(&content.body)?;
-    match mark::look_up(&step.draft, app::SCOPE, event_id, &hash)? {
-        Seen::Before(answer) => return answer_again(step, session, envelope, content, answer),
+    match mark::look_up(&step.draft, app::SCOPE, event_id, &question.body_hash)? {
+        Seen::Before(answer) => return answer_again(step, session, event_type, question, answer),
         Seen::OtherBody => {
-            return answer(step, session, envelope, content, &Err(RefusalCode::Conflict));
+            return answer(step, session, event_type, question, &Err(RefusalCode::Conflict));
         }
         Seen::Never if freshness != Freshness::New => return Ok(()),
         Seen::Never => {}
     }
     if step.identity.is_behind(content.to_incarnation) {
-        return answer(step, session, envelope, content, &Err(RefusalCode::Unavailable));
+        return answer(step, session, event_type, question, &Err(RefusalCode::Unavailable));
     }
     // A fresh credential is fetched by programs, too; everything else shows that the owner is here.
     step.lock.owner_was_here |= *event_type != event::SessionRefresh::ROW.event_type();
-    let outcome = match admit(step, envelope, content) {
-        Ok(_) if is_use => match operation::begin(step, session, event_id, &content.body)? {
+    let outcome = match admit(step, envelope, content, body.len()) {
+        Ok(_) if is_use => match operation::begin(step, session, &question, &content.body)? {
             Some(outcome) => outcome,
             None => return Ok(step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?),
         },
@@ -126,13 +130,13 @@ fn take_up(
             &mut step.draft,
             app::SCOPE,
             event_id,
-            &Mark { body_hash: hash, at: step.now, answer: Some(stored) },
+            &Mark { body_hash: question.body_hash.clone(), at: step.now, answer: Some(stored) },
         )?;
         let ended = if outcome.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
         step.audit("app", event_type, ended, json!({"event_id": event_id, "refusal": outcome.as_ref().err()}))?;
         step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?;
     }
-    answer(step, session, envelope, content, &outcome)
+    answer(step, session, event_type, question, &outcome)
 }
 
 /// What a session may do that neither side could tie to an earlier one: use the credential, with its password.
@@ -153,30 +157,32 @@ pub fn wrap(outcome: &Outcomes) -> Answer<Value> {
 fn answer(
     step: &mut Step<'_>,
     session: &Session,
-    envelope: &Envelope,
-    content: &Content<Value>,
+    event_type: &EventType,
+    question: InReplyTo,
     outcome: &Outcomes,
 ) -> Result<(), Failure> {
-    let question = in_reply_to(envelope.event_id, &content.body)?;
-    send::to_app(step, session.key_id, &envelope.event_type, envelope.event_id, wrap(outcome), Some(question))
+    send::to_app(step, session.key_id, event_type, question.event_id, wrap(outcome), Some(question))
 }
 
 fn answer_again(
     step: &mut Step<'_>,
     session: &Session,
-    envelope: &Envelope,
-    content: &Content<Value>,
+    event_type: &EventType,
+    question: InReplyTo,
     stored: Option<StoredAnswer>,
 ) -> Result<(), Failure> {
     let Some(stored) = stored else { return Ok(()) };
-    let question = in_reply_to(envelope.event_id, &content.body)?;
-    send::to_app(step, session.key_id, &envelope.event_type, envelope.event_id, stored.body, Some(question))
+    send::to_app(step, session.key_id, event_type, question.event_id, stored.body, Some(question))
 }
 
-/// Row, size and time.
-fn admit(step: &Step<'_>, envelope: &Envelope, content: &Content<Value>) -> Result<&'static Row, RefusalCode> {
+/// Row, size of the body in bytes, and time.
+fn admit(
+    step: &Step<'_>,
+    envelope: &Envelope,
+    content: &Content<Value>,
+    size: usize,
+) -> Result<&'static Row, RefusalCode> {
     let row = event::find(Lane::Owner, &envelope.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
-    let size = vjson::canonical(&content.body).map_err(|_| RefusalCode::InvalidRequest)?.len();
     let age_ms = step.now.since_ms(envelope.timestamp);
     let late = row.within_ms.is_some_and(|within_ms| age_ms > within_ms) || age_ms < -MAX_SKEW_MS;
     let expired = content.expires_at.is_some_and(|at| at < step.now);

@@ -11,16 +11,16 @@ use crate::owner::{Outcomes, wrap};
 use crate::send;
 use crate::step::Step;
 use serde_json::Value;
-use vettid_core::channel::in_reply_to;
 use vettid_core::credential::issuer::Begin;
 use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::credential::issuer::operation::{Counted, Operation, Proven, Started, Verdict};
 use vettid_core::credential::issuer::record::Refusal;
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::credential::UseRequest;
+use vettid_wire::envelope::InReplyTo;
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
-use vettid_wire::id::{EventId, OperationId};
+use vettid_wire::id::OperationId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 
@@ -28,7 +28,7 @@ use vettid_wire::refusal::RefusalCode;
 pub fn begin(
     step: &mut Step<'_>,
     session: &Session,
-    event_id: EventId,
+    question: &InReplyTo,
     body: &Value,
 ) -> Result<Option<Outcomes>, Failure> {
     let Ok(request) = vjson::from_value::<UseRequest>(body.clone()) else {
@@ -44,16 +44,12 @@ pub fn begin(
     };
     match begun {
         Begin::Repeat => Ok(Some(stored_answer(known.as_ref())?)),
-        Begin::Started(started) => {
-            let question = in_reply_to(event_id, body)?;
-            count(step, (request.op_id, &issuer), *started, |counted| Waiting {
-                counted,
-                session: session.key_id,
-                event_id,
-                question,
-                request,
-            })
-        }
+        Begin::Started(started) => count(step, (request.op_id, &issuer), *started, |counted| Waiting {
+            counted,
+            session: session.key_id,
+            question: question.clone(),
+            request,
+        }),
         Begin::Stale(operation) => {
             put_issuer(step, &issuer, Durable::Stale)?;
             put_operation(&mut step.draft, request.op_id, &operation)?;
@@ -99,7 +95,7 @@ pub fn compare(step: &mut Step<'_>, op_id: OperationId) -> Result<(), Failure> {
     let Some(mut issuer) = issuer(&step.draft)? else {
         return Ok(());
     };
-    let Waiting { counted, request, session, event_id, question } = waiting;
+    let Waiting { counted, request, session, question } = waiting;
     let known = operation(&step.draft, op_id)?;
     let outcome = match evaluate(step, &mut issuer, known.as_ref(), counted, &request) {
         Ok((operation, is_right)) => {
@@ -119,7 +115,7 @@ pub fn compare(step: &mut Step<'_>, op_id: OperationId) -> Result<(), Failure> {
         return Ok(());
     }
     let event_type = event::CredentialUse::ROW.event_type();
-    send::to_app(step, session, &event_type, event_id, wrap(&outcome), Some(question))
+    send::to_app(step, session, &event_type, question.event_id, wrap(&outcome), Some(question))
 }
 
 fn evaluate(
