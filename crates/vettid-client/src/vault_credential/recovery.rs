@@ -90,8 +90,8 @@ impl<P: Ports> Desk<'_, '_, P> {
         Ok((action.parse().unwrap_or(CredentialUse::ROW.event_type()), started_at))
     }
 
-    /// Confirms the package that was just written, and stores that. If it cannot be confirmed the operation is done all the
-    /// same: that is stored, and the next command confirms it.
+    /// Confirms the package that was just written. If it cannot be confirmed the operation is done all the same: its slot says
+    /// so, and the next command confirms it.
     pub(super) async fn confirm_newest(&mut self) -> Result<(), CredentialError> {
         let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
         let confirmed = match next {
@@ -108,7 +108,9 @@ impl<P: Ports> Desk<'_, '_, P> {
                 if (confirmed.op_id, confirmed.cek_version) != (confirm.op_id, confirm.cek_version) {
                     return Err(Untrusted::NotGenuine.into());
                 }
-                self.holder()?.confirmed(&confirmed)
+                let freed = self.holder()?.confirmed(&confirmed);
+                let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+                return Ok(kept.confirmed(&mut self.line.hold, freed)?);
             }
             ConfirmReply::Stale(result) if result.status == UseStatus::StaleCredential => {
                 return Err(CredentialError::Stale);

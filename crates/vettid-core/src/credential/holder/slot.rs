@@ -67,6 +67,9 @@ pub struct Slot {
     /// What its password needs.
     #[serde(with = "vettid_crypto::stored")]
     pub password: PasswordParts,
+    /// The `attempts_total` that came with the package.
+    #[serde(default)]
+    pub attempts_total: u64,
 }
 
 impl Slot {
