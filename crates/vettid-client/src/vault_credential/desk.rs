@@ -171,6 +171,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             let (op_id, key) = self.prepare(issuer, entry, &make).await?;
             if let Sent::Done(result) = self.send().await? {
                 self.confirm_newest().await?;
+                self.line.lift_limit().await?;
                 return Ok((op_id, key, result));
             }
             self.recover().await?;

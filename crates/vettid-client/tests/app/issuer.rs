@@ -334,6 +334,7 @@ impl TestIssuer {
                 self.grants.push(OpenGrantEntry { scope, stored: layer.secrets.swap_remove(at), key: grant_key });
                 (value(&GrantOpened { secret_id, operation, expires_at, sealed_key }), None)
             }
+            "session.restore" => (value(&Nothing {}), None),
             CHANGE_PASSWORD => {
                 let asked: ChangePassword = read(params);
                 let place = self.place(Boxed::InnerKey, op_id, For::Vault);

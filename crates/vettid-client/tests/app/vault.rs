@@ -30,7 +30,7 @@ use vettid_wire::id::{DeviceId, EventId, Fingerprint, HandshakeId, MemberId};
 use vettid_wire::key_record::KeyRole;
 use vettid_wire::messaging::{SendText, Sent};
 use vettid_wire::refusal::{Refusal, RefusalCode};
-use vettid_wire::session::{HandshakeEvent, RefreshReply, RefreshRequest, VaultHealth};
+use vettid_wire::session::{HandshakeEvent, RefreshReply, RefreshRequest, VaultHealth, is_open_to_limited};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -54,6 +54,8 @@ pub(crate) struct Vault {
     pub(crate) resumes: Vec<Secret32>,
     pub(crate) channel: Option<Channel>,
     pub(crate) limited: bool,
+    /// Of the running session, if it is limited.
+    unproved: Option<Secret32>,
     marks: HashMap<EventId, (Base64Url, Value)>,
     /// Texts that were sent: one for each effect.
     pub(crate) texts: Vec<String>,
@@ -105,6 +107,7 @@ impl Vault {
             resumes: Vec::new(),
             channel: None,
             limited: false,
+            unproved: None,
             marks: HashMap::new(),
             texts: Vec::new(),
             fields: BTreeMap::new(),
@@ -280,11 +283,18 @@ impl Vault {
         let peer = outcome.peer();
         self.app = Some((peer.fingerprint(), peer.device.clone().unwrap()));
         self.limited = outcome.is_limited();
+        self.unproved = Some(outcome.resume().duplicate());
         if !self.limited {
-            self.resumes.insert(0, outcome.resume().duplicate());
-            self.resumes.truncate(2);
+            self.keep_resumption();
         }
         self.channel = Some(Channel::new(outcome.into_keys(self.incarnation).0));
+    }
+
+    /// As after the right password in a limited session.
+    pub(crate) fn keep_resumption(&mut self) {
+        self.limited = false;
+        self.resumes.splice(0..0, self.unproved.take());
+        self.resumes.truncate(2);
     }
 
     fn command(&mut self, now: Timestamp, subject: &Subject, bytes: &[u8]) -> Vec<Post> {
@@ -305,7 +315,7 @@ impl Vault {
     }
 
     fn admit(&mut self, now: Timestamp, envelope: &Envelope, content: &Content<Value>, hash: Base64Url) -> Value {
-        if self.limited {
+        if self.limited && !is_open_to_limited(&envelope.event_type) {
             return refused(RefusalCode::Locked);
         }
         if content.expires_at.unwrap() < now {
@@ -316,6 +326,9 @@ impl Vault {
             Ok(value) => serde_json::to_value(Answer::Success(value)).unwrap(),
             Err(code) => refused(code),
         };
+        if self.limited && answer["value"]["status"] == "done" {
+            self.keep_resumption();
+        }
         if before != (self.texts.len(), self.fields.clone()) {
             self.marks.insert(envelope.event_id, (hash, answer.clone()));
         }

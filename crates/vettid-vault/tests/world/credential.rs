@@ -371,3 +371,26 @@ fn a_limited_session_takes_the_credential_and_nothing_else() {
     assert_eq!(reveal(&mut town, &mut wallet, note, PASSWORD), b"remember");
     assert!(town.ask::<Value>(ALICE, "vault.health", json!({})).is_ok());
 }
+
+/// After the password was proved, the next session is tied to the limited one; without it, nothing can be tied to that.
+#[test]
+fn a_restored_session_is_followed_by_a_full_one() {
+    let (mut town, mut wallet) = begun(11);
+    for restored in [false, true] {
+        town.resume(ALICE, false);
+        if restored {
+            wallet.prepare(&mut town, "session.restore", PASSWORD, |_, _| json!({}));
+            let result = wallet.send(&mut town).unwrap();
+            assert_eq!(wallet.take::<Value>(&mut town, result), Ok(Ok(json!({}))));
+        }
+        let unproved = town.apps[ALICE].unproved.take().unwrap();
+        town.apps[ALICE].resumes.insert(0, unproved);
+        let (initiator, hs1) = town.apps[ALICE].resume(true, town.now, &mut town.rng);
+        let shaken = town.shake(ALICE, "session.start", "session.finish", initiator, &hs1);
+        assert_eq!(shaken.is_some(), restored);
+        if !restored {
+            town.apps[ALICE].resumes.remove(0);
+        }
+    }
+    assert!(town.ask::<Value>(ALICE, "vault.health", json!({})).is_ok());
+}
