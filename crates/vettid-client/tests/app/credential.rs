@@ -359,3 +359,23 @@ async fn nothing_secret_leaves_or_lies_in_clear() {
     }
     assert_eq!(files, 5, "lock, key, state, credential and one slot");
 }
+
+/// A journal that was put back, or went another way, is noticed before the password is typed; operations say what was seen.
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_went_back_gets_no_password() {
+    let world = World::with_credential().await;
+    let id = world.add(note("Door", "1234")).await;
+    let sequence = world.issuer(|issuer| issuer.seen.clone()).unwrap().sequence;
+    assert_eq!(sequence, world.vault.lock().unwrap().journal_sequence);
+    world.vault.lock().unwrap().journal_sequence -= 1;
+    let mut typist = types(PASSWORD);
+    let refused = world.app().use_secret(reveal(id), &mut typist).await;
+    let went_back = |error| matches!(error, Err(CredentialError::Command(CommandError::WentBack(_))));
+    assert!(went_back(refused.map(drop)));
+    world.vault.lock().unwrap().journal_sequence += 1;
+    world.vault.lock().unwrap().history += 1;
+    assert!(went_back(world.app().use_secret(reveal(id), &mut typist).await.map(drop)));
+    assert_eq!(typist.count(), 0);
+    world.vault.lock().unwrap().journal_sequence += 1;
+    assert_eq!(world.show(id, PASSWORD).await.unwrap(), "1234");
+}

@@ -21,7 +21,9 @@ use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_wire::audit::{ExportHead, ExportedEntry, Outcome as Ended};
 use vettid_wire::base64::Base64Url;
+use vettid_wire::credential::JournalHead;
 use vettid_wire::data::{FieldView, SetField};
+use vettid_wire::digest::Digest;
 use vettid_wire::envelope::{Answer, Content, Envelope};
 use vettid_wire::event::EventType;
 use vettid_wire::feed::{AuditStretch, ExportAudit, FeedEntry, FeedList, ListFeed, Outcome as FeedOutcome, Severity};
@@ -47,6 +49,8 @@ pub(crate) struct Vault {
     app_signing: AccountKey,
     pub(crate) incarnation: u64,
     pub(crate) journal_sequence: u64,
+    /// Which of many possible histories the journal holds.
+    pub(crate) history: u8,
     enrolling: Option<Responder>,
     sessions: HashMap<HandshakeId, Responder>,
     app: Option<(Fingerprint, DeviceId)>,
@@ -101,6 +105,7 @@ impl Vault {
             app_signing: nkey(),
             incarnation: 1,
             journal_sequence: 10,
+            history: 1,
             enrolling: None,
             sessions: HashMap::new(),
             app: None,
@@ -362,7 +367,12 @@ impl Vault {
                 Ok(value(&FeedList { entries: older.take(limit as usize).cloned().collect() }))
             }
             "audit.export" => Ok(self.export(now, &read(body))),
-            event => self.credential.act(now, envelope.event_id, event, body),
+            event => {
+                let hash = Digest::from_bytes([self.history; 32]);
+                let (incarnation, sequence) = (self.incarnation, self.journal_sequence);
+                self.credential.journal = Some(JournalHead { incarnation, sequence, hash });
+                self.credential.act(now, envelope.event_id, event, body)
+            }
         }
     }
 
