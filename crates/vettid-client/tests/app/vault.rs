@@ -31,6 +31,7 @@ use vettid_wire::handshake::{EnrolmentPointer, HandshakeMessage, Invitation, Inv
 use vettid_wire::id::{DeviceId, EventId, Fingerprint, HandshakeId, MemberId};
 use vettid_wire::key_record::KeyRole;
 use vettid_wire::messaging::{SendText, Sent};
+use vettid_wire::profile::{ProfileView, PublicProfile};
 use vettid_wire::refusal::{Refusal, RefusalCode};
 use vettid_wire::session::{HandshakeEvent, RefreshReply, RefreshRequest, VaultHealth, is_open_to_limited};
 use vettid_wire::subject::Subject;
@@ -49,6 +50,8 @@ pub(crate) struct Vault {
     app_signing: AccountKey,
     pub(crate) incarnation: u64,
     pub(crate) journal_sequence: u64,
+    /// What connections see of the member.
+    pub(crate) profile: Option<PublicProfile>,
     /// Which of many possible histories the journal holds.
     pub(crate) history: u8,
     enrolling: Option<Responder>,
@@ -105,6 +108,7 @@ impl Vault {
             app_signing: nkey(),
             incarnation: 1,
             journal_sequence: 10,
+            profile: None,
             history: 1,
             enrolling: None,
             sessions: HashMap::new(),
@@ -343,6 +347,9 @@ impl Vault {
     fn act(&mut self, now: Timestamp, envelope: &Envelope, body: Value) -> Result<Value, RefusalCode> {
         match envelope.event_type.as_str() {
             "vault.health" => Ok(self.health(now)),
+            "profile.get" if self.profile.is_some() => {
+                Ok(value(&ProfileView { public: self.profile.clone(), sequence: 1 }))
+            }
             "session.refresh" => {
                 let asked: RefreshRequest = read(body);
                 Ok(value(&self.mint(now, &asked.device, &asked.nkey_pub)))
