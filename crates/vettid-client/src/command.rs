@@ -120,6 +120,12 @@ pub enum WentBack {
         /// Shown now.
         found: u64,
     },
+    /// Its journal has another commit where one was seen.
+    #[error("commit {sequence} of its journal was another one")]
+    OtherJournal {
+        /// The commit.
+        sequence: u64,
+    },
     /// It shows older keys, or other ones of the same number.
     #[error("its key record had number {known}, and it shows another one of number {found}")]
     KeyRecord {

@@ -338,6 +338,7 @@ impl<P: Ports> App<P> {
                 key_record: peer.key_record,
                 incarnation: peer.incarnation,
                 journal_sequence: 0,
+                journal_hash: None,
             },
             session: Some(Session::new(outcome, last, now)),
             resumptions: vec![resume],

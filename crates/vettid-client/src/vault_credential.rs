@@ -8,6 +8,7 @@ mod desk;
 mod failure;
 mod grant;
 pub(crate) mod kept;
+mod limited;
 mod password;
 mod proof;
 mod recovery;
@@ -76,6 +77,15 @@ impl<P: Ports> App<P> {
         new: &mut dyn PasswordSource,
     ) -> Result<(), CredentialError> {
         over_the_line!(self, desk => desk.change_password(&mut Entry::new(present), new).await)
+    }
+
+    /// Proves the password where the vault remembers no earlier session of this app, so that it takes commands again.
+    /// `false` if it takes them already; then no password is asked for.
+    ///
+    /// # Errors
+    /// [`CredentialError`], among them [`CredentialError::NoCredential`] where there is no password to prove.
+    pub async fn restore_session(&self, password: &mut dyn PasswordSource) -> Result<bool, CredentialError> {
+        over_the_line!(self, desk => desk.restore_session(&mut Entry::new(password)).await)
     }
 
     /// Gives an operation up whose outcome cannot be found out: it may have been carried out, once. `false` if none is open.

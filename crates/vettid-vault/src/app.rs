@@ -34,6 +34,16 @@ pub struct App {
     pub resume: Option<Resume>,
     /// The one before, in case the app missed the last message.
     pub previous_resume: Option<Resume>,
+    /// That of the running session while it is limited: it counts once the password was proved.
+    #[serde(default)]
+    pub unproved_resume: Option<Resume>,
+}
+
+impl App {
+    /// From now on the next session may be tied to this handshake.
+    pub fn keep_resumption(&mut self, resume: Resume) {
+        self.previous_resume = self.resume.replace(resume);
+    }
 }
 
 /// A resumption secret.
@@ -78,12 +88,20 @@ pub fn begin_session(step: &mut Step<'_>, app: &mut App, session: &Session) -> R
     Ok(())
 }
 
-/// The member proved the password inside a limited session: it is one like any other from now on.
+/// The member proved the password inside a limited session: it is one like any other from now on, and the next one can be
+/// tied to it.
 pub fn lift_limit(draft: &mut Draft<'_>, key_id: SessionKeyId) -> Result<(), UnreadableState> {
-    match session(draft, key_id)? {
-        Some(limited) if limited.limited => draft.put(session_key(key_id), &Session { limited: false, ..limited }),
-        _ => Ok(()),
+    let Some(limited) = session(draft, key_id)?.filter(|session| session.limited) else {
+        return Ok(());
+    };
+    draft.put(session_key(key_id), &Session { limited: false, ..limited })?;
+    let Some(mut app) = get(draft)? else {
+        return Ok(());
+    };
+    if let Some(resume) = app.unproved_resume.take() {
+        app.keep_resumption(resume);
     }
+    put(draft, &app)
 }
 
 fn session_key(key_id: SessionKeyId) -> String {

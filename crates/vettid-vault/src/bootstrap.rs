@@ -202,7 +202,7 @@ fn answer(
 /// Both sides have the keys: the app is enrolled, or its session begins. `false` if that app has no place here.
 fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<bool, Failure> {
     let (role, limited) = (outcome.role(), outcome.is_limited());
-    let resume = (!limited).then(|| Resume(outcome.resume().duplicate()));
+    let resume = Resume(outcome.resume().duplicate());
     let (keys, peer) = outcome.into_keys(step.identity.incarnation);
     let Some(device) = peer.device.clone() else {
         return Ok(false);
@@ -218,10 +218,14 @@ fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<bool, Failure> {
             session: None,
             resume: None,
             previous_resume: None,
+            unproved_resume: None,
         },
     };
-    if resume.is_some() {
-        app.previous_resume = std::mem::replace(&mut app.resume, resume);
+    app.unproved_resume = None;
+    if limited {
+        app.unproved_resume = Some(resume);
+    } else {
+        app.keep_resumption(resume);
     }
     let session = Session { key_id: keys.key_id, limited, started_at: step.now, device };
     app::begin_session(step, &mut app, &session)?;

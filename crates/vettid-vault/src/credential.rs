@@ -3,6 +3,7 @@
 
 pub mod desk;
 pub mod durable;
+mod head;
 pub mod inner;
 pub mod operation;
 pub mod secrets;
@@ -122,6 +123,7 @@ pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
             retry_after_ms: None,
             transaction_keys: 0,
             grants,
+            journal_head: Some(head::of(step)),
         }));
     };
     let record = issuer.record();
@@ -135,6 +137,7 @@ pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
         retry_after_ms: record.attempts.wait_ms(&step.clocks),
         transaction_keys: u32::try_from(record.pool.unused(step.now).count()).unwrap_or(u32::MAX),
         grants,
+        journal_head: Some(head::of(step)),
     }))
 }
 

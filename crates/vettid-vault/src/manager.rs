@@ -283,6 +283,7 @@ impl Vault {
             durable: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),
+            journal_hash: *self.chain.hash(),
             dropped: self.dropped,
         }
     }

@@ -28,7 +28,7 @@ use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::{Refusal, RefusalCode};
 use vettid_wire::request::RequestList;
-use vettid_wire::session::VaultHealth;
+use vettid_wire::session::{VaultHealth, is_open_to_limited};
 use vettid_wire::subject::Subject;
 
 /// The outcome of a command: the body of its answer, or why not.
@@ -137,13 +137,6 @@ fn take_up(
         step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?;
     }
     answer(step, session, event_type, question, &outcome)
-}
-
-/// What a session may do that neither side could tie to an earlier one: use the credential, with its password.
-fn is_open_to_limited(event_type: &EventType) -> bool {
-    let open =
-        [event::CredentialChallenge::ROW.name, event::CredentialUse::ROW.name, event::CredentialConfirm::ROW.name];
-    open.contains(&event_type.as_str())
 }
 
 /// The body of an answer.

@@ -60,6 +60,8 @@ pub struct Step<'s> {
     pub told: Vec<FeedEntry>,
     /// Number of the last commit before this one.
     pub journal_number: u64,
+    /// Its hash.
+    pub journal_hash: [u8; 32],
     /// Events that were dropped without an answer.
     pub dropped: u64,
 }

@@ -535,6 +535,9 @@ pub struct CredentialStatus {
     pub transaction_keys: u32,
     /// Open grants.
     pub grants: u32,
+    /// Last commit of the vault's journal before this answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_head: Option<JournalHead>,
 }
 
 /// Content of a recovery container: what a new device needs to be the member's app again (spec 2.11).

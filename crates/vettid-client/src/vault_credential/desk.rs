@@ -120,6 +120,11 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     /// What the vault says of the credential; it must not have gone back (spec 2.9, §3 R18).
     pub(super) async fn status(&mut self) -> Result<CredentialStatus, CredentialError> {
         let status = self.ask::<vettid_wire::event::CredentialStatus>(&Nothing {}).await?;
+        if let Some(head) = &status.journal_head
+            && self.line.member.vault.meet_journal(head).map_err(CommandError::from)?
+        {
+            self.line.save()?;
+        }
         if let Some(kept) = &self.kept {
             let record = &kept.holder.state().record;
             let known = record.slots.newest().is_some();
@@ -171,6 +176,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             let (op_id, key) = self.prepare(issuer, entry, &make).await?;
             if let Sent::Done(result) = self.send().await? {
                 self.confirm_newest().await?;
+                self.line.lift_limit().await?;
                 return Ok((op_id, key, result));
             }
             self.recover().await?;
@@ -193,7 +199,8 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         let making = Making { op_id, key: BoxKey::of_password(&keys.inner), guid, random };
         let (params, next_password) = make(&making);
         let params = json::parse(&json::canonical(&params)?)?;
-        let wish = Wish { op_id, params, payload: payload(keys), next_password, journal_head: None };
+        let journal_head = self.line.member.vault.journal_head();
+        let wish = Wish { op_id, params, payload: payload(keys), next_password, journal_head };
         self.holder()?.prepare(&mut random, issuer, wish)?;
         self.keep_question().await?;
         Ok((op_id, making.key))

@@ -90,10 +90,10 @@ async fn derive(
 
 /// What travels under a transaction key: every action of the app needs the inner key as well.
 pub(crate) fn payload(keys: &PasswordKeys) -> PasswordPayload {
-    let proof = PasswordProof::from_secret(Secret32::from_bytes(*keys.proof.expose()));
+    let proof = PasswordProof::from_secret(Secret32::copied_from(keys.proof.expose()));
     PasswordPayload { proof, inner: Some(duplicate(&keys.inner)) }
 }
 
 fn duplicate(inner: &InnerKey) -> InnerKey {
-    InnerKey::from_secret(Secret32::from_bytes(*inner.expose()))
+    InnerKey::from_secret(Secret32::copied_from(inner.expose()))
 }

@@ -21,10 +21,13 @@ impl<P: Ports> Desk<'_, '_, P> {
         if self.holder()?.newest().is_none() {
             return Err(CredentialError::NoCredential);
         }
-        if !is_typed {
-            self.takes_passwords().await?;
+        // A limited session says nothing of attempts and gives no keys; the answer to the operation does both.
+        if !is_typed && !self.line.is_limited() {
+            unless_limited(self.takes_passwords().await)?;
         }
-        self.replenish().await?;
+        if !self.line.is_limited() {
+            unless_limited(self.replenish().await)?;
+        }
         match self.challenge(action).await {
             // The vault does not know the transaction key any more, for example after a restore: both sides compare theirs.
             Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
@@ -66,6 +69,14 @@ impl<P: Ports> Desk<'_, '_, P> {
         let fresh = self.ask::<CredentialReplenish>(&ReplenishKeys { live_key_ids }).await?;
         self.holder()?.replenished(fresh);
         self.save()
+    }
+}
+
+/// What a limited session does not do goes without.
+fn unless_limited(outcome: Result<(), CredentialError>) -> Result<(), CredentialError> {
+    match outcome {
+        Err(CredentialError::Command(CommandError::LimitedSession)) => Ok(()),
+        outcome => outcome,
     }
 }
 

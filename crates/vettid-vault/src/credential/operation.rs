@@ -3,14 +3,16 @@
 
 use super::desk::Waiting;
 use super::durable::Durable;
-use super::{Issuer, alarm, answer_of, audit, forget_old, issuer, operation, put_issuer, put_operation, secrets, tell};
+use super::{
+    Issuer, alarm, answer_of, audit, forget_old, head, issuer, operation, put_issuer, put_operation, secrets, tell,
+};
 use crate::app::{self, Session};
 use crate::failure::Failure;
 use crate::manager::Event;
 use crate::owner::{Outcomes, wrap};
 use crate::send;
 use crate::step::Step;
-use serde_json::Value;
+use serde_json::{Value, json};
 use vettid_core::credential::issuer::Begin;
 use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::credential::issuer::operation::{Counted, Operation, Proven, Started, Verdict};
@@ -37,6 +39,11 @@ pub fn begin(
     let Some(mut issuer) = issuer(&step.draft)? else {
         return Ok(Some(Err(RefusalCode::NotFound)));
     };
+    if head::went_back(step, request.journal_head.as_ref()) {
+        alarm(step, "Your app has seen later commits of this vault than it has: it was put back")?;
+        audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
+        return Ok(Some(Err(RefusalCode::Conflict)));
+    }
     let known = operation(&step.draft, request.op_id)?;
     let begun = match issuer.begin(&step.clocks, &request, known.as_ref()) {
         Err(IssuerFailed::Form(_)) => return Ok(Some(Err(RefusalCode::InvalidRequest))),
@@ -44,12 +51,15 @@ pub fn begin(
     };
     match begun {
         Begin::Repeat => Ok(Some(stored_answer(known.as_ref())?)),
-        Begin::Started(started) => count(step, (request.op_id, &issuer), *started, |counted| Waiting {
-            counted,
-            session: session.key_id,
-            question: question.clone(),
-            request,
-        }),
+        Begin::Started(started) => {
+            let operation = (request.op_id, request.action.clone());
+            count(step, operation, &issuer, *started, |counted| Waiting {
+                counted,
+                session: session.key_id,
+                question: question.clone(),
+                request,
+            })
+        }
         Begin::Stale(operation) => {
             put_issuer(step, &issuer, Durable::Stale)?;
             put_operation(&mut step.draft, request.op_id, &operation)?;
@@ -60,6 +70,7 @@ pub fn begin(
         Begin::Refused { refusal, answer, store } => {
             if store {
                 put_issuer(step, &issuer, Durable::Waiting)?;
+                audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
             }
             warn_of(step, refusal)?;
             Ok(Some(match answer {
@@ -73,12 +84,16 @@ pub fn begin(
 /// The first commit; the password is evaluated after it.
 fn count(
     step: &mut Step<'_>,
-    (op_id, issuer): (OperationId, &Issuer),
+    (op_id, action): (OperationId, String),
+    issuer: &Issuer,
     started: Started,
     waiting: impl FnOnce(Counted) -> Waiting,
 ) -> Result<Option<Outcomes>, Failure> {
     put_issuer(step, issuer, Durable::Counted)?;
     put_operation(&mut step.draft, op_id, &started.operation)?;
+    let event_type = event::CredentialUse::ROW.event_type();
+    let detail = json!({"op_id": op_id, "action": action, "attempt": issuer.record().attempts.total});
+    step.audit("app", &event_type, AuditOutcome::Success, detail)?;
     let waiting = waiting(started.committed());
     if !step.desk.lay(waiting) {
         return Err(Failure::Retry);

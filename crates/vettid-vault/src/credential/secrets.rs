@@ -62,6 +62,10 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
         secret::Rotate::NAME => with(request, |asked| rotate(step, proven, request, &asked)),
         secret::Remove::NAME => with(request, |asked| remove(step, proven, asked)),
         secret::Grant::NAME => with(request, |asked| grant(step, proven, request, &asked)),
+        // The right password is all that is wanted.
+        secret::Restore::NAME => {
+            with(request, |nothing: Nothing| Ok(Ok(Outcome { result: to_value(&nothing)?, ..Outcome::default() })))
+        }
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }?;
     let refused = acted.is_err();

@@ -223,8 +223,9 @@ fn of_a_vault(samples: &mut Samples) {
         retry_after_ms: Some(60_000),
         transaction_keys: 19,
         grants: 1,
+        journal_head: Some(journal_head()),
     };
-    samples.object("CredentialStatus", status).optional(&["/retry_after_ms"]);
+    samples.object("CredentialStatus", status).optional(&["/retry_after_ms", "/journal_head"]);
     let confirmed = Confirmed { op_id: value::operation(), cek_version: 43 };
     samples.case("ConfirmReply", ConfirmReply::Confirmed(confirmed));
     let stale = UseResult {

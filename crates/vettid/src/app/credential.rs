@@ -53,6 +53,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
     match wanted {
         Command::Create(Create { grant_minutes, password }) => {
             let mut source = password.first()?;
+            source.judge_by(app.context_words().await.map_err(advice::command)?);
             create(app, output, grant_minutes, &mut source).await
         }
         Command::Status => Ok(output.result(&Status(app.credential_state().await.map_err(failure)?))?),
@@ -82,7 +83,8 @@ pub(super) async fn offer(app: &Client, output: Output) -> Result<(), Failure> {
     if answer.is_empty() || answer.trim().to_lowercase().starts_with('n') {
         return Ok(output.remark(&format!("Not made. To make it later: {CREATE}"))?);
     }
-    create(app, output, None, &mut Source::New("New password")).await
+    let context = app.context_words().await.map_err(advice::command)?;
+    create(app, output, None, &mut Source::New("New password", context)).await
 }
 
 /// What went wrong with the credential.

@@ -2,15 +2,14 @@
 //! line by line from standard input; never from the command line.
 
 use super::input::{self, Hidden};
+use super::password::chosen;
 use super::{Client, advice};
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, length};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use vettid_client::lock::{LockError, Typed};
-use vettid_client::strength::Zxcvbn;
 use vettid_core::credential::pin::Pin;
-use vettid_core::credential::policy::choose_password;
 use vettid_crypto::password::Password;
 use vettid_wire::lock::{AutoLock, LockState, LockStatus, MAX_IDLE_MINUTES};
 
@@ -113,7 +112,8 @@ async fn setup(with_password: bool, app: &Client, output: Output) -> Result<(), 
     let pin = hidden.chosen("New PIN, at least six digits")?;
     let pin = Pin::new(&pin).map_err(Failure::usage)?;
     let password = hidden.chosen("New password of the vault")?;
-    let password = choose_password(&password, &[], &Zxcvbn).map_err(Failure::usage)?;
+    let context = app.context_words().await.map_err(advice::command)?;
+    let password = chosen(&password, &context).map_err(Failure::usage)?;
     app.set_lock(&pin, &password, current.as_ref()).await.map_err(advice::lock)?;
     Ok(output.result(&Done(
         "The lock is set. From its next start on, your vault waits for your PIN or password. \

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 64] = [
+const COMMANDS: [&str; 66] = [
     "",
     "app",
     "app enroll",
@@ -30,6 +30,8 @@ const COMMANDS: [&str; 64] = [
     "app secret remove",
     "app secret grant",
     "app secret import",
+    "app session",
+    "app session restore",
     "app connection",
     "app connection invite",
     "app connection accept",

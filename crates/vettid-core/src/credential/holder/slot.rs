@@ -29,7 +29,7 @@ impl PasswordParts {
     /// A second copy, for the slot of the next version.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        let device_secret = DeviceSecret::from_secret(Secret32::from_bytes(*self.device_secret.expose()));
+        let device_secret = DeviceSecret::from_secret(Secret32::copied_from(self.device_secret.expose()));
         Self { salt: self.salt, device_secret }
     }
 }

@@ -72,5 +72,5 @@ impl Host {
 
 /// A second handle on a storage key, for the loader.
 pub(in crate::host) fn duplicate(key: &StorageKey) -> StorageKey {
-    StorageKey::from_secret(Secret32::from_bytes(*key.expose()))
+    StorageKey::from_secret(Secret32::copied_from(key.expose()))
 }
