@@ -8,6 +8,7 @@ pub mod contract;
 pub mod control;
 pub mod credential;
 pub mod enrolment;
+pub mod feed;
 pub mod grants;
 pub mod handshake;
 pub mod journal;

@@ -12,11 +12,12 @@ use crate::pause::Pauses;
 use crate::projection::{Draft, Projection, UnreadableState};
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, connection, quarantine, receive, revocation, send};
+use crate::{app, audit, connection, feed, quarantine, receive, revocation, send};
 use rand_core::CryptoRng;
 use std::fmt;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::Clocks;
+use vettid_core::feed::Index;
 use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
@@ -126,6 +127,7 @@ pub struct Vault {
     journal: SealedJournal,
     identity: VaultIdentity,
     channels: Channels,
+    feed: Index,
     handlers: Handlers,
     limits: Limits,
     pauses: Pauses,
@@ -142,6 +144,7 @@ struct Parts {
     chain: Chain,
     journal: SealedJournal,
     identity: VaultIdentity,
+    feed: Index,
     since_snapshot: u64,
 }
 
@@ -165,7 +168,7 @@ impl Vault {
         let changes = draft.into_changes();
         let chain = Chain::default();
         let prepared = prepare(&journal, &chain, RecordKind::Commit, changes, rng);
-        let parts = Parts { projection, chain, journal, identity, since_snapshot: 0 };
+        let parts = Parts { projection, chain, journal, identity, feed: Index::default(), since_snapshot: 0 };
         Ok((Self::of(parts, handlers, endpoint), prepared))
     }
 
@@ -200,18 +203,20 @@ impl Vault {
         if identity.guid != guid {
             return Err(CannotStart::OtherVault);
         }
-        let parts = Parts { projection, chain, journal, identity, since_snapshot };
+        let feed = feed::load(&projection)?;
+        let parts = Parts { projection, chain, journal, identity, feed, since_snapshot };
         Ok(Self::of(parts, handlers, endpoint))
     }
 
     fn of(parts: Parts, handlers: Handlers, endpoint: String) -> Self {
-        let Parts { projection, chain, journal, identity, since_snapshot } = parts;
+        let Parts { projection, chain, journal, identity, feed, since_snapshot } = parts;
         Self {
             projection,
             chain,
             journal,
             identity,
             channels: Channels::default(),
+            feed,
             handlers,
             limits: Limits::default(),
             pauses: Pauses::default(),
@@ -276,6 +281,7 @@ impl Vault {
             pauses: &mut self.pauses,
             desk: &mut self.desk,
             lock: &mut self.lock,
+            feed: &self.feed,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
@@ -304,6 +310,7 @@ impl Vault {
         self.since_snapshot += 1;
         if prepared.record.kind == RecordKind::Commit {
             self.projection.apply(&prepared.record.changes);
+            feed::follow(&mut self.feed, &self.projection, &prepared.record.changes);
         } else {
             self.since_snapshot = 0;
         }

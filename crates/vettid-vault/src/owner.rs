@@ -112,6 +112,7 @@ fn take_up(
     }
     // A fresh credential is fetched by programs, too; everything else shows that the owner is here.
     step.lock.owner_was_here |= *event_type != event::SessionRefresh::ROW.event_type();
+    let told = step.told.len();
     let outcome = match admit(step, envelope, content, body.len()) {
         Ok(_) if is_use => match operation::begin(step, session, &question, &content.body)? {
             Some(outcome) => outcome,
@@ -122,6 +123,9 @@ fn take_up(
     };
     // The operation of a credential is its own mark.
     if !step.draft.step_is_empty() && !is_use {
+        if outcome.is_ok() {
+            feed::of_owner(step, event_type, &content.body, told)?;
+        }
         let stored = StoredAnswer {
             event_type: event_type.clone(),
             body: serde_json::to_value(wrap(&outcome)).unwrap_or(Value::Null),
@@ -223,9 +227,29 @@ fn act(
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
-        "feed.list" => run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?))),
+        name if name.starts_with("feed.") => of_feed(step, row, body),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Carries out a command on the feed.
+fn of_feed(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "feed.list" => run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?))),
+        "feed.search" => run::<event::FeedSearch>(body, |request| Ok(feed::search(step.feed, &step.draft, &request)?)),
+        "feed.get" => run::<event::FeedGet>(body, |request| {
+            Ok(feed::get(&step.draft, request.number)?.ok_or(RefusalCode::NotFound))
+        }),
+        "feed.tag" => run::<event::FeedTag>(body, |request| Ok(feed::tag(&mut step.draft, &request)?)),
+        "feed.archive" => {
+            run::<event::FeedArchive>(body, |request| Ok(feed::archive(&mut step.draft, step.now, &request)?))
+        }
+        "feed.remove" => run::<event::FeedRemove>(body, |request| Ok(feed::remove(&mut step.draft, &request.numbers)?)),
+        "feed.read" => run::<event::FeedRead>(body, |request| Ok(feed::read(&mut step.draft, &request)?)),
+        "feed.unread" => run::<event::FeedUnread>(body, |_| Ok(Ok(feed::unread(step.feed, &step.draft)?))),
+        "feed.policy" => run::<event::FeedPolicy>(body, |request| Ok(feed::policy(step, &request)?)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 

@@ -263,6 +263,22 @@ events! {
     RequestDecide: "request.decide", Owner, BestEffort, within 2 minutes, up to 4 KiB, request::Decide => request::Decided;
     #[doc = "Lists the feed, newest first."]
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
+    #[doc = "Finds entries of the feed by text, tags and filters."]
+    FeedSearch: "feed.search", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::SearchFeed => feed::FoundEntries;
+    #[doc = "Reads one entry of the feed."]
+    FeedGet: "feed.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::EntryNumber => feed::MarkedEntry;
+    #[doc = "Puts tags on entries of the feed, or takes them off."]
+    FeedTag: "feed.tag", Owner, BestEffort, within 2 minutes, up to 16 KiB, feed::TagEntries => feed::FeedChanged;
+    #[doc = "Moves entries of the feed into the archive, or back."]
+    FeedArchive: "feed.archive", Owner, BestEffort, within 2 minutes, up to 8 KiB, feed::ArchiveEntries => feed::FeedChanged;
+    #[doc = "Removes entries from the feed; the audit chain keeps what it has."]
+    FeedRemove: "feed.remove", Owner, BestEffort, within 2 minutes, up to 8 KiB, feed::EntryNumbers => feed::FeedChanged;
+    #[doc = "Marks entries of the feed as seen."]
+    FeedRead: "feed.read", Owner, BestEffort, within 2 minutes, up to 8 KiB, feed::ReadEntries => feed::FeedChanged;
+    #[doc = "Counts what the owner has not seen."]
+    FeedUnread: "feed.unread", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => feed::UnreadCounts;
+    #[doc = "Reads or sets what happens to old entries of the feed."]
+    FeedPolicy: "feed.policy", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::SetFeedPolicy => feed::FeedPolicy;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
 

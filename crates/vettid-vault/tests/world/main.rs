@@ -6,6 +6,7 @@ mod app;
 mod attacks;
 mod bad_input;
 mod credential;
+mod feed;
 mod flows;
 mod late;
 mod limits;
