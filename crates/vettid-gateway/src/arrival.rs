@@ -6,7 +6,7 @@ use crate::question::Answer;
 use serde_json::Value;
 use vettid_core::window::Freshness;
 use vettid_wire::envelope::{Envelope, InReplyTo};
-use vettid_wire::event::{self, EventRow as _, Lane, MemberRevoked};
+use vettid_wire::event::{self, EventRow as _, Lane, MemberRekey, MemberRevoked};
 use vettid_wire::subject::Subject;
 
 /// An opened message.
@@ -16,6 +16,8 @@ pub(crate) enum Arrived {
     Answer(Answer, Option<InReplyTo>),
     /// A notice that the connection is over, its signature not checked yet.
     Notice(Value),
+    /// A step towards the keys of the next epoch, its signature not checked yet.
+    Rekey(Value),
 }
 
 /// The message does not count: nothing is done, nobody is told.
@@ -38,7 +40,7 @@ pub(crate) enum Dropped {
     Malformed,
 }
 
-/// Opens a message that arrived for a connection.
+/// Opens a message that arrived for a connection. After it the shell looks at what the channel owes.
 ///
 /// # Errors
 /// [`Dropped`].
@@ -62,6 +64,9 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == MemberRevoked::ROW.name {
         return Ok(Arrived::Notice(opened.content.body));
+    }
+    if row.name == MemberRekey::ROW.name {
+        return Ok(Arrived::Rekey(opened.content.body));
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
     Ok(Arrived::Answer(answer, opened.content.in_reply_to))

@@ -20,6 +20,7 @@ mod random;
 mod registration;
 mod requests;
 mod revocation;
+mod rotation;
 mod state;
 pub mod view;
 

@@ -8,7 +8,7 @@ use crate::feed::Note;
 use crate::outbox::Route;
 use crate::peer::actor;
 use crate::step::Step;
-use crate::{outbox, profile, revocation, send, view};
+use crate::{outbox, profile, revocation, send, upkeep, view};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use vettid_core::channel::Channel;
@@ -390,6 +390,7 @@ fn arrived(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failu
 }
 
 fn connected(step: &mut Step<'_>, connection: &Connection) -> Result<(), Failure> {
+    upkeep::look_soon(&mut step.draft);
     let event_type = event::ConnectionReady::ROW.event_type();
     step.audit(
         &actor(connection),

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::revocation;
+use crate::rotation;
 use crate::send;
 use crate::step::Step;
 use serde_json::Value;
@@ -99,7 +100,7 @@ pub fn receive(
         && let Some(channel) = step.channels.get(&step.draft, name)?
     {
         if opened.freshness == Freshness::New {
-            channel.unmark(opened.sequence);
+            channel.unmark(opened.epoch, opened.sequence);
         }
         if !matches!(failure, Failure::Wait(_)) {
             // It was counted and will be once more when it comes again.
@@ -224,6 +225,9 @@ fn act(
     match row.name {
         "connection.ready" => crate::establish::ready(step, connection, arrived.content.body.clone())
             .map(|done| done.map(|()| Done::Quiet)),
+        "connection.rekey" => {
+            rotation::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
         "connection.revoked" => {
             revocation::by_peer(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }

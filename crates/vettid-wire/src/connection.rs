@@ -73,6 +73,39 @@ pub struct Revoke {
     pub reason: RevocationReason,
 }
 
+/// Owner's command: new epoch keys at once, for instance because keys may be known to somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKeys {
+    /// On this connection; absent: on every active one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<ConnectionId>,
+}
+
+/// What became of a command to rotate keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotationReport {
+    /// Rotations that are under way now; each ends when the other side has answered.
+    pub begun: Vec<ConnectionId>,
+    /// Connections that did not answer an earlier rotation yet, the longest waiting first.
+    pub stragglers: Vec<Straggler>,
+    /// More connections are to be rotated than one command takes: repeat it.
+    pub more: bool,
+}
+
+/// A connection whose other side did not answer a rotation yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Straggler {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// Its name.
+    pub display_name: String,
+    /// Since when the rotation waits.
+    pub since: Timestamp,
+}
+
 /// Why a connection was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

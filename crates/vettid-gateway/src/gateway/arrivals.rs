@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{Shared, asking, invitation_key, lock, posts, put};
+use super::{Shared, asking, invitation_key, lock, posts, put, upkeep};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -219,12 +219,13 @@ async fn take_event(
     match arrival::open(&mut live, subject, payload) {
         Ok(Arrived::Answer(answer, in_reply_to)) => {
             let pending = weigh(shared, &mut live, answer, in_reply_to.as_ref());
-            drop(live);
+            upkeep::keep_up(shared, live).await?;
             if let Some(request) = pending {
                 asking::keep_again(shared, &request).await;
             }
             Ok(())
         }
+        Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {
                 shared.count_dropped();

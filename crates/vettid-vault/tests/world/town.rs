@@ -55,8 +55,8 @@ pub(crate) struct Town {
     inboxes: BTreeMap<MemberId, VecDeque<(Subject, Vec<u8>)>>,
     /// What vaults sent to apps, by event.
     pub(crate) answers: BTreeMap<EventId, Vec<(Subject, Vec<u8>)>>,
-    /// (key, sequence) and bytes of every envelope that ever left a vault.
-    pub(crate) sent: BTreeMap<(String, String, u64), Vec<u8>>,
+    /// (key, epoch, sequence) and bytes of every envelope that ever left a vault.
+    pub(crate) sent: BTreeMap<(String, String, u64, u64), Vec<u8>>,
     /// Envelopes of vaults to each other and the shop, in order.
     pub(crate) log: Vec<Post>,
     last_answer: BTreeMap<usize, (Subject, Vec<u8>)>,
@@ -227,7 +227,8 @@ impl Town {
     fn note_sequence(&mut self, who: usize, post: &Post) {
         let Ok(envelope) = Envelope::read(post.bytes.as_bytes()) else { return };
         let Some(key_id) = envelope.encryption.connection_key_id else { return };
-        let place = (self.nodes[who].guid.to_string(), key_id.to_string(), envelope.sequence);
+        let epoch = envelope.encryption.epoch;
+        let place = (self.nodes[who].guid.to_string(), key_id.to_string(), epoch, envelope.sequence);
         let bytes = post.bytes.as_bytes().to_vec();
         let before = self.sent.insert(place.clone(), bytes.clone());
         assert!(before.is_none_or(|before| before == bytes), "sequence {place:?} was used twice");
