@@ -18,6 +18,7 @@ mod profile;
 pub mod question;
 mod random;
 mod registration;
+mod renewal;
 mod requests;
 mod revocation;
 mod rotation;

@@ -4,6 +4,7 @@
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::projection::Draft;
+use crate::renewal;
 use crate::rotation;
 use crate::step::Step;
 use vettid_wire::time::Timestamp;
@@ -46,5 +47,6 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
 }
 
 fn look_after(step: &mut Step<'_>, connection: &Connection) -> Result<Option<Timestamp>, Failure> {
-    rotation::pass_time(step, connection)
+    let times = [rotation::pass_time(step, connection)?, renewal::pass_time(step, connection)?];
+    Ok(times.into_iter().flatten().min())
 }

@@ -221,6 +221,18 @@ pub struct Ready {
     pub counter_signature: Option<CounterSignature>,
 }
 
+/// A fresh NATS credential for the other side of a connection, sent at half life of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionCredential {
+    /// User JWT in the sender's account, for the key that the receiver named in the handshake.
+    pub jwt: String,
+    /// Token for the one subject on which the receiver can come back after `jwt` ran out.
+    pub way_back: String,
+    /// The sender's own credential ran out: it needs a fresh one.
+    pub asks: bool,
+}
+
 /// A signed notice that a connection ended (ctx `vettid/revocation/1`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -299,6 +299,8 @@ events! {
     ConnectionRevoked: "connection.revoked", Connection, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "A step towards the keys of the next epoch."]
     ConnectionRekey: "connection.rekey", Connection, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the receiver."]
+    ConnectionCredential: "connection.credential", Connection, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A text message."]
     MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
     #[doc = "A text message was stored by its receiver."]
@@ -310,6 +312,8 @@ events! {
     ServiceReady: "connection.ready", Service, Durable, up to 16 KiB, connection::Ready => Nothing;
     #[doc = "A step of the service towards the keys of the next epoch."]
     ServiceRekey: "connection.rekey", Service, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the member."]
+    ServiceCredential: "connection.credential", Service, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A signed notice that the service ended the connection."]
     ServiceRevoked: "connection.revoked", Service, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "Reads a field that the contract names."]
@@ -319,6 +323,8 @@ events! {
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the service."]
+    MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]

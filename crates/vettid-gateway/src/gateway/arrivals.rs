@@ -89,11 +89,20 @@ async fn take_handshake(shared: &Arc<Shared>, invite_id: InviteId, bytes: &[u8])
     let known = lock(&shared.connections).by_invitation.get(&invite_id).copied();
     match known {
         Some(id) => go_on(shared, id, bytes).await,
+        None if shared.is_known(came_back(invite_id)) => {
+            let subject = Subject::Invite(shared.identity().guid, invite_id);
+            take_event(shared, came_back(invite_id), &subject, bytes).await
+        }
         None => {
             shared.count_dropped();
             Ok(())
         }
     }
+}
+
+/// The connection whose way back has this name.
+fn came_back(name: InviteId) -> ConnectionId {
+    ConnectionId::from_bytes(name.to_bytes())
 }
 
 /// A message under an invitation that nobody has answered.
@@ -225,6 +234,7 @@ async fn take_event(
             }
             Ok(())
         }
+        Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {

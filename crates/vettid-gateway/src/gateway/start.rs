@@ -2,7 +2,8 @@
 //! listens.
 
 use super::{
-    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts, upkeep,
+    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
+    upkeep,
 };
 use crate::clock;
 use crate::config::{Config, ConfigError};

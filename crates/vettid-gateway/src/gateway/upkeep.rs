@@ -5,6 +5,7 @@ use super::{Shared, lock, posts};
 use crate::clock;
 use crate::connection::Live;
 use crate::random;
+use crate::renewal;
 use crate::rotation::{self, Own, RotationFailed};
 use crate::state::StateError;
 use serde_json::Value;
@@ -30,11 +31,44 @@ pub(super) async fn rekey(
     Ok(())
 }
 
+/// A fresh credential of a member's.
+pub(super) async fn credential(
+    shared: &Arc<Shared>,
+    mut live: OwnedMutexGuard<Live>,
+    body: Value,
+) -> Result<(), StateError> {
+    let before = live.record.outbox.clone();
+    let taken = {
+        let identity = shared.identity();
+        renewal::receive(clock::now(), &mut random::system(), shared.own(&identity), &mut live, body)
+    };
+    match taken {
+        Ok(true) => {}
+        Ok(false) => shared.count_dropped(),
+        Err(error) => tracing::error!(%error, "a credential could not be answered"),
+    }
+    let id = live.record.connection_id;
+    shared.store(&mut live).await?;
+    send_new(shared, live, &before);
+    shared.peers.close(id).await;
+    Ok(())
+}
+
+fn renew(shared: &Shared, live: &mut Live) -> bool {
+    let identity = shared.identity();
+    let kept = renewal::keep_up(clock::now(), &mut random::system(), shared.own(&identity), live);
+    kept.unwrap_or_else(|error| {
+        tracing::error!(%error, "a member's credential could not be renewed");
+        true
+    })
+}
+
 /// After any other event of a member, and from time to time.
 pub(super) async fn keep_up(shared: &Arc<Shared>, mut live: OwnedMutexGuard<Live>) -> Result<(), StateError> {
     let before = live.record.outbox.clone();
     let kept = step(shared, |own| rotation::keep_up(clock::now(), &mut random::system(), own, &mut live));
-    if note_failure(kept) {
+    let renewed = renew(shared, &mut live);
+    if note_failure(kept) || renewed {
         shared.store(&mut live).await?;
     }
     send_new(shared, live, &before);

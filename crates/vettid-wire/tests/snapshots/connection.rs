@@ -3,9 +3,9 @@
 use crate::sample::Samples;
 use crate::{contract, profile, value};
 use vettid_wire::connection::{
-    AcceptInvitation, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide, Invite, Invited,
-    PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy, RotateKeys, RotationReport, Straggler,
-    Tombstone, Verification,
+    AcceptInvitation, ConnectionCredential, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide,
+    Invite, Invited, PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy, RotateKeys,
+    RotationReport, Straggler, Tombstone, Verification,
 };
 
 fn view() -> ConnectionView {
@@ -109,6 +109,9 @@ pub(crate) fn samples() -> Samples {
     let report = RotationReport { begun: vec![value::connection()], stragglers: vec![straggler.clone()], more: true };
     samples.object("Straggler", straggler);
     samples.object("RotationReport", report);
+    let credential =
+        ConnectionCredential { jwt: "eyJ0.eyJq.c2ln".to_owned(), way_back: "eyJ0.eyJr.c2ln".to_owned(), asks: true };
+    samples.object("ConnectionCredential", credential);
     samples.object("RevocationNotice", notice());
     samples.object("Tombstone", tombstone());
     samples.cases("RevokedBy", [RevokedBy::Owner, RevokedBy::Peer]);
