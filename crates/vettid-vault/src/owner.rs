@@ -9,7 +9,7 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
-use crate::{audit, establish, feed, lock, outbox, request, revocation, send, view};
+use crate::{audit, establish, feed, lock, outbox, request, revocation, rotation, send, view};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> R
         && opened.freshness == Freshness::New
         && let Some(channel) = step.channels.get(&step.draft, name)?
     {
-        channel.unmark(opened.sequence);
+        channel.unmark(opened.epoch, opened.sequence);
     }
     if handled.is_err()
         && let Some(channel) = step.channels.get(&step.draft, name)?
@@ -212,6 +212,7 @@ fn act(
         "connection.verify" => {
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
         }
+        "connection.rotate" => run::<event::RotateKeys>(body, |request| rotation::by_owner(step, &request)),
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
         "credential.status" => run::<event::CredentialStatus>(body, |_| credential::status(step)),
         "credential.utk.replenish" => {

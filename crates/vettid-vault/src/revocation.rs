@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{establish, outbox, request, send, view};
+use crate::{establish, outbox, renewal, request, rotation, send, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -133,6 +133,8 @@ fn end(
     };
     connection::bury(&mut step.draft, &tombstone)?;
     step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
+    rotation::forget(&mut step.draft, id);
+    renewal::forget(&mut step.draft, id);
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }

@@ -253,6 +253,8 @@ events! {
     ConnectionVerify: "connection.verify", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
     #[doc = "Ends a connection at once, on this side alone."]
     ConnectionRevoke: "connection.revoke", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Revoke => connection::ConnectionView;
+    #[doc = "Begins new epoch keys at once, on one connection or on all."]
+    RotateKeys: "connection.rotate", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::RotateKeys => connection::RotationReport;
     #[doc = "Sends a text message to a connection."]
     MessagingSend: "messaging.send", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::SendText => messaging::Sent;
     #[doc = "Lists the messages of a connection."]
@@ -311,6 +313,10 @@ events! {
     ConnectionReady: "connection.ready", Connection, Durable, up to 16 KiB, connection::Ready => Nothing;
     #[doc = "A signed notice that the peer ended the connection."]
     ConnectionRevoked: "connection.revoked", Connection, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
+    #[doc = "A step towards the keys of the next epoch."]
+    ConnectionRekey: "connection.rekey", Connection, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the receiver."]
+    ConnectionCredential: "connection.credential", Connection, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A text message."]
     MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
     #[doc = "A text message was stored by its receiver."]
@@ -320,6 +326,10 @@ events! {
 
     #[doc = "The service completed the handshake and countersigned the contract."]
     ServiceReady: "connection.ready", Service, Durable, up to 16 KiB, connection::Ready => Nothing;
+    #[doc = "A step of the service towards the keys of the next epoch."]
+    ServiceRekey: "connection.rekey", Service, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the member."]
+    ServiceCredential: "connection.credential", Service, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A signed notice that the service ended the connection."]
     ServiceRevoked: "connection.revoked", Service, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "Reads a field that the contract names."]
@@ -327,6 +337,10 @@ events! {
     #[doc = "Asks the member to log in."]
     AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
 
+    #[doc = "A step of the member towards the keys of the next epoch."]
+    MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the service."]
+    MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]

@@ -14,6 +14,8 @@ mod limits;
 mod node;
 mod quarantine;
 mod random_runs;
+mod renewal;
+mod rotation;
 mod shop;
 mod town;
 mod wallet;
