@@ -11,6 +11,7 @@ pub(crate) mod kept;
 mod password;
 mod proof;
 mod recovery;
+pub(crate) mod replace;
 mod secret;
 mod value;
 

@@ -9,7 +9,7 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
-use crate::{audit, establish, feed, lock, outbox, request, revocation, send, view};
+use crate::{audit, establish, feed, lock, outbox, recovery, request, revocation, send, view};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -87,7 +87,8 @@ fn take_up(
 ) -> Result<(), Failure> {
     let (event_id, event_type) = (envelope.event_id, &envelope.event_type);
     let is_use = event_type.as_str() == event::CredentialUse::ROW.name;
-    if session.limited && !is_open_to_limited(event_type) {
+    let recovers = session.limited && recovery::is_candidate(&step.draft, session.key_id)?;
+    if session.limited && !is_open_to_limited(event_type, recovers) {
         // Nothing, not even what was answered in an earlier session.
         return answer(step, session, envelope, content, &Err(RefusalCode::Locked));
     }
@@ -135,11 +136,13 @@ fn take_up(
     answer(step, session, envelope, content, &outcome)
 }
 
-/// What a session may do that neither side could tie to an earlier one: use the credential, with its password.
-fn is_open_to_limited(event_type: &EventType) -> bool {
+/// What a session may do that neither side could tie to an earlier one: use the credential, with its password. A device that
+/// recovers may also see how the credential stands and get transaction keys, for those of its container may be too old.
+fn is_open_to_limited(event_type: &EventType, recovers: bool) -> bool {
     let open =
         [event::CredentialChallenge::ROW.name, event::CredentialUse::ROW.name, event::CredentialConfirm::ROW.name];
-    open.contains(&event_type.as_str())
+    let more = [event::CredentialStatus::ROW.name, event::CredentialReplenish::ROW.name];
+    open.contains(&event_type.as_str()) || recovers && more.contains(&event_type.as_str())
 }
 
 /// The body of an answer.
@@ -195,6 +198,9 @@ fn act(
     event_id: EventId,
     body: &Value,
 ) -> Result<Outcomes, Failure> {
+    if recovery::holds_event(step, row.name)? {
+        return Ok(Err(RefusalCode::OnHold));
+    }
     match row.name {
         "session.refresh" => run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request)),
         "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
@@ -216,7 +222,7 @@ fn act(
         }
         "credential.create" => run::<event::CredentialCreate>(body, |request| credential::create(step, &request)),
         "credential.challenge" => {
-            run::<event::CredentialChallenge>(body, |request| credential::challenge(step, &request))
+            run::<event::CredentialChallenge>(body, |request| credential::challenge(step, session, &request))
         }
         "credential.confirm" => run::<event::CredentialConfirm>(body, |request| credential::confirm(step, &request)),
         "secret.list" => run::<event::SecretList>(body, |_| secrets::list(step)),

@@ -143,6 +143,7 @@ impl TestIssuer {
             retry_after_ms: record.and_then(|record| record.attempts.wait_ms(&clocks(now))),
             transaction_keys: record.map_or(0, |record| u32::try_from(record.pool.unused(now).count()).unwrap()),
             grants: u32::try_from(self.grants.len()).unwrap(),
+            recovery: None,
         }
     }
 

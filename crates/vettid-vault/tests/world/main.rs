@@ -13,6 +13,7 @@ mod limits;
 mod node;
 mod quarantine;
 mod random_runs;
+mod recovery;
 mod shop;
 mod town;
 mod wallet;
