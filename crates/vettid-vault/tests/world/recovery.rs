@@ -326,7 +326,7 @@ fn a_container_a_few_versions_old_recovers_with_what_was_stored_since() {
     }
     let mut recovery = Recovery::begun(&mut town);
     // Four versions behind is too far.
-    let mut wallet = Wallet::recovered(&town, ALICE, first.package, first.keys);
+    let wallet = Wallet::recovered(&town, ALICE, first.package, first.keys);
     let challenge = wallet.holder.challenge(town.now, &mut town.rng, REPLACE_DEVICE, "credential.use").unwrap();
     let told = town.ask::<Value>(ALICE, "credential.challenge", challenge.request.clone());
     assert_eq!(told.err(), Some(RefusalCode::NotAvailable));

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 64] = [
+const COMMANDS: [&str; 66] = [
     "",
     "app",
     "app enroll",
@@ -53,6 +53,8 @@ const COMMANDS: [&str; 64] = [
     "app recovery enable",
     "app recovery status",
     "app recovery restore",
+    "app recovery approve",
+    "app recovery deny",
     "app lock",
     "app lock setup",
     "app lock after",
