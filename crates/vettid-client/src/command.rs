@@ -58,6 +58,9 @@ pub enum CommandError {
         /// The reason.
         code: RefusalCode,
     },
+    /// This device brought the recovery phrase, and the vault waits for the password.
+    #[error("the recovery on this device is not finished")]
+    Recovering,
     /// The vault is locked: it opens nothing, and what others send waits.
     #[error("your vault is locked")]
     VaultLocked,

@@ -16,10 +16,10 @@ use vettid_crypto::audit::checkpoint::Checkpoint;
 use vettid_crypto::key_record::VerifiedKeyRecord;
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::stored;
-use vettid_wire::credential::JournalHead;
+use vettid_wire::credential::{JournalHead, VaultSeen};
 use vettid_wire::digest::Digest;
 use vettid_wire::envelope::{Content, Envelope};
-use vettid_wire::id::{DeviceId, Fingerprint, InviteId, MemberId};
+use vettid_wire::id::{DeviceId, EventId, Fingerprint, InviteId, MemberId};
 use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -79,6 +79,19 @@ pub(crate) struct Member {
     /// The lock of the vault; absent as long as this app set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lock: Option<KnownLock>,
+    /// It came by a recovery, and the vault has not taken it for the member's app yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recovering: Option<Recovering>,
+}
+
+/// A recovery on its way.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recovering {
+    /// Names it.
+    pub(crate) recovery_id: EventId,
+    /// How far the app before had seen the vault.
+    pub(crate) seen: Option<VaultSeen>,
 }
 
 /// How the app was enrolled.

@@ -12,6 +12,7 @@ mod limited;
 mod password;
 mod proof;
 mod recovery;
+pub(crate) mod replace;
 mod secret;
 mod value;
 

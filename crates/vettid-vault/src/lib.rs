@@ -26,6 +26,7 @@ pub mod profile;
 pub mod projection;
 pub mod quarantine;
 pub mod receive;
+pub mod recovery;
 pub mod renewal;
 pub mod request;
 pub mod revocation;

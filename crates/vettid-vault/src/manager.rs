@@ -12,8 +12,9 @@ use crate::pause::Pauses;
 use crate::projection::{Draft, Projection, UnreadableState};
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, connection, feed, quarantine, receive, revocation, send};
+use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
 use rand_core::CryptoRng;
+use serde_json::Value;
 use std::fmt;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::Clocks;
@@ -23,6 +24,7 @@ use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
+use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -261,12 +263,51 @@ impl Vault {
         clocks: Clocks,
         rng: &mut dyn CryptoRng,
         asked: &EnrolVault,
-    ) -> Result<(EnrolmentCode, Prepared), Failure> {
+    ) -> Result<Commanded<EnrolmentCode>, Failure> {
+        self.commanded(clocks, rng, |step| bootstrap::enrolment_code(step, asked))
+    }
+
+    /// Makes an enrolment code for a device that brought the recovery phrase.
+    pub fn recovery_code(
+        &mut self,
+        clocks: Clocks,
+        rng: &mut dyn CryptoRng,
+        asked: &RecoverVault,
+    ) -> Result<Commanded<EnrolmentCode>, Failure> {
+        self.commanded(clocks, rng, |step| recovery::begin(step, asked))
+    }
+
+    /// Takes up what the old device said about a recovery.
+    pub fn decide_recovery(
+        &mut self,
+        clocks: Clocks,
+        rng: &mut dyn CryptoRng,
+        received: &Value,
+    ) -> Result<Commanded<RecoveryDecided>, Failure> {
+        self.commanded(clocks, rng, |step| recovery::decide(step, received))
+    }
+
+    /// One command of services, in a commit of its own.
+    fn commanded<T>(
+        &mut self,
+        clocks: Clocks,
+        rng: &mut dyn CryptoRng,
+        command: impl FnOnce(&mut Step<'_>) -> Result<T, Failure>,
+    ) -> Result<Commanded<T>, Failure> {
         let mut step = self.step(clocks, rng);
-        let code = crate::bootstrap::enrolment_code(&mut step, asked)?;
+        let before = step.savepoint();
+        let done = match command(&mut step).and_then(|done| tell_app(&mut step, 0).map(|()| done)) {
+            Ok(done) => done,
+            Err(failure) => {
+                step.roll_back(before);
+                return Err(failure);
+            }
+        };
         step.keep();
+        let posts = std::mem::take(&mut step.posts);
         let changes = step.draft.into_changes();
-        Ok((code, prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng)))
+        let prepared = prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng);
+        Ok(Commanded { done, prepared, posts })
     }
 
     fn step<'s>(&'s mut self, clocks: Clocks, rng: &'s mut dyn CryptoRng) -> Step<'s> {
@@ -386,6 +427,17 @@ impl Vault {
     pub fn identity(&self) -> &VaultIdentity {
         &self.identity
     }
+}
+
+/// What a command of services did: commit it, answer, and send the posts.
+#[derive(Debug)]
+pub struct Commanded<T> {
+    /// The answer.
+    pub done: T,
+    /// To be committed first.
+    pub prepared: Prepared,
+    /// What leaves after the commit.
+    pub posts: Vec<Post>,
 }
 
 /// Handles one event in its own step.

@@ -9,7 +9,7 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
-use crate::{audit, establish, feed, lock, outbox, request, revocation, rotation, send, view};
+use crate::{audit, establish, feed, lock, outbox, recovery, request, revocation, rotation, send, view};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -92,7 +92,8 @@ fn take_up(
     let is_use = event_type.as_str() == event::CredentialUse::ROW.name;
     let body = vjson::canonical(&content.body)?;
     let question = in_reply_to_canonical(event_id, &body);
-    if session.limited && !is_open_to_limited(event_type) {
+    let recovers = session.limited && recovery::is_candidate(&step.draft, session.key_id)?;
+    if session.limited && !is_open_to_limited(event_type) && !(recovers && is_open_to_recovery(event_type)) {
         // Nothing, not even what was answered in an earlier session.
         return answer(step, session, event_type, question, &Err(RefusalCode::Locked));
     }
@@ -141,6 +142,12 @@ fn take_up(
         step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?;
     }
     answer(step, session, event_type, question, &outcome)
+}
+
+/// What a device that recovers may do beyond a limited session: see how the credential stands, and get transaction keys, for
+/// those of its container may be too old.
+fn is_open_to_recovery(event_type: &EventType) -> bool {
+    [event::CredentialStatus::ROW.name, event::CredentialReplenish::ROW.name].contains(&event_type.as_str())
 }
 
 /// The body of an answer.
@@ -198,6 +205,9 @@ fn act(
     event_id: EventId,
     body: &Value,
 ) -> Result<Outcomes, Failure> {
+    if recovery::holds_event(step, row.name)? {
+        return Ok(Err(RefusalCode::OnHold));
+    }
     match row.name {
         "session.refresh" => run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request)),
         "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
@@ -220,7 +230,7 @@ fn act(
         }
         "credential.create" => run::<event::CredentialCreate>(body, |request| credential::create(step, &request)),
         "credential.challenge" => {
-            run::<event::CredentialChallenge>(body, |request| credential::challenge(step, &request))
+            run::<event::CredentialChallenge>(body, |request| credential::challenge(step, session, &request))
         }
         "credential.confirm" => run::<event::CredentialConfirm>(body, |request| credential::confirm(step, &request)),
         "secret.list" => run::<event::SecretList>(body, |_| secrets::list(step)),

@@ -113,7 +113,12 @@ pub fn cut_off(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), F
     };
     let account_nkey = step.identity.message_account()?.public().as_str().to_owned();
     let cut_off = CutOff { account_nkey, user_nkey, revoked_at: step.now };
-    Ok(step.draft.put(format!("{CUT_OFF}{}", cut_off.user_nkey), &cut_off)?)
+    Ok(ask_to_cut_off(&mut step.draft, &cut_off)?)
+}
+
+/// Has services cut a user off, as part of the commit.
+pub fn ask_to_cut_off(draft: &mut Draft<'_>, cut_off: &CutOff) -> Result<(), UnreadableState> {
+    draft.put(format!("{CUT_OFF}{}", cut_off.user_nkey), cut_off)
 }
 
 /// Tombstone, no keys, nothing waiting, no user at the broker.

@@ -70,6 +70,16 @@ impl<'s> Entry<'s> {
         Ok(&self.derived.insert(derived).1)
     }
 
+    /// The keys that the same password gives with other parts; those for `present` are derived as well.
+    pub(crate) async fn new_keys(
+        &mut self,
+        present: &PasswordParts,
+        parts: &PasswordParts,
+    ) -> Result<PasswordKeys, CredentialError> {
+        self.keys(present).await?;
+        derive(self.source.derivation(), self.typed()?, parts.duplicate()).await
+    }
+
     fn typed(&mut self) -> Result<Arc<Password>, CredentialError> {
         match &self.typed {
             Some(typed) => Ok(Arc::clone(typed)),

@@ -8,7 +8,7 @@ use crate::intent::{Outcome, Settled};
 use serde_json::Value;
 use vettid_core::credential::holder::Received;
 use vettid_core::credential::holder::record::{Next, Untrusted};
-use vettid_core::credential::{CHANGE_PASSWORD, CREATE};
+use vettid_core::credential::{CHANGE_PASSWORD, CREATE, REPLACE_DEVICE};
 use vettid_wire::credential::{Confirm, ConfirmReply, UseRequest, UseStatus};
 use vettid_wire::envelope::Answer;
 use vettid_wire::event::{CredentialConfirm, CredentialCreate, CredentialUse, EventRow, EventType};
@@ -39,7 +39,8 @@ impl<P: Ports> Desk<'_, '_, P> {
     /// action and was carried out, the present one is not begun.
     pub(super) async fn recover_before(&mut self, action: &'static str) -> Result<(), CredentialError> {
         let settled = self.recover().await?;
-        let is_repeat = [CREATE, CHANGE_PASSWORD, Add::NAME, Rotate::NAME, Remove::NAME].contains(&action);
+        let is_repeat =
+            [CREATE, CHANGE_PASSWORD, REPLACE_DEVICE, Add::NAME, Rotate::NAME, Remove::NAME].contains(&action);
         match settled {
             Some(Settled { event_type, started_at, outcome: Outcome::CarriedOut })
                 if is_repeat && event_type.as_str() == action =>

@@ -150,6 +150,7 @@ impl TestIssuer {
             transaction_keys: record.map_or(0, |record| u32::try_from(record.pool.unused(now).count()).unwrap()),
             grants: u32::try_from(self.grants.len()).unwrap(),
             journal_head: self.journal.clone(),
+            recovery: None,
         }
     }
 

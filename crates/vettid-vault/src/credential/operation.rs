@@ -10,9 +10,11 @@ use crate::app::{self, Session};
 use crate::failure::Failure;
 use crate::manager::Event;
 use crate::owner::{Outcomes, wrap};
+use crate::recovery;
 use crate::send;
 use crate::step::Step;
 use serde_json::{Value, json};
+use vettid_core::credential::REPLACE_DEVICE;
 use vettid_core::credential::issuer::Begin;
 use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::credential::issuer::operation::{Counted, Operation, Proven, Started, Verdict};
@@ -44,8 +46,22 @@ pub fn begin(
         audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
         return Ok(Some(Err(RefusalCode::Conflict)));
     }
+    let recovers = recovery::is_candidate(&step.draft, session.key_id)?;
     let known = operation(&step.draft, request.op_id)?;
-    let begun = match issuer.begin(&step.clocks, &request, known.as_ref()) {
+    // Whoever took the place already may ask again for the answer.
+    if !recovers && request.action == REPLACE_DEVICE && known.is_none() {
+        return Ok(Some(Err(RefusalCode::NotAllowed)));
+    }
+    if recovery::holds_action(step, &request.action)? {
+        return Ok(Some(Err(RefusalCode::OnHold)));
+    }
+    let begun = if recovers {
+        let newest = issuer.newest_operation().map(|id| operation(&step.draft, id)).transpose()?.flatten();
+        issuer.begin_recovery(&step.clocks, &request, (known.as_ref(), newest.as_ref()))
+    } else {
+        issuer.begin(&step.clocks, &request, known.as_ref())
+    };
+    let begun = match begun {
         Err(IssuerFailed::Form(_)) => return Ok(Some(Err(RefusalCode::InvalidRequest))),
         begun => begun?,
     };
@@ -112,9 +128,10 @@ pub fn compare(step: &mut Step<'_>, op_id: OperationId) -> Result<(), Failure> {
     };
     let Waiting { counted, request, session, question } = waiting;
     let known = operation(&step.draft, op_id)?;
+    let recovers = recovery::is_candidate(&step.draft, session)?;
     let outcome = match evaluate(step, &mut issuer, known.as_ref(), counted, &request) {
         Ok((operation, is_right)) => {
-            if is_right {
+            if is_right && !recovers {
                 app::lift_limit(&mut step.draft, session)?;
             }
             put_issuer(step, &issuer, if is_right { Durable::Done } else { Durable::Failed })?;
@@ -163,6 +180,9 @@ fn carry_out(
     let done = secrets::act(step, &proven, request)?;
     let outcome = if done.refused { AuditOutcome::Refused } else { AuditOutcome::Success };
     let operation = issuer.finish(&step.clocks, step.rng, known, proven, done.effect)?;
+    if done.replaces {
+        recovery::replace(step)?;
+    }
     audit(step, request.op_id, &request.action, outcome)?;
     if let Some(summary) = done.summary {
         tell(step, Severity::Info, Outcome::Done, summary)?;
@@ -192,6 +212,7 @@ fn warn_of(step: &mut Step<'_>, refusal: Refusal) -> Result<(), Failure> {
 fn code_of(refusal: Refusal) -> RefusalCode {
     match refusal {
         Refusal::OtherRequest => RefusalCode::Conflict,
+        Refusal::TooOld => RefusalCode::NotAvailable,
         Refusal::NotAuthorized | Refusal::WrongMode => RefusalCode::NotAllowed,
         _ => RefusalCode::InvalidRequest,
     }

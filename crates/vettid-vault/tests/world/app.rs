@@ -22,7 +22,7 @@ use vettid_wire::time::Timestamp;
 
 pub(crate) struct App {
     pub(crate) guid: MemberId,
-    signing: SigningKey,
+    pub(crate) signing: SigningKey,
     record: VerifiedKeyRecord,
     nkey: UserKey,
     pub(crate) channel: Option<Channel>,

@@ -20,21 +20,21 @@ use vettid_wire::secret::{
     SecretList, SecretRef, SecretSummary, Use, UseSecret, Used,
 };
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 const PHRASE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
 
-fn begun(seed: u64) -> (Town, Wallet) {
+pub(crate) fn begun(seed: u64) -> (Town, Wallet) {
     let mut town = Town::new(seed);
     town.enrol(ALICE);
     let wallet = Wallet::create(&mut town, ALICE, PASSWORD);
     (town, wallet)
 }
 
-fn status(town: &mut Town) -> CredentialStatus {
+pub(crate) fn status(town: &mut Town) -> CredentialStatus {
     town.ask(ALICE, "credential.status", json!({})).unwrap()
 }
 
-fn list(town: &mut Town) -> Vec<SecretSummary> {
+pub(crate) fn list(town: &mut Town) -> Vec<SecretSummary> {
     town.ask::<SecretList>(ALICE, "secret.list", json!({})).unwrap().secrets
 }
 
@@ -58,11 +58,11 @@ fn add_as(
     added.unwrap().map(|summary| summary.secret_id)
 }
 
-fn add(town: &mut Town, wallet: &mut Wallet, kind: SecretKind, bytes: &[u8]) -> SecretId {
+pub(crate) fn add(town: &mut Town, wallet: &mut Wallet, kind: SecretKind, bytes: &[u8]) -> SecretId {
     add_as(town, wallet, (kind, None), bytes, None).unwrap()
 }
 
-fn reveal(town: &mut Town, wallet: &mut Wallet, secret_id: SecretId, password: &str) -> Vec<u8> {
+pub(crate) fn reveal(town: &mut Town, wallet: &mut Wallet, secret_id: SecretId, password: &str) -> Vec<u8> {
     let op = wallet.prepare(town, "secret.use", password, |_, _| {
         value(UseSecret { secret_id, operation: Operation::Reveal, input: None })
     });

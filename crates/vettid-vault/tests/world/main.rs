@@ -14,6 +14,7 @@ mod limits;
 mod node;
 mod quarantine;
 mod random_runs;
+mod recovery;
 mod renewal;
 mod rotation;
 mod shop;

@@ -142,9 +142,9 @@ impl Town {
             services_url: "https://services.test".into(),
             session_id: self.fresh_event(),
         };
-        let (code, prepared) = self.nodes[who].vault.enrolment_code(clocks(self.now), &mut self.rng, &asked).ok()?;
-        self.nodes[who].keep(&prepared);
-        Some(code.qr)
+        let made = self.nodes[who].vault.enrolment_code(clocks(self.now), &mut self.rng, &asked).ok()?;
+        self.nodes[who].keep(&made.prepared);
+        Some(made.done.qr)
     }
 
     pub(crate) fn enrol(&mut self, who: usize) {

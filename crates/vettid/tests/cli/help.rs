@@ -55,6 +55,8 @@ const COMMANDS: [&str; 66] = [
     "app recovery enable",
     "app recovery status",
     "app recovery restore",
+    "app recovery approve",
+    "app recovery deny",
     "app lock",
     "app lock setup",
     "app lock after",
