@@ -18,6 +18,7 @@ Examples:
   vettid app lock setup
   vettid app lock
   vettid app lock after 15m
+  vettid app lock remove
   vettid app lock status";
 
 pub(super) const UNLOCK_EXAMPLES: &str = "\
@@ -46,6 +47,12 @@ enum LockCommand {
         /// How long, at least a minute
         #[arg(value_name = "TIME", value_parser = idle)]
         time: Idle,
+    },
+    /// Remove the lock with the PIN or password: then the vault runs whenever its host does
+    Remove {
+        /// Type the password instead of the PIN
+        #[arg(long)]
+        password: bool,
     },
     /// Whether the vault is locked, and how many tries are left
     Status,
@@ -86,6 +93,11 @@ pub(super) async fn run(arguments: LockArguments, app: &Client, output: Output) 
         Some(LockCommand::After { time: Idle(minutes) }) => {
             let auto = app.lock_after(minutes).await.map_err(advice::command)?;
             Ok(output.result(&AutoView(auto))?)
+        }
+        Some(LockCommand::Remove { password }) => {
+            let current = current(&mut Hidden::new(), password)?;
+            app.remove_lock(&current).await.map_err(advice::lock)?;
+            Ok(output.result(&Done("The lock is removed. Whoever has your vault's host can start your vault."))?)
         }
         Some(LockCommand::Status) => {
             let status = app.lock_status().await.map_err(advice::lock)?;

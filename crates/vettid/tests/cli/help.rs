@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 66] = [
+const COMMANDS: [&str; 67] = [
     "",
     "app",
     "app enroll",
@@ -60,6 +60,7 @@ const COMMANDS: [&str; 66] = [
     "app lock",
     "app lock setup",
     "app lock after",
+    "app lock remove",
     "app lock status",
     "app unlock",
     "app status",
