@@ -30,13 +30,15 @@ use password::Entry;
 use vettid_wire::id::SecretId;
 use vettid_wire::secret::{Action, Add, GrantRef, OpenGrant, SecretSummary, UseSecret};
 
-/// Opens the line, runs one flow over it, and closes it.
+/// Opens the line, runs one flow over it, confirms what it left unconfirmed, and closes it.
 macro_rules! over_the_line {
     ($app:ident, $desk:ident => $flow:expr) => {{
         let mut line = $app.open().await?;
         let outcome = async {
             let mut $desk = Desk::open(&mut line)?;
-            $flow
+            let outcome = async { $flow }.await;
+            $desk.finish().await;
+            outcome
         }
         .await;
         line.close().await;
@@ -108,8 +110,8 @@ impl<P: Ports> App<P> {
         })
     }
 
-    /// Adds secrets under one entry of the password and tells of each. What one cannot be stored stops no other;
-    /// anything else ends it, and what was told stands.
+    /// Adds secrets under one entry of the password and tells of each once its package is stored, before that is confirmed.
+    /// What one cannot be stored stops no other; anything else ends it, and what was told stands.
     ///
     /// # Errors
     /// [`CredentialError`].

@@ -47,6 +47,8 @@ pub(crate) struct Desk<'l, 'a, P: Ports> {
     pub(super) line: &'l mut Line<'a, P>,
     /// `None` before the first credential.
     pub(super) kept: Option<Kept>,
+    /// A package was stored whose confirmation its operation did not wait for.
+    pub(super) is_unconfirmed: bool,
 }
 
 /// What an operation gave.
@@ -87,7 +89,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     pub(super) fn open(line: &'l mut Line<'a, P>) -> Result<Self, CredentialError> {
         let (guid, issuer) = (line.member.guid, line.member.vault.fingerprint);
         let kept = Kept::load(&line.hold, guid, issuer)?;
-        Ok(Self { line, kept })
+        Ok(Self { line, kept, is_unconfirmed: false })
     }
 
     pub(super) fn random(&self) -> SystemRandom {
@@ -148,7 +150,8 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         })
     }
 
-    /// Carries out one action with the password. `make` gives its parameters; it is called anew in each round.
+    /// Carries out one action with the password, up to the stored package: the next operation confirms it, or [`Self::finish`]
+    /// (docs/decisions/0103). `make` gives its parameters; it is called anew in each round.
     pub(super) async fn perform<A: Action>(
         &mut self,
         entry: &mut Entry<'_>,
@@ -175,7 +178,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             let issuer = self.prove(action, entry.is_typed()).await?;
             let (op_id, key) = self.prepare(issuer, entry, &make).await?;
             if let Sent::Done(result) = self.send().await? {
-                self.confirm_newest().await?;
+                self.is_unconfirmed = true;
                 self.line.lift_limit().await?;
                 return Ok((op_id, key, result));
             }

@@ -102,6 +102,14 @@ impl<P: Ports> Desk<'_, '_, P> {
         if confirmed { Ok(()) } else { self.save() }
     }
 
+    /// Confirms what the last operation stored. Its result stands whatever comes of that; the next command tries again.
+    pub(super) async fn finish(&mut self) {
+        if std::mem::take(&mut self.is_unconfirmed) {
+            // What could not be confirmed or stored lies in the slot, where the next command finds it.
+            let _ = self.confirm_newest().await;
+        }
+    }
+
     /// Spec 2.7 step 5.
     async fn confirm(&mut self, confirm: &Confirm) -> Result<(), CredentialError> {
         let freed = match self.ask::<CredentialConfirm>(confirm).await? {
@@ -111,7 +119,9 @@ impl<P: Ports> Desk<'_, '_, P> {
                 }
                 let freed = self.holder()?.confirmed(&confirmed);
                 let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-                return Ok(kept.confirmed(&mut self.line.hold, freed)?);
+                kept.confirmed(&mut self.line.hold, freed)?;
+                self.is_unconfirmed = false;
+                return Ok(());
             }
             ConfirmReply::Stale(result) if result.status == UseStatus::StaleCredential => {
                 return Err(CredentialError::Stale);
