@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 64] = [
+const COMMANDS: [&str; 67] = [
     "",
     "app",
     "app enroll",
@@ -37,6 +37,8 @@ const COMMANDS: [&str; 64] = [
     "app connection review",
     "app connection decide",
     "app connection verify",
+    "app connection health",
+    "app connection rekey",
     "app connection revoke",
     "app message",
     "app message send",
@@ -58,6 +60,7 @@ const COMMANDS: [&str; 64] = [
     "app lock after",
     "app lock status",
     "app unlock",
+    "app keys",
     "app status",
     "app watch",
     "services",
