@@ -15,6 +15,7 @@ pub mod field;
 pub mod handler_host;
 pub mod host;
 pub mod identity;
+pub mod inventory;
 pub mod lock;
 pub mod manager;
 pub mod mark;

@@ -9,7 +9,7 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
-use crate::{audit, establish, feed, lock, outbox, recovery, request, revocation, rotation, send, view};
+use crate::{audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, send, view};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -222,6 +222,8 @@ fn act(
         "connection.verify" => {
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
         }
+        "connection.health" => run::<event::AskHealth>(body, |request| inventory::health(step, &request)),
+        "key.list" => run::<event::AskKeys>(body, |request| inventory::keys(step, &request)),
         "connection.rotate" => run::<event::RotateKeys>(body, |request| rotation::by_owner(step, &request)),
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
         "credential.status" => run::<event::CredentialStatus>(body, |_| credential::status(step)),

@@ -4,8 +4,8 @@
 use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
-    auth, connection, credential, data, enrolment, feed, handshake, lock, messaging, profile, refusal, request, secret,
-    session,
+    auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile, refusal,
+    request, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -255,6 +255,10 @@ events! {
     ConnectionRevoke: "connection.revoke", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Revoke => connection::ConnectionView;
     #[doc = "Begins new epoch keys at once, on one connection or on all."]
     RotateKeys: "connection.rotate", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::RotateKeys => connection::RotationReport;
+    #[doc = "How connections are kept: age of keys, credentials, profiles, stragglers."]
+    AskHealth: "connection.health", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskHealth => inventory::HealthReport;
+    #[doc = "Lists the key pairs of the vault, without anything private."]
+    AskKeys: "key.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskKeys => inventory::KeyInventory;
     #[doc = "Sends a text message to a connection."]
     MessagingSend: "messaging.send", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::SendText => messaging::Sent;
     #[doc = "Lists the messages of a connection."]

@@ -8,6 +8,7 @@ mod enroll;
 mod export;
 mod feed;
 mod input;
+mod keys;
 mod lock;
 mod member_api;
 mod message;
@@ -115,6 +116,9 @@ enum Command {
     Lock(lock::LockArguments),
     /// Unlock your vault with PIN or password
     Unlock(lock::UnlockArguments),
+    /// Every key pair of your vault: what it is for, its age, when it changes
+    #[command(after_help = keys::EXAMPLES)]
+    Keys,
     /// How your vault is
     #[command(after_help = status::EXAMPLES)]
     Status,
@@ -158,6 +162,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Session(command) => session::run(command, app, output).await,
         Command::Lock(arguments) => lock::run(arguments, app, output).await,
         Command::Unlock(arguments) => lock::unlock(arguments, app, output).await,
+        Command::Keys => keys::run(app, output).await,
         Command::Status => status::run(app, output).await,
         Command::Watch => watch::run(app, output).await,
     }

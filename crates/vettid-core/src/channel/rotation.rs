@@ -131,6 +131,12 @@ impl Channel {
         self.epoch
     }
 
+    /// This side's public key of the running epoch.
+    #[must_use]
+    pub fn own_kem(&self) -> vettid_crypto::suite::KemPublicKey {
+        self.own_kem.public_key()
+    }
+
     /// When the running epoch began; `None` before [`Self::pass_time`] was called in it.
     #[must_use]
     pub fn epoch_since(&self) -> Option<Timestamp> {

@@ -7,6 +7,7 @@ use vettid_vault::manager::Event;
 use vettid_wire::connection::RotationReport;
 use vettid_wire::envelope::Envelope;
 use vettid_wire::id::ConnectionId;
+use vettid_wire::inventory::{HealthReport, KeyInventory, KeyUse};
 use vettid_wire::subject::Subject;
 
 /// The epoch of the last envelope that a vault sent on its connections.
@@ -127,4 +128,28 @@ fn a_service_rotates_with_its_members_and_a_foreign_signature_is_refused() {
     assert_eq!(town.shop.channel.as_ref().unwrap().epoch(), 2);
     town.handle(ALICE, &[Event::Tick]);
     town.check(ALICE);
+}
+
+#[test]
+fn the_owner_sees_how_connections_are_kept_and_every_key_without_its_private_half() {
+    let mut town = Town::settled(73);
+    let id = town.connect();
+    for _ in 0..8 {
+        town.pass_half_day();
+        town.pass_half_day();
+    }
+    town.resume(ALICE, true);
+    let health: HealthReport = town.ask(ALICE, "connection.health", json!({"connection_id": id})).unwrap();
+    let [one] = &health.connections[..] else { panic!("one connection") };
+    assert_eq!((one.epoch, one.straggles_since, one.display_name.as_str()), (1, None, "Bob"));
+    assert!(one.credential_until > Some(town.now) && one.next_rotation > Some(town.now));
+    let keys: KeyInventory = town.ask(ALICE, "key.list", json!({})).unwrap();
+    assert_eq!((keys.keys.len(), keys.more_after), (11, None));
+    let epoch = keys.keys.iter().find(|key| key.role == KeyUse::Epoch).unwrap();
+    assert_eq!((epoch.connection_id, epoch.next_rotation), (Some(id), one.next_rotation));
+    let before = epoch.id.clone();
+    rotate(&mut town, ALICE, json!({}));
+    town.run();
+    let keys: KeyInventory = town.ask(ALICE, "key.list", json!({})).unwrap();
+    assert!(keys.keys.iter().all(|key| key.id != before), "the old key is not there any more");
 }
