@@ -2,6 +2,7 @@
 //! never read a clock, draw randomness of its own, or touch a network, a store or a file.
 
 pub mod action;
+pub mod agreement;
 pub mod allowance;
 pub mod channel;
 pub mod contract;

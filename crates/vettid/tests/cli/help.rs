@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 67] = [
+const COMMANDS: [&str; 80] = [
     "",
     "app",
     "app enroll",
@@ -51,6 +51,14 @@ const COMMANDS: [&str; 67] = [
     "app request deny",
     "app feed",
     "app feed list",
+    "app feed search",
+    "app feed show",
+    "app feed unread",
+    "app feed tag",
+    "app feed archive",
+    "app feed remove",
+    "app feed read",
+    "app feed policy",
     "app audit",
     "app audit export",
     "app recovery",
