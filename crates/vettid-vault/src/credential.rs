@@ -112,30 +112,9 @@ pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
     step.desk.grants.expire(&step.clocks);
     let grants = u32::try_from(step.desk.grants.count()).unwrap_or(u32::MAX);
     let Some(issuer) = issuer(&step.draft)? else {
-        return Ok(Ok(CredentialStatus {
-            exists: false,
-            cek_version: 0,
-            credential_epoch: 0,
-            attempts: 0,
-            attempts_total: 0,
-            locked: false,
-            retry_after_ms: None,
-            transaction_keys: 0,
-            grants,
-        }));
+        return Ok(Ok(CredentialStatus { grants, ..CredentialStatus::default() }));
     };
-    let record = issuer.record();
-    Ok(Ok(CredentialStatus {
-        exists: true,
-        cek_version: record.current.version,
-        credential_epoch: record.epoch,
-        attempts: record.attempts.consecutive,
-        attempts_total: record.attempts.total,
-        locked: record.attempts.is_locked(record.limit),
-        retry_after_ms: record.attempts.wait_ms(&step.clocks),
-        transaction_keys: u32::try_from(record.pool.unused(step.now).count()).unwrap_or(u32::MAX),
-        grants,
-    }))
+    Ok(Ok(CredentialStatus { grants, ..issuer.status(&step.clocks) }))
 }
 
 /// Fresh transaction keys: of the credential, or for making the first one.

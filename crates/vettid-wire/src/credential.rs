@@ -512,8 +512,8 @@ pub struct ChangePassword {
     pub sealed_inner_key: Base64,
 }
 
-/// How a Vault Credential stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How a credential stands at its issuer; before the first one, all of it is zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialStatus {
     /// Whether there is one.
@@ -531,9 +531,9 @@ pub struct CredentialStatus {
     /// Milliseconds until the next try, where one has to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Transaction keys that the vault takes.
+    /// Transaction keys that the issuer takes.
     pub transaction_keys: u32,
-    /// Open grants.
+    /// Open grants; only a vault gives any.
     pub grants: u32,
 }
 

@@ -3,7 +3,10 @@
 use crate::credential::transaction_key;
 use crate::sample::Samples;
 use crate::value;
-use vettid_wire::services_credential::{CreateServicesCredential, ServicesKeys, ServicesTerms};
+use vettid_wire::credential::SecretField;
+use vettid_wire::services_credential::{
+    BackupKeys, CreateServicesCredential, NewPhrase, SealedSecrets, ServicesKeys, ServicesSecrets, ServicesTerms,
+};
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("services_credential");
@@ -22,5 +25,15 @@ pub(crate) fn samples() -> Samples {
         live_key_ids: vec![value::transaction_key_id()],
     };
     samples.object("ServicesKeys", keys);
+    samples.object("NewPhrase", NewPhrase { verifier: value::bytes(32) });
+    samples.object("SealedSecrets", SealedSecrets { inner_seq: 2, secrets: value::bytes(48) });
+    samples.object("ServicesSecrets", secrets()).optional(&["/backup_keys/previous"]);
+    samples.object("BackupKeys", secrets().backup_keys).optional(&["/previous"]);
     samples
+}
+
+fn secrets() -> ServicesSecrets {
+    let key = |byte| SecretField::new(vec![byte; 32]);
+    let backup_keys = BackupKeys { active: key(2), previous: Some(key(3)), retired: vec![key(4)] };
+    ServicesSecrets { version: 1, vault_access_key: key(1), backup_keys }
 }
