@@ -31,7 +31,7 @@ pub(super) struct Kept {
 /// A device that recovered.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewDevice {
+pub(crate) struct NewDevice {
     pub(super) guid: MemberId,
     /// The key by which services know it.
     #[serde(with = "stored")]

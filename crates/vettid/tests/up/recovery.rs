@@ -105,6 +105,9 @@ async fn a_phrase_brings_the_credential_to_a_new_device() {
     let status = newcomer.ask(&["recovery", "status"]).await;
     assert_eq!((&status["enabled"], &status["is_current"]), (&true.into(), &true.into()));
     assert_eq!(status["recovery"]["hold_until"], restored["hold_until"]);
+    // The Services Credential came along, and waits as everything of high value does.
+    let held = newcomer.run(&["recovery", "disable", "--password-stdin"], PASSWORD).await;
+    assert!(held.code == 3 && held.error.contains("too fresh"), "{held:?}");
     let again = newcomer.run(&["recovery", "restore"], &typed(&phrase).await).await;
     assert_eq!(again.code, 2, "{again:?}");
 
