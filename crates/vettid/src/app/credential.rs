@@ -223,7 +223,7 @@ impl Show for Status {
             }
             (None, unknown) => {
                 let why = unknown.as_deref().unwrap_or("services did not say");
-                page.line(&format!("How your Services Credential stands is not known: {why}"));
+                page.line(format!("How your Services Credential stands is not known: {why}"));
             }
         }
     }
