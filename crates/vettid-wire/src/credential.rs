@@ -543,7 +543,7 @@ pub struct CredentialStatus {
 pub struct CredentialBackup {
     /// The Vault Services Credential, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub services_credential: Option<ServicesCredentialBackup>,
+    pub services_credential: Option<crate::services_credential::ServicesCredentialBackup>,
     /// The Vault Credential: the newest and at most three before it, newest first.
     pub vault_credentials: Vec<CredentialPackage>,
     /// Fingerprint of the vault: the issuer of the Vault Credential.
@@ -559,24 +559,6 @@ pub struct CredentialBackup {
     /// Where the app last saw the vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_head: Option<JournalHead>,
-}
-
-/// The part of a recovery container for the Vault Services Credential: its password is the same, all else is its own.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServicesCredentialBackup {
-    /// The newest package.
-    pub package: CredentialPackage,
-    /// Fingerprint of services as its issuer.
-    pub issuer: Fingerprint,
-    /// Salt of the password, 16 bytes.
-    pub password_salt: Base64,
-    /// The app's half of the password.
-    pub device_secret: SecretField,
-    /// Transaction keys that were not used yet.
-    pub transaction_keys: Vec<TransactionKey>,
-    /// Highest epoch that the app knows; a lower one is refused.
-    pub credential_epoch: u64,
 }
 
 /// Asks for fresh transaction keys, inside a session.

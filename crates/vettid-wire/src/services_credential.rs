@@ -1,7 +1,7 @@
 //! The Vault Services Credential over HTTP, where it differs from that of a vault: services never get the inner key. Form only.
 
 use crate::base64::Base64;
-use crate::credential::{SecretField, TransactionKey};
+use crate::credential::{CredentialPackage, SecretField, TransactionKey};
 use crate::id::{Fingerprint, KeyId, OperationId};
 use serde::{Deserialize, Serialize};
 
@@ -94,4 +94,22 @@ pub struct ServicesKeys {
     pub new_transaction_keys: Vec<TransactionKey>,
     /// Every key that services take, the new ones included.
     pub live_key_ids: Vec<KeyId>,
+}
+
+/// The part of a recovery container for the Vault Services Credential: its password is the same, all else is its own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServicesCredentialBackup {
+    /// The newest package.
+    pub package: CredentialPackage,
+    /// Fingerprint of services as its issuer.
+    pub issuer: Fingerprint,
+    /// Salt of the password, 16 bytes.
+    pub password_salt: Base64,
+    /// The app's half of the password.
+    pub device_secret: SecretField,
+    /// Transaction keys that were not used yet.
+    pub transaction_keys: Vec<TransactionKey>,
+    /// Highest epoch that the app knows; a lower one is refused.
+    pub credential_epoch: u64,
 }

@@ -12,10 +12,11 @@ use vettid_crypto::kdf::h256;
 use vettid_crypto::password::{DeviceSecret, PasswordSalt};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::{CredentialBackup, SecretField, ServicesCredentialBackup, TransactionKey};
+use vettid_wire::credential::{CredentialBackup, SecretField, TransactionKey};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{MemberId, OperationId};
 use vettid_wire::json;
+use vettid_wire::services_credential::ServicesCredentialBackup;
 
 /// The whole slots, newest first.
 fn slots(hold: &impl Hold, places: &Places) -> Result<Vec<Slot>, StoreError> {

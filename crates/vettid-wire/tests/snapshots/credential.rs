@@ -7,8 +7,8 @@ use vettid_wire::credential::{
     BODY_FORMAT_VERSION, Binding, ChallengeRequest, ChangePassword, Confirm, ConfirmReply, Confirmed, CreateCredential,
     CredentialBackup, CredentialBody, CredentialPackage, CredentialPolicies, CredentialStatus, CredentialTimes,
     FirstTerms, InnerUpdate, JournalHead, LatAnswer, LatChallenge, LatId, LatReference, LedgerToken, PasswordVerifier,
-    ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, ServicesCredentialBackup, TRANSACTION_KEY_ALGORITHM,
-    TransactionKey, UseRequest, UseResult, UseStatus, VerifierKind,
+    ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest,
+    UseResult, UseStatus, VerifierKind,
 };
 
 pub(crate) fn lat_id() -> LatId {
@@ -70,7 +70,7 @@ pub(crate) fn transaction_key() -> TransactionKey {
     }
 }
 
-fn package() -> CredentialPackage {
+pub(crate) fn package() -> CredentialPackage {
     CredentialPackage {
         user_guid: value::member(),
         encrypted_blob: value::bytes(72),
@@ -144,20 +144,9 @@ fn statuses() -> [UseStatus; 8] {
     ]
 }
 
-fn services_credential_backup() -> ServicesCredentialBackup {
-    ServicesCredentialBackup {
-        package: package(),
-        issuer: value::fingerprint(),
-        password_salt: value::bytes(16),
-        device_secret: SecretField::new(vec![0x5e; 32]),
-        transaction_keys: vec![transaction_key()],
-        credential_epoch: 1,
-    }
-}
-
 fn credential_backup() -> CredentialBackup {
     CredentialBackup {
-        services_credential: Some(services_credential_backup()),
+        services_credential: Some(crate::services_credential::backup()),
         vault_credentials: vec![package()],
         vault_fp: value::fingerprint(),
         password_salt: value::bytes(16),
@@ -180,7 +169,6 @@ fn at_rest(samples: &mut Samples) {
     samples.text("SecretField", SecretField::new(vec![0x5e; 32]));
     samples.object("TransactionKey", transaction_key());
     samples.object("CredentialBackup", credential_backup()).optional(&["/services_credential", "/journal_head"]);
-    samples.object("ServicesCredentialBackup", services_credential_backup());
 }
 
 fn in_use(samples: &mut Samples) {
