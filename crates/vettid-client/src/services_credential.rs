@@ -129,6 +129,7 @@ where
     P::Services: MemberApi,
 {
     let (_, _, result) = desk.perform_any(action, entry, |_| (params, None)).await?;
+    desk.finish().await;
     match result.map(json::from_value::<Answer<Value>>) {
         Some(Ok(Answer::Success(value))) => Ok(value),
         Some(Ok(Answer::Refused(Refusal { code }))) => Err(CredentialError::Refused { action, code }),

@@ -16,6 +16,7 @@ use rand_core::CryptoRng;
 use serde_json::Value;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::Clocks;
+use vettid_core::feed::Index;
 use vettid_core::journal::Changes;
 use vettid_crypto::audit::Act;
 use vettid_handler::handlers::Handlers;
@@ -46,6 +47,8 @@ pub struct Step<'s> {
     pub pauses: &'s mut Pauses,
     /// What host and vault tell each other about the lock.
     pub lock: &'s mut LockDesk,
+    /// The index of the feed, as it was before this commit.
+    pub feed: &'s Index,
     /// The table of handlers.
     pub handlers: &'s Handlers,
     /// The address of the broker, as other parties reach it.
@@ -60,6 +63,8 @@ pub struct Step<'s> {
     pub told: Vec<FeedEntry>,
     /// Number of the last commit before this one.
     pub journal_number: u64,
+    /// Its hash.
+    pub journal_hash: [u8; 32],
     /// Events that were dropped without an answer.
     pub dropped: u64,
 }

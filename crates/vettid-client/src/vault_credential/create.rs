@@ -105,6 +105,7 @@ impl<L: IssuerLine> Desk<'_, L> {
     /// Sends the stored request for a new password; `false` if it lost its ground, without effect.
     pub(crate) async fn send_change(&mut self) -> Result<bool, CredentialError> {
         let Sent::Done(result) = self.send().await? else { return Ok(false) };
+        self.line.lift_limit().await?;
         self.confirm_newest().await?;
         match result.map(json::from_value::<Answer<Value>>) {
             Some(Ok(Answer::Success(_))) | None => Ok(true),

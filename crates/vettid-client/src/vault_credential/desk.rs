@@ -44,6 +44,8 @@ pub(crate) struct Desk<'l, L: IssuerLine> {
     pub(crate) line: &'l mut L,
     /// `None` before the first credential.
     pub(crate) kept: Option<Kept>,
+    /// A package was stored whose confirmation its operation did not wait for.
+    pub(super) is_unconfirmed: bool,
 }
 
 /// What an operation gave.
@@ -84,7 +86,7 @@ impl<'l, L: IssuerLine> Desk<'l, L> {
     pub(crate) fn open(line: &'l mut L) -> Result<Self, CredentialError> {
         let (guid, issuer) = (line.guid(), line.issuer());
         let kept = Kept::load(line.hold(), L::PLACES, guid, issuer)?;
-        Ok(Self { line, kept })
+        Ok(Self { line, kept, is_unconfirmed: false })
     }
 
     pub(crate) fn kept(&mut self) -> Result<&mut Kept, CredentialError> {
@@ -131,7 +133,8 @@ impl<'l, L: IssuerLine> Desk<'l, L> {
         })
     }
 
-    /// Carries out one action with the password. `make` gives its parameters; it is called anew in each round.
+    /// Carries out one action with the password, up to the stored package: the next operation confirms it, or [`Self::finish`]
+    /// (docs/decisions/0103). `make` gives its parameters; it is called anew in each round.
     pub(super) async fn perform<A: Action>(
         &mut self,
         entry: &mut Entry<'_>,
@@ -159,7 +162,8 @@ impl<'l, L: IssuerLine> Desk<'l, L> {
             let (op_id, key) = self.stage(issuer, entry, &make).await?;
             self.keep_question()?;
             if let Sent::Done(result) = self.send().await? {
-                self.confirm_newest().await?;
+                self.is_unconfirmed = true;
+                self.line.lift_limit().await?;
                 return Ok((op_id, key, result));
             }
             self.recover().await?;
@@ -182,8 +186,8 @@ impl<'l, L: IssuerLine> Desk<'l, L> {
         let making = Making { op_id, key: BoxKey::of_password(&keys.inner), guid, random };
         let (params, next_password) = make(&making);
         let params = json::parse(&json::canonical(&params)?)?;
-        let payload = payload(keys, L::OPENS_INNER_LAYER);
-        let wish = Wish { op_id, params, payload, next_password, journal_head: None };
+        let (payload, journal_head) = (payload(keys, L::OPENS_INNER_LAYER), self.line.journal_head());
+        let wish = Wish { op_id, params, payload, next_password, journal_head };
         self.holder()?.prepare(&mut random, issuer, wish)?;
         Ok((op_id, making.key))
     }

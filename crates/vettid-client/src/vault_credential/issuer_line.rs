@@ -9,7 +9,8 @@ use crate::store::Hold;
 use serde_json::Value;
 use std::future::Future;
 use vettid_wire::credential::{
-    ChallengeRequest, Confirm, ConfirmReply, CredentialStatus, LatAnswer, ReplenishKeys, ReplenishedKeys, UseResult,
+    ChallengeRequest, Confirm, ConfirmReply, CredentialStatus, JournalHead, LatAnswer, ReplenishKeys, ReplenishedKeys,
+    UseResult,
 };
 use vettid_wire::id::{Fingerprint, MemberId};
 use vettid_wire::time::Timestamp;
@@ -40,6 +41,21 @@ pub(crate) trait IssuerLine: Send {
     fn tell(&self, settled: Settled);
     /// What carries a request until its outcome is known.
     fn question(&self, is_creation: bool, body: &Value) -> Asked<Intent>;
+
+    /// Whether the issuer does nothing but look at the password, until it was proved.
+    fn is_limited(&self) -> bool {
+        false
+    }
+
+    /// After an operation with the password: ends the limit, where there was one.
+    fn lift_limit(&mut self) -> impl Future<Output = Asked<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// The end of the issuer's journal as this app knows it; only a vault has one.
+    fn journal_head(&self) -> Option<JournalHead> {
+        None
+    }
 
     fn status(&mut self) -> impl Future<Output = Asked<CredentialStatus>> + Send;
     fn replenish(&mut self, held: &ReplenishKeys)

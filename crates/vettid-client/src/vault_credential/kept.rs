@@ -62,6 +62,8 @@ pub(crate) struct Kept {
     /// pass, it is given up.
     pub(crate) after: Option<Base64>,
     grants: Vec<KeptGrant>,
+    /// Fresh transaction keys came, which no slot keeps.
+    has_new_keys: bool,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +90,7 @@ struct StoredView<'k> {
 impl Kept {
     /// Before the first credential.
     pub(crate) fn new(places: &'static Places, holder: Holder) -> Self {
-        Self { places, holder, sending: None, after: None, grants: Vec::new() }
+        Self { places, holder, sending: None, after: None, grants: Vec::new(), has_new_keys: false }
     }
 
     /// What is stored for this member and this issuer, where it is known; `None` if nothing is. A slot that is torn counts as
@@ -117,8 +119,10 @@ impl Kept {
         }
         let (a, b) = (slot(hold, places.a)?, slot(hold, places.b)?);
         let [a, b] = [&a, &b].map(|slot| slot.as_ref().map(SecretBytes::expose));
-        let Stored { holder, sending, after, grants, .. } = stored;
-        Ok(Some(Self { places, holder: Holder::load(holder, a, b), sending, after, grants }))
+        let holder = Holder::load(stored.holder, a, b);
+        let is_open = holder.request().is_some();
+        let (sending, after) = (stored.sending.filter(|_| is_open), stored.after.filter(|_| is_open));
+        Ok(Some(Self { places, holder, sending, after, grants: stored.grants, has_new_keys: false }))
     }
 
     /// Stores everything but the slots.
@@ -135,11 +139,13 @@ impl Kept {
         };
         let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
         serde_json::to_writer(&mut *bytes, &view).map_err(StoreError::Form)?;
-        hold.save(self.places.state, &bytes)
+        hold.save(self.places.state, &bytes)?;
+        self.has_new_keys = false;
+        Ok(())
     }
 
-    /// Writes a package into its slot and reads it back. The rest is to be stored before the next operation: until then a
-    /// start sends the same operation again, and gets the same answer.
+    /// Writes a package into its slot and reads it back. A start takes over what the slot says; the rest is to be stored
+    /// before the next operation.
     pub(crate) fn write(&mut self, hold: &mut impl Hold, write: SlotWrite) -> Result<(), CredentialError> {
         let place = self.places.slot(write.name);
         let bytes = write.slot.to_bytes().map_err(StoreError::Form)?;
@@ -149,13 +155,27 @@ impl Kept {
         if !is_whole {
             return Err(StoreError::NotKept.into());
         }
+        self.has_new_keys |= write.brings_keys();
         self.holder.stored(write);
         Ok(())
+    }
+
+    /// Frees the older slot after `CONFIRMED`, which says as much as the stored state would; stores only what it does not say
+    /// (docs/decisions/0097).
+    pub(crate) fn confirmed(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
+        if freed.is_none() || self.has_new_keys {
+            self.save(hold)?;
+        }
+        self.free(hold, freed)
     }
 
     /// Stores everything, then frees the slot where there is one.
     pub(crate) fn save_and_free(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
         self.save(hold)?;
+        self.free(hold, freed)
+    }
+
+    fn free(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
         if let Some(name) = freed {
             hold.remove(self.places.slot(name))?;
             self.holder.freed(name);
@@ -184,9 +204,11 @@ impl Kept {
         self.grants.retain(|grant| (grant.secret_id, grant.operation) != (secret_id, operation));
     }
 
-    /// Forgets the keys of all grants over a secret that is gone.
-    pub(crate) fn end_grants_of(&mut self, secret_id: SecretId) {
+    /// Forgets the keys of all grants over a secret that is gone; whether there were any.
+    pub(crate) fn end_grants_of(&mut self, secret_id: SecretId) -> bool {
+        let before = self.grants.len();
         self.grants.retain(|grant| grant.secret_id != secret_id);
+        self.grants.len() < before
     }
 
     /// The grants that are open by this clock.
@@ -195,7 +217,7 @@ impl Kept {
     }
 }
 
-/// Removes what is left of another member's credential.
+/// Removes what is left of another member's credential; what is stored next keeps it away.
 pub(crate) fn clear_slots(hold: &mut impl Hold, places: &Places) -> Result<(), StoreError> {
     hold.remove(places.a)?;
     hold.remove(places.b)

@@ -75,6 +75,16 @@ impl<'s> Entry<'s> {
         self.derived.get(at).map(|(_, keys)| keys).ok_or(CredentialError::Interrupted)
     }
 
+    /// The keys that the same password gives with other parts; those for `present` are derived as well.
+    pub(crate) async fn new_keys(
+        &mut self,
+        present: &PasswordParts,
+        parts: &PasswordParts,
+    ) -> Result<PasswordKeys, CredentialError> {
+        self.keys(present).await?;
+        derive(self.source.derivation(), self.typed()?, parts.duplicate()).await
+    }
+
     fn typed(&mut self) -> Result<Arc<Password>, CredentialError> {
         match &self.typed {
             Some(typed) => Ok(Arc::clone(typed)),
@@ -95,10 +105,10 @@ async fn derive(
 
 /// What travels under a transaction key; the inner key goes to an issuer that opens the inner layer, and to no other.
 pub(crate) fn payload(keys: &PasswordKeys, opens_inner_layer: bool) -> PasswordPayload {
-    let proof = PasswordProof::from_secret(Secret32::from_bytes(*keys.proof.expose()));
+    let proof = PasswordProof::from_secret(Secret32::copied_from(keys.proof.expose()));
     PasswordPayload { proof, inner: opens_inner_layer.then(|| duplicate(&keys.inner)) }
 }
 
 pub(crate) fn duplicate(inner: &InnerKey) -> InnerKey {
-    InnerKey::from_secret(Secret32::from_bytes(*inner.expose()))
+    InnerKey::from_secret(Secret32::copied_from(inner.expose()))
 }

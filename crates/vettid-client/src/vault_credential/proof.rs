@@ -4,9 +4,15 @@
 use super::desk::Desk;
 use super::failure::CredentialError;
 use super::issuer_line::IssuerLine;
+use crate::app::Ports;
+use crate::command::CommandError;
+use crate::line::Line;
+use vettid_core::credential::REPLACE_DEVICE;
 use vettid_core::credential::holder::record::Untrusted;
 use vettid_core::credential::holder::request::ProvenIssuer;
+use vettid_core::recovery::HELD_ACTIONS;
 use vettid_wire::credential::ReplenishKeys;
+use vettid_wire::refusal::RefusalCode;
 
 impl<L: IssuerLine> Desk<'_, L> {
     /// The issuer proves that it made the credential, before a password is asked for (spec 2.8).
@@ -19,10 +25,13 @@ impl<L: IssuerLine> Desk<'_, L> {
         if self.holder()?.newest().is_none() {
             return Err(CredentialError::NoCredential);
         }
-        if !is_typed {
-            self.takes_passwords().await?;
+        // A limited session says nothing of attempts and gives no keys; the answer to the operation does both.
+        if !is_typed && !self.line.is_limited() {
+            unless_limited(self.takes_passwords(action).await)?;
         }
-        self.replenish().await?;
+        if !self.line.is_limited() {
+            unless_limited(self.replenish().await)?;
+        }
         match self.challenge(action).await {
             // The issuer does not know the transaction key any more, for example after a restore: both sides compare theirs.
             Err(error) if error.may_mean_unknown_key() => {
@@ -33,8 +42,15 @@ impl<L: IssuerLine> Desk<'_, L> {
         }
     }
 
-    pub(crate) async fn takes_passwords(&mut self) -> Result<(), CredentialError> {
+    /// Whether the issuer would look at a password now, and carry this action out.
+    async fn takes_passwords(&mut self, action: &str) -> Result<(), CredentialError> {
         let status = self.status().await?;
+        match &status.recovery {
+            Some(hold) if HELD_ACTIONS.contains(&action) => {
+                return Err(CredentialError::OnHold { until: hold.hold_until });
+            }
+            _ => {}
+        }
         match status.retry_after_ms {
             _ if status.locked => Err(CredentialError::Locked),
             Some(1..) => Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms }),
@@ -67,5 +83,34 @@ impl<L: IssuerLine> Desk<'_, L> {
         }
         self.holder()?.replenished(fresh);
         self.save()
+    }
+}
+
+impl<P: Ports> Desk<'_, Line<'_, P>> {
+    /// As [`Desk::prove`] for a device that recovers: what it holds is shown first, for that may end a lock.
+    pub(super) async fn prove_recovery(&mut self) -> Result<(), CredentialError> {
+        self.replenish().await?;
+        let proven = match self.challenge(REPLACE_DEVICE).await {
+            Err(error) if error.may_mean_unknown_key() => {
+                self.compare_keys().await?;
+                self.challenge(REPLACE_DEVICE).await
+            }
+            proven => proven,
+        };
+        match proven {
+            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::NotAvailable, .. })) => {
+                return Err(CredentialError::TooOld);
+            }
+            proven => proven?,
+        };
+        self.takes_passwords(REPLACE_DEVICE).await
+    }
+}
+
+/// What a limited session does not do goes without.
+fn unless_limited(outcome: Result<(), CredentialError>) -> Result<(), CredentialError> {
+    match outcome {
+        Err(CredentialError::Command(CommandError::LimitedSession)) => Ok(()),
+        outcome => outcome,
     }
 }

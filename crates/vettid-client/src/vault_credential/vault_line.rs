@@ -11,7 +11,8 @@ use crate::random::SystemRandom;
 use crate::store::Store;
 use serde_json::Value;
 use vettid_wire::credential::{
-    ChallengeRequest, Confirm, ConfirmReply, CredentialStatus, LatAnswer, ReplenishKeys, ReplenishedKeys, UseResult,
+    ChallengeRequest, Confirm, ConfirmReply, CredentialStatus, JournalHead, LatAnswer, ReplenishKeys, ReplenishedKeys,
+    UseResult,
 };
 use vettid_wire::event::{
     self, CredentialChallenge, CredentialConfirm, CredentialCreate, CredentialReplenish, CredentialUse, EventRow,
@@ -70,8 +71,26 @@ impl<P: Ports> IssuerLine for Line<'_, P> {
         Ok(Line::question(self, &row, body)?)
     }
 
+    fn is_limited(&self) -> bool {
+        Line::is_limited(self)
+    }
+
+    async fn lift_limit(&mut self) -> Asked<()> {
+        Ok(Line::lift_limit(self).await?)
+    }
+
+    fn journal_head(&self) -> Option<JournalHead> {
+        self.member.vault.journal_head()
+    }
+
     async fn status(&mut self) -> Asked<CredentialStatus> {
-        self.ask_vault::<event::CredentialStatus>(&Nothing {}).await
+        let status = self.ask_vault::<event::CredentialStatus>(&Nothing {}).await?;
+        if let Some(head) = &status.journal_head
+            && self.member.vault.meet_journal(head).map_err(CommandError::from)?
+        {
+            self.save()?;
+        }
+        Ok(status)
     }
 
     async fn replenish(&mut self, held: &ReplenishKeys) -> Asked<(Fingerprint, ReplenishedKeys)> {

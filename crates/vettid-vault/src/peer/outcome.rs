@@ -7,6 +7,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Mark, StoredAnswer};
+use crate::rotation;
 use crate::send;
 use crate::step::Step;
 use serde_json::{Value, json};
@@ -55,6 +56,7 @@ pub(super) fn finish(
     let outcome = if decided.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let code = decided.err();
     step.audit(&actor(connection), event_type, outcome, json!({"event_id": arrived.event_id, "refusal": code}))?;
+    rotation::keep_up(step, connection)?;
     step.channels.store(&mut step.draft, ChannelName::Connection(id))?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 use super::password::{NO_TERMINAL, PasswordInput, Source};
 use super::{Client, advice, recovery};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Page, Show, count, length};
+use crate::output::{Output, Page, Show, count, length, minute};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
@@ -57,6 +57,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
             // An app that holds one of the two has a password already.
             let is_first = !app.holds_vault_credential().await.map_err(failure)?;
             let mut source = if is_first { password.first()? } else { password.present()? };
+            source.judge_by(app.context_words().await.map_err(advice::command)?);
             create(app, output, grant_minutes, &mut source).await
         }
         Command::Status => {
@@ -91,7 +92,8 @@ pub(super) async fn offer(app: &Client, output: Output) -> Result<(), Failure> {
     if answer.is_empty() || answer.trim().to_lowercase().starts_with('n') {
         return Ok(output.remark(&format!("Not made. To make it later: {CREATE}"))?);
     }
-    create(app, output, None, &mut Source::New("New password")).await
+    let context = app.context_words().await.map_err(advice::command)?;
+    create(app, output, None, &mut Source::New("New password", context)).await
 }
 
 /// What went wrong with the credential.
@@ -121,6 +123,11 @@ pub(super) fn failure(error: CredentialError) -> Failure {
         CredentialError::Wait { retry_after_ms } => {
             failure(Exit::Refused).next(after(retry_after_ms).unwrap_or_else(|| "try again later".to_owned()))
         }
+        CredentialError::OnHold { .. } => failure(Exit::Refused)
+            .next("wait, or approve on the old device: vettid app recovery approve")
+            .refusal(RefusalCode::OnHold),
+        CredentialError::TooOld => failure(Exit::Refused)
+            .next("nothing brings this credential back; keep on with the old device, or let the vault be made anew"),
         CredentialError::Locked => failure(Exit::Refused).next("see how it stands: vettid app credential status"),
         CredentialError::Stale => failure(Exit::Refused)
             .next("use the app with the newest copy; if you did not use one elsewhere, somebody else has it"),
@@ -206,6 +213,9 @@ impl Show for Status {
             (true, false) => "Your Vault Credential is ready.",
         });
         show_state(page, &self.vault);
+        if let Some(hold) = &issuer.recovery {
+            page.field("on hold until", minute(hold.hold_until));
+        }
         page.field("open grants", format!("{}, of them {grants_here} for this app", issuer.grants));
         page.gap();
         match (&self.services, &self.services_unknown) {
