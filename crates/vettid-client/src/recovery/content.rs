@@ -241,7 +241,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::new(folder.path().join("app"), SystemRandom::new().unwrap());
         let guid = MemberId::from_bytes([1; 16]);
-        let taken = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap().0;
+        let (taken, ..) = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap();
         assert_eq!(take_over(&mut store.hold().await.unwrap(), taken).unwrap(), (2, 43));
         let hold = store.hold().await.unwrap();
         let kept =
