@@ -30,7 +30,9 @@ use vettid_wire::credential::{
 use vettid_wire::digest::Digest;
 use vettid_wire::envelope::Answer;
 use vettid_wire::id::{EventId, MemberId, OperationId};
-use vettid_wire::recovery::{AskRecoverySalt, RecoverCredentials, RecoveredCredentials, RecoverySaltAnswer};
+use vettid_wire::recovery::{
+    AskRecoverySalt, DecideRecovery, RecoverCredentials, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+};
 use vettid_wire::services_credential::{
     CreateServicesCredential, GUARDED, OPEN_SECRETS, REMOVE_BACKUP, SealedSecrets, ServicesKeys,
 };
@@ -272,6 +274,14 @@ impl MemberApi for Operator {
         _: ServicesAddress<'_>,
         _: &RecoverCredentials,
     ) -> Result<RecoveredCredentials, ServicesError> {
+        Err(REFUSED)
+    }
+
+    async fn decide_recovery(
+        &self,
+        _: ServicesAddress<'_>,
+        _: &DecideRecovery,
+    ) -> Result<RecoveryDecided, ServicesError> {
         Err(REFUSED)
     }
 }
