@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow,
-    EventType, FeedList, MessagingList, ProfileGet, RequestList, Row, SecretList, SessionRefresh, VaultHealth,
+    AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet,
+    DataList, EventRow, EventType, FeedGet, FeedList, MessagingList, ProfileGet, RequestList, Row, SecretList,
+    SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -43,7 +44,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 14] = [
+const READS: [&str; 17] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -51,9 +52,12 @@ const READS: [&str; 14] = [
     DataList::ROW.name,
     ConnectionReview::ROW.name,
     ConnectionList::ROW.name,
+    AskHealth::ROW.name,
+    AskKeys::ROW.name,
     MessagingList::ROW.name,
     RequestList::ROW.name,
     FeedList::ROW.name,
+    FeedGet::ROW.name,
     AuditExport::ROW.name,
     CredentialStatus::ROW.name,
     CredentialChallenge::ROW.name,

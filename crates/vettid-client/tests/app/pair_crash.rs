@@ -150,7 +150,7 @@ fn no_step_of_the_services_credential_is_left_out() {
     let tried = [Place::ServicesCredential, Place::ServicesSlotA, Place::ServicesSlotB].map(Target::Value);
     let named = DurableStep::all().filter(|step| step.to_string().starts_with("services-"));
     assert!(named.into_iter().all(|step| tried.contains(&step.target)));
-    assert_eq!(DurableStep::all().filter(|step| tried.contains(&step.target)).count(), 4 + 6 + 6);
+    assert_eq!(DurableStep::all().filter(|step| tried.contains(&step.target)).count(), 4 + 5 + 5);
 }
 
 async fn create_with_break(steps: usize, how: How) -> bool {
