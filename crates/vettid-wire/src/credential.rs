@@ -1,9 +1,9 @@
 //! The Protean credential on the wire: blob body, package, transaction keys, ledger tokens, and the
 //! USE, RESULT and CONFIRM objects (spec 2.6 to 2.8). Form only: nothing here opens or seals.
 
-mod backup;
+mod container;
 
-pub use backup::{CredentialBackup, VaultSeen};
+pub use container::{CredentialBackup, VaultSeen};
 
 use crate::base64::{Base64, InvalidBase64, decode, encode};
 use crate::digest::Digest;

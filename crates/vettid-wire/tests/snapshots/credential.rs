@@ -5,10 +5,10 @@ use crate::value;
 use serde_json::json;
 use vettid_wire::credential::{
     BODY_FORMAT_VERSION, Binding, ChallengeRequest, ChangePassword, Confirm, ConfirmReply, Confirmed, CreateCredential,
-    CredentialBackup, CredentialBody, CredentialPackage, CredentialPolicies, CredentialStatus, CredentialTimes,
-    FirstTerms, InnerUpdate, JournalHead, LatAnswer, LatChallenge, LatId, LatReference, LedgerToken, PasswordVerifier,
-    ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest,
-    UseResult, UseStatus, VaultSeen, VerifierKind,
+    CredentialBody, CredentialPackage, CredentialPolicies, CredentialStatus, CredentialTimes, FirstTerms, InnerUpdate,
+    JournalHead, LatAnswer, LatChallenge, LatId, LatReference, LedgerToken, PasswordVerifier, ReplenishKeys,
+    ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest, UseResult,
+    UseStatus, VerifierKind,
 };
 use vettid_wire::recovery::RecoveryHold;
 
@@ -84,7 +84,7 @@ pub(crate) fn package() -> CredentialPackage {
     }
 }
 
-fn journal_head() -> JournalHead {
+pub(crate) fn journal_head() -> JournalHead {
     JournalHead { incarnation: 1, sequence: 812, hash: value::digest() }
 }
 
@@ -145,20 +145,6 @@ fn statuses() -> [UseStatus; 8] {
     ]
 }
 
-fn credential_backup() -> CredentialBackup {
-    CredentialBackup {
-        services_credential: Some(crate::services_credential::backup()),
-        vault_credentials: vec![package()],
-        vault_fp: value::fingerprint(),
-        password_salt: value::bytes(16),
-        device_secret: SecretField::new(vec![0x5e; 32]),
-        transaction_keys: vec![transaction_key()],
-        credential_epoch: 1,
-        journal_head: Some(journal_head()),
-        vault_seen: Some(VaultSeen { incarnation: 1, journal_sequence: 812 }),
-    }
-}
-
 fn at_rest(samples: &mut Samples) {
     samples.object("CredentialBody", body()).optional(&["/binding", "/timestamps"]);
     samples.object("PasswordVerifier", verifier());
@@ -170,11 +156,6 @@ fn at_rest(samples: &mut Samples) {
     samples.object("LedgerToken", token());
     samples.text("SecretField", SecretField::new(vec![0x5e; 32]));
     samples.object("TransactionKey", transaction_key());
-    samples.object("CredentialBackup", credential_backup()).optional(&[
-        "/services_credential",
-        "/journal_head",
-        "/vault_seen",
-    ]);
 }
 
 fn in_use(samples: &mut Samples) {
@@ -237,7 +218,6 @@ fn of_a_vault(samples: &mut Samples) {
         }),
     };
     samples.object("CredentialStatus", status).optional(&["/retry_after_ms", "/journal_head", "/recovery"]);
-    samples.object("VaultSeen", VaultSeen { incarnation: 1, journal_sequence: 812 });
     let confirmed = Confirmed { op_id: value::operation(), cek_version: 43 };
     samples.case("ConfirmReply", ConfirmReply::Confirmed(confirmed));
     let stale = UseResult {

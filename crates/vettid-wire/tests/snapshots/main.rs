@@ -12,6 +12,7 @@ mod audit;
 mod auth;
 mod backup;
 mod connection;
+mod container;
 mod contract;
 mod control;
 mod credential;
@@ -51,6 +52,7 @@ fn all() -> Vec<Samples> {
         auth::samples(),
         backup::samples(),
         connection::samples(),
+        container::samples(),
         contract::samples(),
         control::samples(),
         credential::samples(),
