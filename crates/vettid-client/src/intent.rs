@@ -6,7 +6,8 @@ use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow,
-    EventType, FeedList, MessagingList, ProfileGet, RequestList, Row, SecretList, SessionRefresh, VaultHealth,
+    EventType, FeedList, MessagingList, ProfileGet, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh,
+    VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -43,7 +44,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 14] = [
+const READS: [&str; 16] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -53,6 +54,8 @@ const READS: [&str; 14] = [
     ConnectionList::ROW.name,
     MessagingList::ROW.name,
     RequestList::ROW.name,
+    RuleList::ROW.name,
+    RuleTest::ROW.name,
     FeedList::ROW.name,
     AuditExport::ROW.name,
     CredentialStatus::ROW.name,
@@ -98,7 +101,8 @@ mod tests {
     fn reading_rows_say_so_in_their_name() {
         for row in ROWS.iter().filter(|row| row.lane == Lane::Owner) {
             let verb = row.name.rsplit('.').next().unwrap();
-            let reads = ["get", "list", "review", "health", "export", "refresh", "status", "challenge"].contains(&verb);
+            let reads =
+                ["get", "list", "review", "health", "export", "refresh", "status", "challenge", "test"].contains(&verb);
             assert_eq!(has_effect(row), !reads, "{}", row.name);
         }
     }

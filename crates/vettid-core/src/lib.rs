@@ -14,4 +14,5 @@ pub mod journal;
 pub mod lock;
 pub mod rate;
 pub mod recovery;
+pub mod rule;
 pub mod window;

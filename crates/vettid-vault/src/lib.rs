@@ -28,6 +28,7 @@ pub mod quarantine;
 pub mod receive;
 pub mod request;
 pub mod revocation;
+pub mod rule;
 pub mod sealed_journal;
 pub mod send;
 pub mod step;

@@ -4,8 +4,8 @@
 use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
-    auth, connection, credential, data, enrolment, feed, handshake, lock, messaging, profile, refusal, request, secret,
-    session,
+    auth, connection, credential, data, enrolment, feed, handshake, lock, messaging, profile, refusal, request, rule,
+    secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -263,6 +263,14 @@ events! {
     RequestDecide: "request.decide", Owner, BestEffort, within 2 minutes, up to 4 KiB, request::Decide => request::Decided;
     #[doc = "Lists the feed, newest first."]
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
+    #[doc = "Stores a rule, or puts it in the place of the one with the same id."]
+    RuleSet: "rule.set", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::SetRule => rule::RuleStored;
+    #[doc = "Lists the owner's rules."]
+    RuleList: "rule.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => rule::RuleList;
+    #[doc = "Removes a rule."]
+    RuleRemove: "rule.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::RuleRef => Nothing;
+    #[doc = "Says what the rules would have decided for past events, and changes nothing."]
+    RuleTest: "rule.test", Owner, BestEffort, within 2 minutes, up to 8 KiB, rule::TestRules => rule::RulesTested;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
 

@@ -13,6 +13,7 @@ mod limits;
 mod node;
 mod quarantine;
 mod random_runs;
+mod rules;
 mod shop;
 mod town;
 mod wallet;

@@ -31,6 +31,7 @@ mod recovery;
 mod refusal;
 mod rekey;
 mod request;
+mod rule;
 mod secret;
 mod services_credential;
 mod session;
@@ -69,6 +70,7 @@ fn all() -> Vec<Samples> {
         refusal::samples(),
         rekey::samples(),
         request::samples(),
+        rule::samples(),
         secret::samples(),
         services_credential::samples(),
         session::samples(),

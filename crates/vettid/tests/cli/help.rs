@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 64] = [
+const COMMANDS: [&str; 70] = [
     "",
     "app",
     "app enroll",
@@ -45,6 +45,12 @@ const COMMANDS: [&str; 64] = [
     "app request list",
     "app request approve",
     "app request deny",
+    "app rule",
+    "app rule add",
+    "app rule list",
+    "app rule show",
+    "app rule remove",
+    "app rule test",
     "app feed",
     "app feed list",
     "app audit",
