@@ -80,6 +80,7 @@ impl<P: Ports> App<P> {
     pub(crate) async fn open(&self) -> Result<Line<'_, P>, CommandError> {
         let hold = self.ports.store().hold().await?;
         let member = match state::load(&hold)? {
+            Some(State::Enrolled(member)) if member.recovering.is_some() => return Err(CommandError::Recovering),
             Some(State::Enrolled(member)) => *member,
             Some(State::Enrolling(_)) => return Err(CommandError::EnrolmentUnfinished),
             None => return Err(CommandError::NotEnrolled),

@@ -58,6 +58,9 @@ pub enum CommandError {
         /// The reason.
         code: RefusalCode,
     },
+    /// This device brought the recovery phrase, and the vault waits for the password.
+    #[error("the recovery on this device is not finished")]
+    Recovering,
     /// The vault is locked: it opens nothing, and what others send waits.
     #[error("your vault is locked")]
     VaultLocked,
@@ -119,6 +122,12 @@ pub enum WentBack {
         known: u64,
         /// Shown now.
         found: u64,
+    },
+    /// Its journal has another commit where one was seen.
+    #[error("commit {sequence} of its journal was another one")]
+    OtherJournal {
+        /// The commit.
+        sequence: u64,
     },
     /// It shows older keys, or other ones of the same number.
     #[error("its key record had number {known}, and it shows another one of number {found}")]

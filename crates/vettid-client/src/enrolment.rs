@@ -5,7 +5,7 @@
 
 use crate::app::{App, Ports};
 use crate::clock::Clock;
-use crate::command::CommandError;
+use crate::command::{CommandError, WentBack};
 use crate::credential::{NatsCredential, WrongCredential, device_of, key_of, member_credential};
 use crate::handshake::{self, HandshakeError, Sending};
 use crate::identity::{AppIdentity, IdentityFailure};
@@ -13,7 +13,7 @@ use crate::line::Line;
 use crate::random;
 use crate::services::{ServicesAddress, ServicesApi, ServicesError};
 use crate::session::Session;
-use crate::state::{self, Member, Origin, State, Vault};
+use crate::state::{self, Member, Origin, Recovering, State, Vault};
 use crate::store::{Store, StoreError};
 use crate::transport::{Connection, SignIn, Transport, TransportError};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,8 @@ pub(crate) struct Pending {
     token: SecretBytes,
     broker: Option<Broker>,
     asking: Option<Asking>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recovering: Option<Recovering>,
 }
 
 /// How the app reaches its vault for the handshake.
@@ -182,7 +184,8 @@ impl<P: Ports> App<P> {
             Found::Enrolled(member) => *member,
             Found::Halfway(pending) => self.reach_vault(&mut hold, *pending, &pointer).await?,
             Found::Fresh => {
-                let pending = self.introduce(&invitation, &pointer).await?;
+                let identity = self.new_identity(&invitation)?;
+                let pending = self.introduce(&invitation, &pointer, (identity, None)).await?;
                 state::save_pending(&mut hold, &pending)?;
                 self.reach_vault(&mut hold, pending, &pointer).await?
             }
@@ -190,14 +193,41 @@ impl<P: Ports> App<P> {
         self.conclude(hold, member).await
     }
 
+    /// Enrols a device that brought the recovery phrase, with the key by which services know it. The vault takes nothing from
+    /// it but the password.
+    pub(crate) async fn enrol_recovering(
+        &self,
+        hold: &mut <P::Store as Store>::Hold,
+        code: &str,
+        (identity, recovering): (AppIdentity, Recovering),
+    ) -> Result<(), EnrolmentError> {
+        let invitation = Invitation::read(code)?;
+        let pointer = match (invitation.kind, &invitation.enrolment) {
+            (InvitationKind::Enroll, Some(pointer)) => pointer.clone(),
+            _ => return Err(EnrolmentError::WrongKind),
+        };
+        let pending = self.introduce(&invitation, &pointer, (identity, Some(recovering))).await?;
+        state::save_pending(hold, &pending)?;
+        self.reach_vault(hold, pending, &pointer).await?;
+        Ok(())
+    }
+
+    fn new_identity(&self, invitation: &Invitation) -> Result<AppIdentity, EnrolmentError> {
+        Ok(AppIdentity::new(invitation.space.guid(), self.ports.clock().now(), &mut self.ports.random())?)
+    }
+
     /// Services come to know the app: it proves the code and its own key.
-    async fn introduce(&self, invitation: &Invitation, pointer: &EnrolmentPointer) -> Result<Pending, EnrolmentError> {
+    async fn introduce(
+        &self,
+        invitation: &Invitation,
+        pointer: &EnrolmentPointer,
+        (identity, recovering): (AppIdentity, Option<Recovering>),
+    ) -> Result<Pending, EnrolmentError> {
         let (now, mut rng) = (self.ports.clock().now(), self.ports.random());
         if now >= invitation.expires_at {
             return Err(EnrolmentError::Expired { at: invitation.expires_at });
         }
         let trust = self.trust.clone().ok_or(EnrolmentError::NoTrust)?;
-        let identity = AppIdentity::new(invitation.space.guid(), now, &mut rng)?;
         let at = ServicesAddress { url: &pointer.services_url, trust: &trust };
         let services = self.ports.services();
         let scanned =
@@ -221,6 +251,7 @@ impl<P: Ports> App<P> {
             token: SecretBytes::new(known.enrolment_token.into_bytes()),
             broker: None,
             asking: None,
+            recovering,
         })
     }
 
@@ -321,6 +352,7 @@ impl<P: Ports> App<P> {
         let peer = outcome.peer().clone();
         let jwt = peer.jwt.ok_or(WrongCredential::Missing)?;
         let resume = outcome.resume().duplicate();
+        let journal_sequence = seen(pending.recovering, peer.incarnation)?;
         Ok(Member {
             guid,
             credential: NatsCredential::new(pending.app_seed, jwt, guid, &broker.device, now)?,
@@ -337,13 +369,15 @@ impl<P: Ports> App<P> {
                 fingerprint: pending.invitation.inviter_fp,
                 key_record: peer.key_record,
                 incarnation: peer.incarnation,
-                journal_sequence: 0,
+                journal_sequence,
+                journal_hash: None,
             },
             session: Some(Session::new(outcome, last, now)),
             resumptions: vec![resume],
             intent: None,
             checkpoint: None,
             lock: None,
+            recovering: pending.recovering,
         })
     }
 
@@ -366,7 +400,7 @@ impl<P: Ports> App<P> {
     }
 
     /// Says that the enrolment is complete. It is, whatever services answer.
-    async fn tell_services(&self, line: &mut Line<'_, P>) -> Result<bool, EnrolmentError> {
+    pub(crate) async fn tell_services(&self, line: &mut Line<'_, P>) -> Result<bool, EnrolmentError> {
         let Some(token) = line.member.origin.token.take() else {
             return Ok(true);
         };
@@ -390,6 +424,17 @@ fn find(hold: &impl crate::store::Hold, invitation: &Invitation, existing: Exist
         (Ok(Some(State::Enrolling(pending))), _) if pending.invitation == *invitation => Ok(Found::Halfway(pending)),
         (Ok(_), _) | (Err(_), Existing::Replace) => Ok(Found::Fresh),
         (Err(error), Existing::Keep) => Err(error.into()),
+    }
+}
+
+/// How long the journal has to be at least; a device that recovers takes no vault that is older than the one before saw it.
+fn seen(recovering: Option<Recovering>, incarnation: u64) -> Result<u64, CommandError> {
+    match recovering.and_then(|recovering| recovering.seen) {
+        Some(seen) if incarnation < seen.incarnation => {
+            Err(WentBack::Incarnation { known: seen.incarnation, found: incarnation }.into())
+        }
+        Some(seen) if incarnation == seen.incarnation => Ok(seen.journal_sequence),
+        _ => Ok(0),
     }
 }
 

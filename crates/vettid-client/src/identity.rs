@@ -42,7 +42,17 @@ impl AppIdentity {
         now: Timestamp,
         rng: &mut dyn rand_core::CryptoRng,
     ) -> Result<Self, IdentityFailure> {
-        let (signing, kem) = (SigningKey::random(rng), KemSecretKey::generate(Suite::X25519, rng)?);
+        Self::with_key(SigningKey::random(rng), guid, now, rng)
+    }
+
+    /// The same with a key by which services know the app already.
+    pub(crate) fn with_key(
+        signing: SigningKey,
+        guid: MemberId,
+        now: Timestamp,
+        rng: &mut dyn rand_core::CryptoRng,
+    ) -> Result<Self, IdentityFailure> {
+        let kem = KemSecretKey::generate(Suite::X25519, rng)?;
         let key_record = record(guid, &signing, &kem, now, None)?;
         Ok(Self { signing, kem, key_record })
     }

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod clock;
 pub mod command;
+mod context;
 pub mod credential;
 pub mod enrolment;
 pub mod export;

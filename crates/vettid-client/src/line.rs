@@ -14,12 +14,13 @@ use crate::transport::{Connection, Subscription};
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
-use vettid_core::channel::body_hash;
+use vettid_core::channel::in_reply_to_canonical;
 use vettid_wire::envelope::{Answer, Content, InReplyTo};
 use vettid_wire::event::{EventRow, Row};
 use vettid_wire::id::EventId;
 use vettid_wire::json;
 use vettid_wire::refusal::{Refusal, RefusalCode};
+use vettid_wire::session::is_open_to_limited;
 use vettid_wire::subject::{Pattern, Subject};
 use vettid_wire::time::Timestamp;
 
@@ -122,8 +123,9 @@ impl<'a, P: Ports> Line<'a, P> {
             return Err(CommandError::TooLarge { cap_bytes: row.cap_bytes });
         }
         let body = json::parse_large(&bytes).map_err(CommandError::Request)?;
-        let (now, body_hash) = (self.now(), body_hash(&body).map_err(CommandError::Request)?);
+        let now = self.now();
         let event_id = EventId::v7(now, random::bytes(&mut self.app.ports.random()));
+        let InReplyTo { body_hash, .. } = in_reply_to_canonical(event_id, &bytes);
         let expires_at = row.within_ms.map(|within_ms| now.plus_ms(within_ms));
         Ok(Intent { event_id, event_type: row.event_type(), body, body_hash, started_at: now, expires_at })
     }
@@ -132,12 +134,20 @@ impl<'a, P: Ports> Line<'a, P> {
     async fn settle(&mut self, question: &Intent) -> Result<(), CommandError> {
         if !self.settled {
             self.settled = true;
-            self.renew_credential().await?;
+            let renewed = self.renew_credential().await;
+            self.or_limited(renewed, &question.event_type)?;
         }
         let earlier = self.member.intent.clone().filter(|intent| intent.event_id != question.event_id);
         let Some(earlier) = earlier else {
             return Ok(());
         };
+        if is_open_to_limited(&question.event_type) {
+            self.require_session_for(&question.event_type).await?;
+            if self.is_limited() {
+                // It waits until the limit is lifted.
+                return Ok(());
+            }
+        }
         let outcome = match self.exchange(&earlier).await {
             Ok(Answer::Success(_)) => Outcome::CarriedOut,
             Ok(Answer::Refused(Refusal { code })) => Outcome::Refused(code),
@@ -175,23 +185,31 @@ impl<'a, P: Ports> Line<'a, P> {
 
     /// Puts a question and reads its answer as the row's reply.
     async fn put<R: EventRow>(&mut self, question: &Intent) -> Result<R::Reply, CommandError> {
-        let event_type = question.event_type.clone();
-        match self.exchange(question).await? {
-            Answer::Success(value) => {
-                json::from_value(value).map_err(|source| CommandError::Answer { event_type, source })
-            }
-            Answer::Refused(Refusal { code }) => Err(CommandError::Refused { event_type, code }),
-        }
+        reply_of::<R>(self.exchange(question).await?)
     }
 
     /// Sends a question until it is answered, within bounds: each try under the same event id, sealed anew.
     async fn exchange(&mut self, question: &Intent) -> Result<Answer<Value>, CommandError> {
-        self.require_session().await.map_err(|error| self.silence_of(error, question))?;
+        let event_type = &question.event_type;
+        self.require_session_for(event_type).await.map_err(|error| self.silence_of(error, question))?;
+        self.exchange_in_session(question).await
+    }
+
+    /// As [`Self::ask_aside`], in the session as it is, be it limited.
+    pub(crate) async fn ask_in_session<R: EventRow>(&mut self, request: &R::Request) -> Result<R::Reply, CommandError> {
+        let question = self.question(&R::ROW, request)?;
+        let answer = self.exchange_in_session(&question).await?;
+        reply_of::<R>(answer)
+    }
+
+    async fn exchange_in_session(&mut self, question: &Intent) -> Result<Answer<Value>, CommandError> {
         let answers = Subject::ForApp(self.member.guid, question.event_type.clone(), question.event_id);
         let mut answers = self.connection.subscribe(&Pattern::One(answers)).await?;
         for (tries, wait) in WAITS.into_iter().enumerate() {
             if tries == TRIES_OF_A_SESSION && !self.session_is_fresh {
-                self.start_session().await.map_err(|error| self.silence_of(error, question))?;
+                let started = self.start_session().await;
+                let started = self.or_limited(started, &question.event_type);
+                started.map_err(|error| self.silence_of(error, question))?;
             }
             self.send(question).await?;
             let answer = tokio::time::timeout(wait, self.receive(&mut answers, question)).await;
@@ -251,5 +269,14 @@ impl<'a, P: Ports> Line<'a, P> {
     /// Lets go of the state and keeps the connection.
     pub(crate) fn into_connection(self) -> ConnectionOf<P> {
         self.connection
+    }
+}
+
+/// Reads an answer as the row's reply.
+fn reply_of<R: EventRow>(answer: Answer<Value>) -> Result<R::Reply, CommandError> {
+    let event_type = R::ROW.event_type();
+    match answer {
+        Answer::Success(value) => json::from_value(value).map_err(|source| CommandError::Answer { event_type, source }),
+        Answer::Refused(Refusal { code }) => Err(CommandError::Refused { event_type, code }),
     }
 }

@@ -19,7 +19,7 @@ use vettid_core::credential::pin::Pin;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::password::{DeviceSecret, Password, PasswordSalt};
 use vettid_crypto::stored;
-use vettid_crypto::unlock::{NewLock, Permit, Presented, UnlockKey, Wish};
+use vettid_crypto::unlock::{NewLock, Permit, Presented, Removal, UnlockKey, Wish};
 use vettid_wire::event::{Nothing, VaultLock, VaultLockAuto, VaultLockSetup};
 use vettid_wire::lock::{AutoLock, LockSalts, LockState, LockStatus, UnlockKind, UnlockResult};
 
@@ -118,6 +118,17 @@ impl<P: Ports> App<P> {
         outcome
     }
 
+    /// Removes the lock: from then on the host alone opens the vault. `current` is the present PIN or password.
+    ///
+    /// # Errors
+    /// [`LockError`], among them [`LockError::Wrong`].
+    pub async fn remove_lock(&self, current: &Typed) -> Result<(), LockError> {
+        let mut line = self.open().await?;
+        let outcome = remove(&mut line, current).await;
+        line.close().await;
+        outcome
+    }
+
     /// Connects for the unlock lane, without a session.
     async fn knock(&self) -> Result<Knock<'_, P>, LockError> {
         let hold = self.ports.store().hold().await.map_err(CommandError::from)?;
@@ -190,6 +201,32 @@ async fn set<P: Ports>(
         }
     }
     line.member.lock.iter_mut().for_each(|lock| lock.is_set = true);
+    Ok(line.save()?)
+}
+
+/// Removes the lock over an open line, as [`set`] sets it.
+async fn remove<P: Ports>(line: &mut Line<'_, P>, current: &Typed) -> Result<(), LockError> {
+    let permit = line.ask::<VaultLockSetup>(&Nothing {}).await?;
+    let permit = Permit::from_slice(permit.permit.as_bytes()).ok_or(LockError::WrongHost)?;
+    let (now, mut rng) = (line.now(), line.app.ports.random());
+    let mut lane = Lane::of(&line.connection, &mut line.member, now, &mut rng)?;
+    let challenge = lane.challenge().await?;
+    let salts = challenge.status.salts.as_ref().ok_or(LockError::NoLock)?;
+    let current = current.presented(salts, lane.device_secret())?;
+    let removed = lane.attempt(&challenge, Wish::Remove(Removal { permit, current })).await;
+    line.save()?;
+    match removed? {
+        Some(outcome) => lane::expect(UnlockResult::Changed, outcome).map(|_| ())?,
+        // The lane tells by its next challenge whether the lock is gone.
+        None => {
+            let now = line.now();
+            let mut lane = Lane::of(&line.connection, &mut line.member, now, &mut rng)?;
+            if lane.challenge().await?.status.generation != 0 {
+                return Err(LockError::NoAnswer);
+            }
+        }
+    }
+    line.member.lock.iter_mut().for_each(|lock| lock.is_set = false);
     Ok(line.save()?)
 }
 

@@ -17,7 +17,9 @@ use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{MemberId, OperationId};
 use vettid_wire::json::{self, JsonError};
-use vettid_wire::recovery::{AskRecoverySalt, RecoverCredentials, RecoveredCredentials, RecoverySaltAnswer};
+use vettid_wire::recovery::{
+    AskRecoverySalt, DecideRecovery, RecoverCredentials, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+};
 use vettid_wire::time::Timestamp;
 
 /// One operation under its token.
@@ -74,6 +76,16 @@ pub trait MemberApi: Send + Sync {
         at: ServicesAddress<'_>,
         request: &RecoverCredentials,
     ) -> impl Future<Output = Result<RecoveredCredentials, ServicesError>> + Send;
+
+    /// Says what this device, as the old one, thinks of a recovery.
+    ///
+    /// # Errors
+    /// [`ServicesError`].
+    fn decide_recovery(
+        &self,
+        at: ServicesAddress<'_>,
+        request: &DecideRecovery,
+    ) -> impl Future<Output = Result<RecoveryDecided, ServicesError>> + Send;
 }
 
 /// Why an operation at services did not succeed.

@@ -3,10 +3,15 @@
 //! never stored, sent or logged.
 
 mod content;
+mod decide;
 mod kept;
+mod replace;
+
+pub use replace::Replaced;
 
 use crate::app::{App, Ports};
 use crate::clock::Clock;
+use crate::enrolment::EnrolmentError;
 use crate::member_api::{Acting, ActionError, MemberApi};
 use crate::random;
 use crate::services::{ServicesAddress, ServicesError};
@@ -23,6 +28,7 @@ use vettid_crypto::recovery::{
 };
 use vettid_crypto::signature::{self, Context, SignatureError};
 use vettid_wire::base64::Base64;
+use vettid_wire::credential::VaultSeen;
 use vettid_wire::event::Nothing;
 use vettid_wire::id::{EventId, MemberId, OperationId};
 use vettid_wire::recovery::{
@@ -85,6 +91,15 @@ pub enum RecoveryError {
     /// No authority to trust was given.
     #[error("the certificate authority of the operator is not known")]
     NoTrust,
+    /// The vault did not let this device in.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+    /// No recovery is to be decided.
+    #[error("there is no recovery to decide about")]
+    NothingToDecide,
+    /// No recovery is under way on this device.
+    #[error("no recovery is under way on this device")]
+    NotRecovering,
     /// Services did not do it.
     #[error(transparent)]
     Services(#[from] ActionError),
@@ -142,6 +157,8 @@ pub struct Restored {
     pub cek_version: u64,
     /// Operations of high value are refused until then, unless the old device approves.
     pub hold_until: Timestamp,
+    /// Whether the vault let this device in; it waits for the password.
+    pub enrolled: bool,
 }
 
 impl<P: Ports> App<P>
@@ -216,7 +233,7 @@ where
         }
         let trust = self.trust.clone().ok_or(RecoveryError::NoTrust)?;
         let mut hold = self.ports.store().hold().await?;
-        if state::load(&hold)?.is_some() || Kept::load(&hold)?.is_some_and(|kept| kept.device.is_some()) {
+        if matches!(state::load(&hold)?, Some(State::Enrolled(_))) {
             return Err(RecoveryError::AlreadyEnrolled);
         }
         let phrase = RecoveryPhrase::parse(&desk.typed()?)?;
@@ -229,7 +246,11 @@ where
         let request = recover_request(&code.token, &keys, &signing)?;
         let recovered = self.ports.services().recover(at, &request).await?;
         let device = NewDevice { guid: code.guid, signing, services_url: code.services_url, trust };
-        self.take_over(&mut hold, keys, device, &recovered)
+        let (restored, seen) = self.take_over(&mut hold, keys, device, &recovered)?;
+        if let Some(code) = &recovered.enrolment {
+            self.enter(&mut hold, code, (restored.recovery_id, seen)).await?;
+        }
+        Ok(restored)
     }
 
     fn take_over(
@@ -238,23 +259,25 @@ where
         keys: RecoveryKeys,
         device: NewDevice,
         recovered: &RecoveredCredentials,
-    ) -> Result<Restored, RecoveryError> {
+    ) -> Result<(Restored, Option<VaultSeen>), RecoveryError> {
         let container = recovered.container.as_bytes();
         let opened = keys.open(container).map_err(|_| RecoveryError::NotGenuine)?;
         let sequence = Head::read(container).ok_or(RecoveryError::NotGenuine)?.sequence;
         let op_id = OperationId::v7(self.ports.clock().now(), random::bytes(&mut self.ports.random()));
         let guid = device.guid;
-        let credential = content::read(opened.expose(), guid, op_id).ok_or(RecoveryError::NotGenuine)?;
+        let (credential, before, seen) =
+            content::read(opened.expose(), guid, op_id).ok_or(RecoveryError::NotGenuine)?;
         if recovered.guid != guid {
             return Err(RecoveryError::NotGenuine);
         }
-        let mut kept = Kept { keys: Some(keys), sequence, stored: None, device: Some(device) };
+        let mut kept = Kept { keys: Some(keys), sequence, stored: None, device: Some(device), before };
         kept.save(hold)?;
         let (credential_epoch, cek_version) = content::take_over(hold, credential)?;
         kept.stored = content::newest(hold)?;
         kept.save(hold)?;
         let RecoveredCredentials { recovery_id, hold_until, .. } = *recovered;
-        Ok(Restored { guid, recovery_id, credential_epoch, cek_version, hold_until })
+        let enrolled = recovered.enrolment.is_some();
+        Ok((Restored { guid, recovery_id, credential_epoch, cek_version, hold_until, enrolled }, seen))
     }
 
     /// The number is stored before the container leaves, so no number stands for two containers.
@@ -264,7 +287,9 @@ where
         known: &Known,
         kept: &mut Kept,
     ) -> Result<CredentialBackupStatus, RecoveryError> {
-        let (content, newest) = content::gather(hold)?.ok_or(RecoveryError::NoCredential)?;
+        let (mut backup, newest) = content::gather(hold)?.ok_or(RecoveryError::NoCredential)?;
+        backup.add_earlier(&mut kept.before);
+        let content = backup.to_bytes()?;
         kept.sequence = kept.sequence.saturating_add(1);
         kept.save(hold)?;
         let keys = kept.keys.as_ref().ok_or(RecoveryError::NotEnrolled)?;
@@ -273,6 +298,7 @@ where
         let request = StoreCredentialBackup { sequence: kept.sequence, container: Base64::new(container), verifier };
         let stored = self.act(known, Action::StoreBackup, &request).await?;
         kept.stored = Some(newest);
+        kept.before = backup.into_before();
         kept.save(hold)?;
         Ok(stored)
     }

@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use vettid_core::channel::Channel;
 use vettid_core::handshake::{Initiator, Opening, Outcome, Target};
 use vettid_crypto::secret::Secret32;
-use vettid_wire::event::{EventRow, SessionFinish, SessionRefresh, SessionStart};
+use vettid_crypto::stored;
+use vettid_wire::event::{self, EventRow, EventType, Nothing, SessionFinish, SessionRefresh, SessionStart};
 use vettid_wire::id::EventId;
-use vettid_wire::session::RefreshRequest;
+use vettid_wire::session::{RefreshRequest, is_open_to_limited};
 use vettid_wire::time::Timestamp;
 
 /// A session is replaced after this time, in milliseconds (spec 2.5.2).
@@ -37,6 +38,9 @@ pub(crate) struct Session {
     pub(crate) sent: u64,
     /// Whether it was made without a shared secret, so that the vault takes no commands in it.
     pub(crate) limited: bool,
+    /// What the next session could be tied to, once the password was proved in this limited one.
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    pub(crate) unproved: Option<Secret32>,
     /// The last message of its handshake, until the vault has said that it has it.
     pub(crate) unconfirmed: Option<Sending>,
 }
@@ -45,7 +49,15 @@ impl Session {
     /// A session out of a finished handshake whose last message is still to be sent.
     pub(crate) fn new(outcome: Outcome, last: Sending, now: Timestamp) -> Self {
         let limited = outcome.is_limited();
-        Self { channel: handshake::channel(outcome), started_at: now, sent: 0, limited, unconfirmed: Some(last) }
+        let unproved = limited.then(|| outcome.resume().duplicate());
+        Self {
+            channel: handshake::channel(outcome),
+            started_at: now,
+            sent: 0,
+            limited,
+            unproved,
+            unconfirmed: Some(last),
+        }
     }
 
     fn is_old(&self, now: Timestamp) -> bool {
@@ -63,6 +75,53 @@ impl<P: Ports> Line<'_, P> {
             return self.start_session().await;
         }
         self.is_full()
+    }
+
+    /// As [`Self::require_session`], for one question: a limited session is enough for what ends the limit.
+    pub(crate) async fn require_session_for(&mut self, event_type: &EventType) -> Result<(), CommandError> {
+        if is_open_to_limited(event_type) && self.session_is_fresh && self.is_limited() {
+            return Ok(());
+        }
+        let required = self.require_session().await;
+        self.or_limited(required, event_type)
+    }
+
+    /// A limited session is no failure for what ends the limit.
+    pub(crate) fn or_limited(
+        &self,
+        outcome: Result<(), CommandError>,
+        event_type: &EventType,
+    ) -> Result<(), CommandError> {
+        match outcome {
+            Err(CommandError::LimitedSession) if is_open_to_limited(event_type) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the running session takes nothing but the credential.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.member.session.as_ref().is_some_and(|session| session.limited)
+    }
+
+    /// After an operation with the password in a limited session: the vault says whether it takes commands now. The
+    /// session may be a newer one than that of the operation, so nothing but its answer counts.
+    pub(crate) async fn lift_limit(&mut self) -> Result<(), CommandError> {
+        if !self.is_limited() {
+            return Ok(());
+        }
+        match self.ask_in_session::<event::VaultHealth>(&Nothing {}).await {
+            Ok(_) => {}
+            Err(CommandError::Refused { .. } | CommandError::NoAnswer { .. } | CommandError::LimitedSession) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        let unproved = self.member.session.as_mut().and_then(|session| {
+            session.limited = false;
+            session.unproved.take()
+        });
+        unproved.into_iter().for_each(|secret| self.member.keep_resumption(secret));
+        self.save()
     }
 
     fn is_full(&self) -> Result<(), CommandError> {
@@ -101,7 +160,10 @@ impl<P: Ports> Line<'_, P> {
     }
 
     async fn try_secrets(&mut self) -> Result<bool, CommandError> {
-        let newest_first: Vec<Secret32> = self.member.resumptions.iter().map(Secret32::duplicate).collect();
+        // The limit may have been lifted without this app's knowing, right before it died.
+        let unproved = self.member.session.as_ref().and_then(|session| session.unproved.as_ref());
+        let known = self.member.resumptions.iter().chain(unproved);
+        let newest_first: Vec<Secret32> = known.map(Secret32::duplicate).collect();
         for secret in &newest_first {
             if self.try_session(Some(secret)).await? {
                 return Ok(true);

@@ -16,9 +16,10 @@ use vettid_crypto::audit::checkpoint::Checkpoint;
 use vettid_crypto::key_record::VerifiedKeyRecord;
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::stored;
+use vettid_wire::credential::{JournalHead, VaultSeen};
 use vettid_wire::digest::Digest;
 use vettid_wire::envelope::{Content, Envelope};
-use vettid_wire::id::{DeviceId, Fingerprint, InviteId, MemberId};
+use vettid_wire::id::{DeviceId, EventId, Fingerprint, InviteId, MemberId};
 use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -78,6 +79,19 @@ pub(crate) struct Member {
     /// The lock of the vault; absent as long as this app set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lock: Option<KnownLock>,
+    /// It came by a recovery, and the vault has not taken it for the member's app yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recovering: Option<Recovering>,
+}
+
+/// A recovery on its way.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recovering {
+    /// Names it.
+    pub(crate) recovery_id: EventId,
+    /// How far the app before had seen the vault.
+    pub(crate) seen: Option<VaultSeen>,
 }
 
 /// How the app was enrolled.
@@ -105,6 +119,9 @@ pub(crate) struct Vault {
     pub(crate) incarnation: u64,
     /// Highest length of the journal seen in that incarnation.
     pub(crate) journal_sequence: u64,
+    /// Hash of that commit, where the vault told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) journal_hash: Option<Digest>,
 }
 
 impl Vault {
@@ -121,9 +138,39 @@ impl Vault {
         }
         self.key_record = record;
         if incarnation > self.incarnation {
-            (self.incarnation, self.journal_sequence) = (incarnation, 0);
+            self.journal_is_at(incarnation, 0, None);
         }
         Ok(())
+    }
+
+    /// Takes over where the vault says that its journal stands; `Ok(true)` if it is a later place than was known.
+    pub(crate) fn meet_journal(&mut self, head: &JournalHead) -> Result<bool, WentBack> {
+        let (known, found) = (self.journal_sequence, head.sequence);
+        if head.incarnation < self.incarnation {
+            return Err(WentBack::Incarnation { known: self.incarnation, found: head.incarnation });
+        }
+        if head.incarnation == self.incarnation {
+            if found < known {
+                return Err(WentBack::Journal { known, found });
+            }
+            if found == known && self.journal_hash.is_some_and(|hash| hash != head.hash) {
+                return Err(WentBack::OtherJournal { sequence: found });
+            }
+        }
+        let is_later = self.journal_head().as_ref() != Some(head);
+        self.journal_is_at(head.incarnation, head.sequence, Some(head.hash));
+        Ok(is_later)
+    }
+
+    /// A later place of the journal.
+    pub(crate) fn journal_is_at(&mut self, incarnation: u64, sequence: u64, hash: Option<Digest>) {
+        (self.incarnation, self.journal_sequence, self.journal_hash) = (incarnation, sequence, hash);
+    }
+
+    /// Where the journal was seen last, with its hash.
+    pub(crate) fn journal_head(&self) -> Option<JournalHead> {
+        let (incarnation, sequence) = (self.incarnation, self.journal_sequence);
+        self.journal_hash.map(|hash| JournalHead { incarnation, sequence, hash })
     }
 }
 

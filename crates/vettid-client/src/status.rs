@@ -67,8 +67,8 @@ fn observe(member: &mut Member, health: &VaultHealth) -> Result<(), WentBack> {
     }
     if health.incarnation > vault.incarnation {
         // A restored vault says so by its incarnation; its numbers may then be lower.
-        (vault.incarnation, vault.journal_sequence, member.checkpoint) =
-            (health.incarnation, health.journal_sequence, None);
+        vault.journal_is_at(health.incarnation, health.journal_sequence, None);
+        member.checkpoint = None;
         return Ok(());
     }
     if health.journal_sequence < vault.journal_sequence {
@@ -78,6 +78,8 @@ fn observe(member: &mut Member, health: &VaultHealth) -> Result<(), WentBack> {
     if health.audit_size < known {
         return Err(WentBack::Audit { known, found: health.audit_size });
     }
-    vault.journal_sequence = health.journal_sequence;
+    if health.journal_sequence > vault.journal_sequence {
+        vault.journal_is_at(health.incarnation, health.journal_sequence, None);
+    }
     Ok(())
 }

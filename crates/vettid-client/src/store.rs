@@ -50,7 +50,8 @@ pub trait Hold: Send {
     /// [`StoreError`].
     fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError>;
 
-    /// Removes what is at this place, if anything is. Once this returns it stays away after a crash.
+    /// Removes what is at this place, if anything is. It stays away from the next [`Self::save`] on, wherever that is; before
+    /// it, a machine that loses power may bring it back.
     ///
     /// # Errors
     /// [`StoreError`].

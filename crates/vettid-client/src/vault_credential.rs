@@ -8,9 +8,11 @@ mod desk;
 mod failure;
 mod grant;
 pub(crate) mod kept;
+mod limited;
 mod password;
 mod proof;
 mod recovery;
+pub(crate) mod replace;
 mod secret;
 mod value;
 
@@ -28,13 +30,15 @@ use password::Entry;
 use vettid_wire::id::SecretId;
 use vettid_wire::secret::{Action, Add, GrantRef, OpenGrant, SecretSummary, UseSecret};
 
-/// Opens the line, runs one flow over it, and closes it.
+/// Opens the line, runs one flow over it, confirms what it left unconfirmed, and closes it.
 macro_rules! over_the_line {
     ($app:ident, $desk:ident => $flow:expr) => {{
         let mut line = $app.open().await?;
         let outcome = async {
             let mut $desk = Desk::open(&mut line)?;
-            $flow
+            let outcome = async { $flow }.await;
+            $desk.finish().await;
+            outcome
         }
         .await;
         line.close().await;
@@ -78,6 +82,15 @@ impl<P: Ports> App<P> {
         over_the_line!(self, desk => desk.change_password(&mut Entry::new(present), new).await)
     }
 
+    /// Proves the password where the vault remembers no earlier session of this app, so that it takes commands again.
+    /// `false` if it takes them already; then no password is asked for.
+    ///
+    /// # Errors
+    /// [`CredentialError`], among them [`CredentialError::NoCredential`] where there is no password to prove.
+    pub async fn restore_session(&self, password: &mut dyn PasswordSource) -> Result<bool, CredentialError> {
+        over_the_line!(self, desk => desk.restore_session(&mut Entry::new(password)).await)
+    }
+
     /// Gives an operation up whose outcome cannot be found out: it may have been carried out, once. `false` if none is open.
     ///
     /// # Errors
@@ -97,8 +110,8 @@ impl<P: Ports> App<P> {
         })
     }
 
-    /// Adds secrets under one entry of the password and tells of each. What one cannot be stored stops no other;
-    /// anything else ends it, and what was told stands.
+    /// Adds secrets under one entry of the password and tells of each once its package is stored, before that is confirmed.
+    /// What one cannot be stored stops no other; anything else ends it, and what was told stands.
     ///
     /// # Errors
     /// [`CredentialError`].

@@ -1,9 +1,14 @@
 //! One session or connection under epoch keys: seals what this side sends, opens what the other side sent, and
 //! tells new from repeated. A sequence is never used twice, whatever crashes (docs/decisions/0004).
 
+mod rotation;
+
+pub use rotation::{EPOCH_LIFE_MS, EPOCH_MESSAGES, Progress, RotationRefused};
+
 use crate::allowance::Allowance;
 use crate::window::{Freshness, Window};
 use rand_core::CryptoRng;
+use rotation::Rotation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_crypto::Undecryptable;
@@ -24,7 +29,7 @@ use vettid_wire::time::Timestamp;
 /// Sequences that one stored form of the channel reserves.
 pub(crate) const RESERVE: u64 = 64;
 
-/// A session or connection in one epoch. `Serialize` is for sealed stores alone.
+/// A session or connection in its running epoch, and what is left of the epochs around it. `Serialize` is for sealed stores alone.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Channel {
     key_id: SessionKeyId,
@@ -47,9 +52,26 @@ pub struct Channel {
     #[serde(skip)]
     unsaved: bool,
     window: Window,
+    /// Sequences of the running epoch that were received.
+    #[serde(default)]
+    received: u64,
     /// What the other side may still send.
     #[serde(default)]
     allowance: Allowance,
+    #[serde(default)]
+    rotation: Rotation,
+    /// When something was sealed or opened last, as far as it was stored.
+    #[serde(default)]
+    last_traffic: Traffic,
+}
+
+/// When a channel was used last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Something was sealed for the peer.
+    pub sent_at: Option<Timestamp>,
+    /// Something of the peer was opened.
+    pub received_at: Option<Timestamp>,
 }
 
 /// What a handshake gave, as far as a channel needs it.
@@ -85,6 +107,9 @@ pub enum ChannelError {
     /// Too large, or the key failed.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The end of the epoch was announced, and it is reached.
+    #[error("the epoch has ended and the next one has not begun")]
+    Ended,
 }
 
 /// An opened envelope.
@@ -94,6 +119,8 @@ pub struct Opened {
     pub content: Content<Value>,
     /// Whether its sequence was seen before. The sequence is marked now.
     pub freshness: Freshness,
+    /// The epoch it was sealed in.
+    pub epoch: u64,
     /// Its sequence.
     pub sequence: u64,
 }
@@ -117,7 +144,10 @@ impl Channel {
             used: Some(0),
             unsaved: true,
             window: Window::default(),
+            received: 0,
             allowance: Allowance::new(),
+            rotation: Rotation::default(),
+            last_traffic: Traffic::default(),
         }
     }
 
@@ -144,7 +174,7 @@ impl Channel {
         &mut self.allowance
     }
 
-    /// Messages sealed so far, counting reserved ones as used.
+    /// Messages sealed in the running epoch, counting reserved ones as used.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.used.unwrap_or(self.reserved)
@@ -174,7 +204,11 @@ impl Channel {
     ) -> Result<Vec<u8>, ChannelError> {
         let plaintext = json::canonical(content)?;
         let recipient = KemPublicKey::from_typed(&self.peer_kem)?;
+        if !self.may_use(self.sent() + 1) {
+            return Err(ChannelError::Ended);
+        }
         let (subject, sequence) = (subject.to_string(), self.next_sequence());
+        self.last_traffic.sent_at = Some(now);
         let binding = Binding { subject: &subject, sender: &self.own, recipient: &self.peer };
         let outgoing = Outgoing {
             event_id,
@@ -199,35 +233,92 @@ impl Channel {
         next
     }
 
-    /// Opens an envelope that arrived on this subject, and marks its sequence.
+    /// Opens an envelope that arrived on this subject, and marks its sequence. The first one of the next epoch makes that epoch
+    /// the running one.
     pub fn open(&mut self, subject: &Subject, envelope: &Envelope) -> Result<Opened, Undecryptable> {
-        self.is_addressed_by(envelope)?;
+        let (epoch, sequence) = (envelope.encryption.epoch, envelope.sequence);
+        let (epoch_key, kem) = self.keys_for(epoch, sequence)?;
+        self.is_addressed_by(envelope, kem)?;
         let subject = subject.to_string();
         let binding = Binding { subject: &subject, sender: &self.peer, recipient: &self.own };
-        let plaintext = envelope::open(&self.own_kem, &self.epoch_key, &binding, envelope)?;
+        let plaintext = envelope::open(kem, epoch_key, &binding, envelope)?;
         let content = Content::read(plaintext.expose()).map_err(|_| Undecryptable)?;
-        let freshness = self.window.mark(envelope.sequence);
-        Ok(Opened { content, freshness, sequence: envelope.sequence })
+        if epoch > self.epoch {
+            self.advance_to_coming();
+        }
+        Ok(Opened { content, freshness: self.mark(epoch, sequence), epoch, sequence })
     }
 
-    fn is_addressed_by(&self, envelope: &Envelope) -> Result<(), Undecryptable> {
+    /// The keys under which a sequence of an epoch may come: the running epoch, the next one, or one that is not closed yet.
+    fn keys_for(&self, epoch: u64, sequence: u64) -> Result<(&Secret32, &KemSecretKey), Undecryptable> {
+        if epoch == self.epoch {
+            return Ok((&self.epoch_key, &self.own_kem));
+        }
+        if epoch.checked_sub(1) == Some(self.epoch) {
+            return self.coming_keys().ok_or(Undecryptable);
+        }
+        let closing = self.closing(epoch).filter(|closing| sequence <= closing.final_seq);
+        closing.map(|closing| (&closing.epoch_key, &closing.own_kem)).ok_or(Undecryptable)
+    }
+
+    fn is_addressed_by(&self, envelope: &Envelope, kem: &KemSecretKey) -> Result<(), Undecryptable> {
         let encryption = &envelope.encryption;
         let addressed = encryption.connection_key_id == Some(self.key_id)
-            && encryption.epoch == self.epoch
             && encryption.incarnation == self.peer_incarnation
-            && encryption.key_id == self.own_kem.public_key().key_id();
+            && encryption.key_id == kem.public_key().key_id();
         if addressed { Ok(()) } else { Err(Undecryptable) }
     }
 
+    fn mark(&mut self, epoch: u64, sequence: u64) -> Freshness {
+        let (window, received) = match self.window_of(epoch) {
+            Some(found) => found,
+            None => return Freshness::TooOld,
+        };
+        let freshness = window.mark(sequence);
+        if freshness == Freshness::New {
+            *received += 1;
+        }
+        freshness
+    }
+
+    fn window_of(&mut self, epoch: u64) -> Option<(&mut Window, &mut u64)> {
+        if epoch == self.epoch {
+            return Some((&mut self.window, &mut self.received));
+        }
+        self.closing_mut(epoch).map(|closing| (&mut closing.window, &mut closing.received))
+    }
+
     /// Takes a mark back, when the event could not be handled and will be delivered again.
-    pub fn unmark(&mut self, sequence: u64) {
-        self.window.unmark(sequence);
+    pub fn unmark(&mut self, epoch: u64, sequence: u64) {
+        if let Some((window, received)) = self.window_of(epoch)
+            && window.check(sequence) == Freshness::Seen
+        {
+            window.unmark(sequence);
+            *received = received.saturating_sub(1);
+        }
+    }
+
+    /// Something of the peer was opened at this time.
+    pub fn note_received(&mut self, now: Timestamp) {
+        self.last_traffic.received_at = Some(now);
+    }
+
+    /// When the channel was used last. After reading, as far as it was stored.
+    #[must_use]
+    pub fn last_traffic(&self) -> Traffic {
+        self.last_traffic
     }
 }
 
 /// Names a question in its answer: the event and the hash of its body (spec §3 R12).
 pub fn in_reply_to(event_id: EventId, body: &impl Serialize) -> Result<InReplyTo, JsonError> {
-    Ok(InReplyTo { event_id, body_hash: body_hash(body)? })
+    Ok(in_reply_to_canonical(event_id, &json::canonical(body)?))
+}
+
+/// As [`in_reply_to`], of a body whose canonical bytes are at hand.
+#[must_use]
+pub fn in_reply_to_canonical(event_id: EventId, body: &[u8]) -> InReplyTo {
+    InReplyTo { event_id, body_hash: Base64Url::new(h256(body)) }
 }
 
 /// SHA-256 of the canonical bytes of a body.

@@ -22,6 +22,12 @@ pub const VAULT_DEPLOY: &str = "vault.deploy";
 /// Makes a vault show an enrolment code.
 pub const VAULT_ENROLL: &str = "vault.enroll";
 
+/// Makes a vault show an enrolment code for a device that brought the recovery phrase. The device gains nothing by it until it
+/// proves the member's password.
+pub const VAULT_RECOVER: &str = "vault.recover";
+/// Hands a vault what the old device said about a recovery. The vault looks at the old device's own signature.
+pub const VAULT_RECOVERY_DECIDE: &str = "vault.recovery.decide";
+
 /// A disruptive command needs approvals of so many further keys.
 pub const APPROVALS: usize = 2;
 
@@ -46,7 +52,8 @@ pub enum Class {
 pub fn class_of(command: &EventType, target: &Target) -> Option<Class> {
     match command.as_str() {
         "health.request" | "metrics.request" => Some(Class::Observe),
-        VAULT_DEPLOY | VAULT_ENROLL | "handlers.reload" | "backup.request" | "host.drain" => Some(Class::Operate),
+        VAULT_DEPLOY | VAULT_ENROLL | VAULT_RECOVER | VAULT_RECOVERY_DECIDE => Some(Class::Operate),
+        "handlers.reload" | "backup.request" | "host.drain" => Some(Class::Operate),
         "host.restart" | "host.shutdown" if *target == Target::Global => Some(Class::Disruptive),
         "host.restart" | "host.shutdown" => Some(Class::Operate),
         "session.invalidate" | "vault.suspend" => Some(Class::MembersOwn),

@@ -18,6 +18,9 @@ pub const CHANGE_PASSWORD: &str = "credential.password.change";
 /// `action` of a `USE` that replaces the inner layer under the same password; `params` is a
 /// [`vettid_wire::credential::InnerUpdate`] without `hash`.
 pub const REPLACE_SECRETS: &str = "credential.secrets.replace";
+/// `action` of a `USE` by which a device that recovered takes the place of the member's app; `params` is a
+/// [`vettid_wire::recovery::ReplaceDevice`].
+pub const REPLACE_DEVICE: &str = "device.replace";
 /// `action` of the one `USE` that a restored vault accepts (spec 2.7.6); `params` is an empty object.
 pub const RESTORE: &str = "credential.restore";
 /// `action` to which the password proof of a first credential is bound; see [`issuer::creation_binding`].
@@ -26,5 +29,5 @@ pub const CREATE: &str = "credential.create";
 /// Whether an action belongs to the upkeep of the credential itself, which no policy has to name.
 #[must_use]
 pub fn is_upkeep(action: &str) -> bool {
-    matches!(action, CHANGE_PASSWORD | REPLACE_SECRETS | RESTORE)
+    matches!(action, CHANGE_PASSWORD | REPLACE_SECRETS | REPLACE_DEVICE | RESTORE)
 }

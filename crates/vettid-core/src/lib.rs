@@ -2,12 +2,14 @@
 //! never read a clock, draw randomness of its own, or touch a network, a store or a file.
 
 pub mod action;
+pub mod agreement;
 pub mod allowance;
 pub mod channel;
 pub mod contract;
 pub mod control;
 pub mod credential;
 pub mod enrolment;
+pub mod feed;
 pub mod grants;
 pub mod handshake;
 pub mod journal;

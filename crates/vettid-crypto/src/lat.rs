@@ -29,6 +29,12 @@ impl LedgerAuthToken {
         Self(secret)
     }
 
+    /// The same token in a second place.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.duplicate())
+    }
+
     /// The bytes, for the sealed store and for the package inside a session. Never log them.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {

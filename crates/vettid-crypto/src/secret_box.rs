@@ -115,7 +115,7 @@ impl BoxKey {
     /// Under the password.
     #[must_use]
     pub fn of_password(inner: &InnerKey) -> Self {
-        Self(Secret32::from_bytes(*inner.expose()))
+        Self(Secret32::copied_from(inner.expose()))
     }
 
     /// Of a new grant.

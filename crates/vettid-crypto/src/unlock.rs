@@ -221,6 +221,17 @@ pub enum Wish {
     Unlock(Presented),
     /// To set or change its lock.
     Set(Box<NewLock>),
+    /// To remove its lock.
+    Remove(Removal),
+}
+
+/// The end of a lock: from then on the sealer of the host alone opens the vault again.
+#[derive(Debug)]
+pub struct Removal {
+    /// Leave of the running vault.
+    pub permit: Permit,
+    /// What opens the present lock.
+    pub current: Presented,
 }
 
 /// The content of an attempt's box.
@@ -234,14 +245,19 @@ pub struct Attempt {
 
 const UNLOCK: u8 = 1;
 const SET: u8 = 2;
+const REMOVE: u8 = 3;
 const ATTEMPT_CAPACITY_BYTES: usize = 2 + 5 * 32 + 2 * SALT_BYTES;
 
 impl Attempt {
     /// `u8 op ‖ device[32] ‖ …`; unlock: `u8 kind ‖ key[32]`; set: `permit[32] ‖ u8 kind or 0 ‖ key[32] or zeros ‖
-    /// pin_salt[16] ‖ pin[32] ‖ password_salt[16] ‖ password[32]`.
+    /// pin_salt[16] ‖ pin[32] ‖ password_salt[16] ‖ password[32]`; remove: `permit[32] ‖ u8 kind ‖ key[32]`.
     fn bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(ATTEMPT_CAPACITY_BYTES));
-        let op = if matches!(self.wish, Wish::Unlock(_)) { UNLOCK } else { SET };
+        let op = match self.wish {
+            Wish::Unlock(_) => UNLOCK,
+            Wish::Set(_) => SET,
+            Wish::Remove(_) => REMOVE,
+        };
         bytes.push(op);
         bytes.extend_from_slice(self.device.expose());
         match &self.wish {
@@ -253,6 +269,10 @@ impl Attempt {
                 bytes.extend_from_slice(new.pin.expose());
                 bytes.extend_from_slice(new.password_salt.as_bytes());
                 bytes.extend_from_slice(new.password.expose());
+            }
+            Wish::Remove(removal) => {
+                bytes.extend_from_slice(removal.permit.expose());
+                put(&mut bytes, Some(&removal.current));
             }
         }
         bytes
@@ -271,6 +291,7 @@ impl Attempt {
                 password_salt: salt(&mut rest)?,
                 password: UnlockKey(secret(&mut rest)?),
             })),
+            REMOVE => Wish::Remove(Removal { permit: Permit(secret(&mut rest)?), current: presented(&mut rest)?? }),
             _ => return None,
         };
         rest.is_empty().then_some(Self { device, wish })

@@ -4,9 +4,10 @@
 use crate::connection::Live;
 use crate::question::Answer;
 use serde_json::Value;
+use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::envelope::{Envelope, InReplyTo};
-use vettid_wire::event::{self, EventRow as _, Lane, MemberRevoked};
+use vettid_wire::event::{self, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
 use vettid_wire::subject::Subject;
 
 /// An opened message.
@@ -16,6 +17,10 @@ pub(crate) enum Arrived {
     Answer(Answer, Option<InReplyTo>),
     /// A notice that the connection is over, its signature not checked yet.
     Notice(Value),
+    /// A step towards the keys of the next epoch, its signature not checked yet.
+    Rekey(Value),
+    /// A fresh credential for the member's space.
+    Credential(Value),
 }
 
 /// The message does not count: nothing is done, nobody is told.
@@ -38,22 +43,27 @@ pub(crate) enum Dropped {
     Malformed,
 }
 
-/// Opens a message that arrived for a connection.
+/// Opens a message that arrived for a connection. After it the shell looks at what the channel owes.
 ///
 /// # Errors
 /// [`Dropped`].
 pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result<Arrived, Dropped> {
-    let Subject::ForOwner(_, _, event_type) = subject else {
-        return Err(Dropped::Unsupported);
+    let event_type = match subject {
+        Subject::ForOwner(_, _, event_type) => event_type.clone(),
+        // The way back of a member whose credential ran out carries a new one, and nothing else.
+        Subject::Invite(_, named) if *named == way_back_name(live.record.connection_id) => {
+            MemberCredential::ROW.event_type()
+        }
+        _ => return Err(Dropped::Unsupported),
     };
-    let row = event::find(Lane::Member, event_type).ok_or(Dropped::Unsupported)?;
+    let row = event::find(Lane::Member, &event_type).ok_or(Dropped::Unsupported)?;
     let channel = live.channel.as_mut().ok_or(Dropped::NotActive)?;
     // Base64, padding and the fields around it make less than twice the content.
     if payload.len() > row.cap_bytes * 2 + 16 * 1024 {
         return Err(Dropped::Malformed);
     }
     let envelope = Envelope::read(payload).map_err(|_| Dropped::Undecryptable)?;
-    if envelope.event_type != *event_type {
+    if envelope.event_type != event_type {
         return Err(Dropped::Undecryptable);
     }
     let opened = channel.open(subject, &envelope).map_err(|_| Dropped::Undecryptable)?;
@@ -62,6 +72,12 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == MemberRevoked::ROW.name {
         return Ok(Arrived::Notice(opened.content.body));
+    }
+    if row.name == MemberCredential::ROW.name {
+        return Ok(Arrived::Credential(opened.content.body));
+    }
+    if row.name == MemberRekey::ROW.name {
+        return Ok(Arrived::Rekey(opened.content.body));
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
     Ok(Arrived::Answer(answer, opened.content.in_reply_to))

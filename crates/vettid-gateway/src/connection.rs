@@ -58,6 +58,9 @@ pub(crate) struct Connection {
     pub accepted: Option<AcceptedContract>,
     /// What still has to be delivered, oldest first.
     pub outbox: Vec<Post>,
+    /// When the member's credential was issued last.
+    #[serde(default)]
+    pub credential_issued_at: Option<Timestamp>,
     /// The last event that the member's vault refused and that was no open request.
     pub last_refusal: Option<Refused>,
     /// What is kept of it after its end.
@@ -79,13 +82,16 @@ pub(crate) struct Member {
     pub display_name: String,
     /// Where the member's space is.
     pub space: SpaceUri,
-    /// What the second handshake message is delivered with; gone after the handshake.
+    /// What the second handshake message is delivered with; later on, the way back after the credential ran out.
     pub claim: Option<Claim>,
     /// Seed of this service's user in the member's account; gone after the end.
     #[serde(with = "stored")]
     pub nkey_seed: Option<Secret32>,
     /// What the member's vault minted for that user.
     pub jwt: Option<String>,
+    /// The member's user in this service's account.
+    #[serde(default)]
+    pub nkey: Option<String>,
 }
 
 /// A sealed message that is sent, byte for byte the same, until the member's inbox has it.
@@ -175,6 +181,7 @@ impl Member {
             claim: Some(claim),
             nkey_seed: Some(nkey_seed),
             jwt: None,
+            nkey: None,
         })
     }
 
@@ -279,6 +286,11 @@ impl Live {
                 Ok(address)
             }
         }
+    }
+
+    /// The member's space is reached with another credential from now on.
+    pub(crate) fn forget_address(&mut self) {
+        self.address = None;
     }
 
     /// Ends the connection: no keys, nothing more to deliver. What stands in the outbox afterwards is the caller's matter.

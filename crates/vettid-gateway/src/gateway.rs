@@ -5,6 +5,7 @@ mod arrivals;
 mod asking;
 mod posts;
 mod start;
+mod upkeep;
 
 pub use asking::RequestError;
 pub use start::StartError;

@@ -203,6 +203,7 @@ fn connect(
     };
     let reaction = invitation.responder.answer(now, rng, &own.party(), &content)?;
     let give_up_at = invitation.responder.expires_at();
+    let member = Member { nkey: Some(member_nkey.to_string()), ..member };
     let mut connection = Connection {
         connection_id,
         invite_id: invitation.invite_id,
@@ -214,6 +215,7 @@ fn connect(
         contract_hash,
         accepted: None,
         outbox: Vec::new(),
+        credential_issued_at: Some(now),
         last_refusal: None,
         tombstone: None,
     };
@@ -328,7 +330,7 @@ fn finish(
 }
 
 /// Whether a credential is about this service's key of this connection. Who may issue it, the member's broker knows.
-fn is_ours(now: Timestamp, own: Own<'_>, member: &Member, jwt: &str) -> bool {
+pub(crate) fn is_ours(now: Timestamp, own: Own<'_>, member: &Member, jwt: &str) -> bool {
     let key = member.nkey_seed.as_ref().and_then(|seed| UserKey::from_secret(seed.duplicate()).ok());
     let claims = UserClaims::received(&UserJwt::unchecked(jwt.to_owned()), now);
     let name = MemberIdentity::Service(own.presentation.offer.contract.service_id.clone()).name();

@@ -18,8 +18,10 @@ mod profile;
 pub mod question;
 mod random;
 mod registration;
+mod renewal;
 mod requests;
 mod revocation;
+mod rotation;
 mod state;
 pub mod view;
 

@@ -115,7 +115,7 @@ impl ControlPlane {
     }
 
     /// Has a host carry out a command and reads its answer.
-    async fn command<R: DeserializeOwned>(
+    pub(crate) async fn command<R: DeserializeOwned>(
         &self,
         host: &HostId,
         command: &str,
@@ -130,7 +130,7 @@ impl ControlPlane {
 }
 
 /// A code is shown only if it leads to the vault on record, in this enrolment.
-fn accept_code(code: &EnrolmentCode, asked: &EnrolVault, vault_fp: Fingerprint) -> Result<(), ApiError> {
+pub(crate) fn accept_code(code: &EnrolmentCode, asked: &EnrolVault, vault_fp: Fingerprint) -> Result<(), ApiError> {
     let invitation = Invitation::read(&code.qr).map_err(|error| ApiError::unavailable(&error))?;
     let pointer = EnrolmentPointer { services_url: asked.services_url.clone(), session_id: asked.session_id };
     let is_meant = invitation.kind == InvitationKind::Enroll

@@ -4,14 +4,14 @@
 
 use crate::action::Acting;
 use crate::control_plane::ControlPlane;
-use crate::deployment::VaultAccounts;
+use crate::deployment::accept_code;
 use crate::http::error::ApiError;
 use crate::renewal::{NONCE_BYTES, is_timely};
 use serde_json::Value;
-use vettid_core::enrolment::BearerToken;
+use vettid_core::control::{VAULT_RECOVER, VAULT_RECOVERY_DECIDE};
+use vettid_core::enrolment::{BearerToken, Enrolment};
 use vettid_core::recovery::{CODE_LIFE_MS, HOLD_MS};
 use vettid_crypto::identity::VerifyingKey;
-use vettid_crypto::nats::account::EVERYBODY;
 use vettid_crypto::recovery::{Head, RecoveryProof, RecoveryVerifier};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::signature::{self, Context};
@@ -19,15 +19,15 @@ use vettid_store::account::Account;
 use vettid_store::audit::{Act, Actor};
 use vettid_store::ledger::LedgerError;
 use vettid_store::recovery::{CodeRow, Recovery, StoredBackup, Try};
-use vettid_store::revocation::Revocation;
 use vettid_wire::base64::Base64;
-use vettid_wire::id::MemberId;
+use vettid_wire::enrolment::{EnrolVault, EnrolmentCode};
+use vettid_wire::id::{EventId, MemberId};
 use vettid_wire::json;
 use vettid_wire::key::TypedKey;
 use vettid_wire::recovery::{
-    ApproveRecovery, AskRecoverySalt, CredentialBackupStatus, MAX_CONTAINER_BYTES, Notice, NoticeKind,
-    RecoverCredentials, RecoveredCredentials, RecoveryApproved, RecoveryCode, RecoveryHold, RecoverySaltAnswer,
-    RecoveryStarted, StoreCredentialBackup,
+    AskRecoverySalt, CredentialBackupStatus, DecideRecovery, MAX_CONTAINER_BYTES, Notice, NoticeKind,
+    RecoverCredentials, RecoverVault, RecoveredCredentials, RecoveryCode, RecoveryDecided, RecoveryHold,
+    RecoverySaltAnswer, RecoveryStarted, StoreCredentialBackup,
 };
 
 impl ControlPlane {
@@ -86,7 +86,9 @@ impl ControlPlane {
     /// The latest recovery, while it holds back operations of high value.
     pub(crate) async fn recovery_hold(&self, guid: MemberId) -> Result<Option<RecoveryHold>, ApiError> {
         let latest = self.ledger.latest_recovery(guid).await?;
-        let held = latest.filter(|latest| latest.approved_at.is_none() && self.now() < latest.hold_until);
+        let held = latest.filter(|latest| {
+            latest.approved_at.is_none() && latest.denied_at.is_none() && self.now() < latest.hold_until
+        });
         Ok(held.map(|recovery| RecoveryHold {
             recovery_id: recovery.recovery_id,
             recovered_at: recovery.recovered_at,
@@ -153,43 +155,65 @@ impl ControlPlane {
         }
     }
 
-    /// Cuts the old app off, then gives the container to the new one.
+    /// Has the vault open a way in for the new device, records the recovery, then gives the container to it. The old app keeps
+    /// its place at the vault until the new device proves the password there.
     async fn hand_over(
         &self,
         guid: MemberId,
         backup: StoredBackup,
         request: &RecoverCredentials,
     ) -> Result<RecoveredCredentials, ApiError> {
-        let now = self.now();
+        let (now, recovery_id) = (self.now(), self.event_id());
+        let way_in = self.way_in(guid, recovery_id, &request.app_key).await?;
         let recovery = Recovery {
-            recovery_id: self.event_id(),
+            recovery_id,
             guid,
             app_key: request.app_key.clone(),
             old_app_key: self.device_before(guid).await?,
             recovered_at: now,
             hold_until: now.plus_ms(HOLD_MS),
             approved_at: None,
+            denied_at: None,
+            session_id: way_in.as_ref().map(|(enrolment, _)| enrolment.session_id),
         };
-        let keys = self.ledger.vault(guid).await?.and_then(|vault| vault.keys);
-        let accounts = keys.as_ref().map(VaultAccounts::read).transpose();
-        let accounts = accounts.map_err(|error| ApiError::internal(&error))?;
-        let revocation = accounts.map(|accounts| Revocation {
-            account_nkey: accounts.owner.to_string(),
-            user_nkey: EVERYBODY.to_owned(),
-            revoked_at: now,
-        });
-        let entry = self.entry(Actor::Member(guid), Act::Recovered(recovery.recovery_id));
-        self.ledger.recover(&recovery, revocation.as_ref(), &entry).await?;
-        if let Some(keys) = &keys {
-            self.push_vault(keys).await?;
-        }
+        let entry = self.entry(Actor::Member(guid), Act::Recovered(recovery_id));
+        let enrolment = way_in.as_ref().map(|(enrolment, _)| enrolment);
+        self.ledger.recover(&recovery, enrolment, &entry).await?;
         self.unlock_after_recovery(guid).await?;
         Ok(RecoveredCredentials {
             guid,
-            recovery_id: recovery.recovery_id,
+            recovery_id,
             container: Base64::new(backup.container),
             hold_until: recovery.hold_until,
+            enrolment: way_in.map(|(_, code)| code.qr),
         })
+    }
+
+    /// An enrolment of one device with the member's vault, and its code; `None` if there is no vault.
+    async fn way_in(
+        &self,
+        guid: MemberId,
+        recovery_id: EventId,
+        app_key: &TypedKey,
+    ) -> Result<Option<(Enrolment, EnrolmentCode)>, ApiError> {
+        let vault = self.ledger.vault(guid).await?;
+        let Some((vault, keys)) = vault.and_then(|vault| vault.keys.clone().map(|keys| (vault, keys))) else {
+            return Ok(None);
+        };
+        let (enrolment, token) = Enrolment::start(self.event_id(), guid, self.now(), &mut self.rng());
+        let enrol = EnrolVault {
+            guid,
+            expires_at: enrolment.expires_at,
+            token: token.expose(),
+            services_url: self.public_url.clone(),
+            session_id: enrolment.session_id,
+        };
+        let params = RecoverVault { enrol, recovery_id, app_key: app_key.clone() };
+        let code: EnrolmentCode = self.command(&vault.host, VAULT_RECOVER, &params).await?;
+        let identity = VerifyingKey::from_typed(&keys.deployed.identity_key);
+        let identity = identity.map_err(|error| ApiError::internal(&error))?;
+        accept_code(&code, &params.enrol, identity.fingerprint())?;
+        Ok(Some((enrolment, code)))
     }
 
     /// Whose approval lifts the hold: the member's app, and after several recoveries in a row the one before the first of them.
@@ -201,9 +225,18 @@ impl ControlPlane {
         self.app_key(guid).await
     }
 
-    /// The old device lifts the hold.
-    pub(crate) async fn approve_recovery(&self, received: Value) -> Result<RecoveryApproved, ApiError> {
-        let request: ApproveRecovery = json::from_value(received.clone()).map_err(|_| ApiError::InvalidRequest)?;
+    /// Whether this is the key of the device that decides about a fresh recovery.
+    pub(crate) async fn decides(&self, guid: MemberId, key: &TypedKey) -> Result<bool, ApiError> {
+        if self.recovery_hold(guid).await?.is_none() {
+            return Ok(false);
+        }
+        let latest = self.ledger.latest_recovery(guid).await?;
+        Ok(latest.is_some_and(|latest| latest.old_app_key.as_ref() == Some(key)))
+    }
+
+    /// The old device lifts the hold, or ends the recovery. The vault hears it first, in its own words.
+    pub(crate) async fn decide_recovery(&self, received: Value) -> Result<RecoveryDecided, ApiError> {
+        let request: DecideRecovery = json::from_value(received.clone()).map_err(|_| ApiError::InvalidRequest)?;
         if !NONCE_BYTES.contains(&request.nonce.as_bytes().len()) {
             return Err(ApiError::InvalidRequest);
         }
@@ -211,8 +244,11 @@ impl ControlPlane {
         let genuine = key.filter(|key| signature::verify(Context::ServiceRequest, key, &received).is_ok());
         let latest = self.ledger.latest_recovery(request.guid).await?;
         let now = self.now();
-        let meant = latest.is_some_and(|latest| {
-            latest.recovery_id == request.recovery_id && latest.old_app_key.as_ref() == Some(&request.app_key)
+        let meant = latest.as_ref().is_some_and(|latest| {
+            latest.recovery_id == request.recovery_id
+                && latest.old_app_key.as_ref() == Some(&request.app_key)
+                && latest.approved_at.is_none()
+                && latest.denied_at.is_none()
         });
         let Some(key) = genuine.filter(|_| meant && is_timely(request.issued_at, now)) else {
             return Err(ApiError::RecoveryRefused);
@@ -220,11 +256,22 @@ impl ControlPlane {
         if !self.nonces.take(key.fingerprint(), request.nonce.as_bytes(), request.issued_at, now)? {
             return Err(ApiError::RecoveryRefused);
         }
-        let entry = self.entry(Actor::Member(request.guid), Act::RecoveryApproved(request.recovery_id));
-        match self.ledger.approve_recovery(request.guid, request.recovery_id, now, &entry).await {
-            Err(LedgerError::Missing) => Err(ApiError::RecoveryRefused),
-            approved => Ok(approved.map(|()| RecoveryApproved { recovery_id: request.recovery_id })?),
+        if latest.is_some_and(|latest| latest.session_id.is_some()) {
+            self.tell_vault(request.guid, &received).await?;
         }
+        let DecideRecovery { guid, recovery_id, approve, .. } = request;
+        let act = if approve { Act::RecoveryApproved(recovery_id) } else { Act::RecoveryDenied(recovery_id) };
+        let entry = self.entry(Actor::Member(guid), act);
+        match self.ledger.decide_recovery((guid, recovery_id), approve, now, &entry).await {
+            Err(LedgerError::Missing) => Err(ApiError::RecoveryRefused),
+            decided => Ok(decided.map(|()| RecoveryDecided { recovery_id, approve })?),
+        }
+    }
+
+    async fn tell_vault(&self, guid: MemberId, received: &Value) -> Result<(), ApiError> {
+        let vault = self.ledger.vault(guid).await?.ok_or(ApiError::RecoveryRefused)?;
+        let _: RecoveryDecided = self.command(&vault.host, VAULT_RECOVERY_DECIDE, received).await?;
+        Ok(())
     }
 
     fn verifier(&self, backup: &StoredBackup) -> Result<RecoveryVerifier, ApiError> {

@@ -39,7 +39,9 @@ impl ControlPlane {
         let genuine = key.filter(|key| signature::verify(Context::ServiceRequest, key, &received).is_ok());
         let known = self.ledger.completed_enrolment(request.guid).await?;
         let now = self.now();
-        let (Some(key), Some(session_id)) = (genuine, known.and_then(|known| session_of_app(&known, &request))) else {
+        let enrolled = known.and_then(|known| session_of_app(&known, &request));
+        let recovering = self.session_of_recovery(&request).await?;
+        let (Some(key), Some(session_id)) = (genuine, enrolled.or(recovering)) else {
             return Err(refused("the key is not that of the enrolled app"));
         };
         if !is_timely(request.issued_at, now) {
@@ -51,6 +53,14 @@ impl ControlPlane {
         let minted = self.mint_bootstrap(request.guid, session_id, &user).await?;
         self.ledger.note(&self.entry(Actor::App(session_id), Act::BootstrapRenewed(session_id))).await?;
         Ok(minted)
+    }
+
+    /// The enrolment of the member's latest recovery, if that is the app that asks: it may have to wait for more than a day
+    /// before its vault takes it.
+    async fn session_of_recovery(&self, request: &RenewBootstrap) -> Result<Option<EventId>, ApiError> {
+        let latest = self.ledger.latest_recovery(request.guid).await?;
+        let latest = latest.filter(|latest| latest.denied_at.is_none() && latest.app_key == request.app_key);
+        Ok(latest.and_then(|latest| latest.session_id))
     }
 }
 

@@ -84,6 +84,8 @@ pub enum Act {
     Recovered(EventId),
     /// The old device approved a recovery.
     RecoveryApproved(EventId),
+    /// The old device denied a recovery.
+    RecoveryDenied(EventId),
     /// The state of a member's credential at services changed.
     CredentialChanged(MemberId),
     /// A control command was given.

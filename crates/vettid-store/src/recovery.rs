@@ -4,7 +4,7 @@
 use crate::action::Spent;
 use crate::audit::AuditEntry;
 use crate::ledger::Pending;
-use crate::revocation::Revocation;
+use vettid_core::enrolment::Enrolment;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{EventId, MemberId};
 use vettid_wire::key::TypedKey;
@@ -65,7 +65,7 @@ pub enum Try {
     },
 }
 
-/// A new device took the place of the old one.
+/// A new device brought the phrase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
     /// Names it.
@@ -74,7 +74,7 @@ pub struct Recovery {
     pub guid: MemberId,
     /// The identity key of the new device's app.
     pub app_key: TypedKey,
-    /// The identity key of the app that was cut off, if there was one.
+    /// The identity key of the app before, if there was one: its device approves or denies.
     pub old_app_key: Option<TypedKey>,
     /// When.
     pub recovered_at: Timestamp,
@@ -82,11 +82,15 @@ pub struct Recovery {
     pub hold_until: Timestamp,
     /// When the old device approved.
     pub approved_at: Option<Timestamp>,
+    /// When the old device denied it.
+    pub denied_at: Option<Timestamp>,
+    /// The enrolment by which the new device reaches the vault, if there is a vault.
+    pub session_id: Option<EventId>,
 }
 
 /// The ledger's part for recoveries. Every operation is one transaction, as in [`crate::ledger::Ledger`].
 pub trait Recoveries: Send + Sync {
-    /// The app that acts for the member: that of the completed enrolment, or else that of the latest recovery.
+    /// The app that acts for the member: that of the completed enrolment, unless a recovery came after it that nobody denied.
     fn app(&self, guid: MemberId) -> Pending<'_, Option<MemberApp>>;
 
     /// Stores a container; the very same one again changes nothing. Refused: [`crate::ledger::LedgerError::Conflict`] if a
@@ -107,20 +111,22 @@ pub trait Recoveries: Send + Sync {
     fn backup_of_code(&self, token_hash: Digest, now: Timestamp) -> Pending<'_, Option<StoredBackup>>;
     /// Uses a code up and counts a try, both before anything is compared.
     fn try_recovery<'a>(&'a self, token_hash: Digest, now: Timestamp, audit: &'a AuditEntry) -> Pending<'a, Try>;
-    /// Records a recovery: the app of before is cut off, its enrolment closed, its users revoked.
+    /// Records a recovery, and the enrolment of its device; earlier ones that are not complete are closed. The app of before
+    /// does not act at services any more, and its enrolment stands until the new one is complete.
     fn recover<'a>(
         &'a self,
         recovery: &'a Recovery,
-        revocation: Option<&'a Revocation>,
+        enrolment: Option<&'a Enrolment>,
         audit: &'a AuditEntry,
     ) -> Pending<'a, ()>;
     /// The member's latest recovery.
     fn latest_recovery(&self, guid: MemberId) -> Pending<'_, Option<Recovery>>;
-    /// Lifts the hold. Refused: [`crate::ledger::LedgerError::Missing`].
-    fn approve_recovery<'a>(
+    /// Lifts the hold, or ends the recovery and closes its enrolment. Refused: [`crate::ledger::LedgerError::Missing`] if it
+    /// was decided before.
+    fn decide_recovery<'a>(
         &'a self,
-        guid: MemberId,
-        recovery_id: EventId,
+        recovery: (MemberId, EventId),
+        approve: bool,
         at: Timestamp,
         audit: &'a AuditEntry,
     ) -> Pending<'a, ()>;

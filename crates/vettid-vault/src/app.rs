@@ -34,6 +34,19 @@ pub struct App {
     pub resume: Option<Resume>,
     /// The one before, in case the app missed the last message.
     pub previous_resume: Option<Resume>,
+    /// That of the running session while it is limited: it counts once the password was proved.
+    #[serde(default)]
+    pub unproved_resume: Option<Resume>,
+    /// Public NKey of its user at the broker, as far as it is known.
+    #[serde(default)]
+    pub user_nkey: Option<String>,
+}
+
+impl App {
+    /// From now on the next session may be tied to this handshake.
+    pub fn keep_resumption(&mut self, resume: Resume) {
+        self.previous_resume = self.resume.replace(resume);
+    }
 }
 
 /// A resumption secret.
@@ -71,19 +84,32 @@ pub fn session(draft: &Draft<'_>, key_id: SessionKeyId) -> Result<Option<Session
 /// Makes a session the running one; the one before ends.
 pub fn begin_session(step: &mut Step<'_>, app: &mut App, session: &Session) -> Result<(), Failure> {
     if let Some(old) = app.session.replace(session.key_id) {
-        step.draft.remove(&session_key(old));
+        forget_session(step, old);
         step.channels.wipe(&mut step.draft, ChannelName::Session(old));
     }
     step.draft.put(session_key(session.key_id), session)?;
     Ok(())
 }
 
-/// The member proved the password inside a limited session: it is one like any other from now on.
+/// Forgets a session; its channel is another matter.
+pub fn forget_session(step: &mut Step<'_>, key_id: SessionKeyId) {
+    step.draft.remove(&session_key(key_id));
+}
+
+/// The member proved the password inside a limited session: it is one like any other from now on, and the next one can be
+/// tied to it.
 pub fn lift_limit(draft: &mut Draft<'_>, key_id: SessionKeyId) -> Result<(), UnreadableState> {
-    match session(draft, key_id)? {
-        Some(limited) if limited.limited => draft.put(session_key(key_id), &Session { limited: false, ..limited }),
-        _ => Ok(()),
+    let Some(limited) = session(draft, key_id)?.filter(|session| session.limited) else {
+        return Ok(());
+    };
+    draft.put(session_key(key_id), &Session { limited: false, ..limited })?;
+    let Some(mut app) = get(draft)? else {
+        return Ok(());
+    };
+    if let Some(resume) = app.unproved_resume.take() {
+        app.keep_resumption(resume);
     }
+    put(draft, &app)
 }
 
 fn session_key(key_id: SessionKeyId) -> String {
@@ -92,7 +118,7 @@ fn session_key(key_id: SessionKeyId) -> String {
 
 /// A fresh NATS credential for the app's own key.
 pub fn refresh(
-    step: &Step<'_>,
+    step: &mut Step<'_>,
     session: &Session,
     asked: &RefreshRequest,
 ) -> Result<Result<RefreshReply, RefusalCode>, Failure> {
@@ -102,6 +128,10 @@ pub fn refresh(
     let Ok(user) = asked.nkey_pub.parse::<UserPublic>() else {
         return Ok(Err(RefusalCode::InvalidRequest));
     };
+    if let Some(mut app) = get(&step.draft)?.filter(|app| app.user_nkey.as_ref() != Some(&asked.nkey_pub)) {
+        app.user_nkey = Some(asked.nkey_pub.clone());
+        put(&mut step.draft, &app)?;
+    }
     Ok(Ok(credential(step, &asked.device, &user)?))
 }
 

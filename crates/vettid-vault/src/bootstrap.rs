@@ -7,11 +7,12 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::outbox::Route;
 use crate::profile;
+use crate::recovery;
 use crate::send;
 use crate::step::Step;
 use serde_json::json;
 use vettid_core::channel::Channel;
-use vettid_core::handshake::{Answer, InvitationTerms, Outcome, Phase, Reaction, Responder, SessionKeys, invite};
+use vettid_core::handshake::{Answer, InvitationTerms, Outcome, Peer, Phase, Reaction, Responder, SessionKeys, invite};
 use vettid_crypto::nats::key::UserPublic;
 use vettid_crypto::suite::x25519;
 use vettid_wire::audit::Outcome as AuditOutcome;
@@ -29,6 +30,11 @@ pub fn enrolment_code(step: &mut Step<'_>, asked: &EnrolVault) -> Result<Enrolme
     if asked.guid != step.identity.guid || app::get(&step.draft)?.is_some() {
         return Err(Failure::Retry);
     }
+    Ok(make_code(step, asked)?.0)
+}
+
+/// Makes the code and keeps what opens its handshake; the name of that.
+pub(crate) fn make_code(step: &mut Step<'_>, asked: &EnrolVault) -> Result<(EnrolmentCode, KeyId), Failure> {
     let terms = InvitationTerms {
         space: SpaceUri::new(step.endpoint, step.identity.guid)?,
         expires_at: asked.expires_at,
@@ -42,7 +48,7 @@ pub fn enrolment_code(step: &mut Step<'_>, asked: &EnrolVault) -> Result<Enrolme
     step.draft.put(prekey_key(&prekey), &made.responder)?;
     let event_type = AppBootstrap::ROW.event_type();
     step.audit("control", &event_type, AuditOutcome::Success, json!({"session_id": asked.session_id}))?;
-    Ok(EnrolmentCode { qr: invitation.to_link(&format!("{}/enroll", asked.services_url))? })
+    Ok((EnrolmentCode { qr: invitation.to_link(&format!("{}/enroll", asked.services_url))? }, prekey))
 }
 
 const ENROLLING: &str = "enrolling/";
@@ -71,6 +77,16 @@ pub fn expire(step: &mut Step<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Forgets a code that nobody used.
+pub(crate) fn forget_code(step: &mut Step<'_>, prekey: &KeyId) {
+    step.draft.remove(&prekey_key(prekey));
+}
+
+/// Forgets the handshakes under way: another app took the place of the one that began them.
+pub(crate) fn forget_handshakes(step: &mut Step<'_>) {
+    step.draft.keys(UNDER_WAY, usize::MAX).iter().for_each(|key| step.draft.remove(key));
+}
+
 /// Takes up a handshake event of an app.
 pub fn receive(step: &mut Step<'_>, event_type: &EventType, bytes: &[u8]) -> Result<(), Failure> {
     let event = vjson::read::<HandshakeEvent>(bytes).ok();
@@ -83,6 +99,9 @@ pub fn receive(step: &mut Step<'_>, event_type: &EventType, bytes: &[u8]) -> Res
     };
     let before = responder.phase();
     let reaction = responder.receive(step.now, &message.to_bytes()?);
+    if !has_place(step, &responder)? {
+        return drop_it(step);
+    }
     let reaction = advance(step, &mut responder, reaction)?;
     if responder.phase() == Phase::Active
         && before != Phase::Active
@@ -117,8 +136,8 @@ fn find(
         return Ok(None);
     };
     match message.role {
-        // A vault takes one app: while it has one, no code leads anywhere.
-        Role::Enroll if *event_type == AppBootstrap::ROW.event_type() && app::get(&step.draft)?.is_none() => {
+        // A vault takes one app: while it has one, no code leads anywhere but that of a recovery.
+        Role::Enroll if *event_type == AppBootstrap::ROW.event_type() && leads_in(step, &hs1.prekey_id)? => {
             let waiting = prekey_key(&hs1.prekey_id);
             Ok(step.draft.get(&waiting)?.map(|responder| (waiting, responder)))
         }
@@ -128,13 +147,33 @@ fn find(
     }
 }
 
+/// Whether a code leads to this vault as it is: the first app, or the device of a recovery.
+fn leads_in(step: &Step<'_>, prekey: &KeyId) -> Result<bool, Failure> {
+    let is_first = app::get(&step.draft)?.is_none();
+    Ok(is_first || recovery::open(&step.draft)?.is_some_and(|open| open.has_code(prekey)))
+}
+
+/// Whether whoever begins an enrolment may: while there is an app, only the one device of a recovery.
+fn has_place(step: &Step<'_>, responder: &Responder) -> Result<bool, Failure> {
+    let begins = responder.role() == Role::Enroll && responder.phase() == Phase::Hs1Received;
+    let Some(peer) = responder.peer().filter(|_| begins) else { return Ok(true) };
+    let fingerprint = peer.fingerprint();
+    let recovers = recovery::open(&step.draft)?.is_some_and(|open| open.expects(&fingerprint));
+    Ok(recovers || app::get(&step.draft)?.is_none())
+}
+
 /// The first message of a session of the enrolled app.
 fn begin_session(step: &Step<'_>, message: &HandshakeMessage) -> Result<Option<Responder>, Failure> {
     let Some(app) = app::get(&step.draft)? else {
         return Ok(None);
     };
-    let resumes: Vec<_> = [&app.resume, &app.previous_resume].into_iter().flatten().map(|resume| &resume.0).collect();
-    let keys = SessionKeys { prekeys: &[step.identity.session_kem()], resumes: &resumes, apps: &[app.fingerprint] };
+    let recovering = recovery::open(&step.draft)?;
+    let apps: Vec<_> =
+        [Some(&app), recovering.as_ref().and_then(recovery::Open::candidate)].into_iter().flatten().collect();
+    let resumes = apps.iter().flat_map(|app| [&app.resume, &app.previous_resume]).flatten();
+    let resumes: Vec<_> = resumes.map(|resume| &resume.0).collect();
+    let fingerprints: Vec<_> = apps.iter().map(|app| app.fingerprint).collect();
+    let keys = SessionKeys { prekeys: &[step.identity.session_kem()], resumes: &resumes, apps: &fingerprints };
     let begun = Responder::session(step.now, &step.identity.party(), &keys, &message.to_bytes()?);
     Ok(begun.inspect_err(|refusal| tracing::debug!(%refusal, "a session was not begun")).ok())
 }
@@ -202,36 +241,62 @@ fn answer(
 /// Both sides have the keys: the app is enrolled, or its session begins. `false` if that app has no place here.
 fn activate(step: &mut Step<'_>, outcome: Outcome) -> Result<bool, Failure> {
     let (role, limited) = (outcome.role(), outcome.is_limited());
-    let resume = (!limited).then(|| Resume(outcome.resume().duplicate()));
+    let resume = Resume(outcome.resume().duplicate());
     let (keys, peer) = outcome.into_keys(step.identity.incarnation);
-    let Some(device) = peer.device.clone() else {
+    let (Some((mut app, recovers)), Some(device)) = (app_of(step, role, &peer)?, peer.device.clone()) else {
         return Ok(false);
     };
-    let mut app = match app::get(&step.draft)? {
-        Some(app) if role == Role::Session => app,
-        // Another handshake was faster: this one leads nowhere.
-        Some(_) => return Ok(false),
-        None => App {
-            fingerprint: peer.fingerprint(),
-            identity_key: peer.identity().typed(),
-            device: device.clone(),
-            session: None,
-            resume: None,
-            previous_resume: None,
-        },
-    };
-    if resume.is_some() {
-        app.previous_resume = std::mem::replace(&mut app.resume, resume);
+    app.unproved_resume = None;
+    if limited {
+        app.unproved_resume = Some(resume);
+    } else {
+        app.keep_resumption(resume);
     }
-    let session = Session { key_id: keys.key_id, limited, started_at: step.now, device };
+    // A new user comes with a new credential; the one before ends with its own.
+    app.user_nkey = peer.nkey_pub.clone().or(app.user_nkey);
+    let session = Session { key_id: keys.key_id, limited: limited || recovers, started_at: step.now, device };
     app::begin_session(step, &mut app, &session)?;
     step.channels.add(&mut step.draft, ChannelName::Session(session.key_id), Channel::new(keys))?;
+    if recovers {
+        return recovery::join(step, app);
+    }
     app::put(&mut step.draft, &app)?;
     if role == Role::Enroll {
         step.draft.keys(ENROLLING, usize::MAX).iter().for_each(|code| step.draft.remove(code));
     }
     told(step, role)?;
     Ok(true)
+}
+
+/// Who shook hands, and whether it is a device that recovers; `None` if it is neither that nor the app.
+fn app_of(step: &Step<'_>, role: Role, peer: &Peer) -> Result<Option<(App, bool)>, Failure> {
+    let fingerprint = peer.fingerprint();
+    let Some(app) = app::get(&step.draft)? else {
+        return Ok(new_app(peer).filter(|_| role == Role::Enroll).map(|app| (app, false)));
+    };
+    if role == Role::Session && app.fingerprint == fingerprint {
+        return Ok(Some((app, false)));
+    }
+    let Some(open) = recovery::open(&step.draft)?.filter(|open| open.expects(&fingerprint)) else {
+        // Another handshake was faster: this one leads nowhere.
+        return Ok(None);
+    };
+    let known = open.into_candidate();
+    let candidate = if role == Role::Enroll { known.or_else(|| new_app(peer)) } else { known };
+    Ok(candidate.map(|candidate| (candidate, true)))
+}
+
+fn new_app(peer: &Peer) -> Option<App> {
+    Some(App {
+        fingerprint: peer.fingerprint(),
+        identity_key: peer.identity().typed(),
+        device: peer.device.clone()?,
+        session: None,
+        resume: None,
+        previous_resume: None,
+        unproved_resume: None,
+        user_nkey: None,
+    })
 }
 
 fn told(step: &mut Step<'_>, role: Role) -> Result<(), Failure> {

@@ -3,17 +3,22 @@
 
 pub mod desk;
 pub mod durable;
+mod head;
 pub mod inner;
 pub mod operation;
 pub mod secrets;
 pub mod value;
 
+use crate::app::Session;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::projection::{Draft, UnreadableState};
+use crate::recovery;
 use crate::step::Step;
 use durable::Durable;
 use serde_json::{Value, json};
+use vettid_core::credential::REPLACE_DEVICE;
+use vettid_core::credential::attempts::Unlock;
 use vettid_core::credential::grant::GrantLife;
 use vettid_core::credential::issuer::keys::KeyPool;
 use vettid_core::credential::issuer::operation::Operation;
@@ -42,6 +47,25 @@ const OPERATION: &str = "credential/operation/";
 const MAX_FAILED_ATTEMPTS: u32 = 10;
 /// Old operations that one new operation lets go of.
 const FORGET_AT_ONCE: usize = 8;
+
+/// Whether there is a credential.
+#[must_use]
+pub fn exists(draft: &Draft<'_>) -> bool {
+    draft.has(ISSUER)
+}
+
+/// Whether too many wrong passwords locked it.
+pub fn is_locked(step: &Step<'_>) -> Result<bool, UnreadableState> {
+    let issuer = issuer(&step.draft)?;
+    Ok(issuer.is_some_and(|issuer| issuer.record().attempts.is_locked(issuer.record().limit)))
+}
+
+/// Ends the lock, or the wait that took its place.
+pub fn unlock(step: &mut Step<'_>, by: Unlock) -> Result<(), UnreadableState> {
+    let Some(mut issuer) = issuer(&step.draft)? else { return Ok(()) };
+    issuer.unlock(by, &step.clocks);
+    put_issuer(step, &issuer, Durable::Waiting)
+}
 
 type Answered<T> = Result<Result<T, RefusalCode>, Failure>;
 
@@ -80,9 +104,13 @@ fn answer_of(operation: &Operation) -> Result<Option<Value>, Failure> {
     Ok(operation.answer.as_ref().map(|answer| vjson::parse_large(answer.expose())).transpose()?)
 }
 
-/// Lets go of operations that are older than they have to be kept. Their ids rise with time, so the oldest come first.
+/// Lets go of operations that are older than they have to be kept, but for the one that made the newest version. Their ids rise with time, so the oldest come first.
 fn forget_old(step: &mut Step<'_>) -> Result<(), UnreadableState> {
+    let newest = issuer(&step.draft)?.and_then(|issuer| issuer.newest_operation()).map(operation_key);
     for key in step.draft.keys(OPERATION, FORGET_AT_ONCE) {
+        if newest.as_ref() == Some(&key) {
+            continue;
+        }
         let old = step.draft.get::<Operation>(&key)?.is_some_and(|operation| operation.is_expendable(step.now));
         if !old {
             return Ok(());
@@ -111,6 +139,7 @@ pub fn pass_time(step: &mut Step<'_>) -> Result<(), UnreadableState> {
 pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
     step.desk.grants.expire(&step.clocks);
     let grants = u32::try_from(step.desk.grants.count()).unwrap_or(u32::MAX);
+    let hold = recovery::hold(step)?;
     let Some(issuer) = issuer(&step.draft)? else {
         return Ok(Ok(CredentialStatus {
             exists: false,
@@ -122,6 +151,8 @@ pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
             retry_after_ms: None,
             transaction_keys: 0,
             grants,
+            journal_head: Some(head::of(step)),
+            recovery: hold,
         }));
     };
     let record = issuer.record();
@@ -135,6 +166,8 @@ pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
         retry_after_ms: record.attempts.wait_ms(&step.clocks),
         transaction_keys: u32::try_from(record.pool.unused(step.now).count()).unwrap_or(u32::MAX),
         grants,
+        journal_head: Some(head::of(step)),
+        recovery: hold,
     }))
 }
 
@@ -221,13 +254,23 @@ fn policies(ttl_minutes: Option<u32>) -> CredentialPolicies {
     }
 }
 
-/// Proves to the app that this vault is the issuer. `host` of the proof is `vettid://{guid}`: a vault has no other address.
-pub fn challenge(step: &mut Step<'_>, asked: &ChallengeRequest) -> Answered<LatAnswer> {
+/// Proves to the app that this vault is the issuer, for `session`. `host` of the proof is `vettid://{guid}`: a vault has no other address.
+pub fn challenge(step: &mut Step<'_>, session: &Session, asked: &ChallengeRequest) -> Answered<LatAnswer> {
     let Some(issuer) = issuer(&step.draft)? else {
         return Ok(Err(RefusalCode::NotFound));
     };
+    let recovers = recovery::is_candidate(&step.draft, session.key_id)?;
+    if (asked.action == REPLACE_DEVICE) != recovers {
+        return Ok(Err(RefusalCode::NotAllowed));
+    }
+    if recovers && !issuer.knows(asked.lat.version) {
+        return Ok(Err(RefusalCode::NotAvailable));
+    }
     let host = format!("vettid://{}", step.identity.guid);
     let proof = issuer.prove(step.now, step.rng, (&host, event::CredentialUse::ROW.name), asked);
+    if recovers && proof.is_some() {
+        recovery::end_lock(step)?;
+    }
     Ok(proof.ok_or(RefusalCode::InvalidRequest))
 }
 

@@ -8,7 +8,7 @@ use crate::feed::Note;
 use crate::outbox::Route;
 use crate::peer::actor;
 use crate::step::Step;
-use crate::{outbox, profile, revocation, send, view};
+use crate::{outbox, peer, profile, revocation, send, upkeep, view};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use vettid_core::channel::Channel;
@@ -156,7 +156,10 @@ fn post_handshake(step: &mut Step<'_>, connection: &Connection, reaction: Reacti
 /// Takes up a handshake message on an invitation's subject.
 pub fn receive(step: &mut Step<'_>, id: InviteId, bytes: &[u8]) -> Result<(), Failure> {
     let Ok(message) = HandshakeMessage::read(bytes) else {
-        step.dropped += 1;
+        let subject = Subject::Invite(step.identity.guid, id);
+        if peer::receive_by_way_back(step, &subject, bytes)? == peer::Opened::No {
+            step.dropped += 1;
+        }
         return Ok(());
     };
     match &message.step {
@@ -262,12 +265,16 @@ fn answered(now: Timestamp, connection: &mut Connection, initiator: &Initiator) 
 
 /// The credential that the peer issued, if it is one for this vault's own key, under the name of this connection.
 fn usable_jwt(now: Timestamp, connection: &Connection, peer: &Peer) -> Option<String> {
-    let jwt = peer.jwt.clone()?;
-    let key = UserKey::from_secret(connection.nkey_seed.duplicate()).ok()?;
-    let identity = MemberIdentity::Connection(connection.connection_id);
-    let credential =
-        Credential::member(&identity, connection.peer_guid(), Arc::new(key), UserJwt::unchecked(jwt.clone()), now);
-    credential.is_ok().then_some(jwt)
+    peer.jwt.clone().filter(|jwt| is_usable(now, connection, jwt))
+}
+
+/// Whether a credential is one for this vault's own key, under the name of this connection.
+pub(crate) fn is_usable(now: Timestamp, connection: &Connection, jwt: &str) -> bool {
+    let Ok(key) = UserKey::from_secret(connection.nkey_seed.duplicate()) else {
+        return false;
+    };
+    let (identity, jwt) = (MemberIdentity::Connection(connection.connection_id), UserJwt::unchecked(jwt.to_owned()));
+    Credential::member(&identity, connection.peer_guid(), Arc::new(key), jwt, now).is_ok()
 }
 
 /// Whether another live connection has the same name at the broker and is not the same party: the same service id under
@@ -361,7 +368,7 @@ fn accept_answer(step: &mut Step<'_>, connection: &mut Connection, optional: &[S
 }
 
 /// The user credential for the peer in this vault's own account.
-fn credential_for(step: &Step<'_>, connection: &Connection) -> Result<Option<String>, Failure> {
+pub(crate) fn credential_for(step: &Step<'_>, connection: &Connection) -> Result<Option<String>, Failure> {
     let Some(user) = connection.peer_nkey.as_ref().and_then(|text| text.parse::<UserPublic>().ok()) else {
         return Ok(None);
     };
@@ -390,6 +397,7 @@ fn arrived(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failu
 }
 
 fn connected(step: &mut Step<'_>, connection: &Connection) -> Result<(), Failure> {
+    upkeep::look_soon(&mut step.draft);
     let event_type = event::ConnectionReady::ROW.event_type();
     step.audit(
         &actor(connection),

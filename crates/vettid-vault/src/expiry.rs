@@ -4,7 +4,7 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
-use crate::{bootstrap, credential, establish, mark, outbox, peer, request};
+use crate::{bootstrap, credential, establish, feed, mark, outbox, peer, recovery, request, upkeep};
 use vettid_handler::event::Answer;
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::refusal::RefusalCode;
@@ -21,8 +21,11 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     unanswered(step)?;
     establish::expire(step)?;
     bootstrap::expire(step)?;
+    recovery::tick(step)?;
     undelivered(step)?;
     forget(step)?;
+    feed::tidy(step)?;
+    upkeep::tick(step)?;
     Ok(credential::pass_time(step)?)
 }
 

@@ -1,4 +1,15 @@
-//! The member's feed: entries are added in the commit of the act that they tell of.
+//! The member's feed: entries are added in the commit of the act that they tell of. What the owner makes of an entry stands
+//! beside it; neither touches the audit chain.
+
+mod catalogue;
+mod marks;
+mod retention;
+mod telling;
+
+pub use catalogue::{follow, load, search, unread};
+pub use marks::{archive, get, read, remove, tag};
+pub use retention::{policy, tidy};
+pub use telling::of_owner;
 
 use crate::projection::{Draft, UnreadableState, numbered};
 use vettid_wire::event::EventType;
@@ -43,14 +54,18 @@ pub fn add(draft: &mut Draft<'_>, now: Timestamp, note: Note) -> Result<FeedEntr
     Ok(entry)
 }
 
-/// Entries, newest first.
+/// Entries, newest first, wherever they stand.
 pub fn list(draft: &Draft<'_>, query: &ListFeed) -> Result<FeedList, UnreadableState> {
     let newest = draft.counted(COUNTER)?;
     let first = query.before.map_or(newest, |before| before.saturating_sub(1).min(newest));
     let limit = usize::try_from(query.limit.min(MAX_ENTRIES)).unwrap_or(0);
-    let numbers = (1..=first).rev().take(limit);
-    let found = numbers.filter_map(|number| draft.get(&numbered(PREFIX, number)).transpose());
-    Ok(FeedList { entries: found.collect::<Result<_, _>>()? })
+    let kept = (1..=first).rev().filter_map(|number| entry(draft, number).transpose());
+    Ok(FeedList { entries: kept.take(limit).collect::<Result<_, _>>()? })
+}
+
+/// The entry of this number, if it was not removed.
+fn entry(draft: &Draft<'_>, number: u64) -> Result<Option<FeedEntry>, UnreadableState> {
+    draft.get(&numbered(PREFIX, number))
 }
 
 #[cfg(test)]
@@ -84,5 +99,17 @@ mod tests {
         assert_eq!(page(Some(4), 9), [3, 2, 1]);
         assert_eq!(page(Some(1), 9), [0u64; 0]);
         assert_eq!(page(Some(99), 1), [5]);
+    }
+
+    #[test]
+    fn a_removed_entry_takes_no_place_of_a_page() {
+        let state = Projection::default();
+        let mut draft = Draft::new(&state);
+        for n in 1..=5 {
+            add(&mut draft, Timestamp::default(), note(&n.to_string())).unwrap();
+        }
+        assert_eq!(remove(&mut draft, &[4, 5, 9].into()).unwrap().unwrap().changed, 2);
+        let list = list(&draft, &ListFeed { before: None, limit: 2 }).unwrap();
+        assert_eq!(list.entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [3, 2]);
     }
 }

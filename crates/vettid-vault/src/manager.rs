@@ -13,16 +13,19 @@ use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, connection, quarantine, receive, revocation, send};
+use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
 use rand_core::CryptoRng;
+use serde_json::Value;
 use std::fmt;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::Clocks;
+use vettid_core::feed::Index;
 use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
+use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -127,6 +130,7 @@ pub struct Vault {
     journal: SealedJournal,
     identity: VaultIdentity,
     channels: Channels,
+    feed: Index,
     handlers: Handlers,
     limits: Limits,
     pauses: Pauses,
@@ -144,6 +148,7 @@ struct Parts {
     chain: Chain,
     journal: SealedJournal,
     identity: VaultIdentity,
+    feed: Index,
     since_snapshot: u64,
 }
 
@@ -167,7 +172,7 @@ impl Vault {
         let changes = draft.into_changes();
         let chain = Chain::default();
         let prepared = prepare(&journal, &chain, RecordKind::Commit, changes, rng);
-        let parts = Parts { projection, chain, journal, identity, since_snapshot: 0 };
+        let parts = Parts { projection, chain, journal, identity, feed: Index::default(), since_snapshot: 0 };
         Ok((Self::of(parts, handlers, endpoint), prepared))
     }
 
@@ -202,18 +207,20 @@ impl Vault {
         if identity.guid != guid {
             return Err(CannotStart::OtherVault);
         }
-        let parts = Parts { projection, chain, journal, identity, since_snapshot };
+        let feed = feed::load(&projection)?;
+        let parts = Parts { projection, chain, journal, identity, feed, since_snapshot };
         Ok(Self::of(parts, handlers, endpoint))
     }
 
     fn of(parts: Parts, handlers: Handlers, endpoint: String) -> Self {
-        let Parts { projection, chain, journal, identity, since_snapshot } = parts;
+        let Parts { projection, chain, journal, identity, feed, since_snapshot } = parts;
         Self {
             projection,
             chain,
             journal,
             identity,
             channels: Channels::default(),
+            feed,
             handlers,
             limits: Limits::default(),
             pauses: Pauses::default(),
@@ -259,12 +266,51 @@ impl Vault {
         clocks: Clocks,
         rng: &mut dyn CryptoRng,
         asked: &EnrolVault,
-    ) -> Result<(EnrolmentCode, Prepared), Failure> {
+    ) -> Result<Commanded<EnrolmentCode>, Failure> {
+        self.commanded(clocks, rng, |step| bootstrap::enrolment_code(step, asked))
+    }
+
+    /// Makes an enrolment code for a device that brought the recovery phrase.
+    pub fn recovery_code(
+        &mut self,
+        clocks: Clocks,
+        rng: &mut dyn CryptoRng,
+        asked: &RecoverVault,
+    ) -> Result<Commanded<EnrolmentCode>, Failure> {
+        self.commanded(clocks, rng, |step| recovery::begin(step, asked))
+    }
+
+    /// Takes up what the old device said about a recovery.
+    pub fn decide_recovery(
+        &mut self,
+        clocks: Clocks,
+        rng: &mut dyn CryptoRng,
+        received: &Value,
+    ) -> Result<Commanded<RecoveryDecided>, Failure> {
+        self.commanded(clocks, rng, |step| recovery::decide(step, received))
+    }
+
+    /// One command of services, in a commit of its own.
+    fn commanded<T>(
+        &mut self,
+        clocks: Clocks,
+        rng: &mut dyn CryptoRng,
+        command: impl FnOnce(&mut Step<'_>) -> Result<T, Failure>,
+    ) -> Result<Commanded<T>, Failure> {
         let mut step = self.step(clocks, rng);
-        let code = crate::bootstrap::enrolment_code(&mut step, asked)?;
+        let before = step.savepoint();
+        let done = match command(&mut step).and_then(|done| tell_app(&mut step, 0).map(|()| done)) {
+            Ok(done) => done,
+            Err(failure) => {
+                step.roll_back(before);
+                return Err(failure);
+            }
+        };
         step.keep();
+        let posts = std::mem::take(&mut step.posts);
         let changes = step.draft.into_changes();
-        Ok((code, prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng)))
+        let prepared = prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng);
+        Ok(Commanded { done, prepared, posts })
     }
 
     fn step<'s>(&'s mut self, clocks: Clocks, rng: &'s mut dyn CryptoRng) -> Step<'s> {
@@ -280,6 +326,7 @@ impl Vault {
             desk: &mut self.desk,
             lock: &mut self.lock,
             rules: &mut self.rules,
+            feed: &self.feed,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
@@ -287,6 +334,7 @@ impl Vault {
             durable: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),
+            journal_hash: *self.chain.hash(),
             dropped: self.dropped,
         }
     }
@@ -307,6 +355,7 @@ impl Vault {
         self.since_snapshot += 1;
         if prepared.record.kind == RecordKind::Commit {
             self.projection.apply(&prepared.record.changes);
+            feed::follow(&mut self.feed, &self.projection, &prepared.record.changes);
         } else {
             self.since_snapshot = 0;
         }
@@ -382,6 +431,17 @@ impl Vault {
     pub fn identity(&self) -> &VaultIdentity {
         &self.identity
     }
+}
+
+/// What a command of services did: commit it, answer, and send the posts.
+#[derive(Debug)]
+pub struct Commanded<T> {
+    /// The answer.
+    pub done: T,
+    /// To be committed first.
+    pub prepared: Prepared,
+    /// What leaves after the commit.
+    pub posts: Vec<Post>,
 }
 
 /// Handles one event in its own step.

@@ -9,26 +9,28 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
-use crate::{audit, establish, feed, lock, outbox, request, revocation, rule, send, view};
+use crate::{
+    audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, view,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use vettid_core::allowance::Room;
-use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::channel::{in_reply_to, in_reply_to_canonical};
 use vettid_core::window::Freshness;
 use vettid_crypto::audit::checkpoint::Checkpoint;
 use vettid_handler::event::{Answer as OwnerAnswer, Context, Decided, Event};
 use vettid_handler::reply::{HandlerError, Reply};
 use vettid_wire::audit::{ExportHead, Outcome as AuditOutcome};
 use vettid_wire::auth::Decision;
-use vettid_wire::envelope::{Answer, Content, Envelope};
+use vettid_wire::envelope::{Answer, Content, Envelope, InReplyTo};
 use vettid_wire::event::{self, EventRow, EventType, Lane, Nothing, Row};
 use vettid_wire::feed::{AuditStretch, Outcome, Severity};
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::{Refusal, RefusalCode};
 use vettid_wire::request::RequestList;
-use vettid_wire::session::VaultHealth;
+use vettid_wire::session::{VaultHealth, is_open_to_limited};
 use vettid_wire::subject::Subject;
 
 /// The outcome of a command: the body of its answer, or why not.
@@ -58,7 +60,10 @@ pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> R
     let handled = match room {
         Room::Taken => take_up(step, &session, envelope, &opened.content, opened.freshness),
         // Nobody waits for a command: the app asks again.
-        Room::Refused => answer(step, &session, envelope, &opened.content, &Err(RefusalCode::RateLimited)),
+        Room::Refused => {
+            let question = in_reply_to(envelope.event_id, &opened.content.body)?;
+            answer(step, &session, &envelope.event_type, question, &Err(RefusalCode::RateLimited))
+        }
         Room::Later(_) | Room::Dropped => {
             step.dropped += 1;
             Ok(())
@@ -68,7 +73,7 @@ pub fn receive(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) -> R
         && opened.freshness == Freshness::New
         && let Some(channel) = step.channels.get(&step.draft, name)?
     {
-        channel.unmark(opened.sequence);
+        channel.unmark(opened.epoch, opened.sequence);
     }
     if handled.is_err()
         && let Some(channel) = step.channels.get(&step.draft, name)?
@@ -87,29 +92,32 @@ fn take_up(
 ) -> Result<(), Failure> {
     let (event_id, event_type) = (envelope.event_id, &envelope.event_type);
     let is_use = event_type.as_str() == event::CredentialUse::ROW.name;
-    if session.limited && !is_open_to_limited(event_type) {
+    let body = vjson::canonical(&content.body)?;
+    let question = in_reply_to_canonical(event_id, &body);
+    let recovers = session.limited && recovery::is_candidate(&step.draft, session.key_id)?;
+    if session.limited && !is_open_to_limited(event_type) && !(recovers && is_open_to_recovery(event_type)) {
         // Nothing, not even what was answered in an earlier session.
-        return answer(step, session, envelope, content, &Err(RefusalCode::Locked));
+        return answer(step, session, event_type, question, &Err(RefusalCode::Locked));
     }
     if freshness == Freshness::TooOld {
         return Ok(());
     }
-    let hash = body_hash(&content.body)?;
-    match mark::look_up(&step.draft, app::SCOPE, event_id, &hash)? {
-        Seen::Before(answer) => return answer_again(step, session, envelope, content, answer),
+    match mark::look_up(&step.draft, app::SCOPE, event_id, &question.body_hash)? {
+        Seen::Before(answer) => return answer_again(step, session, event_type, question, answer),
         Seen::OtherBody => {
-            return answer(step, session, envelope, content, &Err(RefusalCode::Conflict));
+            return answer(step, session, event_type, question, &Err(RefusalCode::Conflict));
         }
         Seen::Never if freshness != Freshness::New => return Ok(()),
         Seen::Never => {}
     }
     if step.identity.is_behind(content.to_incarnation) {
-        return answer(step, session, envelope, content, &Err(RefusalCode::Unavailable));
+        return answer(step, session, event_type, question, &Err(RefusalCode::Unavailable));
     }
     // A fresh credential is fetched by programs, too; everything else shows that the owner is here.
     step.lock.owner_was_here |= *event_type != event::SessionRefresh::ROW.event_type();
-    let outcome = match admit(step, envelope, content) {
-        Ok(_) if is_use => match operation::begin(step, session, event_id, &content.body)? {
+    let told = step.told.len();
+    let outcome = match admit(step, envelope, content, body.len()) {
+        Ok(_) if is_use => match operation::begin(step, session, &question, &content.body)? {
             Some(outcome) => outcome,
             None => return Ok(step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?),
         },
@@ -118,6 +126,9 @@ fn take_up(
     };
     // The operation of a credential is its own mark.
     if !step.draft.step_is_empty() && !is_use {
+        if outcome.is_ok() {
+            feed::of_owner(step, event_type, &content.body, told)?;
+        }
         let stored = StoredAnswer {
             event_type: event_type.clone(),
             body: serde_json::to_value(wrap(&outcome)).unwrap_or(Value::Null),
@@ -126,20 +137,19 @@ fn take_up(
             &mut step.draft,
             app::SCOPE,
             event_id,
-            &Mark { body_hash: hash, at: step.now, answer: Some(stored) },
+            &Mark { body_hash: question.body_hash.clone(), at: step.now, answer: Some(stored) },
         )?;
         let ended = if outcome.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
         step.audit("app", event_type, ended, json!({"event_id": event_id, "refusal": outcome.as_ref().err()}))?;
         step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?;
     }
-    answer(step, session, envelope, content, &outcome)
+    answer(step, session, event_type, question, &outcome)
 }
 
-/// What a session may do that neither side could tie to an earlier one: use the credential, with its password.
-fn is_open_to_limited(event_type: &EventType) -> bool {
-    let open =
-        [event::CredentialChallenge::ROW.name, event::CredentialUse::ROW.name, event::CredentialConfirm::ROW.name];
-    open.contains(&event_type.as_str())
+/// What a device that recovers may do beyond a limited session: see how the credential stands, and get transaction keys, for
+/// those of its container may be too old.
+fn is_open_to_recovery(event_type: &EventType) -> bool {
+    [event::CredentialStatus::ROW.name, event::CredentialReplenish::ROW.name].contains(&event_type.as_str())
 }
 
 /// The body of an answer.
@@ -153,30 +163,32 @@ pub fn wrap(outcome: &Outcomes) -> Answer<Value> {
 fn answer(
     step: &mut Step<'_>,
     session: &Session,
-    envelope: &Envelope,
-    content: &Content<Value>,
+    event_type: &EventType,
+    question: InReplyTo,
     outcome: &Outcomes,
 ) -> Result<(), Failure> {
-    let question = in_reply_to(envelope.event_id, &content.body)?;
-    send::to_app(step, session.key_id, &envelope.event_type, envelope.event_id, wrap(outcome), Some(question))
+    send::to_app(step, session.key_id, event_type, question.event_id, wrap(outcome), Some(question))
 }
 
 fn answer_again(
     step: &mut Step<'_>,
     session: &Session,
-    envelope: &Envelope,
-    content: &Content<Value>,
+    event_type: &EventType,
+    question: InReplyTo,
     stored: Option<StoredAnswer>,
 ) -> Result<(), Failure> {
     let Some(stored) = stored else { return Ok(()) };
-    let question = in_reply_to(envelope.event_id, &content.body)?;
-    send::to_app(step, session.key_id, &envelope.event_type, envelope.event_id, stored.body, Some(question))
+    send::to_app(step, session.key_id, event_type, question.event_id, stored.body, Some(question))
 }
 
-/// Row, size and time.
-fn admit(step: &Step<'_>, envelope: &Envelope, content: &Content<Value>) -> Result<&'static Row, RefusalCode> {
+/// Row, size of the body in bytes, and time.
+fn admit(
+    step: &Step<'_>,
+    envelope: &Envelope,
+    content: &Content<Value>,
+    size: usize,
+) -> Result<&'static Row, RefusalCode> {
     let row = event::find(Lane::Owner, &envelope.event_type).ok_or(RefusalCode::UnsupportedEvent)?;
-    let size = vjson::canonical(&content.body).map_err(|_| RefusalCode::InvalidRequest)?.len();
     let age_ms = step.now.since_ms(envelope.timestamp);
     let late = row.within_ms.is_some_and(|within_ms| age_ms > within_ms) || age_ms < -MAX_SKEW_MS;
     let expired = content.expires_at.is_some_and(|at| at < step.now);
@@ -195,6 +207,9 @@ fn act(
     event_id: EventId,
     body: &Value,
 ) -> Result<Outcomes, Failure> {
+    if recovery::holds_event(step, row.name)? {
+        return Ok(Err(RefusalCode::OnHold));
+    }
     match row.name {
         "session.refresh" => run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request)),
         "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
@@ -209,6 +224,9 @@ fn act(
         "connection.verify" => {
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
         }
+        "connection.health" => run::<event::AskHealth>(body, |request| inventory::health(step, &request)),
+        "key.list" => run::<event::AskKeys>(body, |request| inventory::keys(step, &request)),
+        "connection.rotate" => run::<event::RotateKeys>(body, |request| rotation::by_owner(step, &request)),
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
         "credential.status" => run::<event::CredentialStatus>(body, |_| credential::status(step)),
         "credential.utk.replenish" => {
@@ -216,7 +234,7 @@ fn act(
         }
         "credential.create" => run::<event::CredentialCreate>(body, |request| credential::create(step, &request)),
         "credential.challenge" => {
-            run::<event::CredentialChallenge>(body, |request| credential::challenge(step, &request))
+            run::<event::CredentialChallenge>(body, |request| credential::challenge(step, session, &request))
         }
         "credential.confirm" => run::<event::CredentialConfirm>(body, |request| credential::confirm(step, &request)),
         "secret.list" => run::<event::SecretList>(body, |_| secrets::list(step)),
@@ -224,13 +242,33 @@ fn act(
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
-        "feed.list" => run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?))),
+        name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
         "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
         "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Carries out a command on the feed.
+fn of_feed(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "feed.list" => run::<event::FeedList>(body, |request| Ok(Ok(feed::list(&step.draft, &request)?))),
+        "feed.search" => run::<event::FeedSearch>(body, |request| Ok(feed::search(step.feed, &step.draft, &request)?)),
+        "feed.get" => run::<event::FeedGet>(body, |request| {
+            Ok(feed::get(&step.draft, request.number)?.ok_or(RefusalCode::NotFound))
+        }),
+        "feed.tag" => run::<event::FeedTag>(body, |request| Ok(feed::tag(&mut step.draft, &request)?)),
+        "feed.archive" => {
+            run::<event::FeedArchive>(body, |request| Ok(feed::archive(&mut step.draft, step.now, &request)?))
+        }
+        "feed.remove" => run::<event::FeedRemove>(body, |request| Ok(feed::remove(&mut step.draft, &request.numbers)?)),
+        "feed.read" => run::<event::FeedRead>(body, |request| Ok(feed::read(&mut step.draft, &request)?)),
+        "feed.unread" => run::<event::FeedUnread>(body, |_| Ok(Ok(feed::unread(step.feed, &step.draft)?))),
+        "feed.policy" => run::<event::FeedPolicy>(body, |request| Ok(feed::policy(step, &request)?)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 

@@ -6,15 +6,19 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Seen, StoredAnswer};
+use crate::renewal;
 use crate::revocation;
+use crate::rotation;
 use crate::rule::ruling::{self, Ruling};
 use crate::send;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::allowance::Room;
 use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::base64::Base64Url;
+use vettid_wire::connection::PeerKind;
 use vettid_wire::contract::Tier;
 use vettid_wire::envelope::{Content, Envelope, InReplyTo};
 use vettid_wire::event::{self, Delivery, EventRow, EventType, Lane, Row};
@@ -100,7 +104,7 @@ pub fn receive(
         && let Some(channel) = step.channels.get(&step.draft, name)?
     {
         if opened.freshness == Freshness::New {
-            channel.unmark(opened.sequence);
+            channel.unmark(opened.epoch, opened.sequence);
         }
         if !matches!(failure, Failure::Wait(_)) {
             // It was counted and will be once more when it comes again.
@@ -108,6 +112,19 @@ pub fn receive(
         }
     }
     handled.map(|()| Opened::Yes)
+}
+
+/// Takes up an envelope of a peer that comes back after its credential ran out.
+pub fn receive_by_way_back(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<Opened, Failure> {
+    let Ok(envelope) = Envelope::read(bytes) else {
+        return Ok(Opened::No);
+    };
+    let lane = match sender(step, subject, &envelope)?.map(|connection| connection.kind) {
+        Some(PeerKind::Member) => Lane::Connection,
+        Some(PeerKind::Service) => Lane::Service,
+        None => return Ok(Opened::No),
+    };
+    receive(step, lane, subject, &envelope, u64::try_from(bytes.len()).unwrap_or(u64::MAX))
 }
 
 /// The connection that may use this subject with these keys, if it is active.
@@ -129,6 +146,10 @@ fn sender(step: &Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<Opt
         }
         Subject::FromService(_, named, event_type) => {
             connection.service_id() == Some(named) && *event_type == envelope.event_type
+        }
+        // The way back of a peer whose credential ran out carries a new one, and nothing else.
+        Subject::Invite(_, named) => {
+            *named == way_back_name(id) && envelope.event_type == event::ConnectionCredential::ROW.event_type()
         }
         _ => false,
     }))
@@ -230,6 +251,12 @@ fn act(
     match row.name {
         "connection.ready" => crate::establish::ready(step, connection, arrived.content.body.clone())
             .map(|done| done.map(|()| Done::Quiet)),
+        "connection.credential" => {
+            renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "connection.rekey" => {
+            rotation::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
         "connection.revoked" => {
             revocation::by_peer(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }

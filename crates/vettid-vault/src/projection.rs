@@ -183,6 +183,13 @@ impl<'a> Draft<'a> {
         found.into_iter().filter(|(_, present)| *present).map(|(key, _)| key.to_owned()).take(limit).collect()
     }
 
+    /// The keys that begin with `prefix` and that this draft puts or removes.
+    pub fn changed(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let both = self.kept.range::<str, _>(from).chain(self.step.range::<str, _>(from));
+        both.map(|(key, _)| key.as_str()).filter(move |key| key.starts_with(prefix))
+    }
+
     /// The values whose keys begin with `prefix`, in the order of their keys.
     pub fn values<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, UnreadableState> {
         let keys = self.keys(prefix, usize::MAX);

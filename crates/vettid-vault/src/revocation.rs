@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{establish, outbox, request, send, view};
+use crate::{establish, outbox, renewal, request, rotation, send, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -113,7 +113,12 @@ pub fn cut_off(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), F
     };
     let account_nkey = step.identity.message_account()?.public().as_str().to_owned();
     let cut_off = CutOff { account_nkey, user_nkey, revoked_at: step.now };
-    Ok(step.draft.put(format!("{CUT_OFF}{}", cut_off.user_nkey), &cut_off)?)
+    Ok(ask_to_cut_off(&mut step.draft, &cut_off)?)
+}
+
+/// Has services cut a user off, as part of the commit.
+pub fn ask_to_cut_off(draft: &mut Draft<'_>, cut_off: &CutOff) -> Result<(), UnreadableState> {
+    draft.put(format!("{CUT_OFF}{}", cut_off.user_nkey), cut_off)
 }
 
 /// Tombstone, no keys, nothing waiting, no user at the broker.
@@ -133,6 +138,8 @@ fn end(
     };
     connection::bury(&mut step.draft, &tombstone)?;
     step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
+    rotation::forget(&mut step.draft, id);
+    renewal::forget(&mut step.draft, id);
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }

@@ -9,6 +9,7 @@ use crate::step::Step;
 use serde::Serialize;
 use serde_json::Value;
 use vettid_core::channel::Channel;
+use vettid_core::grants::mint::way_back_name;
 use vettid_crypto::signature::{Context as SignatureContext, sign_object};
 use vettid_handler::event::Context;
 use vettid_handler::host::HostError;
@@ -65,6 +66,22 @@ pub fn to_peer(
     let subject = Subject::ForOwner(connection.peer_guid(), id, event_type.clone());
     let sealed = seal(step, ChannelName::Connection(id), &subject, event_id, &event_type, body, in_reply_to)?;
     step.post(post(step, Route::Peer(id), subject, event_id, row.delivery, sealed))?;
+    Ok(event_id)
+}
+
+/// Seals an event for the peer of a connection and posts it on the one subject that is open to this side after its credential
+/// ran out.
+pub fn by_way_back(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    row: &Row,
+    body: impl Serialize,
+) -> Result<EventId, Failure> {
+    let event_id = EventId::v7(step.now, step.random());
+    let (id, event_type) = (connection.connection_id, row.event_type());
+    let subject = Subject::Invite(connection.peer_guid(), way_back_name(id));
+    let sealed = seal(step, ChannelName::Connection(id), &subject, event_id, &event_type, body, None)?;
+    step.post(post(step, Route::Claim(id), subject, event_id, row.delivery, sealed))?;
     Ok(event_id)
 }
 

@@ -17,6 +17,7 @@ use rand_core::CryptoRng;
 use serde_json::Value;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::Clocks;
+use vettid_core::feed::Index;
 use vettid_core::journal::Changes;
 use vettid_crypto::audit::Act;
 use vettid_handler::handlers::Handlers;
@@ -49,6 +50,8 @@ pub struct Step<'s> {
     pub lock: &'s mut LockDesk,
     /// The owner's rules, translated.
     pub rules: &'s mut RuleDesk,
+    /// The index of the feed, as it was before this commit.
+    pub feed: &'s Index,
     /// The table of handlers.
     pub handlers: &'s Handlers,
     /// The address of the broker, as other parties reach it.
@@ -63,6 +66,8 @@ pub struct Step<'s> {
     pub told: Vec<FeedEntry>,
     /// Number of the last commit before this one.
     pub journal_number: u64,
+    /// Its hash.
+    pub journal_hash: [u8; 32],
     /// Events that were dropped without an answer.
     pub dropped: u64,
 }

@@ -73,6 +73,39 @@ pub struct Revoke {
     pub reason: RevocationReason,
 }
 
+/// Owner's command: new epoch keys at once, for instance because keys may be known to somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKeys {
+    /// On this connection; absent: on every active one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<ConnectionId>,
+}
+
+/// What became of a command to rotate keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotationReport {
+    /// Rotations that are under way now; each ends when the other side has answered.
+    pub begun: Vec<ConnectionId>,
+    /// Connections that did not answer an earlier rotation yet, the longest waiting first.
+    pub stragglers: Vec<Straggler>,
+    /// More connections are to be rotated than one command takes: repeat it.
+    pub more: bool,
+}
+
+/// A connection whose other side did not answer a rotation yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Straggler {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// Its name.
+    pub display_name: String,
+    /// Since when the rotation waits.
+    pub since: Timestamp,
+}
+
 /// Why a connection was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -186,6 +219,18 @@ pub struct Ready {
     /// The service's counter-signature under the member's acceptance, for services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter_signature: Option<CounterSignature>,
+}
+
+/// A fresh NATS credential for the other side of a connection, sent at half life of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionCredential {
+    /// User JWT in the sender's account, for the key that the receiver named in the handshake.
+    pub jwt: String,
+    /// Token for the one subject on which the receiver can come back after `jwt` ran out.
+    pub way_back: String,
+    /// The sender's own credential ran out: it needs a fresh one.
+    pub asks: bool,
 }
 
 /// A signed notice that a connection ended (ctx `vettid/revocation/1`).

@@ -4,6 +4,7 @@
 use crate::base64::{Base64, InvalidBase64, decode, encode};
 use crate::digest::Digest;
 use crate::id::{Fingerprint, InvalidId, KeyId, MemberId, OperationId};
+use crate::recovery::RecoveryHold;
 use crate::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -535,6 +536,12 @@ pub struct CredentialStatus {
     pub transaction_keys: u32,
     /// Open grants.
     pub grants: u32,
+    /// Last commit of the vault's journal before this answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_head: Option<JournalHead>,
+    /// The recovery by which this app came, while what is of high value waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryHold>,
 }
 
 /// Content of a recovery container: what a new device needs to be the member's app again (spec 2.11).
@@ -556,9 +563,22 @@ pub struct CredentialBackup {
     pub transaction_keys: Vec<TransactionKey>,
     /// Highest epoch that the app knows; a lower one is refused.
     pub credential_epoch: u64,
-    /// Where the app last saw the vault.
+    /// Where the app last saw the vault's journal, where it knows its hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_head: Option<JournalHead>,
+    /// How far the app has seen the vault; a new device takes nothing older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault_seen: Option<VaultSeen>,
+}
+
+/// How far an app has seen its vault. Neither number may ever fall (spec §3 R14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultSeen {
+    /// Highest incarnation.
+    pub incarnation: u64,
+    /// Highest length of the journal in that incarnation.
+    pub journal_sequence: u64,
 }
 
 /// Asks for fresh transaction keys, inside a session.

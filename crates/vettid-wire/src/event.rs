@@ -4,8 +4,8 @@
 use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
-    auth, connection, credential, data, enrolment, feed, handshake, lock, messaging, profile, refusal, request, rule,
-    secret, session,
+    auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile, refusal,
+    request, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -253,6 +253,12 @@ events! {
     ConnectionVerify: "connection.verify", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
     #[doc = "Ends a connection at once, on this side alone."]
     ConnectionRevoke: "connection.revoke", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Revoke => connection::ConnectionView;
+    #[doc = "Begins new epoch keys at once, on one connection or on all."]
+    RotateKeys: "connection.rotate", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::RotateKeys => connection::RotationReport;
+    #[doc = "How connections are kept: age of keys, credentials, profiles, stragglers."]
+    AskHealth: "connection.health", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskHealth => inventory::HealthReport;
+    #[doc = "Lists the key pairs of the vault, without anything private."]
+    AskKeys: "key.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskKeys => inventory::KeyInventory;
     #[doc = "Sends a text message to a connection."]
     MessagingSend: "messaging.send", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::SendText => messaging::Sent;
     #[doc = "Lists the messages of a connection."]
@@ -263,6 +269,22 @@ events! {
     RequestDecide: "request.decide", Owner, BestEffort, within 2 minutes, up to 4 KiB, request::Decide => request::Decided;
     #[doc = "Lists the feed, newest first."]
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
+    #[doc = "Finds entries of the feed by text, tags and filters."]
+    FeedSearch: "feed.search", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::SearchFeed => feed::FoundEntries;
+    #[doc = "Reads one entry of the feed."]
+    FeedGet: "feed.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::EntryNumber => feed::MarkedEntry;
+    #[doc = "Puts tags on entries of the feed, or takes them off."]
+    FeedTag: "feed.tag", Owner, BestEffort, within 2 minutes, up to 16 KiB, feed::TagEntries => feed::FeedChanged;
+    #[doc = "Moves entries of the feed into the archive, or back."]
+    FeedArchive: "feed.archive", Owner, BestEffort, within 2 minutes, up to 8 KiB, feed::ArchiveEntries => feed::FeedChanged;
+    #[doc = "Removes entries from the feed; the audit chain keeps what it has."]
+    FeedRemove: "feed.remove", Owner, BestEffort, within 2 minutes, up to 8 KiB, feed::EntryNumbers => feed::FeedChanged;
+    #[doc = "Marks entries of the feed as seen."]
+    FeedRead: "feed.read", Owner, BestEffort, within 2 minutes, up to 8 KiB, feed::ReadEntries => feed::FeedChanged;
+    #[doc = "Counts what the owner has not seen."]
+    FeedUnread: "feed.unread", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => feed::UnreadCounts;
+    #[doc = "Reads or sets what happens to old entries of the feed."]
+    FeedPolicy: "feed.policy", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::SetFeedPolicy => feed::FeedPolicy;
     #[doc = "Stores a rule, or puts it in the place of the one with the same id."]
     RuleSet: "rule.set", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::SetRule => rule::RuleStored;
     #[doc = "Lists the owner's rules."]
@@ -303,6 +325,10 @@ events! {
     ConnectionReady: "connection.ready", Connection, Durable, up to 16 KiB, connection::Ready => Nothing;
     #[doc = "A signed notice that the peer ended the connection."]
     ConnectionRevoked: "connection.revoked", Connection, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
+    #[doc = "A step towards the keys of the next epoch."]
+    ConnectionRekey: "connection.rekey", Connection, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the receiver."]
+    ConnectionCredential: "connection.credential", Connection, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A text message."]
     MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
     #[doc = "A text message was stored by its receiver."]
@@ -312,6 +338,10 @@ events! {
 
     #[doc = "The service completed the handshake and countersigned the contract."]
     ServiceReady: "connection.ready", Service, Durable, up to 16 KiB, connection::Ready => Nothing;
+    #[doc = "A step of the service towards the keys of the next epoch."]
+    ServiceRekey: "connection.rekey", Service, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the member."]
+    ServiceCredential: "connection.credential", Service, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A signed notice that the service ended the connection."]
     ServiceRevoked: "connection.revoked", Service, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "Reads a field that the contract names."]
@@ -319,6 +349,10 @@ events! {
     #[doc = "Asks the member to log in."]
     AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
 
+    #[doc = "A step of the member towards the keys of the next epoch."]
+    MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "A fresh NATS credential for the service."]
+    MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]

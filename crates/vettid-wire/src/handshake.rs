@@ -4,7 +4,7 @@
 mod invitation;
 mod rekey;
 
-pub use rekey::Rekey;
+pub use rekey::{EpochSwitch, MOST_OPEN, Rekey, RekeyMessage};
 
 pub use invitation::{
     EnrolmentPointer, InvalidInvitation, Invitation, InvitationKind, InvitationSecret, MAX_TEXT_BYTES, SpaceUri,

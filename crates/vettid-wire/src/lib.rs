@@ -19,6 +19,7 @@ pub mod event;
 pub mod feed;
 pub mod handshake;
 pub mod id;
+pub mod inventory;
 pub mod json;
 pub mod key;
 pub mod key_record;

@@ -2,6 +2,8 @@
 //! lets a new device ask for it. Form only: nothing here seals, proves or opens.
 
 use crate::base64::{Base64, Base64Url, decode_url, encode_url};
+use crate::credential::ChangePassword;
+use crate::enrolment::EnrolVault;
 use crate::id::{EventId, KeyId, MemberId};
 use crate::json;
 use crate::key::TypedKey;
@@ -179,16 +181,22 @@ pub struct RecoveredCredentials {
     pub container: Base64,
     /// Operations of high value are refused until then, unless the old device approves.
     pub hold_until: Timestamp,
+    /// The code with which this device, and no other, enrols with the member's vault; absent if there is no vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<String>,
 }
 
-/// `POST /v1/credentials/recover/approve`: the old device says that the recovery is the member's own.
+/// `POST /v1/credentials/recover/decide`: the old device says whether the recovery is the member's own. Services hand it on to
+/// the vault as it is, which knows the key of the old device itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ApproveRecovery {
+pub struct DecideRecovery {
     /// The member.
     pub guid: MemberId,
     /// Which recovery.
     pub recovery_id: EventId,
+    /// Whether it is the member's own.
+    pub approve: bool,
     /// The identity key of the old device's app.
     pub app_key: TypedKey,
     /// When it was signed; taken within two minutes.
@@ -201,12 +209,48 @@ pub struct ApproveRecovery {
     pub signature: Base64,
 }
 
-/// The hold is lifted.
+/// What the old device said has its effect: the hold is lifted, or the new device is cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RecoveryApproved {
+pub struct RecoveryDecided {
     /// Which recovery.
     pub recovery_id: EventId,
+    /// What it said.
+    pub approve: bool,
+}
+
+/// Parameters of the control command `vault.recover`: make an enrolment code for one device, which has to prove the member's
+/// password before it takes the place of the member's app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoverVault {
+    /// As for the first app.
+    pub enrol: EnrolVault,
+    /// Names the recovery.
+    pub recovery_id: EventId,
+    /// The identity key of the one app that may use the code.
+    pub app_key: TypedKey,
+}
+
+/// `params` of the action `device.replace`: this device takes the place of the member's app, with a secret of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceDevice {
+    /// The recovery.
+    pub recovery_id: EventId,
+    /// The identity key of the new device's app.
+    pub app_key: TypedKey,
+    /// The password with the secret of the new device.
+    pub password: ChangePassword,
+}
+
+/// The device is the member's app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceReplaced {
+    /// What is of high value waits until then; absent once the old device approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Timestamp>,
 }
 
 /// Something about the member's own credentials that the member has to hear of on every channel.
@@ -233,10 +277,12 @@ pub enum NoticeKind {
     RecoveryTried,
     /// Somebody tried to recover too often; the try was not looked at.
     RecoveryTooOften,
-    /// A new device recovered; the old one was cut off.
+    /// A new device brought the phrase; it takes the old one's place once it proves the password.
     Recovered,
     /// The old device approved the recovery.
     RecoveryApproved,
+    /// The old device denied the recovery; the new device was cut off.
+    RecoveryDenied,
     /// A wrong password for the credential at services.
     WrongPassword,
     /// A copy of an earlier credential was used, or one that is not genuine.

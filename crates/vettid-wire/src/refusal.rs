@@ -35,6 +35,8 @@ pub enum RefusalCode {
     Conflict,
     /// The session is limited or the vault is locked.
     Locked,
+    /// A recovery is fresh: what is of high value waits until its hold is over or the old device approves.
+    OnHold,
     /// The vault could not do it now; the same event may be sent again.
     Unavailable,
 }
@@ -55,6 +57,7 @@ impl fmt::Display for RefusalCode {
             Self::NotFound => "not found",
             Self::Conflict => "same event id with other content",
             Self::Locked => "locked",
+            Self::OnHold => "on hold after a recovery",
             Self::Unavailable => "not available now",
         };
         f.write_str(text)

@@ -3,6 +3,7 @@
 
 use crate::base64::Base64;
 use crate::credential::SecretField;
+use crate::event::Nothing;
 use crate::id::SecretId;
 use crate::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -269,7 +270,7 @@ macro_rules! actions {
                 type Outcome = $outcome;
             }
         )*
-        /// Names of the actions over secrets, which a credential may be authorised for.
+        /// Names of the actions with the password, which a credential may be authorised for.
         pub const ACTIONS: &[&str] = &[$($name),*];
     };
 }
@@ -285,6 +286,8 @@ actions! {
     Remove: "secret.remove", SecretRef => SecretRef;
     #[doc = "Opens a grant."]
     Grant: "secret.grant", OpenGrant => GrantOpened;
+    #[doc = "Does nothing but prove the password, which ends the limit of a session."]
+    Restore: "session.restore", Nothing => Nothing;
 }
 
 /// Whether a text may be a label or a category: 1 to [`MAX_LABEL_CHARS`] characters, none of them a control character.

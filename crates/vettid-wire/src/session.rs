@@ -1,5 +1,6 @@
 //! The app's session with its vault: handshake events, fresh NATS credentials and the vault's health.
 
+use crate::event::{CredentialChallenge, CredentialConfirm, CredentialUse, EventRow, EventType};
 use crate::handshake::HandshakeMessage;
 use crate::id::{DeviceId, EventId};
 use crate::time::Timestamp;
@@ -57,4 +58,11 @@ pub struct VaultHealth {
     pub outbox_size: u64,
     /// Active connections.
     pub connections: u64,
+}
+
+/// Whether an event goes through a limited session, which neither side could tie to an earlier one: only the credential
+/// does, and its password ends the limit (spec 2.5.2).
+#[must_use]
+pub fn is_open_to_limited(event_type: &EventType) -> bool {
+    [CredentialChallenge::ROW.name, CredentialUse::ROW.name, CredentialConfirm::ROW.name].contains(&event_type.as_str())
 }

@@ -8,6 +8,7 @@ mod enroll;
 mod export;
 mod feed;
 mod input;
+mod keys;
 mod lock;
 mod member_api;
 mod message;
@@ -19,6 +20,7 @@ mod request;
 mod rule;
 mod secret;
 mod services;
+mod session;
 mod settled;
 mod status;
 mod transport;
@@ -111,10 +113,16 @@ enum Command {
     /// The phrase that brings your credential back on a new device
     #[command(subcommand)]
     Recovery(recovery::Command),
+    /// This app's session with your vault
+    #[command(subcommand)]
+    Session(session::Command),
     /// Lock your vault now, or set its PIN and password
     Lock(lock::LockArguments),
     /// Unlock your vault with PIN or password
     Unlock(lock::UnlockArguments),
+    /// Every key pair of your vault: what it is for, its age, when it changes
+    #[command(after_help = keys::EXAMPLES)]
+    Keys,
     /// How your vault is
     #[command(after_help = status::EXAMPLES)]
     Status,
@@ -127,8 +135,10 @@ enum Command {
 pub(crate) async fn run(arguments: Arguments, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
     let trust = arguments.ca_file.as_deref().map(input::certificate_file).transpose()?;
     let app = Client::new(Ports::open(&folder(&arguments, surroundings)?)?, trust);
-    let changes_credential =
-        matches!(arguments.command, Command::Credential(_) | Command::Password(_) | Command::Secret(_));
+    let changes_credential = matches!(
+        arguments.command,
+        Command::Credential(_) | Command::Password(_) | Command::Secret(_) | Command::Session(_)
+    );
     let outcome = dispatch(arguments.command, &app, output).await;
     if changes_credential {
         recovery::keep_up(&app, output).await?;
@@ -154,8 +164,10 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Feed(command) => feed::run(command, app, output).await,
         Command::Audit(command) => export::run(command, app, output).await,
         Command::Recovery(command) => recovery::run(command, app, output).await,
+        Command::Session(command) => session::run(command, app, output).await,
         Command::Lock(arguments) => lock::run(arguments, app, output).await,
         Command::Unlock(arguments) => lock::unlock(arguments, app, output).await,
+        Command::Keys => keys::run(app, output).await,
         Command::Status => status::run(app, output).await,
         Command::Watch => watch::run(app, output).await,
     }

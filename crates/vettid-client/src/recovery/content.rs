@@ -1,10 +1,11 @@
 //! From the slots of the Vault Credential to the content of a container, and back on a new device. The bytes hold secrets in
 //! clear: they are sealed or wiped at once.
 
-use crate::state::{self, State};
+use super::kept::Before;
+use crate::state::{self, State, Vault};
 use crate::store::{Hold, Place, StoreError};
 use crate::vault_credential::CredentialError;
-use crate::vault_credential::kept::Kept;
+use crate::vault_credential::kept::{Kept, clear_slots};
 use std::cmp::Reverse;
 use vettid_core::credential::holder::slot::{PasswordParts, Slot};
 use vettid_core::credential::holder::{Holder, SlotWrite};
@@ -12,7 +13,7 @@ use vettid_crypto::kdf::h256;
 use vettid_crypto::password::{DeviceSecret, PasswordSalt};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::{CredentialBackup, SecretField};
+use vettid_wire::credential::{CredentialBackup, CredentialPackage, SecretField, VaultSeen};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{MemberId, OperationId};
 use vettid_wire::json;
@@ -40,26 +41,34 @@ fn digest(slot: &Slot) -> Digest {
     Digest::from_bytes(h256(slot.package.encrypted_blob.as_bytes()))
 }
 
+/// The most packages of a container: the newest and three before it.
+const MOST_PACKAGES: usize = 4;
+
+/// The content of a container.
+pub(super) struct Content(CredentialBackup);
+
 /// The content of a container, and the name of the newest package in it; `None` before the first credential.
-pub(super) fn gather(hold: &impl Hold) -> Result<Option<(SecretBytes, Digest)>, StoreError> {
+pub(super) fn gather(hold: &impl Hold) -> Result<Option<(Content, Digest)>, StoreError> {
     let Some(State::Enrolled(member)) = state::load(hold)? else { return gather_recovered(hold) };
     let Some(kept) = Kept::load(hold, member.guid, member.vault.fingerprint)? else { return Ok(None) };
-    written(slots(hold)?, &kept.holder)
+    let Vault { incarnation, journal_sequence, .. } = member.vault;
+    let seen = VaultSeen { incarnation, journal_sequence };
+    Ok(content(slots(hold)?, &kept.holder, Some(seen)))
 }
 
 /// A device that recovered and is not enrolled yet has a holder of its own.
-fn gather_recovered(hold: &impl Hold) -> Result<Option<(SecretBytes, Digest)>, StoreError> {
+fn gather_recovered(hold: &impl Hold) -> Result<Option<(Content, Digest)>, StoreError> {
     match Kept::load_any(hold)? {
-        Some(kept) => written(slots(hold)?, &kept.holder),
+        Some(kept) => Ok(content(slots(hold)?, &kept.holder, None)),
         None => Ok(None),
     }
 }
 
-fn written(slots: Vec<Slot>, holder: &Holder) -> Result<Option<(SecretBytes, Digest)>, StoreError> {
+fn content(slots: Vec<Slot>, holder: &Holder, vault_seen: Option<VaultSeen>) -> Option<(Content, Digest)> {
     let state = holder.state();
     let reserved = state.record.intent.as_ref().map(|intent| &intent.key_id);
     let mut slots = slots.into_iter();
-    let Some(first) = slots.next() else { return Ok(None) };
+    let first = slots.next()?;
     let newest = digest(&first);
     let Slot { package, password, .. } = first;
     // An older package that needs another password is worth nothing without what that password needs.
@@ -73,9 +82,35 @@ fn written(slots: Vec<Slot>, holder: &Holder) -> Result<Option<(SecretBytes, Dig
         transaction_keys: state.keys.iter().filter(|key| Some(&key.key_id) != reserved).cloned().collect(),
         credential_epoch: state.record.epoch,
         journal_head: None,
+        vault_seen,
     };
-    let bytes = json::canonical(&backup).map_err(|error| StoreError::Form(serde::ser::Error::custom(error)))?;
-    Ok(Some((SecretBytes::new(bytes), newest)))
+    Some((Content(backup), newest))
+}
+
+impl Content {
+    /// Adds what the container before held, as far as it is older and needs the same password: three versions at most.
+    pub(super) fn add_earlier(&mut self, before: &mut Before) {
+        let packages = &mut self.0.vault_credentials;
+        let name = |package: &CredentialPackage| (package.credential_epoch, package.cek_version);
+        let oldest = packages.iter().map(name).min();
+        if before.salt == self.0.password_salt {
+            packages.extend(
+                std::mem::take(&mut before.packages).into_iter().filter(|package| Some(name(package)) < oldest),
+            );
+        }
+        packages.truncate(MOST_PACKAGES);
+    }
+
+    /// The bytes, in clear.
+    pub(super) fn to_bytes(&self) -> Result<SecretBytes, StoreError> {
+        let bytes = json::canonical(&self.0).map_err(|error| StoreError::Form(serde::ser::Error::custom(error)))?;
+        Ok(SecretBytes::new(bytes))
+    }
+
+    /// What the next container takes over.
+    pub(super) fn into_before(self) -> Before {
+        Before { salt: self.0.password_salt, packages: self.0.vault_credentials }
+    }
 }
 
 /// A credential from a container, ready to be kept.
@@ -84,25 +119,82 @@ pub(super) struct Taken {
     write: SlotWrite,
 }
 
+/// What a container gives: the credential, what the next container takes over, and how far the vault was seen.
+pub(super) type Opened = (Taken, Before, Option<VaultSeen>);
+
 /// Reads the content of a container of this member; `None` if it is not one.
-pub(super) fn read(content: &[u8], guid: MemberId, op_id: OperationId) -> Option<Taken> {
+pub(super) fn read(content: &[u8], guid: MemberId, op_id: OperationId) -> Option<Opened> {
     let backup: CredentialBackup = json::from_value(json::parse_large(content).ok()?).ok()?;
     let password = PasswordParts {
         salt: PasswordSalt::from_bytes(backup.password_salt.to_array().ok()?),
         device_secret: DeviceSecret::from_secret(Secret32::from_slice(backup.device_secret.expose())?),
     };
-    let package = backup.vault_credentials.into_iter().next().filter(|package| package.user_guid == guid)?;
+    let mut packages = backup.vault_credentials.into_iter();
+    let package = packages.next().filter(|package| package.user_guid == guid)?;
+    let before = Before { salt: backup.password_salt, packages: packages.collect() };
     let epoch = backup.credential_epoch;
     let (holder, write) =
         Holder::recovered(backup.vault_fp, package, password, backup.transaction_keys, (epoch, op_id)).ok()?;
-    Some(Taken { holder, write })
+    Some((Taken { holder, write }, before, backup.vault_seen))
 }
 
 /// Keeps it where the app finds it once it is enrolled; its epoch and version.
 pub(super) fn take_over(hold: &mut impl Hold, taken: Taken) -> Result<(u64, u64), CredentialError> {
     let Taken { holder, write } = taken;
+    clear_slots(hold)?;
     let package = &write.slot.package;
     let named = (package.credential_epoch, package.cek_version);
-    Kept::new(holder).write(hold, write)?;
+    let mut kept = Kept::new(holder);
+    kept.write(hold, write)?;
+    kept.save(hold)?;
     Ok(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SystemRandom;
+    use crate::store::Store;
+    use crate::store::file::FileStore;
+    use vettid_wire::credential::{CredentialPackage, LatId, LedgerToken};
+    use vettid_wire::id::Fingerprint;
+
+    fn backup(guid: MemberId) -> Vec<u8> {
+        let token = SecretField::new(vec![6; 32]);
+        let package = CredentialPackage {
+            user_guid: guid,
+            encrypted_blob: Base64::new([7; 72]),
+            ephemeral_public_key: Base64::new([8; 32]),
+            credential_epoch: 2,
+            cek_version: 43,
+            prev_cek_version: Some(42),
+            ledger_auth_token: LedgerToken { lat_id: LatId::from_random([9; 16]), token, version: 43 },
+            new_transaction_keys: Vec::new(),
+        };
+        let backup = CredentialBackup {
+            services_credential: None,
+            vault_credentials: vec![package],
+            vault_fp: Fingerprint::from_bytes([5; 32]),
+            password_salt: Base64::new([3; 16]),
+            device_secret: SecretField::new(vec![4; 32]),
+            transaction_keys: Vec::new(),
+            credential_epoch: 2,
+            journal_head: None,
+        };
+        json::canonical(&backup).unwrap()
+    }
+
+    /// The slot alone is not enough: whose it is stands beside it.
+    #[tokio::test]
+    async fn a_credential_that_was_taken_over_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("app"), SystemRandom::new().unwrap());
+        let guid = MemberId::from_bytes([1; 16]);
+        let taken = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap();
+        assert_eq!(take_over(&mut store.hold().await.unwrap(), taken).unwrap(), (2, 43));
+        let hold = store.hold().await.unwrap();
+        let kept = Kept::load(&hold, guid, Fingerprint::from_bytes([5; 32])).unwrap().expect("it is kept");
+        assert_eq!(kept.holder.newest().unwrap().package.cek_version, 43);
+        assert!(gather(&hold).unwrap().is_some());
+    }
 }

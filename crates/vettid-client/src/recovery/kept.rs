@@ -5,13 +5,15 @@ use serde::{Deserialize, Serialize};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::recovery::RecoveryKeys;
 use vettid_crypto::stored;
+use vettid_wire::base64::Base64;
+use vettid_wire::credential::CredentialPackage;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::MemberId;
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 /// More than the value ever takes, so that no half-written copies are left behind while it grows.
-const CAPACITY_BYTES: usize = 32 * 1024;
+const CAPACITY_BYTES: usize = 512 * 1024;
 
 /// What is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -26,6 +28,18 @@ pub(super) struct Kept {
     pub(super) stored: Option<Digest>,
     /// A device that recovered and is not enrolled yet.
     pub(super) device: Option<NewDevice>,
+    /// The packages of the last container, newest first: recovery material, and never used for anything else.
+    #[serde(default)]
+    pub(super) before: Before,
+}
+
+/// What the next container takes over from the last one.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Before {
+    /// Of the password that they need.
+    pub(super) salt: Base64,
+    pub(super) packages: Vec<CredentialPackage>,
 }
 
 /// A device that recovered.

@@ -29,10 +29,8 @@ pub enum Act {
     Rename,
     /// The folder goes to the disk after that.
     SyncFolder,
-    /// The file goes.
+    /// The file goes. It may be back when the machine loses power before the folder goes to the disk with another file.
     Remove,
-    /// The folder goes to the disk after that.
-    SyncRemoval,
 }
 
 /// One durable step.
@@ -59,7 +57,7 @@ impl Target {
     #[must_use]
     pub fn acts(self) -> &'static [Act] {
         const KEPT: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder];
-        const FREED: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder, Act::Remove, Act::SyncRemoval];
+        const FREED: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder, Act::Remove];
         match self {
             Self::Value(Place::SlotA | Place::SlotB) => FREED,
             Self::Key | Self::Value(Place::App | Place::Credential | Place::Recovery) => KEPT,
@@ -95,7 +93,6 @@ impl fmt::Display for DurableStep {
             Act::Rename => "rename",
             Act::SyncFolder => "sync folder",
             Act::Remove => "remove",
-            Act::SyncRemoval => "sync removal",
         };
         write!(f, "{}: {act}", self.target.file_name())
     }
@@ -148,16 +145,12 @@ impl<W: Watch> Disk<W> {
         self.step(step(Act::SyncFolder), &self.folder, || sync_folder(&self.folder))
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it is there. The next [`Self::replace`] takes the removal to the disk.
     pub(super) fn remove(&self, target: Target) -> Result<(), StoreError> {
         let path = self.path(target);
         match self.step(DurableStep { target, act: Act::Remove }, &path, || fs::remove_file(&path)) {
             Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => {
-                let sync = DurableStep { target, act: Act::SyncRemoval };
-                self.step(sync, &self.folder, || sync_folder(&self.folder))
-            }
+            removed => removed,
         }
     }
 

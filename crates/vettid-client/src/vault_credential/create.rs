@@ -129,6 +129,6 @@ impl<P: Ports> Desk<'_, '_, P> {
     }
 }
 
-fn new_parts(random: &mut dyn rand_core::CryptoRng) -> PasswordParts {
+pub(super) fn new_parts(random: &mut dyn rand_core::CryptoRng) -> PasswordParts {
     PasswordParts { salt: PasswordSalt::random(random), device_secret: DeviceSecret::random(random) }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Desk<'l, 'a, P: Ports> {
     pub(super) line: &'l mut Line<'a, P>,
     /// `None` before the first credential.
     pub(super) kept: Option<Kept>,
+    /// A package was stored whose confirmation its operation did not wait for.
+    pub(super) is_unconfirmed: bool,
 }
 
 /// What an operation gave.
@@ -87,7 +89,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     pub(super) fn open(line: &'l mut Line<'a, P>) -> Result<Self, CredentialError> {
         let (guid, issuer) = (line.member.guid, line.member.vault.fingerprint);
         let kept = Kept::load(&line.hold, guid, issuer)?;
-        Ok(Self { line, kept })
+        Ok(Self { line, kept, is_unconfirmed: false })
     }
 
     pub(super) fn random(&self) -> SystemRandom {
@@ -120,6 +122,11 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     /// What the vault says of the credential; it must not have gone back (spec 2.9, §3 R18).
     pub(super) async fn status(&mut self) -> Result<CredentialStatus, CredentialError> {
         let status = self.ask::<vettid_wire::event::CredentialStatus>(&Nothing {}).await?;
+        if let Some(head) = &status.journal_head
+            && self.line.member.vault.meet_journal(head).map_err(CommandError::from)?
+        {
+            self.line.save()?;
+        }
         if let Some(kept) = &self.kept {
             let record = &kept.holder.state().record;
             let known = record.slots.newest().is_some();
@@ -143,7 +150,8 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         })
     }
 
-    /// Carries out one action with the password. `make` gives its parameters; it is called anew in each round.
+    /// Carries out one action with the password, up to the stored package: the next operation confirms it, or [`Self::finish`]
+    /// (docs/decisions/0103). `make` gives its parameters; it is called anew in each round.
     pub(super) async fn perform<A: Action>(
         &mut self,
         entry: &mut Entry<'_>,
@@ -170,7 +178,8 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             let issuer = self.prove(action, entry.is_typed()).await?;
             let (op_id, key) = self.prepare(issuer, entry, &make).await?;
             if let Sent::Done(result) = self.send().await? {
-                self.confirm_newest().await?;
+                self.is_unconfirmed = true;
+                self.line.lift_limit().await?;
                 return Ok((op_id, key, result));
             }
             self.recover().await?;
@@ -193,7 +202,8 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         let making = Making { op_id, key: BoxKey::of_password(&keys.inner), guid, random };
         let (params, next_password) = make(&making);
         let params = json::parse(&json::canonical(&params)?)?;
-        let wish = Wish { op_id, params, payload: payload(keys), next_password, journal_head: None };
+        let journal_head = self.line.member.vault.journal_head();
+        let wish = Wish { op_id, params, payload: payload(keys), next_password, journal_head };
         self.holder()?.prepare(&mut random, issuer, wish)?;
         self.keep_question().await?;
         Ok((op_id, making.key))

@@ -51,6 +51,15 @@ pub enum CredentialError {
     /// Too many wrong passwords.
     #[error("too many wrong passwords locked the credential")]
     Locked,
+    /// A recovery is fresh; the password was not asked for.
+    #[error("this waits until {until}, because this device recovered; the old device can lift the wait")]
+    OnHold {
+        /// When it ends, if the vault runs on.
+        until: Timestamp,
+    },
+    /// The recovery container is older than what the vault recognises, or from before the last change of the password.
+    #[error("the recovery container is too old for your vault")]
+    TooOld,
     /// Another copy of the credential was used since.
     #[error("this app holds an old copy of the credential; a newer one was used elsewhere")]
     Stale,

@@ -40,6 +40,8 @@ pub(crate) struct Kept {
     /// The event that carries the operation under way.
     pub(crate) sending: Option<Intent>,
     grants: Vec<KeptGrant>,
+    /// Fresh transaction keys came, which no slot keeps.
+    has_new_keys: bool,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +64,7 @@ struct StoredView<'k> {
 impl Kept {
     /// Before the first credential.
     pub(crate) fn new(holder: Holder) -> Self {
-        Self { holder, sending: None, grants: Vec::new() }
+        Self { holder, sending: None, grants: Vec::new(), has_new_keys: false }
     }
 
     /// What is stored for this member and this vault; `None` if nothing is. A slot that is torn counts as empty.
@@ -83,7 +85,8 @@ impl Kept {
         let (a, b) = (slot(hold, Place::SlotA)?, slot(hold, Place::SlotB)?);
         let [a, b] = [&a, &b].map(|slot| slot.as_ref().map(SecretBytes::expose));
         let holder = Holder::load(stored.holder, a, b);
-        Ok(Some(Self { holder, sending: stored.sending, grants: stored.grants }))
+        let sending = stored.sending.filter(|_| holder.request().is_some());
+        Ok(Some(Self { holder, sending, grants: stored.grants, has_new_keys: false }))
     }
 
     /// Stores everything but the slots.
@@ -99,11 +102,13 @@ impl Kept {
         };
         let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
         serde_json::to_writer(&mut *bytes, &view).map_err(StoreError::Form)?;
-        hold.save(Place::Credential, &bytes)
+        hold.save(Place::Credential, &bytes)?;
+        self.has_new_keys = false;
+        Ok(())
     }
 
-    /// Writes a package into its slot and reads it back. The rest is to be stored before the next operation: until then a
-    /// start sends the same operation again, and gets the same answer.
+    /// Writes a package into its slot and reads it back. A start takes over what the slot says; the rest is to be stored
+    /// before the next operation.
     pub(crate) fn write(&mut self, hold: &mut impl Hold, write: SlotWrite) -> Result<(), CredentialError> {
         let place = place(write.name);
         let bytes = write.slot.to_bytes().map_err(StoreError::Form)?;
@@ -113,13 +118,27 @@ impl Kept {
         if !is_whole {
             return Err(StoreError::NotKept.into());
         }
+        self.has_new_keys |= write.brings_keys();
         self.holder.stored(write);
         Ok(())
+    }
+
+    /// Frees the older slot after `CONFIRMED`, which says as much as the stored state would; stores only what it does not say
+    /// (docs/decisions/0097).
+    pub(crate) fn confirmed(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
+        if freed.is_none() || self.has_new_keys {
+            self.save(hold)?;
+        }
+        self.free(hold, freed)
     }
 
     /// Stores everything, then frees the slot where there is one.
     pub(crate) fn save_and_free(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
         self.save(hold)?;
+        self.free(hold, freed)
+    }
+
+    fn free(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
         if let Some(name) = freed {
             hold.remove(place(name))?;
             self.holder.freed(name);
@@ -148,9 +167,11 @@ impl Kept {
         self.grants.retain(|grant| (grant.secret_id, grant.operation) != (secret_id, operation));
     }
 
-    /// Forgets the keys of all grants over a secret that is gone.
-    pub(crate) fn end_grants_of(&mut self, secret_id: SecretId) {
+    /// Forgets the keys of all grants over a secret that is gone; whether there were any.
+    pub(crate) fn end_grants_of(&mut self, secret_id: SecretId) -> bool {
+        let before = self.grants.len();
         self.grants.retain(|grant| grant.secret_id != secret_id);
+        self.grants.len() < before
     }
 
     /// The grants that are open by this clock.
@@ -159,7 +180,7 @@ impl Kept {
     }
 }
 
-/// Removes what is left of another member's credential.
+/// Removes what is left of another member's credential; what is stored next keeps it away.
 pub(crate) fn clear_slots(hold: &mut impl Hold) -> Result<(), StoreError> {
     hold.remove(Place::SlotA)?;
     hold.remove(Place::SlotB)

@@ -70,6 +70,16 @@ impl<'s> Entry<'s> {
         Ok(&self.derived.insert(derived).1)
     }
 
+    /// The keys that the same password gives with other parts; those for `present` are derived as well.
+    pub(crate) async fn new_keys(
+        &mut self,
+        present: &PasswordParts,
+        parts: &PasswordParts,
+    ) -> Result<PasswordKeys, CredentialError> {
+        self.keys(present).await?;
+        derive(self.source.derivation(), self.typed()?, parts.duplicate()).await
+    }
+
     fn typed(&mut self) -> Result<Arc<Password>, CredentialError> {
         match &self.typed {
             Some(typed) => Ok(Arc::clone(typed)),
@@ -90,10 +100,10 @@ async fn derive(
 
 /// What travels under a transaction key: every action of the app needs the inner key as well.
 pub(crate) fn payload(keys: &PasswordKeys) -> PasswordPayload {
-    let proof = PasswordProof::from_secret(Secret32::from_bytes(*keys.proof.expose()));
+    let proof = PasswordProof::from_secret(Secret32::copied_from(keys.proof.expose()));
     PasswordPayload { proof, inner: Some(duplicate(&keys.inner)) }
 }
 
 fn duplicate(inner: &InnerKey) -> InnerKey {
-    InnerKey::from_secret(Secret32::from_bytes(*inner.expose()))
+    InnerKey::from_secret(Secret32::copied_from(inner.expose()))
 }

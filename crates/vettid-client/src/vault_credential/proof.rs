@@ -5,7 +5,9 @@ use super::desk::Desk;
 use super::failure::CredentialError;
 use crate::app::Ports;
 use crate::command::CommandError;
+use vettid_core::credential::REPLACE_DEVICE;
 use vettid_core::credential::holder::request::ProvenIssuer;
+use vettid_core::recovery::HELD_ACTIONS;
 use vettid_wire::credential::ReplenishKeys;
 use vettid_wire::event::{CredentialChallenge, CredentialReplenish, CredentialUse, EventRow};
 use vettid_wire::refusal::RefusalCode;
@@ -21,10 +23,13 @@ impl<P: Ports> Desk<'_, '_, P> {
         if self.holder()?.newest().is_none() {
             return Err(CredentialError::NoCredential);
         }
-        if !is_typed {
-            self.takes_passwords().await?;
+        // A limited session says nothing of attempts and gives no keys; the answer to the operation does both.
+        if !is_typed && !self.line.is_limited() {
+            unless_limited(self.takes_passwords(action).await)?;
         }
-        self.replenish().await?;
+        if !self.line.is_limited() {
+            unless_limited(self.replenish().await)?;
+        }
         match self.challenge(action).await {
             // The vault does not know the transaction key any more, for example after a restore: both sides compare theirs.
             Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
@@ -35,8 +40,33 @@ impl<P: Ports> Desk<'_, '_, P> {
         }
     }
 
-    async fn takes_passwords(&mut self) -> Result<(), CredentialError> {
+    /// The same for a device that recovers: what it holds is shown first, for that may end a lock.
+    pub(super) async fn prove_recovery(&mut self) -> Result<(), CredentialError> {
+        self.replenish().await?;
+        let proven = match self.challenge(REPLACE_DEVICE).await {
+            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
+                self.compare_keys().await?;
+                self.challenge(REPLACE_DEVICE).await
+            }
+            proven => proven,
+        };
+        match proven {
+            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::NotAvailable, .. })) => {
+                return Err(CredentialError::TooOld);
+            }
+            proven => proven?,
+        };
+        self.takes_passwords(REPLACE_DEVICE).await
+    }
+
+    async fn takes_passwords(&mut self, action: &str) -> Result<(), CredentialError> {
         let status = self.status().await?;
+        match &status.recovery {
+            Some(hold) if HELD_ACTIONS.contains(&action) => {
+                return Err(CredentialError::OnHold { until: hold.hold_until });
+            }
+            _ => {}
+        }
         match status.retry_after_ms {
             _ if status.locked => Err(CredentialError::Locked),
             Some(1..) => Err(CredentialError::Wait { retry_after_ms: status.retry_after_ms }),
@@ -66,6 +96,14 @@ impl<P: Ports> Desk<'_, '_, P> {
         let fresh = self.ask::<CredentialReplenish>(&ReplenishKeys { live_key_ids }).await?;
         self.holder()?.replenished(fresh);
         self.save()
+    }
+}
+
+/// What a limited session does not do goes without.
+fn unless_limited(outcome: Result<(), CredentialError>) -> Result<(), CredentialError> {
+    match outcome {
+        Err(CredentialError::Command(CommandError::LimitedSession)) => Ok(()),
+        outcome => outcome,
     }
 }
 

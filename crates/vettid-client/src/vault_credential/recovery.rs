@@ -8,7 +8,7 @@ use crate::intent::{Outcome, Settled};
 use serde_json::Value;
 use vettid_core::credential::holder::Received;
 use vettid_core::credential::holder::record::{Next, Untrusted};
-use vettid_core::credential::{CHANGE_PASSWORD, CREATE};
+use vettid_core::credential::{CHANGE_PASSWORD, CREATE, REPLACE_DEVICE};
 use vettid_wire::credential::{Confirm, ConfirmReply, UseRequest, UseStatus};
 use vettid_wire::envelope::Answer;
 use vettid_wire::event::{CredentialConfirm, CredentialCreate, CredentialUse, EventRow, EventType};
@@ -39,7 +39,8 @@ impl<P: Ports> Desk<'_, '_, P> {
     /// action and was carried out, the present one is not begun.
     pub(super) async fn recover_before(&mut self, action: &'static str) -> Result<(), CredentialError> {
         let settled = self.recover().await?;
-        let is_repeat = [CREATE, CHANGE_PASSWORD, Add::NAME, Rotate::NAME, Remove::NAME].contains(&action);
+        let is_repeat =
+            [CREATE, CHANGE_PASSWORD, REPLACE_DEVICE, Add::NAME, Rotate::NAME, Remove::NAME].contains(&action);
         match settled {
             Some(Settled { event_type, started_at, outcome: Outcome::CarriedOut })
                 if is_repeat && event_type.as_str() == action =>
@@ -90,8 +91,8 @@ impl<P: Ports> Desk<'_, '_, P> {
         Ok((action.parse().unwrap_or(CredentialUse::ROW.event_type()), started_at))
     }
 
-    /// Confirms the package that was just written, and stores that. If it cannot be confirmed the operation is done all the
-    /// same: that is stored, and the next command confirms it.
+    /// Confirms the package that was just written. If it cannot be confirmed the operation is done all the same: its slot says
+    /// so, and the next command confirms it.
     pub(super) async fn confirm_newest(&mut self) -> Result<(), CredentialError> {
         let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
         let confirmed = match next {
@@ -101,6 +102,14 @@ impl<P: Ports> Desk<'_, '_, P> {
         if confirmed { Ok(()) } else { self.save() }
     }
 
+    /// Confirms what the last operation stored. Its result stands whatever comes of that; the next command tries again.
+    pub(super) async fn finish(&mut self) {
+        if std::mem::take(&mut self.is_unconfirmed) {
+            // What could not be confirmed or stored lies in the slot, where the next command finds it.
+            let _ = self.confirm_newest().await;
+        }
+    }
+
     /// Spec 2.7 step 5.
     async fn confirm(&mut self, confirm: &Confirm) -> Result<(), CredentialError> {
         let freed = match self.ask::<CredentialConfirm>(confirm).await? {
@@ -108,7 +117,11 @@ impl<P: Ports> Desk<'_, '_, P> {
                 if (confirmed.op_id, confirmed.cek_version) != (confirm.op_id, confirm.cek_version) {
                     return Err(Untrusted::NotGenuine.into());
                 }
-                self.holder()?.confirmed(&confirmed)
+                let freed = self.holder()?.confirmed(&confirmed);
+                let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
+                kept.confirmed(&mut self.line.hold, freed)?;
+                self.is_unconfirmed = false;
+                return Ok(());
             }
             ConfirmReply::Stale(result) if result.status == UseStatus::StaleCredential => {
                 return Err(CredentialError::Stale);

@@ -119,8 +119,7 @@ impl<P: Ports> Desk<'_, '_, P> {
     /// Removes a secret.
     pub(super) async fn remove(&mut self, secret_id: SecretId, entry: &mut Entry<'_>) -> Result<(), CredentialError> {
         self.perform::<Remove>(entry, |_| SecretRef { secret_id }).await?;
-        self.kept()?.end_grants_of(secret_id);
-        self.save()
+        if self.kept()?.end_grants_of(secret_id) { self.save() } else { Ok(()) }
     }
 
     /// Uses a secret, under a grant if there is one.

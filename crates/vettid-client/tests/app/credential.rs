@@ -7,14 +7,17 @@ use std::time::Duration;
 use vettid_client::command::CommandError;
 use vettid_client::intent::Outcome;
 use vettid_client::random::SystemRandom;
+use vettid_client::strength::Zxcvbn;
 use vettid_client::vault_credential::{
     Added, CredentialError, Gained, NewSecret, NoPassword, PasswordSource, SecretValue,
 };
 use vettid_core::credential::holder::record::Untrusted;
+use vettid_core::credential::policy::{UnfitChoice, choose_password};
 use vettid_crypto::password::Password;
 use vettid_crypto::secret::SecretBytes;
 use vettid_wire::base64::Base64;
 use vettid_wire::id::SecretId;
+use vettid_wire::profile::PublicProfile;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::secret::{Curve, GrantRef, Input, OpenGrant, Operation, SecretKind, UseSecret};
 
@@ -358,4 +361,38 @@ async fn nothing_secret_leaves_or_lies_in_clear() {
         files += 1;
     }
     assert_eq!(files, 5, "lock, key, state, credential and one slot");
+}
+
+/// A journal that was put back, or went another way, is noticed before the password is typed; operations say what was seen.
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_went_back_gets_no_password() {
+    let world = World::with_credential().await;
+    let id = world.add(note("Door", "1234")).await;
+    let sequence = world.issuer(|issuer| issuer.seen.clone()).unwrap().sequence;
+    assert_eq!(sequence, world.vault.lock().unwrap().journal_sequence);
+    world.vault.lock().unwrap().journal_sequence -= 1;
+    let mut typist = types(PASSWORD);
+    let refused = world.app().use_secret(reveal(id), &mut typist).await;
+    let went_back = |error| matches!(error, Err(CredentialError::Command(CommandError::WentBack(_))));
+    assert!(went_back(refused.map(drop)));
+    world.vault.lock().unwrap().journal_sequence += 1;
+    world.vault.lock().unwrap().history += 1;
+    assert!(went_back(world.app().use_secret(reveal(id), &mut typist).await.map(drop)));
+    assert_eq!(typist.count(), 0);
+    world.vault.lock().unwrap().journal_sequence += 1;
+    assert_eq!(world.show(id, PASSWORD).await.unwrap(), "1234");
+}
+
+/// Name, address and ids of the account are what a guesser tries first.
+#[tokio::test(start_paused = true)]
+async fn a_new_password_is_judged_by_the_words_of_the_account() {
+    let world = World::enrolled().await;
+    let more = [("email".to_owned(), "mila.zemanova@mail.example".to_owned())].into();
+    world.vault.lock().unwrap().profile = Some(PublicProfile { first_name: "Hrabalova".into(), more });
+    let words = world.app().context_words().await.unwrap();
+    let context: Vec<&str> = words.iter().map(String::as_str).collect();
+    for typed in ["hrabalova2024x", "MilaZemanova77", &world.vault.lock().unwrap().guid.to_string()] {
+        assert_eq!(choose_password(typed, &context, &Zxcvbn).err(), Some(UnfitChoice::Context), "{typed}");
+    }
+    assert!(choose_password(PASSWORD, &context, &Zxcvbn).is_ok());
 }

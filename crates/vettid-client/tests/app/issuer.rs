@@ -19,7 +19,7 @@ use vettid_crypto::utk::{ProofRequest, request_hash};
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{
     ChallengeRequest, ChangePassword, Confirm, ConfirmReply, CreateCredential, CredentialPolicies, CredentialStatus,
-    InnerUpdate, ReplenishKeys, ReplenishedKeys, SecretField, UseRequest,
+    InnerUpdate, JournalHead, ReplenishKeys, ReplenishedKeys, SecretField, UseRequest,
 };
 use vettid_wire::digest::Digest;
 use vettid_wire::envelope::Answer;
@@ -56,6 +56,10 @@ pub(crate) struct TestIssuer {
     pub(crate) die_between: bool,
     /// Proves itself with another token.
     pub(crate) is_impostor: bool,
+    /// Where the vault says that its journal stands.
+    pub(crate) journal: Option<JournalHead>,
+    /// Where the app of the last operation saw it.
+    pub(crate) seen: Option<JournalHead>,
 }
 
 type Answered = Result<Value, RefusalCode>;
@@ -94,6 +98,8 @@ impl TestIssuer {
             refuse: None,
             die_between: false,
             is_impostor: false,
+            journal: None,
+            seen: None,
         }
     }
 
@@ -143,6 +149,8 @@ impl TestIssuer {
             retry_after_ms: record.and_then(|record| record.attempts.wait_ms(&clocks(now))),
             transaction_keys: record.map_or(0, |record| u32::try_from(record.pool.unused(now).count()).unwrap()),
             grants: u32::try_from(self.grants.len()).unwrap(),
+            journal_head: self.journal.clone(),
+            recovery: None,
         }
     }
 
@@ -212,6 +220,7 @@ impl TestIssuer {
 
     fn use_once(&mut self, now: Timestamp, request: &UseRequest) -> Answered {
         let (clocks, mut issuer) = (clocks(now), self.issuer.take().unwrap());
+        self.seen.clone_from(&request.journal_head);
         let answer = self.use_with(&clocks, &mut issuer, request);
         self.issuer = Some(issuer);
         answer
@@ -334,6 +343,7 @@ impl TestIssuer {
                 self.grants.push(OpenGrantEntry { scope, stored: layer.secrets.swap_remove(at), key: grant_key });
                 (value(&GrantOpened { secret_id, operation, expires_at, sealed_key }), None)
             }
+            "session.restore" => (value(&Nothing {}), None),
             CHANGE_PASSWORD => {
                 let asked: ChangePassword = read(params);
                 let place = self.place(Boxed::InnerKey, op_id, For::Vault);

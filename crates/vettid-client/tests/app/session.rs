@@ -1,10 +1,12 @@
 //! Sessions: their age, a vault that forgot them, and a vault that went back.
 
+use crate::credential::{PASSWORD, note, types};
 use crate::vault::{HOUR_MS, Vault};
 use crate::world::World;
 use std::time::Duration;
 use vettid_client::command::{CommandError, WentBack};
 use vettid_client::session::MAX_SENT;
+use vettid_client::vault_credential::CredentialError;
 use vettid_wire::event::{MessagingSend, Nothing, VaultHealth};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::messaging::SendText;
@@ -206,4 +208,53 @@ async fn older_keys_of_the_vault_are_refused() {
     });
     let error = health(&world).await.unwrap_err();
     assert!(matches!(error, CommandError::WentBack(WentBack::KeyRecord { known: 2, found: 1 })), "{error}");
+}
+
+/// The vault lost the secrets of earlier sessions: the password ends the limit, and the session after the next one has none.
+#[tokio::test(start_paused = true)]
+async fn the_password_ends_the_limit_of_a_session() {
+    let world = World::with_credential().await;
+    let forget = |vault: &mut Vault| {
+        vault.forget_session();
+        vault.resumes.clear();
+    };
+    vault(&world, forget);
+    assert!(matches!(health(&world).await, Err(CommandError::LimitedSession)));
+    let wrong = world.app().restore_session(&mut types("not the password at all")).await;
+    assert!(matches!(wrong, Err(CredentialError::WrongPassword { .. })), "{wrong:?}");
+    assert!(matches!(health(&world).await, Err(CommandError::LimitedSession)));
+    assert!(world.app().restore_session(&mut types(PASSWORD)).await.unwrap());
+    health(&world).await.unwrap();
+    vault(&world, Vault::forget_session);
+    health(&world).await.unwrap();
+    assert!(!vault(&world, |vault| vault.limited), "the secret of the restored session was kept on both sides");
+    assert!(!world.app().restore_session(&mut types(PASSWORD)).await.unwrap(), "there is nothing to restore");
+}
+
+/// Whatever needs the password ends the limit by itself; commands of before are sent after that.
+#[tokio::test(start_paused = true)]
+async fn the_use_of_a_secret_ends_the_limit_too() {
+    let world = World::with_credential().await;
+    world.app().add_secret(note("Door", "1234"), &mut types(PASSWORD)).await.unwrap();
+    vault(&world, |vault| {
+        vault.forget_session();
+        vault.resumes.clear();
+    });
+    assert_eq!(world.show(world.secret_id("Door"), PASSWORD).await.unwrap(), "1234");
+    health(&world).await.unwrap();
+    assert!(!vault(&world, |vault| vault.limited));
+}
+
+/// The app dies after the vault has lifted the limit and before it has heard so.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_was_lifted_unheard_stays_lifted() {
+    let world = World::with_credential().await;
+    vault(&world, |vault| {
+        vault.forget_session();
+        vault.resumes.clear();
+    });
+    assert!(matches!(health(&world).await, Err(CommandError::LimitedSession)));
+    vault(&world, Vault::keep_resumption);
+    health(&world).await.unwrap();
+    assert!(!vault(&world, |vault| vault.limited));
 }

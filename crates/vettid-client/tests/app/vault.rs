@@ -21,7 +21,9 @@ use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_wire::audit::{ExportHead, ExportedEntry, Outcome as Ended};
 use vettid_wire::base64::Base64Url;
+use vettid_wire::credential::JournalHead;
 use vettid_wire::data::{FieldView, SetField};
+use vettid_wire::digest::Digest;
 use vettid_wire::envelope::{Answer, Content, Envelope};
 use vettid_wire::event::EventType;
 use vettid_wire::feed::{AuditStretch, ExportAudit, FeedEntry, FeedList, ListFeed, Outcome as FeedOutcome, Severity};
@@ -29,8 +31,9 @@ use vettid_wire::handshake::{EnrolmentPointer, HandshakeMessage, Invitation, Inv
 use vettid_wire::id::{DeviceId, EventId, Fingerprint, HandshakeId, MemberId};
 use vettid_wire::key_record::KeyRole;
 use vettid_wire::messaging::{SendText, Sent};
+use vettid_wire::profile::{ProfileView, PublicProfile};
 use vettid_wire::refusal::{Refusal, RefusalCode};
-use vettid_wire::session::{HandshakeEvent, RefreshReply, RefreshRequest, VaultHealth};
+use vettid_wire::session::{HandshakeEvent, RefreshReply, RefreshRequest, VaultHealth, is_open_to_limited};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -47,6 +50,10 @@ pub(crate) struct Vault {
     app_signing: AccountKey,
     pub(crate) incarnation: u64,
     pub(crate) journal_sequence: u64,
+    /// What connections see of the member.
+    pub(crate) profile: Option<PublicProfile>,
+    /// Which of many possible histories the journal holds.
+    pub(crate) history: u8,
     enrolling: Option<Responder>,
     sessions: HashMap<HandshakeId, Responder>,
     app: Option<(Fingerprint, DeviceId)>,
@@ -54,6 +61,8 @@ pub(crate) struct Vault {
     pub(crate) resumes: Vec<Secret32>,
     pub(crate) channel: Option<Channel>,
     pub(crate) limited: bool,
+    /// Of the running session, if it is limited.
+    unproved: Option<Secret32>,
     marks: HashMap<EventId, (Base64Url, Value)>,
     /// Texts that were sent: one for each effect.
     pub(crate) texts: Vec<String>,
@@ -99,12 +108,15 @@ impl Vault {
             app_signing: nkey(),
             incarnation: 1,
             journal_sequence: 10,
+            profile: None,
+            history: 1,
             enrolling: None,
             sessions: HashMap::new(),
             app: None,
             resumes: Vec::new(),
             channel: None,
             limited: false,
+            unproved: None,
             marks: HashMap::new(),
             texts: Vec::new(),
             fields: BTreeMap::new(),
@@ -280,11 +292,18 @@ impl Vault {
         let peer = outcome.peer();
         self.app = Some((peer.fingerprint(), peer.device.clone().unwrap()));
         self.limited = outcome.is_limited();
+        self.unproved = Some(outcome.resume().duplicate());
         if !self.limited {
-            self.resumes.insert(0, outcome.resume().duplicate());
-            self.resumes.truncate(2);
+            self.keep_resumption();
         }
         self.channel = Some(Channel::new(outcome.into_keys(self.incarnation).0));
+    }
+
+    /// As after the right password in a limited session.
+    pub(crate) fn keep_resumption(&mut self) {
+        self.limited = false;
+        self.resumes.splice(0..0, self.unproved.take());
+        self.resumes.truncate(2);
     }
 
     fn command(&mut self, now: Timestamp, subject: &Subject, bytes: &[u8]) -> Vec<Post> {
@@ -305,7 +324,7 @@ impl Vault {
     }
 
     fn admit(&mut self, now: Timestamp, envelope: &Envelope, content: &Content<Value>, hash: Base64Url) -> Value {
-        if self.limited {
+        if self.limited && !is_open_to_limited(&envelope.event_type) {
             return refused(RefusalCode::Locked);
         }
         if content.expires_at.unwrap() < now {
@@ -316,6 +335,9 @@ impl Vault {
             Ok(value) => serde_json::to_value(Answer::Success(value)).unwrap(),
             Err(code) => refused(code),
         };
+        if self.limited && answer["value"]["status"] == "done" {
+            self.keep_resumption();
+        }
         if before != (self.texts.len(), self.fields.clone()) {
             self.marks.insert(envelope.event_id, (hash, answer.clone()));
         }
@@ -325,6 +347,9 @@ impl Vault {
     fn act(&mut self, now: Timestamp, envelope: &Envelope, body: Value) -> Result<Value, RefusalCode> {
         match envelope.event_type.as_str() {
             "vault.health" => Ok(self.health(now)),
+            "profile.get" if self.profile.is_some() => {
+                Ok(value(&ProfileView { public: self.profile.clone(), sequence: 1 }))
+            }
             "session.refresh" => {
                 let asked: RefreshRequest = read(body);
                 Ok(value(&self.mint(now, &asked.device, &asked.nkey_pub)))
@@ -349,7 +374,12 @@ impl Vault {
                 Ok(value(&FeedList { entries: older.take(limit as usize).cloned().collect() }))
             }
             "audit.export" => Ok(self.export(now, &read(body))),
-            event => self.credential.act(now, envelope.event_id, event, body),
+            event => {
+                let hash = Digest::from_bytes([self.history; 32]);
+                let (incarnation, sequence) = (self.incarnation, self.journal_sequence);
+                self.credential.journal = Some(JournalHead { incarnation, sequence, hash });
+                self.credential.act(now, envelope.event_id, event, body)
+            }
         }
     }
 

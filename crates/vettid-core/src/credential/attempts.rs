@@ -99,9 +99,9 @@ impl Attempts {
     /// calls this at its start, and before it judges a request, so that a wait goes on after a restart.
     pub fn settle(&mut self, clocks: &Clocks) -> bool {
         let Some(wait) = self.wait else { return false };
-        let left_ms = wait.left_ms(clocks);
-        let due = wait.boot_id != clocks.boot_id || wait.remaining_ms - left_ms >= STEP_MS || left_ms == 0;
+        let due = wait.is_due(clocks);
         if due {
+            let left_ms = wait.left_ms(clocks);
             self.wait = (left_ms > 0).then(|| Wait::starting(left_ms, clocks));
         }
         due
@@ -123,12 +123,22 @@ impl Attempts {
 }
 
 impl Wait {
-    fn starting(remaining_ms: u64, clocks: &Clocks) -> Self {
+    /// One that begins now.
+    #[must_use]
+    pub fn starting(remaining_ms: u64, clocks: &Clocks) -> Self {
         Self { remaining_ms, as_of_ms: clocks.monotonic_ms, boot_id: clocks.boot_id }
     }
 
-    /// In another run nothing of it has passed since it was stored.
-    fn left_ms(&self, clocks: &Clocks) -> u64 {
+    /// Whether it is to be stored anew: it began in another run, ended, or went on by [`STEP_MS`].
+    #[must_use]
+    pub fn is_due(&self, clocks: &Clocks) -> bool {
+        let left_ms = self.left_ms(clocks);
+        self.boot_id != clocks.boot_id || self.remaining_ms.saturating_sub(left_ms) >= STEP_MS || left_ms == 0
+    }
+
+    /// What is left of it, in milliseconds. In another run nothing of it has passed since it was stored.
+    #[must_use]
+    pub fn left_ms(&self, clocks: &Clocks) -> u64 {
         let same_run = self.boot_id == clocks.boot_id;
         let passed_ms = if same_run { clocks.monotonic_ms.saturating_sub(self.as_of_ms) } else { 0 };
         self.remaining_ms.saturating_sub(passed_ms)

@@ -2,8 +2,8 @@
 //! issuer is the issuer before a password is typed.
 //!
 //! A shell stores two kinds of things: the [`HolderState`] (one sealed value), and the two slots (each written to a new
-//! place, synced, renamed, read back). Each step says what to store and in which order. Must never send a request that
-//! is not stored, nor overwrite the package that an answer was derived from.
+//! place, synced, renamed, read back). Each step says what to store and in which order; what a slot says need not be
+//! stored besides. Must never send a request that is not stored, nor overwrite the package that an answer was derived from.
 
 pub mod record;
 pub mod request;
@@ -58,13 +58,13 @@ pub struct SlotWrite {
     /// What; [`Slot::to_bytes`] gives the bytes.
     pub slot: Slot,
     keys: Vec<TransactionKey>,
-    attempts_total: u64,
 }
 
 /// What an answer came to.
 #[derive(Debug)]
 pub enum Received {
-    /// Write the slot, then [`Holder::stored`], then store the state; [`Holder::next`] confirms.
+    /// Write the slot, then [`Holder::stored`]; [`Holder::next`] confirms. The state is to be stored before the next
+    /// request, and soon if [`SlotWrite::brings_keys`].
     Write {
         /// Where and what.
         write: Box<SlotWrite>,
@@ -93,6 +93,14 @@ pub enum Received {
     Replaced(Option<SlotName>),
 }
 
+impl SlotWrite {
+    /// Whether fresh transaction keys came along, which no slot keeps.
+    #[must_use]
+    pub fn brings_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+}
+
 impl Holder {
     /// A member's app before its first credential.
     #[must_use]
@@ -101,13 +109,20 @@ impl Holder {
         Self { state: HolderState { guid, issuer, record, keys, request: None, next_password: None }, a: None, b: None }
     }
 
-    /// The app after a start. A slot that was torn while it was written counts as empty.
+    /// The app after a start. A slot that was torn while it was written counts as empty; what the others say is taken over.
     #[must_use]
     pub fn load(mut state: HolderState, a: Option<&[u8]>, b: Option<&[u8]>) -> Self {
         let whole = |bytes: Option<&[u8]>| bytes.and_then(Slot::from_bytes);
         let (a, b) = (whole(a), whole(b));
         state.record.slots = Slots { a: a.as_ref().map(Slot::entry), b: b.as_ref().map(Slot::entry) };
-        Self { state, a, b }
+        let seen = [&a, &b].into_iter().flatten().map(|slot| slot.attempts_total).max();
+        let closed = state.record.resume(seen.unwrap_or(0));
+        let mut holder = Self { state, a, b };
+        if let Some(intent) = closed {
+            holder.drop_key(&intent.key_id);
+        }
+        holder.forget_request();
+        holder
     }
 
     /// A new device takes over a package from the recovery container (spec 2.11), or a restore takes one of the saved
@@ -128,8 +143,8 @@ impl Holder {
         keys.extend(package.new_transaction_keys.iter().cloned());
         let mut holder = Self::new(package.user_guid, issuer, keys);
         holder.state.record.epoch = epoch;
-        let slot = Slot { op_id, package, password };
-        Ok((holder, SlotWrite { name: SlotName::A, slot, keys: Vec::new(), attempts_total: 0 }))
+        let slot = Slot { op_id, package, password, attempts_total: 0 };
+        Ok((holder, SlotWrite { name: SlotName::A, slot, keys: Vec::new() }))
     }
 
     /// What to store.
@@ -217,8 +232,8 @@ impl Holder {
             }
             Take::Write(name) => {
                 let password = self.password_of_result(name, action_result.as_ref())?;
-                let slot = Slot { op_id, package, password };
-                let write = Box::new(SlotWrite { name, slot, keys, attempts_total });
+                let slot = Slot { op_id, package, password, attempts_total };
+                let write = Box::new(SlotWrite { name, slot, keys });
                 Ok(Received::Write { write, action_result })
             }
         }
@@ -233,15 +248,15 @@ impl Holder {
         Ok(parts.duplicate())
     }
 
-    /// The slot was written and read back. Store the state next.
+    /// The slot was written and read back.
     pub fn stored(&mut self, write: SlotWrite) {
-        let SlotWrite { name, slot, keys, attempts_total } = write;
-        self.state.record.stored(name, slot.entry(), attempts_total);
+        let SlotWrite { name, slot, keys } = write;
+        self.state.record.stored(name, slot.entry(), slot.attempts_total);
         self.settle_keys(keys);
         self.put(name, Some(slot));
     }
 
-    /// `CONFIRMED` came. Store the state, then free the slot where there is one, then [`Self::freed`].
+    /// `CONFIRMED` came. Free the slot where there is one, then [`Self::freed`]; without one, store the state.
     #[must_use]
     pub fn confirmed(&mut self, confirmed: &Confirmed) -> Option<SlotName> {
         let used = self.state.record.intent.as_ref().map(|intent| intent.key_id.clone());

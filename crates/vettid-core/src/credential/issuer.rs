@@ -10,6 +10,7 @@ pub mod operation;
 pub mod record;
 
 mod create;
+mod earlier;
 
 pub use create::{Created, NewCredential, creation_binding};
 
@@ -30,10 +31,11 @@ use vettid_wire::json::JsonError;
 use vettid_wire::time::Timestamp;
 
 use super::attempts::{Clocks, Unlock};
-use super::is_upkeep;
+use super::{REPLACE_DEVICE, is_upkeep};
+use earlier::Earlier;
 use keys::{IssuedKeys, LedgerKeys};
 use operation::{Answer, Counted, Effect, Operation, Proven, Started, Verdict};
-use record::{Confirmation, Issue, IssuerRecord, Judgement, KnownByApp, NotInBackup, Overtaken, Refusal};
+use record::{Ask, Confirmation, Issue, IssuerRecord, Judgement, KnownByApp, NotInBackup, Overtaken, Refusal};
 
 /// The durable state of one issuer for one credential. Its stored form holds keys in clear: seal it at once.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub struct Issuer {
     record: IssuerRecord,
     issued: Vec<IssuedKeys>,
     ledger_keys: LedgerKeys,
+    #[serde(default)]
+    earlier: Earlier,
 }
 
 /// What a `USE` comes to at first.
@@ -121,6 +125,67 @@ impl Issuer {
         known: Option<&Operation>,
     ) -> Result<Begin, IssuerFailed> {
         let ask = operation::ask(request)?;
+        let version = ask.version;
+        let sealed = SealedCredential {
+            encrypted_blob: request.encrypted_blob.as_bytes().to_vec(),
+            ephemeral_public_key: request.ephemeral_public_key.as_bytes().to_vec(),
+        };
+        self.begin_on(clocks, request, known, (ask, version), &sealed)
+    }
+
+    /// As [`Self::begin`], for a device that recovers: it may hold a version that is a little older than the current one
+    /// (spec 2.7.6). Such a version is not opened, only recognised; the operation goes on from the newest one, whose package
+    /// is in the answer of `newest`, what is stored of [`Self::newest_operation`]. What is not recognised is not counted.
+    ///
+    /// # Errors
+    /// [`IssuerFailed::Form`], [`IssuerFailed::Incomplete`].
+    pub fn begin_recovery(
+        &mut self,
+        clocks: &Clocks,
+        request: &UseRequest,
+        (known, newest): (Option<&Operation>, Option<&Operation>),
+    ) -> Result<Begin, IssuerFailed> {
+        let ask = operation::ask(request)?;
+        if request.action != REPLACE_DEVICE {
+            return self.refused(clocks, request, Refusal::NotAuthorized, false);
+        }
+        if self.record.accepted(ask.version).is_some() {
+            return self.begin(clocks, request, known);
+        }
+        let package = newest.and_then(Operation::package).filter(|_| self.earlier.recognises(&ask));
+        let issue = package.as_ref().and_then(|package| self.record.accepted(package.cek_version));
+        let (Some(package), Some(issue)) = (&package, issue) else {
+            return self.refused(clocks, request, Refusal::TooOld, false);
+        };
+        let sealed = SealedCredential {
+            encrypted_blob: package.encrypted_blob.as_bytes().to_vec(),
+            ephemeral_public_key: package.ephemeral_public_key.as_bytes().to_vec(),
+        };
+        let presented = ask.version;
+        let ask = Ask { version: issue.version, blob_hash: issue.blob_hash, lat: issue.lat.clone(), ..ask };
+        self.begin_on(clocks, request, known, (ask, presented), &sealed)
+    }
+
+    /// The operation that made the newest version.
+    #[must_use]
+    pub fn newest_operation(&self) -> Option<OperationId> {
+        self.earlier.newest_op()
+    }
+
+    /// Whether a device that recovers may use this version: a current one, or an earlier one under the present password.
+    #[must_use]
+    pub fn knows(&self, version: u64) -> bool {
+        self.record.accepted(version).is_some() || self.earlier.token(version).is_some()
+    }
+
+    fn begin_on(
+        &mut self,
+        clocks: &Clocks,
+        request: &UseRequest,
+        known: Option<&Operation>,
+        (ask, presented): (Ask, u64),
+        sealed: &SealedCredential,
+    ) -> Result<Begin, IssuerFailed> {
         let settled = self.record.attempts.settle(clocks);
         let known = known.map(|known| &known.record);
         let judgement = self.record.judge(clocks, known, &ask);
@@ -132,7 +197,7 @@ impl Issuer {
                 let answer = Answer::of(&self.result(request, UseStatus::StaleCredential))?;
                 return Ok(Begin::Stale(Operation { record, at: clocks.now, answer: Some(answer) }));
             }
-            Judgement::Count | Judgement::Compare => match self.open(request)? {
+            Judgement::Count | Judgement::Compare => match self.open(&ask, &request.action, sealed)? {
                 Ok(body) => body,
                 Err(refusal) => return self.refused(clocks, request, refusal, settled),
             },
@@ -142,21 +207,22 @@ impl Issuer {
             _ => self.record.count(clocks, &ask),
         };
         let operation = Operation { record, at: clocks.now, answer: None };
-        Ok(Begin::Started(Box::new(Started { operation, counted: Counted { ask, body } })))
+        Ok(Begin::Started(Box::new(Started { operation, counted: Counted { ask, presented, body } })))
     }
 
     /// Opens the blob and looks at its policy; both before anything is counted.
-    fn open(&self, request: &UseRequest) -> Result<Result<CredentialBody, Refusal>, IssuerFailed> {
-        let issue = self.record.accepted(request.cek_version).ok_or(IssuerFailed::Incomplete)?;
+    fn open(
+        &self,
+        ask: &Ask,
+        action: &str,
+        sealed: &SealedCredential,
+    ) -> Result<Result<CredentialBody, Refusal>, IssuerFailed> {
+        let issue = self.record.accepted(ask.version).ok_or(IssuerFailed::Incomplete)?;
         let keys = self.keys_of(issue.version)?;
         let place = self.place(issue.version, issue.epoch);
-        let sealed = SealedCredential {
-            encrypted_blob: request.encrypted_blob.as_bytes().to_vec(),
-            ephemeral_public_key: request.ephemeral_public_key.as_bytes().to_vec(),
-        };
-        let Ok(body) = keys.key.open(&place, &sealed) else { return Ok(Err(Refusal::NotGenuine)) };
-        let named = body.policies.authorized_operations.contains(&request.action);
-        Ok(if named || is_upkeep(&request.action) { Ok(body) } else { Err(Refusal::NotAuthorized) })
+        let Ok(body) = keys.key.open(&place, sealed) else { return Ok(Err(Refusal::NotGenuine)) };
+        let named = body.policies.authorized_operations.iter().any(|named| named == action);
+        Ok(if named || is_upkeep(action) { Ok(body) } else { Err(Refusal::NotAuthorized) })
     }
 
     fn refused(
@@ -212,7 +278,7 @@ impl Issuer {
         proven: Proven,
         effect: Effect,
     ) -> Result<Operation, IssuerFailed> {
-        let Counted { ask, body } = proven.counted;
+        let Counted { ask, presented, body } = proven.counted;
         let known = known.map(|known| &known.record);
         self.record.check_reserved(known, &ask)?;
         let (version, epoch) = self.record.next();
@@ -220,7 +286,10 @@ impl Issuer {
         let limit = body.policies.max_failed_attempts;
         let (issue, keys, sealed) = make_issue(&body, rng)?;
         let token = keys.token.to_package(issue.lat.lat_id.clone(), version);
+        let before = self.record.current.clone();
         let record = self.record.finish(known, &ask, issue)?;
+        self.earlier.keep(before, &self.record, &self.issued);
+        self.earlier.made(ask.op_id, version, ask.version, &effect);
         self.record.limit = limit;
         self.issued.push(keys);
         let new_transaction_keys = self.ledger_keys.refill(&mut self.record.pool, clocks.now, rng);
@@ -231,7 +300,7 @@ impl Issuer {
             ephemeral_public_key: Base64::new(sealed.ephemeral_public_key),
             credential_epoch: epoch,
             cek_version: version,
-            prev_cek_version: Some(ask.version),
+            prev_cek_version: Some(presented),
             ledger_auth_token: token,
             new_transaction_keys,
         };
@@ -263,7 +332,9 @@ impl Issuer {
     /// `CONFIRM` (spec 2.7 step 5). Store the issuer if this is [`Confirmation::Promoted`], before the answer leaves. The
     /// answer is `CONFIRMED`, a stale status, or a bare refusal.
     pub fn confirm(&mut self, confirm: &Confirm) -> (Confirmation, ConfirmAnswer) {
+        let before = self.record.current.clone();
         let confirmation = self.record.confirm(confirm);
+        self.earlier.keep(before, &self.record, &self.issued);
         self.wipe();
         let stale = |status| ConfirmAnswer::Stale(Box::new(self.result_of(confirm.op_id, status)));
         let answer = match confirmation {
@@ -291,8 +362,11 @@ impl Issuer {
         (host, endpoint): (&str, &str),
         asked: &ChallengeRequest,
     ) -> Option<LatAnswer> {
-        let issue = self.record.accepted(asked.lat.version)?;
-        let token = &self.keys_of(issue.version).ok()?.token;
+        let (issue, token) = match self.record.accepted(asked.lat.version) {
+            Some(issue) => (issue, &self.keys_of(issue.version).ok()?.token),
+            None if asked.action == REPLACE_DEVICE => self.earlier.token(asked.lat.version)?,
+            None => return None,
+        };
         let usable = issue.lat.lat_id == asked.lat.lat_id && self.record.pool.unused(now).any(|id| *id == asked.key_id);
         let transaction_key = self.ledger_keys.get(&asked.key_id).filter(|_| usable)?.transaction_key();
         let mut server_nonce = [0; 32];
@@ -324,6 +398,7 @@ impl Issuer {
     /// [`NotInBackup`].
     pub fn restore(&mut self, version: u64, known: &KnownByApp) -> Result<(), NotInBackup> {
         self.record.restore(version, known)?;
+        self.earlier.clear();
         self.wipe();
         Ok(())
     }

@@ -121,6 +121,31 @@ pub fn member_until(
     mint(identity.name(), user, account, scoped_key, now, expires_at.min(latest))
 }
 
+/// A way back lasts this long, in milliseconds (90 days).
+pub const WAY_BACK_MS: i64 = 90 * 24 * 3_600_000;
+
+/// The name of the way back of a connection: that of its handshake.
+#[must_use]
+pub fn way_back_name(id: ConnectionId) -> InviteId {
+    InviteId::from_bytes(id.to_bytes())
+}
+
+/// Mints a token with which the peer of a connection can say one thing after its credential ran out, on the subject that its
+/// handshake had (docs/decisions/0131). It names the user of that credential, so whoever cuts that user off ends both.
+///
+/// # Errors
+/// If the key is the account's identity.
+pub fn way_back(
+    id: ConnectionId,
+    user: &UserPublic,
+    account: &AccountPublic,
+    claim_key: &AccountKey,
+    now: Timestamp,
+) -> Result<Minted, TokenError> {
+    let name = MemberIdentity::Claim(way_back_name(id)).name();
+    mint(name, user, account, claim_key, now, now.plus_ms(WAY_BACK_MS))
+}
+
 /// Mints for the life time of the role.
 ///
 /// # Errors

@@ -49,7 +49,7 @@ impl Target {
             responder: invitation.inviter_fp,
             guid: invitation.space.guid(),
             prekey: x25519::PublicKey::from_bytes(invitation.invite_key),
-            psk: Psk::Invitation(Secret32::from_bytes(*invitation.secret.expose())),
+            psk: Psk::Invitation(Secret32::copied_from(invitation.secret.expose())),
             expires_at: Some(invitation.expires_at),
         })
     }

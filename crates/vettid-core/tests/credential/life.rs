@@ -98,6 +98,33 @@ fn confirmation_is_idempotent_and_may_be_implicit() {
     assert_eq!((sides.versions(), sides.confirm()), (vec![3, 4], Some(Confirmation::Promoted)));
 }
 
+/// What a slot says is not stored besides: a start takes it from there, whether the older slot was freed or not.
+#[test]
+fn a_start_takes_from_the_slots_what_was_not_stored() {
+    let mut sides = Sides::new();
+    let request = sides.ask(SIGN, json!({}), payload(1, false));
+    let before = serde_json::to_vec(sides.holder.state()).unwrap();
+    let start = |sides: &Sides| {
+        let [a, b] = [SlotName::A, SlotName::B].map(|name| sides.slot_bytes(name));
+        Holder::load(serde_json::from_slice(&before).unwrap(), a.as_deref(), b.as_deref())
+    };
+    assert_eq!(start(&sides).next(), Next::SendAgain(request.op_id));
+    let told = sides.handle(&request, Crash::Never).unwrap().bytes();
+    sides.take(&told).unwrap();
+    let unconfirmed = start(&sides);
+    assert!(matches!(unconfirmed.next(), Next::Confirm(confirm) if confirm.cek_version == 2));
+    assert_eq!(unconfirmed.state().record, sides.holder.state().record);
+    assert!(unconfirmed.request().is_some());
+    assert_eq!(sides.confirm(), Some(Confirmation::Promoted));
+    let confirmed = start(&sides);
+    assert_eq!((confirmed.next(), confirmed.request()), (Next::Nothing, None));
+    assert_eq!(confirmed.state().record, sides.holder.state().record);
+    assert_eq!((confirmed.state().record.attempts_total, confirmed.state().record.highest_version), (1, 2));
+    let (now, held) = (sides.clocks.now, sides.holder.state());
+    assert!(confirmed.unused_keys(now).all(|key| key.key_id != request.key_id));
+    assert_eq!(confirmed.state().keys.len(), held.keys.len());
+}
+
 /// Row 6: the answer was discarded, and another operation is begun with the same version.
 #[test]
 fn another_operation_drops_the_pending_version_and_skips_its_number() {

@@ -8,6 +8,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use nkeys::{KeyPair, KeyPairType};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroize;
 
 use crate::secret::{Secret32, SecretBytes};
 
@@ -152,8 +153,10 @@ impl<K: Kind> SecretKey<K> {
     /// If it is not a seed of this kind.
     pub fn from_seed(text: &str) -> Result<Self, InvalidKey> {
         match nkeys::decode_seed(text) {
-            Ok((prefix, bytes)) if KeyPairType::from(prefix) == K::PAIR => {
-                Self::from_secret(Secret32::from_bytes(bytes))
+            Ok((prefix, mut bytes)) if KeyPairType::from(prefix) == K::PAIR => {
+                let seed = Secret32::copied_from(&bytes);
+                bytes.zeroize();
+                Self::from_secret(seed)
             }
             _ => Err(InvalidKey(K::NOUN)),
         }

@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{Shared, asking, invitation_key, lock, posts, put};
+use super::{Shared, asking, invitation_key, lock, posts, put, upkeep};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -89,11 +89,20 @@ async fn take_handshake(shared: &Arc<Shared>, invite_id: InviteId, bytes: &[u8])
     let known = lock(&shared.connections).by_invitation.get(&invite_id).copied();
     match known {
         Some(id) => go_on(shared, id, bytes).await,
+        None if shared.is_known(came_back(invite_id)) => {
+            let subject = Subject::Invite(shared.identity().guid, invite_id);
+            take_event(shared, came_back(invite_id), &subject, bytes).await
+        }
         None => {
             shared.count_dropped();
             Ok(())
         }
     }
+}
+
+/// The connection whose way back has this name.
+fn came_back(name: InviteId) -> ConnectionId {
+    ConnectionId::from_bytes(name.to_bytes())
 }
 
 /// A message under an invitation that nobody has answered.
@@ -219,12 +228,14 @@ async fn take_event(
     match arrival::open(&mut live, subject, payload) {
         Ok(Arrived::Answer(answer, in_reply_to)) => {
             let pending = weigh(shared, &mut live, answer, in_reply_to.as_ref());
-            drop(live);
+            upkeep::keep_up(shared, live).await?;
             if let Some(request) = pending {
                 asking::keep_again(shared, &request).await;
             }
             Ok(())
         }
+        Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
+        Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {
                 shared.count_dropped();

@@ -3,6 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
+    upkeep,
 };
 use crate::clock;
 use crate::config::{Config, ConfigError};
@@ -303,6 +304,7 @@ async fn publish(shared: &Shared) -> Result<(), StartError> {
 async fn keep_tidy(shared: Arc<Shared>) {
     while slept(&shared, ROUND).await {
         asking::sweep(&shared).await;
+        upkeep::sweep(&shared).await;
         shared.peers.close_idle().await;
     }
 }

@@ -17,8 +17,7 @@ use vettid_crypto::secret::SecretBytes;
 use vettid_wire::credential::{ConfirmReply, LatAnswer};
 use vettid_wire::json;
 use vettid_wire::recovery::{
-    AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryApproved, RecoverySaltAnswer,
-    RecoveryStarted,
+    AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer, RecoveryStarted,
 };
 use vettid_wire::services_credential::ServicesKeys;
 
@@ -35,7 +34,7 @@ pub(super) fn router() -> Router<Arc<ControlPlane>> {
         .route("/v1/credentials/recover/start", post(start_recovery))
         .route("/v1/credentials/recover/salt", post(recovery_salt))
         .route("/v1/credentials/recover", post(recover))
-        .route("/v1/credentials/recover/approve", post(approve_recovery))
+        .route("/v1/credentials/recover/decide", post(decide_recovery))
 }
 
 async fn store_backup(
@@ -84,13 +83,13 @@ async fn recover(
     plane.recover(received).await.map(Json)
 }
 
-async fn approve_recovery(
+async fn decide_recovery(
     State(plane): Plane,
     ConnectInfo(from): From,
     Vjson(received): Vjson<Value>,
-) -> Answer<RecoveryApproved> {
+) -> Answer<RecoveryDecided> {
     plane.take(&plane.open, &from)?;
-    plane.approve_recovery(received).await.map(Json)
+    plane.decide_recovery(received).await.map(Json)
 }
 
 async fn replenish_keys(State(plane): Plane, headers: HeaderMap, JsonBytes(body): JsonBytes) -> Answer<ServicesKeys> {

@@ -20,6 +20,7 @@ use vettid_wire::control::{ControlCommand, ControlOutcome, ControlResult};
 use vettid_wire::enrolment::{DeployVault, EnrolVault, HostJoined, JoinHost, VaultDeployed};
 use vettid_wire::handshake::{EnrolmentPointer, Invitation, InvitationKind, InvitationSecret, SpaceUri};
 use vettid_wire::id::{HostId, InviteId, MemberId};
+use vettid_wire::recovery::{DecideRecovery, RecoverVault};
 use vettid_wire::subject::Pattern;
 
 /// The keys of one vault.
@@ -235,6 +236,14 @@ fn act(memory: &mut Memory, command: &ControlCommand) -> Value {
         "vault.enroll" => {
             let enrol: EnrolVault = serde_json::from_value(command.params.clone()).unwrap();
             json!({ "qr": code(&enrol, &memory.vaults[&enrol.guid]) })
+        }
+        "vault.recover" => {
+            let recover: RecoverVault = serde_json::from_value(command.params.clone()).unwrap();
+            json!({ "qr": code(&recover.enrol, &memory.vaults[&recover.enrol.guid]) })
+        }
+        "vault.recovery.decide" => {
+            let said: DecideRecovery = serde_json::from_value(command.params.clone()).unwrap();
+            json!({ "recovery_id": said.recovery_id, "approve": said.approve })
         }
         other => panic!("unexpected command {other}"),
     }

@@ -1,15 +1,14 @@
 //! Rows of `credential_backups`, `recovery_codes`, `recovery_tries` and `recoveries`.
 
 use super::row::{count, from_json, parsed, time, to_column, to_json};
-use super::{SqliteLedger, Writing, action, commit, enrolment, notice, revocation, unless_unique};
+use super::{SqliteLedger, Writing, action, commit, enrolment, notice, unless_unique};
 use crate::action::Spent;
 use crate::audit::AuditEntry;
 use crate::ledger::{LedgerError, Pending};
 use crate::recovery::{CodeRow, MemberApp, Recoveries, Recovery, StoredBackup, Try};
-use crate::revocation::Revocation;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
-use vettid_core::enrolment::Stage;
+use vettid_core::enrolment::{Enrolment, Stage};
 use vettid_core::recovery::{TooOften, admit, counted_since};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{EventId, MemberId};
@@ -27,14 +26,16 @@ const CODE: &str = "SELECT guid FROM recovery_codes WHERE token_hash = ? AND exp
 const USE_CODE: &str = "DELETE FROM recovery_codes WHERE token_hash = ? AND expires_at > ? RETURNING guid";
 const TRIES: &str = "SELECT at FROM recovery_tries WHERE guid = ? AND at > ?";
 const COUNT: &str = "INSERT INTO recovery_tries (guid, at) VALUES (?, ?)";
-const CLOSE_ENROLMENTS: &str =
-    "UPDATE enrolments SET stage = ?, token_hash = NULL, revision = revision + 1 WHERE guid = ? AND stage <> ?";
+const CLOSE_ENROLMENT: &str =
+    "UPDATE enrolments SET stage = ?, token_hash = NULL, revision = revision + 1 WHERE guid = ? AND session_id = ?";
 const RECOVER: &str = "INSERT INTO recoveries
-    (recovery_id, guid, app_key, old_app_key, recovered_at, hold_until) VALUES (?, ?, ?, ?, ?, ?)";
-const LATEST: &str = "SELECT recovery_id, guid, app_key, old_app_key, recovered_at, hold_until, approved_at
-    FROM recoveries WHERE guid = ? ORDER BY recovery_id DESC LIMIT 1";
+    (recovery_id, guid, app_key, old_app_key, recovered_at, hold_until, session_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
+const LATEST: &str = "SELECT recovery_id, guid, app_key, old_app_key, recovered_at, hold_until, approved_at,
+    denied_at, session_id FROM recoveries WHERE guid = ? ORDER BY recovery_id DESC LIMIT 1";
 const APPROVE: &str = "UPDATE recoveries SET approved_at = ?
-    WHERE recovery_id = ? AND guid = ? AND approved_at IS NULL";
+    WHERE recovery_id = ? AND guid = ? AND approved_at IS NULL AND denied_at IS NULL";
+const DENY: &str = "UPDATE recoveries SET denied_at = ?
+    WHERE recovery_id = ? AND guid = ? AND approved_at IS NULL AND denied_at IS NULL RETURNING session_id";
 const HOLDS_SEALED: &str = "SELECT EXISTS (SELECT 1 FROM credential_backups)
     OR EXISTS (SELECT 1 FROM credential_issuers) AS held";
 
@@ -66,22 +67,22 @@ impl Recoveries for SqliteLedger {
     fn recover<'a>(
         &'a self,
         recovery: &'a Recovery,
-        revocation: Option<&'a Revocation>,
+        enrolment: Option<&'a Enrolment>,
         audit: &'a AuditEntry,
     ) -> Pending<'a, ()> {
-        Box::pin(async move { recover(self.writing().await?, recovery, revocation, audit).await })
+        Box::pin(async move { recover(self.writing().await?, recovery, enrolment, audit).await })
     }
     fn latest_recovery(&self, guid: MemberId) -> Pending<'_, Option<Recovery>> {
         Box::pin(latest(&self.pool, guid))
     }
-    fn approve_recovery<'a>(
+    fn decide_recovery<'a>(
         &'a self,
-        guid: MemberId,
-        recovery_id: EventId,
+        recovery: (MemberId, EventId),
+        approve: bool,
         at: Timestamp,
         audit: &'a AuditEntry,
     ) -> Pending<'a, ()> {
-        Box::pin(async move { approve(self.writing().await?, (guid, recovery_id), at, audit).await })
+        Box::pin(async move { decide(self.writing().await?, recovery, (approve, at), audit).await })
     }
     fn notices(&self, guid: MemberId, limit: u32) -> Pending<'_, Vec<Notice>> {
         Box::pin(notice::of_member(&self.pool, guid, limit))
@@ -99,13 +100,16 @@ impl Recoveries for SqliteLedger {
 
 async fn app(pool: &SqlitePool, guid: MemberId) -> Result<Option<MemberApp>, LedgerError> {
     let (enrolled, recovered) = (enrolment::completed(pool, guid).await?, latest(pool, guid).await?);
+    let recovered = recovered.filter(|recovery| recovery.denied_at.is_none());
     let held = recovered.as_ref().filter(|recovery| recovery.approved_at.is_none());
     let hold_until = held.map(|recovery| recovery.hold_until);
+    let after = |session: EventId| recovered.as_ref().is_none_or(|recovery| session > recovery.recovery_id);
+    let enrolled = enrolled.filter(|enrolment| after(enrolment.session_id));
     let enrolled = enrolled.and_then(|enrolment| match enrolment.stage {
         Stage::Completed { app_key } => Some(app_key),
         _ => None,
     });
-    let key = enrolled.or(recovered.map(|recovery| recovery.app_key));
+    let key = enrolled.or_else(|| recovered.map(|recovery| recovery.app_key));
     Ok(key.map(|key| MemberApp { key, hold_until }))
 }
 
@@ -204,12 +208,10 @@ async fn tries(writing: &mut Writing, guid: MemberId, now: Timestamp) -> Result<
 async fn recover(
     mut writing: Writing,
     recovery: &Recovery,
-    revoked: Option<&Revocation>,
+    enrolment: Option<&Enrolment>,
     audit: &AuditEntry,
 ) -> Result<(), LedgerError> {
     let guid = recovery.guid.to_string();
-    let closed = to_json(&Stage::Closed, "stage")?;
-    sqlx::query(CLOSE_ENROLMENTS).bind(&closed).bind(&guid).bind(&closed).execute(&mut *writing).await?;
     sqlx::query(RECOVER)
         .bind(recovery.recovery_id.to_string())
         .bind(&guid)
@@ -217,15 +219,16 @@ async fn recover(
         .bind(recovery.old_app_key.as_ref().map(|key| to_json(key, "old_app_key")).transpose()?)
         .bind(recovery.recovered_at.unix_ms())
         .bind(recovery.hold_until.unix_ms())
+        .bind(recovery.session_id.map(|session| session.to_string()))
         .execute(&mut *writing)
         .await
         .map_err(|error| unless_unique(error, LedgerError::Conflict))?;
-    if let Some(revoked) = revoked {
-        revocation::record(&mut writing, revoked).await?;
-    }
     let told = Notice { at: recovery.recovered_at, what: NoticeKind::Recovered };
     notice::add(&mut writing, recovery.guid, &told).await?;
-    commit(writing, audit).await
+    match enrolment {
+        Some(enrolment) => enrolment::start(writing, enrolment, audit).await,
+        None => commit(writing, audit).await,
+    }
 }
 
 async fn latest(pool: &SqlitePool, guid: MemberId) -> Result<Option<Recovery>, LedgerError> {
@@ -233,23 +236,39 @@ async fn latest(pool: &SqlitePool, guid: MemberId) -> Result<Option<Recovery>, L
     row.as_ref().map(read_recovery).transpose()
 }
 
-async fn approve(
+async fn decide(
     mut writing: Writing,
     (guid, recovery_id): (MemberId, EventId),
-    at: Timestamp,
+    (approve, at): (bool, Timestamp),
     audit: &AuditEntry,
 ) -> Result<(), LedgerError> {
-    let approved = sqlx::query(APPROVE)
-        .bind(at.unix_ms())
-        .bind(recovery_id.to_string())
-        .bind(guid.to_string())
-        .execute(&mut *writing)
-        .await?;
-    if approved.rows_affected() != 1 {
-        return Err(LedgerError::Missing);
-    }
-    notice::add(&mut writing, guid, &Notice { at, what: NoticeKind::RecoveryApproved }).await?;
+    let what = if approve {
+        approved(&mut writing, guid, recovery_id, at).await?;
+        NoticeKind::RecoveryApproved
+    } else {
+        denied(&mut writing, guid, recovery_id, at).await?;
+        NoticeKind::RecoveryDenied
+    };
+    notice::add(&mut writing, guid, &Notice { at, what }).await?;
     commit(writing, audit).await
+}
+
+async fn approved(writing: &mut Writing, guid: MemberId, id: EventId, at: Timestamp) -> Result<(), LedgerError> {
+    let row = sqlx::query(APPROVE).bind(at.unix_ms()).bind(id.to_string()).bind(guid.to_string());
+    match row.execute(&mut **writing).await?.rows_affected() {
+        1 => Ok(()),
+        _ => Err(LedgerError::Missing),
+    }
+}
+
+/// The enrolment of the new device is closed, even if it is complete: the one before it stands again.
+async fn denied(writing: &mut Writing, guid: MemberId, id: EventId, at: Timestamp) -> Result<(), LedgerError> {
+    let row = sqlx::query(DENY).bind(at.unix_ms()).bind(id.to_string()).bind(guid.to_string());
+    let row = row.fetch_optional(&mut **writing).await?.ok_or(LedgerError::Missing)?;
+    let session: Option<String> = row.try_get("session_id")?;
+    let close = sqlx::query(CLOSE_ENROLMENT).bind(to_json(&Stage::Closed, "stage")?).bind(guid.to_string());
+    close.bind(session).execute(&mut **writing).await?;
+    Ok(())
 }
 
 fn read_backup(row: &SqliteRow) -> Result<StoredBackup, LedgerError> {
@@ -264,7 +283,9 @@ fn read_backup(row: &SqliteRow) -> Result<StoredBackup, LedgerError> {
 
 fn read_recovery(row: &SqliteRow) -> Result<Recovery, LedgerError> {
     let old: Option<String> = row.try_get("old_app_key")?;
-    let approved_at: Option<i64> = row.try_get("approved_at")?;
+    let [approved_at, denied_at] = [row.try_get("approved_at")?, row.try_get("denied_at")?];
+    let session: Option<String> = row.try_get("session_id")?;
+    let at = |column: Option<i64>| column.map(Timestamp::from_unix_ms);
     Ok(Recovery {
         recovery_id: parsed(row, "recovery_id")?,
         guid: parsed(row, "guid")?,
@@ -272,6 +293,8 @@ fn read_recovery(row: &SqliteRow) -> Result<Recovery, LedgerError> {
         old_app_key: old.map(|_| from_json(row, "old_app_key")).transpose()?,
         recovered_at: time(row, "recovered_at")?,
         hold_until: time(row, "hold_until")?,
-        approved_at: approved_at.map(Timestamp::from_unix_ms),
+        approved_at: at(approved_at),
+        denied_at: at(denied_at),
+        session_id: session.map(|_| parsed(row, "session_id")).transpose()?,
     })
 }

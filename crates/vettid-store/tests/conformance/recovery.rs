@@ -6,7 +6,6 @@ use vettid_core::recovery::{HOLD_MS, TRIES_AN_HOUR};
 use vettid_store::action::Spent;
 use vettid_store::ledger::{Ledger, LedgerError};
 use vettid_store::recovery::{CodeRow, Recovery, StoredBackup, Try};
-use vettid_store::revocation::Revocation;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{EventId, OperationId};
 use vettid_wire::key::{KeyAlgorithm, TypedKey};
@@ -122,19 +121,51 @@ pub(super) async fn a_recovery_takes_the_place_of_the_app(ledger: &dyn Ledger) {
         recovered_at: at(5),
         hold_until: at(HOLD_MS),
         approved_at: None,
+        denied_at: None,
+        session_id: Some(session(3)),
     };
-    let revocation = Revocation { account_nkey: "AOWNER".into(), user_nkey: "*".into(), revoked_at: at(5) };
-    ledger.recover(&recovery, Some(&revocation), &audit()).await.unwrap();
+    let stage = Stage::Completed { app_key: key(2) };
+    let of_new = Enrolment { session_id: session(3), guid: member(1), expires_at: at(0), stage };
+    ledger.recover(&recovery, Some(&of_new), &audit()).await.unwrap();
     let app = ledger.app(member(1)).await.unwrap().unwrap();
     assert_eq!((app.key, app.hold_until), (key(2), Some(at(HOLD_MS))));
-    assert_eq!(ledger.completed_enrolment(member(1)).await.unwrap(), None);
-    assert_eq!(ledger.revocations("AOWNER").await.unwrap(), [revocation]);
+    assert_eq!(ledger.completed_enrolment(member(1)).await.unwrap(), Some(of_new));
     assert_eq!(ledger.latest_recovery(member(1)).await.unwrap(), Some(recovery));
-    let missing = ledger.approve_recovery(member(1), session(3), at(6), &audit()).await;
+    let missing = ledger.decide_recovery((member(1), session(3)), true, at(6), &audit()).await;
     assert!(matches!(missing, Err(LedgerError::Missing)));
-    ledger.approve_recovery(member(1), session(2), at(6), &audit()).await.unwrap();
+    ledger.decide_recovery((member(1), session(2)), true, at(6), &audit()).await.unwrap();
+    let again = ledger.decide_recovery((member(1), session(2)), false, at(7), &audit()).await;
+    assert!(matches!(again, Err(LedgerError::Missing)), "decided before");
     assert_eq!(ledger.app(member(1)).await.unwrap().unwrap().hold_until, None);
     assert_eq!(ledger.latest_recovery(member(1)).await.unwrap().unwrap().approved_at, Some(at(6)));
+}
+
+pub(super) async fn a_recovery_that_was_denied_gives_the_app_its_place_back(ledger: &dyn Ledger) {
+    with_alice(ledger).await;
+    let enrolment = |id, app| {
+        let stage = Stage::Completed { app_key: key(app) };
+        Enrolment { session_id: session(id), guid: member(1), expires_at: at(0), stage }
+    };
+    ledger.start_enrolment(&enrolment(1, 1), &audit()).await.unwrap();
+    let recovery = Recovery {
+        recovery_id: session(2),
+        guid: member(1),
+        app_key: key(2),
+        old_app_key: Some(key(1)),
+        recovered_at: at(5),
+        hold_until: at(HOLD_MS),
+        approved_at: None,
+        denied_at: None,
+        session_id: Some(session(3)),
+    };
+    ledger.recover(&recovery, Some(&enrolment(3, 2)), &audit()).await.unwrap();
+    assert_eq!(ledger.app(member(1)).await.unwrap().unwrap().key, key(2));
+    ledger.decide_recovery((member(1), session(2)), false, at(6), &audit()).await.unwrap();
+    let app = ledger.app(member(1)).await.unwrap().unwrap();
+    assert_eq!((app.key, app.hold_until), (key(1), None));
+    assert_eq!(ledger.completed_enrolment(member(1)).await.unwrap(), Some(enrolment(1, 1)));
+    let told = ledger.notices(member(1), 1).await.unwrap();
+    assert_eq!(told, [Notice { at: at(6), what: NoticeKind::RecoveryDenied }]);
 }
 
 pub(super) async fn notices_are_read_in_both_orders(ledger: &dyn Ledger) {

@@ -9,7 +9,7 @@ use vettid_crypto::secret::SecretBytes;
 use vettid_crypto::secret_box::BoxKey;
 use vettid_wire::credential::UseRequest;
 use vettid_wire::envelope::InReplyTo;
-use vettid_wire::id::{EventId, OperationId, SecretId, SessionKeyId};
+use vettid_wire::id::{OperationId, SecretId, SessionKeyId};
 use vettid_wire::secret::{Curve, Operation, SecretKind};
 
 /// Most operations between their two commits.
@@ -34,9 +34,7 @@ pub struct Waiting {
     pub request: UseRequest,
     /// Whom to answer.
     pub session: SessionKeyId,
-    /// The event that brought it.
-    pub event_id: EventId,
-    /// The same with the hash of its body.
+    /// The event that brought it, with the hash of its body.
     pub question: InReplyTo,
 }
 

@@ -3,24 +3,28 @@
 
 use super::desk::Waiting;
 use super::durable::Durable;
-use super::{Issuer, alarm, answer_of, audit, forget_old, issuer, operation, put_issuer, put_operation, secrets, tell};
+use super::{
+    Issuer, alarm, answer_of, audit, forget_old, head, issuer, operation, put_issuer, put_operation, secrets, tell,
+};
 use crate::app::{self, Session};
 use crate::failure::Failure;
 use crate::manager::Event;
 use crate::owner::{Outcomes, wrap};
+use crate::recovery;
 use crate::send;
 use crate::step::Step;
-use serde_json::Value;
-use vettid_core::channel::in_reply_to;
+use serde_json::{Value, json};
+use vettid_core::credential::REPLACE_DEVICE;
 use vettid_core::credential::issuer::Begin;
 use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::credential::issuer::operation::{Counted, Operation, Proven, Started, Verdict};
 use vettid_core::credential::issuer::record::Refusal;
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::credential::UseRequest;
+use vettid_wire::envelope::InReplyTo;
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
-use vettid_wire::id::{EventId, OperationId};
+use vettid_wire::id::OperationId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 
@@ -28,7 +32,7 @@ use vettid_wire::refusal::RefusalCode;
 pub fn begin(
     step: &mut Step<'_>,
     session: &Session,
-    event_id: EventId,
+    question: &InReplyTo,
     body: &Value,
 ) -> Result<Option<Outcomes>, Failure> {
     let Ok(request) = vjson::from_value::<UseRequest>(body.clone()) else {
@@ -37,20 +41,38 @@ pub fn begin(
     let Some(mut issuer) = issuer(&step.draft)? else {
         return Ok(Some(Err(RefusalCode::NotFound)));
     };
+    if head::went_back(step, request.journal_head.as_ref()) {
+        alarm(step, "Your app has seen later commits of this vault than it has: it was put back")?;
+        audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
+        return Ok(Some(Err(RefusalCode::Conflict)));
+    }
+    let recovers = recovery::is_candidate(&step.draft, session.key_id)?;
     let known = operation(&step.draft, request.op_id)?;
-    let begun = match issuer.begin(&step.clocks, &request, known.as_ref()) {
+    // Whoever took the place already may ask again for the answer.
+    if !recovers && request.action == REPLACE_DEVICE && known.is_none() {
+        return Ok(Some(Err(RefusalCode::NotAllowed)));
+    }
+    if recovery::holds_action(step, &request.action)? {
+        return Ok(Some(Err(RefusalCode::OnHold)));
+    }
+    let begun = if recovers {
+        let newest = issuer.newest_operation().map(|id| operation(&step.draft, id)).transpose()?.flatten();
+        issuer.begin_recovery(&step.clocks, &request, (known.as_ref(), newest.as_ref()))
+    } else {
+        issuer.begin(&step.clocks, &request, known.as_ref())
+    };
+    let begun = match begun {
         Err(IssuerFailed::Form(_)) => return Ok(Some(Err(RefusalCode::InvalidRequest))),
         begun => begun?,
     };
     match begun {
         Begin::Repeat => Ok(Some(stored_answer(known.as_ref())?)),
         Begin::Started(started) => {
-            let question = in_reply_to(event_id, body)?;
-            count(step, (request.op_id, &issuer), *started, |counted| Waiting {
+            let operation = (request.op_id, request.action.clone());
+            count(step, operation, &issuer, *started, |counted| Waiting {
                 counted,
                 session: session.key_id,
-                event_id,
-                question,
+                question: question.clone(),
                 request,
             })
         }
@@ -64,6 +86,7 @@ pub fn begin(
         Begin::Refused { refusal, answer, store } => {
             if store {
                 put_issuer(step, &issuer, Durable::Waiting)?;
+                audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
             }
             warn_of(step, refusal)?;
             Ok(Some(match answer {
@@ -77,12 +100,16 @@ pub fn begin(
 /// The first commit; the password is evaluated after it.
 fn count(
     step: &mut Step<'_>,
-    (op_id, issuer): (OperationId, &Issuer),
+    (op_id, action): (OperationId, String),
+    issuer: &Issuer,
     started: Started,
     waiting: impl FnOnce(Counted) -> Waiting,
 ) -> Result<Option<Outcomes>, Failure> {
     put_issuer(step, issuer, Durable::Counted)?;
     put_operation(&mut step.draft, op_id, &started.operation)?;
+    let event_type = event::CredentialUse::ROW.event_type();
+    let detail = json!({"op_id": op_id, "action": action, "attempt": issuer.record().attempts.total});
+    step.audit("app", &event_type, AuditOutcome::Success, detail)?;
     let waiting = waiting(started.committed());
     if !step.desk.lay(waiting) {
         return Err(Failure::Retry);
@@ -99,11 +126,12 @@ pub fn compare(step: &mut Step<'_>, op_id: OperationId) -> Result<(), Failure> {
     let Some(mut issuer) = issuer(&step.draft)? else {
         return Ok(());
     };
-    let Waiting { counted, request, session, event_id, question } = waiting;
+    let Waiting { counted, request, session, question } = waiting;
     let known = operation(&step.draft, op_id)?;
+    let recovers = recovery::is_candidate(&step.draft, session)?;
     let outcome = match evaluate(step, &mut issuer, known.as_ref(), counted, &request) {
         Ok((operation, is_right)) => {
-            if is_right {
+            if is_right && !recovers {
                 app::lift_limit(&mut step.draft, session)?;
             }
             put_issuer(step, &issuer, if is_right { Durable::Done } else { Durable::Failed })?;
@@ -119,7 +147,7 @@ pub fn compare(step: &mut Step<'_>, op_id: OperationId) -> Result<(), Failure> {
         return Ok(());
     }
     let event_type = event::CredentialUse::ROW.event_type();
-    send::to_app(step, session, &event_type, event_id, wrap(&outcome), Some(question))
+    send::to_app(step, session, &event_type, question.event_id, wrap(&outcome), Some(question))
 }
 
 fn evaluate(
@@ -152,6 +180,9 @@ fn carry_out(
     let done = secrets::act(step, &proven, request)?;
     let outcome = if done.refused { AuditOutcome::Refused } else { AuditOutcome::Success };
     let operation = issuer.finish(&step.clocks, step.rng, known, proven, done.effect)?;
+    if done.replaces {
+        recovery::replace(step)?;
+    }
     audit(step, request.op_id, &request.action, outcome)?;
     if let Some(summary) = done.summary {
         tell(step, Severity::Info, Outcome::Done, summary)?;
@@ -181,6 +212,7 @@ fn warn_of(step: &mut Step<'_>, refusal: Refusal) -> Result<(), Failure> {
 fn code_of(refusal: Refusal) -> RefusalCode {
     match refusal {
         Refusal::OtherRequest => RefusalCode::Conflict,
+        Refusal::TooOld => RefusalCode::NotAvailable,
         Refusal::NotAuthorized | Refusal::WrongMode => RefusalCode::NotAllowed,
         _ => RefusalCode::InvalidRequest,
     }

@@ -6,13 +6,14 @@ use super::durable::Durable;
 use super::{inner, value};
 use crate::failure::Failure;
 use crate::projection::UnreadableState;
+use crate::recovery;
 use crate::step::Step;
 use serde::Serialize;
 use serde_json::Value;
 use value::Given;
-use vettid_core::credential::CHANGE_PASSWORD;
 use vettid_core::credential::grant::{GrantLife, GrantScope};
 use vettid_core::credential::issuer::operation::{Effect, Proven};
+use vettid_core::credential::{CHANGE_PASSWORD, REPLACE_DEVICE};
 use vettid_crypto::password::{InnerKey, StoredPassword};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
@@ -22,6 +23,7 @@ use vettid_wire::envelope::Answer;
 use vettid_wire::event::Nothing;
 use vettid_wire::id::{EventId, SecretId};
 use vettid_wire::json as vjson;
+use vettid_wire::recovery::ReplaceDevice;
 use vettid_wire::refusal::{Refusal, RefusalCode};
 use vettid_wire::secret::{
     self, Action, AddSecret, GrantOpened, GrantRef, InnerLayer, MAX_GRANT_USES, MAX_SECRETS, OpenGrant, Operation,
@@ -36,6 +38,8 @@ pub(super) struct Done {
     pub(super) effect: Effect,
     /// It was refused; the credential rotates all the same.
     pub(super) refused: bool,
+    /// The device that asked takes the place of the app.
+    pub(super) replaces: bool,
     /// For the feed.
     pub(super) summary: Option<String>,
     /// Opened after the effect is part of the commit.
@@ -47,6 +51,7 @@ pub(super) struct Done {
 struct Outcome {
     result: Value,
     inner: Option<InnerUpdate>,
+    replaces: bool,
     summary: Option<String>,
     grant: Option<(GrantScope, GrantLife, u32, OpenSecret)>,
 }
@@ -57,11 +62,16 @@ type Acted = Result<Result<Outcome, RefusalCode>, Failure>;
 pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) -> Result<Done, Failure> {
     let acted = match request.action.as_str() {
         CHANGE_PASSWORD => with(request, |asked| change_password(step, proven, request, asked)),
+        REPLACE_DEVICE => with(request, |asked| replace_device(step, proven, request, asked)),
         secret::Add::NAME => with(request, |asked| add(step, proven, request, asked)),
         secret::Use::NAME => with(request, |asked| use_once(step, proven, request, &asked)),
         secret::Rotate::NAME => with(request, |asked| rotate(step, proven, request, &asked)),
         secret::Remove::NAME => with(request, |asked| remove(step, proven, asked)),
         secret::Grant::NAME => with(request, |asked| grant(step, proven, request, &asked)),
+        // The right password is all that is wanted.
+        secret::Restore::NAME => {
+            with(request, |nothing: Nothing| Ok(Ok(Outcome { result: to_value(&nothing)?, ..Outcome::default() })))
+        }
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }?;
     let refused = acted.is_err();
@@ -70,7 +80,7 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
         Err(code) => (Answer::Refused(Refusal { code }), Outcome::default()),
     };
     let effect = Effect { action_result: to_value(&answer)?, inner: outcome.inner, policies: None };
-    Ok(Done { effect, refused, summary: outcome.summary, grant: outcome.grant })
+    Ok(Done { effect, refused, replaces: outcome.replaces, summary: outcome.summary, grant: outcome.grant })
 }
 
 fn with<P: serde::de::DeserializeOwned>(request: &UseRequest, act: impl FnOnce(P) -> Acted) -> Acted {
@@ -151,7 +161,7 @@ fn add(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: AddSec
     let update = or_refuse!(inner::reseal(proven, &layer, step.rng)?);
     put(step, &summary)?;
     let told = format!("Secret “{}” was added", summary.label);
-    Ok(Ok(Outcome { result: to_value(&summary)?, inner: Some(update), summary: Some(told), grant: None }))
+    Ok(Ok(Outcome { result: to_value(&summary)?, inner: Some(update), summary: Some(told), ..Outcome::default() }))
 }
 
 fn rotate(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: &RotateSecret) -> Acted {
@@ -169,7 +179,7 @@ fn rotate(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: &Ro
     end_grants(step, asked.secret_id);
     put(step, &summary)?;
     let told = format!("Secret “{}” has a new value", summary.label);
-    Ok(Ok(Outcome { result: to_value(&summary)?, inner: Some(update), summary: Some(told), grant: None }))
+    Ok(Ok(Outcome { result: to_value(&summary)?, inner: Some(update), summary: Some(told), ..Outcome::default() }))
 }
 
 fn remove(step: &mut Step<'_>, proven: &Proven, asked: SecretRef) -> Acted {
@@ -180,7 +190,7 @@ fn remove(step: &mut Step<'_>, proven: &Proven, asked: SecretRef) -> Acted {
     end_grants(step, asked.secret_id);
     step.draft.remove(&key(asked.secret_id));
     let told = format!("Secret “{}” was removed", summary.label);
-    Ok(Ok(Outcome { result: to_value(&asked)?, inner: Some(update), summary: Some(told), grant: None }))
+    Ok(Ok(Outcome { result: to_value(&asked)?, inner: Some(update), summary: Some(told), ..Outcome::default() }))
 }
 
 fn use_once(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: &UseSecret) -> Acted {
@@ -192,7 +202,7 @@ fn use_once(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: &
     let used = boxed(step, given, place, &or_refuse!(key_of(proven)));
     let summary = or_refuse!(note_use(step, asked.secret_id)?);
     let told = format!("Secret “{}” was used to {}", summary.label, word(asked.operation));
-    Ok(Ok(Outcome { result: to_value(&used)?, inner: None, summary: Some(told), grant: None }))
+    Ok(Ok(Outcome { result: to_value(&used)?, summary: Some(told), ..Outcome::default() }))
 }
 
 fn grant(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: &OpenGrant) -> Acted {
@@ -225,7 +235,7 @@ fn grant(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: &Ope
     );
     let result = to_value(&GrantOpened { secret_id, operation, expires_at, sealed_key })?;
     let grant = Some((scope(secret_id, operation), life, asked.uses, opened));
-    Ok(Ok(Outcome { result, inner: None, summary: Some(told), grant }))
+    Ok(Ok(Outcome { result, summary: Some(told), grant, ..Outcome::default() }))
 }
 
 /// The life of a grant, within what the policies of credential and secret allow.
@@ -246,7 +256,14 @@ fn change_password(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, a
     let update = or_refuse!(inner::rekey(proven, &key, asked.hash, step.rng));
     step.desk.grants.lock();
     let told = "The password of your credential was changed".to_owned();
-    Ok(Ok(Outcome { result: to_value(&Nothing {})?, inner: Some(update), summary: Some(told), grant: None }))
+    Ok(Ok(Outcome { result: to_value(&Nothing {})?, inner: Some(update), summary: Some(told), ..Outcome::default() }))
+}
+
+/// A device that recovers takes the place of the app, with a device secret of its own.
+fn replace_device(step: &mut Step<'_>, proven: &Proven, request: &UseRequest, asked: ReplaceDevice) -> Acted {
+    let replaced = or_refuse!(recovery::admit(step, &asked)?);
+    let outcome = or_refuse!(change_password(step, proven, request, asked.password)?);
+    Ok(Ok(Outcome { result: to_value(&replaced)?, replaces: true, summary: None, ..outcome }))
 }
 
 /// Uses a secret under a grant: no password, exactly the one operation, and the use is in the audit like any other.

@@ -4,12 +4,14 @@
 use super::clock;
 use super::lock::lane::Lane;
 use super::ways::{Sender, Ways};
+use crate::failure::Failure;
 use crate::lock;
-use crate::manager::{Event, Handled, Prepared, Vault};
+use crate::manager::{Commanded, Event, Handled, Prepared, Vault};
 use crate::outbox::Post;
 use bytes::Bytes;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +22,7 @@ use vettid_nats::inbox::InboxMessage;
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
+use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
 
 /// Most events in one commit.
@@ -58,6 +61,10 @@ pub enum Work {
     Lock(lock::News),
     /// Services ask for an enrolment code.
     Enrol(EnrolVault, oneshot::Sender<Option<EnrolmentCode>>),
+    /// Services ask for the code of a recovery.
+    Recover(RecoverVault, oneshot::Sender<Option<EnrolmentCode>>),
+    /// Services hand on what the old device said about a recovery.
+    DecideRecovery(Value, oneshot::Sender<Option<RecoveryDecided>>),
     /// Services ask for the public keys.
     Public(oneshot::Sender<Option<VaultDeployed>>),
 }
@@ -211,6 +218,15 @@ impl Actor {
                 Work::Lock(news) => taken.push(Taken { event: Event::Lock(news), message: None }),
                 Work::CutOff(nkey, done) => self.cut_off(nkey, done, &mut taken),
                 Work::Enrol(asked, answer) => self.enrol(&asked, answer).await?,
+                Work::Recover(asked, answer) => {
+                    let made = self.vault.recovery_code(clock::clocks(), &mut UnwrapErr(SysRng), &asked);
+                    self.answer(made, answer).await?;
+                }
+                Work::DecideRecovery(received, answer) => {
+                    let decided = self.vault.decide_recovery(clock::clocks(), &mut UnwrapErr(SysRng), &received);
+                    self.answer(decided, answer).await?;
+                    self.ask_services_to_cut_off();
+                }
                 Work::Public(answer) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.vault.public().ok());
@@ -390,18 +406,29 @@ impl Actor {
         asked: &EnrolVault,
         answer: oneshot::Sender<Option<EnrolmentCode>>,
     ) -> Result<(), Stopped> {
-        let code = match self.vault.enrolment_code(clock::clocks(), &mut UnwrapErr(SysRng), asked) {
-            Ok((code, prepared)) => {
+        let made = self.vault.enrolment_code(clock::clocks(), &mut UnwrapErr(SysRng), asked);
+        self.answer(made, answer).await
+    }
+
+    /// Commits what a command of services did, then answers it.
+    async fn answer<T>(
+        &mut self,
+        done: Result<Commanded<T>, Failure>,
+        answer: oneshot::Sender<Option<T>>,
+    ) -> Result<(), Stopped> {
+        let done = match done {
+            Ok(Commanded { done, prepared, posts }) => {
                 self.commit(&prepared).await?;
-                Some(code)
+                self.send(posts);
+                Some(done)
             }
             Err(error) => {
-                tracing::error!(%error, "no enrolment code can be made");
+                tracing::error!(%error, "a command of services was not carried out");
                 None
             }
         };
-        // Whoever asked may have gone; the code then expires unused.
-        let _ = answer.send(code);
+        // Whoever asked may have gone; a code then expires unused.
+        let _ = answer.send(done);
         Ok(())
     }
 

@@ -9,13 +9,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use vettid_core::control::{ControlJournal, ControlKey, Received, Receiver, VAULT_DEPLOY, VAULT_ENROLL};
+use vettid_core::control::{
+    ControlJournal, ControlKey, Received, Receiver, VAULT_DEPLOY, VAULT_ENROLL, VAULT_RECOVER, VAULT_RECOVERY_DECIDE,
+};
 use vettid_crypto::signature::Verified;
 use vettid_nats::connection::{Incoming, Subscription};
 use vettid_wire::control::{ControlCommand, ControlOutcome, ControlResult};
 use vettid_wire::enrolment::{DeployVault, EnrolVault};
 use vettid_wire::id::{HostId, MemberId};
 use vettid_wire::json as vjson;
+use vettid_wire::recovery::{DecideRecovery, RecoverVault};
 use vettid_wire::subject::Pattern;
 
 const FILE: &str = "control";
@@ -108,6 +111,8 @@ impl Control {
         let outcome = match command.command.as_str() {
             VAULT_DEPLOY => deploy(host, command).await?,
             VAULT_ENROLL => enrol(host, command).await,
+            VAULT_RECOVER => recover(host, command).await,
+            VAULT_RECOVERY_DECIDE => decide_recovery(host, command).await,
             "health.request" => ControlOutcome::Done(json!({
                 "host_id": self.host_id,
                 "vaults": host.vaults.len(),
@@ -150,6 +155,21 @@ async fn deploy(host: &mut Host, command: &ControlCommand) -> Result<ControlOutc
 async fn enrol(host: &Host, command: &ControlCommand) -> ControlOutcome {
     match params::<EnrolVault>(command) {
         Some(asked) => ask(host, asked.guid, |answer| Work::Enrol(asked, answer)).await,
+        None => ControlOutcome::Refused,
+    }
+}
+
+async fn recover(host: &Host, command: &ControlCommand) -> ControlOutcome {
+    match params::<RecoverVault>(command) {
+        Some(asked) => ask(host, asked.enrol.guid, |answer| Work::Recover(asked, answer)).await,
+        None => ControlOutcome::Refused,
+    }
+}
+
+/// The vault looks at the words as they were signed.
+async fn decide_recovery(host: &Host, command: &ControlCommand) -> ControlOutcome {
+    match params::<DecideRecovery>(command) {
+        Some(asked) => ask(host, asked.guid, |answer| Work::DecideRecovery(command.params.clone(), answer)).await,
         None => ControlOutcome::Refused,
     }
 }

@@ -93,6 +93,18 @@ impl StorageKeys {
         Ok(key)
     }
 
+    /// Puts the storage key of a vault back under the sealer alone, and reads it again.
+    pub(super) fn put_back(
+        &self,
+        member: MemberId,
+        key: &StorageKey,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), StorageKeyError> {
+        self.replace(&self.path(member), &self.seal(&purpose(member), key.expose(), rng)?)?;
+        let is_there = self.get(member)?.is_some_and(|found| found.expose() == key.expose());
+        if is_there { Ok(()) } else { Err(StorageKeyError::Sealed(self.path(member))) }
+    }
+
     /// Removes the storage key that the sealer alone gives: from now on the lock record is the only way to it.
     pub(super) fn remove(&self, member: MemberId) -> Result<(), StorageKeyError> {
         let path = self.path(member);

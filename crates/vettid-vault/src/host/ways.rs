@@ -295,6 +295,10 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
         report(&post, arrived, &work).await;
         if !arrived {
             tokio::time::sleep(pause).await;
+            if way.is_refused() {
+                // The next way is made with what the peer may have sent meanwhile.
+                break;
+            }
         }
     }
     posts.close();

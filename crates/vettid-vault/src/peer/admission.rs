@@ -40,7 +40,10 @@ pub(super) fn admit(
 }
 
 fn is_built_in(row: &Row) -> bool {
-    matches!(row.name, "connection.ready" | "connection.revoked" | "event.refused")
+    matches!(
+        row.name,
+        "connection.ready" | "connection.rekey" | "connection.credential" | "connection.revoked" | "event.refused"
+    )
 }
 
 fn is_late(step: &Step<'_>, row: &Row, arrived: &Arrived) -> bool {

@@ -7,6 +7,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Mark, StoredAnswer};
+use crate::rotation;
 use crate::rule::ruling::Ruling;
 use crate::send;
 use crate::step::Step;
@@ -63,6 +64,7 @@ pub(super) fn finish(
         detail.insert("ruled".into(), serde_json::to_value(ruled).map_err(JsonError::Shape)?);
     }
     step.audit(&actor(connection), event_type, outcome, detail)?;
+    rotation::keep_up(step, connection)?;
     step.channels.store(&mut step.draft, ChannelName::Connection(id))?;
     Ok(())
 }

@@ -22,11 +22,13 @@ use vettid_wire::time::Timestamp;
 
 pub(crate) struct App {
     pub(crate) guid: MemberId,
-    signing: SigningKey,
+    pub(crate) signing: SigningKey,
     record: VerifiedKeyRecord,
     nkey: UserKey,
     pub(crate) channel: Option<Channel>,
     pub(crate) resumes: Vec<Secret32>,
+    /// Of the last limited session.
+    pub(crate) unproved: Option<Secret32>,
     /// The incarnation of the vault that it addresses.
     pub(crate) to_incarnation: u64,
     vault: Option<VerifiedKeyRecord>,
@@ -65,7 +67,17 @@ impl App {
     pub(crate) fn new(guid: MemberId, now: Timestamp, rng: &mut StdRng) -> Self {
         let (signing, record) = record(KeyRole::App, guid, now, rng);
         let nkey = vettid_crypto::nats::key::SecretKey::<User>::random(rng).unwrap();
-        Self { guid, signing, record, nkey, channel: None, resumes: vec![], to_incarnation: 1, vault: None }
+        Self {
+            guid,
+            signing,
+            record,
+            nkey,
+            channel: None,
+            resumes: vec![],
+            unproved: None,
+            to_incarnation: 1,
+            vault: None,
+        }
     }
 
     fn party(&self) -> Party<'_> {
@@ -101,8 +113,11 @@ impl App {
         initiator.accept(now).unwrap();
         let last = initiator.finish(now, rng, &self.party(), &Closing::default()).unwrap();
         let outcome = initiator.take_outcome().unwrap();
-        if !outcome.is_limited() {
-            self.resumes.insert(0, outcome.resume().duplicate());
+        let resume = outcome.resume().duplicate();
+        if outcome.is_limited() {
+            self.unproved = Some(resume);
+        } else {
+            self.resumes.insert(0, resume);
         }
         self.vault = Some(outcome.peer().key_record.clone());
         self.channel = Some(Channel::new(outcome.into_keys(1).0));

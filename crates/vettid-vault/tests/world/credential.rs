@@ -10,8 +10,9 @@ use vettid_crypto::identity::{Signature, VerifyingKey};
 use vettid_crypto::password::{PasswordSalt, StoredPassword};
 use vettid_crypto::secret_box::{BoxKey, Boxed, Occasion};
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::{ChangePassword, CredentialStatus, UseStatus};
+use vettid_wire::credential::{ChangePassword, CredentialStatus, JournalHead, UseResult, UseStatus};
 use vettid_wire::event::Nothing;
+use vettid_wire::feed::AuditStretch;
 use vettid_wire::id::SecretId;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::secret::{
@@ -19,21 +20,21 @@ use vettid_wire::secret::{
     SecretList, SecretRef, SecretSummary, Use, UseSecret, Used,
 };
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 const PHRASE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
 
-fn begun(seed: u64) -> (Town, Wallet) {
+pub(crate) fn begun(seed: u64) -> (Town, Wallet) {
     let mut town = Town::new(seed);
     town.enrol(ALICE);
     let wallet = Wallet::create(&mut town, ALICE, PASSWORD);
     (town, wallet)
 }
 
-fn status(town: &mut Town) -> CredentialStatus {
+pub(crate) fn status(town: &mut Town) -> CredentialStatus {
     town.ask(ALICE, "credential.status", json!({})).unwrap()
 }
 
-fn list(town: &mut Town) -> Vec<SecretSummary> {
+pub(crate) fn list(town: &mut Town) -> Vec<SecretSummary> {
     town.ask::<SecretList>(ALICE, "secret.list", json!({})).unwrap().secrets
 }
 
@@ -57,11 +58,11 @@ fn add_as(
     added.unwrap().map(|summary| summary.secret_id)
 }
 
-fn add(town: &mut Town, wallet: &mut Wallet, kind: SecretKind, bytes: &[u8]) -> SecretId {
+pub(crate) fn add(town: &mut Town, wallet: &mut Wallet, kind: SecretKind, bytes: &[u8]) -> SecretId {
     add_as(town, wallet, (kind, None), bytes, None).unwrap()
 }
 
-fn reveal(town: &mut Town, wallet: &mut Wallet, secret_id: SecretId, password: &str) -> Vec<u8> {
+pub(crate) fn reveal(town: &mut Town, wallet: &mut Wallet, secret_id: SecretId, password: &str) -> Vec<u8> {
     let op = wallet.prepare(town, "secret.use", password, |_, _| {
         value(UseSecret { secret_id, operation: Operation::Reveal, input: None })
     });
@@ -239,6 +240,8 @@ fn a_guess_is_counted_although_the_vault_dies() {
         let sealed = town.apps[ALICE].seal("credential.use", &request, event_id, town.now, &mut town.rng);
         town.give(ALICE, vec![sealed]);
         assert_eq!(status(&mut town).attempts_total, before + 1, "{crash:?}");
+        let counted = uses(&mut town).into_iter().filter(|detail| detail["attempt"] == before + 1);
+        assert_eq!(counted.count(), 1, "no audit, no act: {crash:?}");
     }
 }
 
@@ -370,4 +373,65 @@ fn a_limited_session_takes_the_credential_and_nothing_else() {
     assert_eq!(town.ask::<Value>(ALICE, "vault.health", json!({})), Err(RefusalCode::Locked));
     assert_eq!(reveal(&mut town, &mut wallet, note, PASSWORD), b"remember");
     assert!(town.ask::<Value>(ALICE, "vault.health", json!({})).is_ok());
+}
+
+/// After the password was proved, the next session is tied to the limited one; without it, nothing can be tied to that.
+#[test]
+fn a_restored_session_is_followed_by_a_full_one() {
+    let (mut town, mut wallet) = begun(11);
+    for restored in [false, true] {
+        town.resume(ALICE, false);
+        if restored {
+            wallet.prepare(&mut town, "session.restore", PASSWORD, |_, _| json!({}));
+            let result = wallet.send(&mut town).unwrap();
+            assert_eq!(wallet.take::<Value>(&mut town, result), Ok(Ok(json!({}))));
+        }
+        let unproved = town.apps[ALICE].unproved.take().unwrap();
+        town.apps[ALICE].resumes.insert(0, unproved);
+        let (initiator, hs1) = town.apps[ALICE].resume(true, town.now, &mut town.rng);
+        let shaken = town.shake(ALICE, "session.start", "session.finish", initiator, &hs1);
+        assert_eq!(shaken.is_some(), restored);
+        if !restored {
+            town.apps[ALICE].resumes.remove(0);
+        }
+    }
+    assert!(town.ask::<Value>(ALICE, "vault.health", json!({})).is_ok());
+}
+
+/// The details of the audit entries of operations.
+fn uses(town: &mut Town) -> Vec<Value> {
+    let mut details = Vec::new();
+    loop {
+        let body = json!({"from": details.len(), "limit": 100});
+        let stretch: AuditStretch = town.ask(ALICE, "audit.export", body).unwrap();
+        details.extend(stretch.entries.into_iter().map(|exported| (exported.entry.event_type, exported.detail)));
+        if details.len() as u64 >= stretch.size {
+            break;
+        }
+    }
+    let of_use = details.into_iter().filter(|(event_type, _)| event_type == "credential.use");
+    of_use.filter_map(|(_, detail)| Some(detail?.value)).collect()
+}
+
+/// An app that has seen more of the journal than the vault has knows better: nothing is counted, tried or done.
+#[test]
+fn a_vault_that_was_put_back_does_nothing_with_the_credential() {
+    let (mut town, mut wallet) = begun(12);
+    let note = add(&mut town, &mut wallet, SecretKind::Note, b"remember");
+    wallet.prepare(&mut town, "secret.use", PASSWORD, |_, _| {
+        value(UseSecret { secret_id: note, operation: Operation::Reveal, input: None })
+    });
+    let before = status(&mut town);
+    let head = before.journal_head.unwrap();
+    let mut request = wallet.request();
+    let later = JournalHead { sequence: head.sequence + 100, ..head.clone() };
+    let newer = JournalHead { incarnation: head.incarnation + 1, ..head.clone() };
+    for seen in [later, newer] {
+        request.journal_head = Some(seen);
+        assert_eq!(town.ask::<Value>(ALICE, "credential.use", &request), Err(RefusalCode::Conflict));
+    }
+    assert_eq!(status(&mut town).attempts_total, before.attempts_total);
+    request.journal_head = Some(head);
+    let result: UseResult = town.ask(ALICE, "credential.use", &request).unwrap();
+    assert!(matches!(wallet.take::<Used>(&mut town, result), Ok(Ok(Used::Sealed(_)))));
 }

@@ -26,6 +26,9 @@ fn bad_day(seed: u64) {
         if town.rng.random_range(0..8) == 0 {
             town.snapshot(who);
         }
+        if town.rng.random_range(0..12) == 0 {
+            let _: Value = town.ask(who, "connection.rotate", json!({})).unwrap();
+        }
     }
     town.run();
     for (who, other) in [(ALICE, BOB), (BOB, ALICE)] {

@@ -9,7 +9,7 @@ use vettid_core::channel::{Channel, body_hash};
 use vettid_core::contract::contract_hash;
 use vettid_core::grants::mint::{self, MemberIdentity};
 use vettid_core::handshake::{Answer, InvitationTerms, Party, Phase, Responder, invite};
-use vettid_crypto::identity::SigningKey;
+use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::key_record::VerifiedKeyRecord;
 use vettid_crypto::nats::key::{Account, SecretKey, User};
 use vettid_crypto::signature::{Context, sign_object};
@@ -18,7 +18,7 @@ use vettid_wire::connection::Ready;
 use vettid_wire::contract::{Contract, CounterSignature};
 use vettid_wire::envelope::{Content, Envelope};
 use vettid_wire::event::EventType;
-use vettid_wire::handshake::{HandshakeMessage, InvitationKind, SpaceUri};
+use vettid_wire::handshake::{HandshakeMessage, InvitationKind, RekeyMessage, SpaceUri};
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::json as vjson;
 use vettid_wire::key_record::KeyRole;
@@ -35,6 +35,7 @@ pub(crate) struct Shop {
     record: VerifiedKeyRecord,
     responder: Option<Responder>,
     member: Option<MemberId>,
+    member_key: Option<VerifyingKey>,
     pub(crate) connection_id: Option<ConnectionId>,
     pub(crate) channel: Option<Channel>,
     /// The incarnation of the member that it addresses.
@@ -68,6 +69,7 @@ impl Shop {
             record,
             responder: None,
             member: None,
+            member_key: None,
             connection_id: None,
             channel: None,
             to_incarnation: 1,
@@ -116,9 +118,30 @@ impl Shop {
         }
         let envelope = Envelope::read(bytes).unwrap();
         let opened = self.channel.as_mut().unwrap().open(subject, &envelope).unwrap();
+        if let Ok(message) = vjson::from_value::<RekeyMessage>(opened.content.body.clone()) {
+            return self.rekey(&message, now, rng);
+        }
         let question = opened.content.in_reply_to.map(|question| question.event_id);
         self.got.push((envelope.event_type.to_string(), opened.content.body, question));
         vec![]
+    }
+
+    fn rekey(&mut self, message: &RekeyMessage, now: Timestamp, rng: &mut StdRng) -> Vec<Letter> {
+        let member = self.member_key.as_ref().unwrap();
+        let channel = self.channel.as_mut().unwrap();
+        let answer = channel.take_rekey(now, rng, message, &self.signing, member).unwrap();
+        let mut letters: Vec<Letter> =
+            answer.iter().map(|answer| self.seal("connection.rekey", answer, now, rng).1).collect();
+        if let Some(switch) = self.channel.as_mut().unwrap().switch(vec![]) {
+            letters.push(self.seal("connection.rekey", switch, now, rng).1);
+        }
+        letters
+    }
+
+    /// Begins a rotation, signed by this key or by its own.
+    pub(crate) fn rotate(&mut self, signing: Option<&SigningKey>, now: Timestamp, rng: &mut StdRng) -> Letter {
+        let offer = self.channel.as_mut().unwrap().offer_rotation(rng, signing.unwrap_or(&self.signing)).unwrap();
+        self.seal("connection.rekey", offer, now, rng).1
     }
 
     fn shake(&mut self, bytes: &[u8], now: Timestamp, rng: &mut StdRng) -> Vec<Letter> {
@@ -128,6 +151,7 @@ impl Shop {
         if responder.phase() == Phase::Hs1Received {
             responder.accept(now).unwrap();
             self.member = responder.peer().map(|peer| peer.guid());
+            self.member_key = responder.peer().map(|peer| *peer.key_record.signing());
             let content = self.answer(&responder, hs_id, now, rng);
             let party = Party { key_record: &self.record, signing: &self.signing };
             send = responder.answer(now, rng, &party, &content).unwrap().send;

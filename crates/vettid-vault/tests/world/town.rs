@@ -10,9 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use vettid_crypto::audit::Chain;
+use vettid_crypto::nats::token::UserJwt;
+use vettid_crypto::nats::user::UserClaims;
 use vettid_crypto::secret::Secret32;
 use vettid_vault::manager::{Event, Handled};
-use vettid_vault::outbox::Post;
+use vettid_vault::outbox::{Post, Route};
 use vettid_wire::connection::{ConnectionView, Invited};
 use vettid_wire::enrolment::EnrolVault;
 use vettid_wire::envelope::{Answer, Envelope};
@@ -55,13 +57,15 @@ pub(crate) struct Town {
     inboxes: BTreeMap<MemberId, VecDeque<(Subject, Vec<u8>)>>,
     /// What vaults sent to apps, by event.
     pub(crate) answers: BTreeMap<EventId, Vec<(Subject, Vec<u8>)>>,
-    /// (key, sequence) and bytes of every envelope that ever left a vault.
-    pub(crate) sent: BTreeMap<(String, String, u64), Vec<u8>>,
+    /// (key, epoch, sequence) and bytes of every envelope that ever left a vault.
+    pub(crate) sent: BTreeMap<(String, String, u64, u64), Vec<u8>>,
     /// Envelopes of vaults to each other and the shop, in order.
     pub(crate) log: Vec<Post>,
     last_answer: BTreeMap<usize, (Subject, Vec<u8>)>,
     /// How the next vault that handles something dies.
     pub(crate) next_crash: Option<Crash>,
+    /// This vault does not run.
+    pub(crate) away: Option<usize>,
 }
 
 impl Town {
@@ -91,6 +95,7 @@ impl Town {
             log: vec![],
             last_answer: BTreeMap::new(),
             next_crash: None,
+            away: None,
         }
     }
 
@@ -137,9 +142,9 @@ impl Town {
             services_url: "https://services.test".into(),
             session_id: self.fresh_event(),
         };
-        let (code, prepared) = self.nodes[who].vault.enrolment_code(clocks(self.now), &mut self.rng, &asked).ok()?;
-        self.nodes[who].keep(&prepared);
-        Some(code.qr)
+        let made = self.nodes[who].vault.enrolment_code(clocks(self.now), &mut self.rng, &asked).ok()?;
+        self.nodes[who].keep(&made.prepared);
+        Some(made.done.qr)
     }
 
     pub(crate) fn enrol(&mut self, who: usize) {
@@ -200,6 +205,9 @@ impl Town {
         for post in posts {
             self.note_sequence(who, &post);
             let durable = post.delivery == Delivery::Durable;
+            if !self.is_let_in(who, &post.route) {
+                continue;
+            }
             if !durable && self.chance(self.faults.lose) {
                 continue;
             }
@@ -223,11 +231,27 @@ impl Town {
         }
     }
 
+    /// What the peer's broker says to the credential that a post leaves with.
+    fn is_let_in(&self, who: usize, route: &Route) -> bool {
+        let (id, is_claim) = match route {
+            Route::Host => return true,
+            Route::Peer(id) => (*id, false),
+            Route::Claim(id) => (*id, true),
+        };
+        let connection = self.nodes[who].vault.connection(id).unwrap().unwrap();
+        let claim = connection.claim.map(|claim| claim.token);
+        let held = if is_claim { claim } else { connection.jwt };
+        let Some(token) = held else { return false };
+        // The tests' service gives out a claim that is none.
+        token == "claim" || UserClaims::received(&UserJwt::unchecked(token), self.now).is_ok()
+    }
+
     /// No sequence of a key is ever used for two different messages.
     fn note_sequence(&mut self, who: usize, post: &Post) {
         let Ok(envelope) = Envelope::read(post.bytes.as_bytes()) else { return };
         let Some(key_id) = envelope.encryption.connection_key_id else { return };
-        let place = (self.nodes[who].guid.to_string(), key_id.to_string(), envelope.sequence);
+        let epoch = envelope.encryption.epoch;
+        let place = (self.nodes[who].guid.to_string(), key_id.to_string(), epoch, envelope.sequence);
         let bytes = post.bytes.as_bytes().to_vec();
         let before = self.sent.insert(place.clone(), bytes.clone());
         assert!(before.is_none_or(|before| before == bytes), "sequence {place:?} was used twice");
@@ -235,7 +259,9 @@ impl Town {
 
     /// One delivery to a vault or the shop; `false` if nothing waits anywhere.
     fn deliver(&mut self) -> bool {
-        let waiting: Vec<MemberId> = self.inboxes.iter().filter(|(_, i)| !i.is_empty()).map(|(g, _)| *g).collect();
+        let away = self.away.map(|who| self.nodes[who].guid);
+        let waiting: Vec<MemberId> =
+            self.inboxes.iter().filter(|(g, i)| !i.is_empty() && Some(**g) != away).map(|(g, _)| *g).collect();
         let Some(&guid) = waiting.get(self.rng.random_range(0..waiting.len().max(1))) else { return false };
         let repeat = self.chance(self.faults.repeat);
         let at = if self.faults.reorder { self.rng.random_range(0..self.inboxes[&guid].len()) } else { 0 };
@@ -270,9 +296,26 @@ impl Town {
     pub(crate) fn tick(&mut self) {
         self.now = self.now.plus_ms(1000);
         for who in [ALICE, BOB] {
-            self.handle(who, &[Event::Tick]);
-            let waiting = self.nodes[who].vault.waiting().unwrap();
-            self.send(who, waiting);
+            self.tick_of(who);
+        }
+    }
+
+    /// One vault looks for what is due, unless it is away.
+    fn tick_of(&mut self, who: usize) {
+        if self.away == Some(who) {
+            return;
+        }
+        self.handle(who, &[Event::Tick]);
+        let waiting = self.nodes[who].vault.waiting().unwrap();
+        self.send(who, waiting);
+    }
+
+    /// Half a day passes, and whoever is there does what is due.
+    pub(crate) fn pass_half_day(&mut self) {
+        self.now = self.now.plus_ms(DAY_MS / 2);
+        for _ in 0..3 {
+            self.tick();
+            while self.deliver() {}
         }
     }
 

@@ -15,8 +15,8 @@ use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
 use vettid_crypto::utk::{self, PasswordPayload, ProofRequest};
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{
-    ChallengeRequest, ConfirmReply, CreateCredential, FirstTerms, LatAnswer, ReplenishKeys, ReplenishedKeys,
-    TransactionKey, UseRequest, UseResult, UseStatus,
+    ChallengeRequest, ConfirmReply, CreateCredential, CredentialPackage, FirstTerms, LatAnswer, ReplenishKeys,
+    ReplenishedKeys, TransactionKey, UseRequest, UseResult, UseStatus,
 };
 use vettid_wire::envelope::Answer;
 use vettid_wire::id::{MemberId, OperationId, SecretId};
@@ -71,6 +71,21 @@ impl Wallet {
         wallet
     }
 
+    /// A wallet from a recovery container: a package, and the transaction keys that go with it.
+    pub(crate) fn recovered(town: &Town, who: usize, package: CredentialPackage, keys: Vec<TransactionKey>) -> Self {
+        let (guid, issuer) = (town.nodes[who].guid, town.nodes[who].vault.fingerprint());
+        let op_id = OperationId::v7(town.now, [9; 10]);
+        let (mut holder, write) = Holder::recovered(issuer, package, parts(), keys, (1, op_id)).unwrap();
+        holder.stored(write);
+        Self { who, guid, holder, counter: 1 << 40 }
+    }
+
+    /// The newest package as a container would hold it.
+    pub(crate) fn package(&self) -> CredentialPackage {
+        let bytes = vjson::canonical(&self.holder.newest().unwrap().package).unwrap();
+        vjson::from_value(vjson::parse_large(&bytes).unwrap()).unwrap()
+    }
+
     /// The body of a creation.
     pub(crate) fn creation(&mut self, town: &mut Town, key: &TransactionKey, password: &str) -> CreateCredential {
         let terms = FirstTerms { password_salt: Base64::new([5; 16]), ttl_minutes: None };
@@ -112,7 +127,8 @@ impl Wallet {
         let op_id = self.fresh(town);
         let params = params(op_id, town);
         let payload = keys_of(password);
-        let next_password = (action == vettid_core::credential::CHANGE_PASSWORD).then(parts);
+        let changes = [vettid_core::credential::CHANGE_PASSWORD, vettid_core::credential::REPLACE_DEVICE];
+        let next_password = changes.contains(&action).then(parts);
         let wish = Wish { op_id, params, payload, next_password, journal_head: None };
         self.holder.prepare(&mut town.rng, proven, wish).unwrap();
         op_id

@@ -3,8 +3,9 @@
 use crate::sample::Samples;
 use crate::{contract, profile, value};
 use vettid_wire::connection::{
-    AcceptInvitation, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide, Invite, Invited,
-    PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy, Tombstone, Verification,
+    AcceptInvitation, ConnectionCredential, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide,
+    Invite, Invited, PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy, RotateKeys,
+    RotationReport, Straggler, Tombstone, Verification,
 };
 
 fn view() -> ConnectionView {
@@ -101,6 +102,16 @@ pub(crate) fn samples() -> Samples {
         .open(&["/connections/0/profile/public/more"]);
     let ready = Ready { connection_id: value::connection(), counter_signature: Some(contract::counter_signature()) };
     samples.object("Ready", ready).optional(&["/counter_signature"]);
+    let rotate = RotateKeys { connection_id: Some(value::connection()) };
+    samples.object("RotateKeys", rotate).optional(&["/connection_id"]);
+    let straggler =
+        Straggler { connection_id: value::connection(), display_name: "Bob".to_owned(), since: value::at(1) };
+    let report = RotationReport { begun: vec![value::connection()], stragglers: vec![straggler.clone()], more: true };
+    samples.object("Straggler", straggler);
+    samples.object("RotationReport", report);
+    let credential =
+        ConnectionCredential { jwt: "eyJ0.eyJq.c2ln".to_owned(), way_back: "eyJ0.eyJr.c2ln".to_owned(), asks: true };
+    samples.object("ConnectionCredential", credential);
     samples.object("RevocationNotice", notice());
     samples.object("Tombstone", tombstone());
     samples.cases("RevokedBy", [RevokedBy::Owner, RevokedBy::Peer]);

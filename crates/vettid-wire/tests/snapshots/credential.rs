@@ -8,8 +8,9 @@ use vettid_wire::credential::{
     CredentialBackup, CredentialBody, CredentialPackage, CredentialPolicies, CredentialStatus, CredentialTimes,
     FirstTerms, InnerUpdate, JournalHead, LatAnswer, LatChallenge, LatId, LatReference, LedgerToken, PasswordVerifier,
     ReplenishKeys, ReplenishedKeys, RequestBinding, SecretField, TRANSACTION_KEY_ALGORITHM, TransactionKey, UseRequest,
-    UseResult, UseStatus, VerifierKind,
+    UseResult, UseStatus, VaultSeen, VerifierKind,
 };
+use vettid_wire::recovery::RecoveryHold;
 
 pub(crate) fn lat_id() -> LatId {
     LatId::from_random([0x7f; 16])
@@ -154,6 +155,7 @@ fn credential_backup() -> CredentialBackup {
         transaction_keys: vec![transaction_key()],
         credential_epoch: 1,
         journal_head: Some(journal_head()),
+        vault_seen: Some(VaultSeen { incarnation: 1, journal_sequence: 812 }),
     }
 }
 
@@ -168,7 +170,11 @@ fn at_rest(samples: &mut Samples) {
     samples.object("LedgerToken", token());
     samples.text("SecretField", SecretField::new(vec![0x5e; 32]));
     samples.object("TransactionKey", transaction_key());
-    samples.object("CredentialBackup", credential_backup()).optional(&["/services_credential", "/journal_head"]);
+    samples.object("CredentialBackup", credential_backup()).optional(&[
+        "/services_credential",
+        "/journal_head",
+        "/vault_seen",
+    ]);
 }
 
 fn in_use(samples: &mut Samples) {
@@ -223,8 +229,15 @@ fn of_a_vault(samples: &mut Samples) {
         retry_after_ms: Some(60_000),
         transaction_keys: 19,
         grants: 1,
+        journal_head: Some(journal_head()),
+        recovery: Some(RecoveryHold {
+            recovery_id: value::event(),
+            recovered_at: value::at(0),
+            hold_until: value::at(1440),
+        }),
     };
-    samples.object("CredentialStatus", status).optional(&["/retry_after_ms"]);
+    samples.object("CredentialStatus", status).optional(&["/retry_after_ms", "/journal_head", "/recovery"]);
+    samples.object("VaultSeen", VaultSeen { incarnation: 1, journal_sequence: 812 });
     let confirmed = Confirmed { op_id: value::operation(), cek_version: 43 };
     samples.case("ConfirmReply", ConfirmReply::Confirmed(confirmed));
     let stale = UseResult {

@@ -21,6 +21,7 @@ mod envelope;
 mod event;
 mod feed;
 mod handshake;
+mod inventory;
 mod invitation;
 mod key_record;
 mod lock;
@@ -60,6 +61,7 @@ fn all() -> Vec<Samples> {
         event::samples(),
         feed::samples(),
         handshake::samples(),
+        inventory::samples(),
         invitation::samples(),
         key_record::samples(),
         lock::samples(),

@@ -2,10 +2,12 @@
 
 use crate::sample::Samples;
 use crate::value;
+use vettid_wire::credential::ChangePassword;
+use vettid_wire::enrolment::EnrolVault;
 use vettid_wire::recovery::{
-    ApproveRecovery, AskRecoverySalt, CredentialBackupStatus, Notice, NoticeKind, RecoverCredentials,
-    RecoveredCredentials, RecoveryApproved, RecoveryCode, RecoveryHold, RecoverySaltAnswer, RecoveryStarted,
-    StoreCredentialBackup,
+    AskRecoverySalt, CredentialBackupStatus, DecideRecovery, DeviceReplaced, Notice, NoticeKind, RecoverCredentials,
+    RecoverVault, RecoveredCredentials, RecoveryCode, RecoveryDecided, RecoveryHold, RecoverySaltAnswer,
+    RecoveryStarted, ReplaceDevice, StoreCredentialBackup,
 };
 
 const TOKEN: &str = "one-time-token";
@@ -25,10 +27,11 @@ fn recover() -> RecoverCredentials {
     }
 }
 
-fn approve() -> ApproveRecovery {
-    ApproveRecovery {
+fn decide() -> DecideRecovery {
+    DecideRecovery {
         guid: value::member(),
         recovery_id: value::event(),
+        approve: true,
         app_key: value::ed25519(),
         issued_at: value::at(0),
         nonce: value::bytes_url(16),
@@ -59,6 +62,7 @@ fn of_backups(samples: &mut Samples) {
             NoticeKind::RecoveryTooOften,
             NoticeKind::Recovered,
             NoticeKind::RecoveryApproved,
+            NoticeKind::RecoveryDenied,
             NoticeKind::WrongPassword,
             NoticeKind::CredentialAlarm,
         ],
@@ -82,15 +86,34 @@ fn of_recoveries(samples: &mut Samples) {
         recovery_id: value::event(),
         container: value::bytes(64),
         hold_until: value::at(DAY),
+        enrolment: Some("VEC1.e30".to_owned()),
     };
-    samples.object("RecoveredCredentials", recovered);
-    samples.object("ApproveRecovery", approve());
-    samples.object("RecoveryApproved", RecoveryApproved { recovery_id: value::event() });
+    samples.object("RecoveredCredentials", recovered).optional(&["/enrolment"]);
+    samples.object("DecideRecovery", decide());
+    samples.object("RecoveryDecided", RecoveryDecided { recovery_id: value::event(), approve: true });
+}
+
+fn of_vaults(samples: &mut Samples) {
+    let enrol = EnrolVault {
+        guid: value::member(),
+        expires_at: value::at(10),
+        token: TOKEN.to_owned(),
+        services_url: "https://vettid.dev".to_owned(),
+        session_id: value::event(),
+    };
+    samples.object("RecoverVault", RecoverVault { enrol, recovery_id: value::event(), app_key: value::ed25519() });
+    let password = ChangePassword {
+        hash: "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$dGFn".to_owned(),
+        sealed_inner_key: value::bytes(328),
+    };
+    samples.object("ReplaceDevice", ReplaceDevice { recovery_id: value::event(), app_key: value::ed25519(), password });
+    samples.object("DeviceReplaced", DeviceReplaced { hold_until: Some(value::at(DAY)) }).optional(&["/hold_until"]);
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("recovery");
     of_backups(&mut samples);
     of_recoveries(&mut samples);
+    of_vaults(&mut samples);
     samples
 }

@@ -4,7 +4,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
 
-const CODES: [RefusalCode; 14] = [
+const CODES: [RefusalCode; 15] = [
     RefusalCode::UnsupportedEvent,
     RefusalCode::InvalidRequest,
     RefusalCode::NotAllowed,
@@ -18,6 +18,7 @@ const CODES: [RefusalCode; 14] = [
     RefusalCode::NotFound,
     RefusalCode::Conflict,
     RefusalCode::Locked,
+    RefusalCode::OnHold,
     RefusalCode::Unavailable,
 ];
 

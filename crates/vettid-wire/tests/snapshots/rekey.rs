@@ -2,7 +2,7 @@
 
 use crate::sample::Samples;
 use crate::value;
-use vettid_wire::handshake::Rekey;
+use vettid_wire::handshake::{EpochSwitch, Rekey, RekeyMessage};
 
 fn rekey() -> Rekey {
     Rekey {
@@ -20,5 +20,16 @@ fn rekey() -> Rekey {
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("rekey");
     samples.object("Rekey", rekey()).optional(&["/kem", "/ct"]);
+    let switched = EpochSwitch { epoch: 1, final_seq: 978, open: vec![970, 978] };
+    samples.object("EpochSwitch", switched.clone()).optional(&["/open"]);
+    for offered in [RekeyMessage::Offer(rekey()), RekeyMessage::Answer(rekey())] {
+        let kind = if matches!(offered, RekeyMessage::Offer(_)) {
+            &["/offer/kem", "/offer/ct"]
+        } else {
+            &["/answer/kem", "/answer/ct"]
+        };
+        samples.case("RekeyMessage", offered).optional(kind);
+    }
+    samples.case("RekeyMessage", RekeyMessage::Switched(switched)).optional(&["/switched/open"]);
     samples
 }

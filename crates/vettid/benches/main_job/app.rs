@@ -24,7 +24,7 @@ use vettid_client::vault_credential::{Added, NewSecret, NoPassword, PasswordSour
 use vettid_client::watch::Watched;
 use vettid_crypto::password::Password;
 use vettid_crypto::secret::SecretBytes;
-use vettid_wire::event::EventRow;
+use vettid_wire::event::{CredentialChallenge, EventRow};
 use vettid_wire::secret::SecretKind;
 use vettid_wire::subject::{Pattern, Subject};
 
@@ -53,6 +53,17 @@ pub(crate) struct Times {
     pub(crate) left: Instant,
     /// A delivery was taken from it.
     pub(crate) came: Instant,
+    /// A proof of the vault was about to be asked for, with which an operation with the credential begins.
+    pub(crate) proof: Instant,
+}
+
+/// An operation with the credential.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operated {
+    /// Its first question was about to leave.
+    pub(crate) began: Instant,
+    /// Its result was told; its package is stored, and not confirmed yet.
+    pub(crate) told: Instant,
 }
 
 type SeenTimes = Arc<Mutex<Times>>;
@@ -86,7 +97,7 @@ impl Member {
     pub(crate) async fn enrol(folder: &Path, trust: &str, code: &str) -> Result<Self> {
         let random = SystemRandom::new()?;
         let now = Instant::now();
-        let times = Arc::new(Mutex::new(Times { left: now, came: now }));
+        let times = Arc::new(Mutex::new(Times { left: now, came: now, proof: now }));
         let transport = SeenTransport { times: times.clone(), kept: tokio::sync::Mutex::default() };
         let ports = Ports { store: FileStore::new(folder, random), random, transport };
         let app = App::new(ports, Some(trust.to_owned()));
@@ -105,8 +116,8 @@ impl Member {
         Ok(())
     }
 
-    /// Adds so many notes; gives when each was stored and confirmed.
-    pub(crate) async fn add_secrets(&self, times: usize) -> Result<Vec<Instant>> {
+    /// Adds so many notes, each after the one before was confirmed.
+    pub(crate) async fn add_secrets(&self, times: usize) -> Result<Vec<Operated>> {
         let note = |n| {
             let value = SecretValue::new(SecretKind::Note, None, SecretBytes::copied_from(b"x"))?;
             anyhow::Ok(NewSecret { label: format!("Note {n}"), category: None, grant_minutes: None, value })
@@ -115,7 +126,7 @@ impl Member {
         let mut done = Vec::with_capacity(times);
         let mut tell = |added: Added| {
             if matches!(added, Added::Stored(_)) {
-                done.push(Instant::now());
+                done.push(Operated { began: self.times().proof, told: Instant::now() });
             }
         };
         self.app.add_secrets(notes, &mut Typed, &mut tell).await.context("no secret is added")?;
@@ -239,6 +250,11 @@ impl Connection for SeenConnection {
     type Subscription = SeenSubscription;
 
     async fn subscribe(&self, pattern: &Pattern) -> Result<SeenSubscription, TransportError> {
+        if let Pattern::One(Subject::ForApp(_, event_type, _)) = pattern
+            && event_type.as_str() == CredentialChallenge::ROW.name
+        {
+            note(&self.times, |times| times.proof = Instant::now());
+        }
         let subscription = self.connection.subscribe(pattern).await?;
         Ok(SeenSubscription { subscription, times: self.times.clone() })
     }

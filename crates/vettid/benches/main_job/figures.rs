@@ -25,11 +25,13 @@ pub(crate) enum Work {
     MessageFromAccepted,
     /// One operation with the credential, the app's durable writes included, without hashing the password.
     CredentialUse,
+    /// The same until its result is told; the confirmation is left out.
+    CredentialResult,
 }
 
 impl Work {
     /// All of it, in the order of the table.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::SealOpen,
         Self::RawRequest,
         Self::RawPublish,
@@ -39,6 +41,7 @@ impl Work {
         Self::MessageFromCommand,
         Self::MessageFromAccepted,
         Self::CredentialUse,
+        Self::CredentialResult,
     ];
 
     /// Name on the command line and in the file.
@@ -53,6 +56,7 @@ impl Work {
             Self::MessageFromCommand => "message",
             Self::MessageFromAccepted => "message_from_accepted",
             Self::CredentialUse => "credential_use",
+            Self::CredentialResult => "credential_result",
         }
     }
 
@@ -68,6 +72,7 @@ impl Work {
             Self::MessageFromCommand => "message, Alice's command to Bob's app",
             Self::MessageFromAccepted => "message, accepted to stored by Bob's vault",
             Self::CredentialUse => "credential.use, proof to confirmation",
+            Self::CredentialResult => "credential.use, proof to result",
         }
     }
 

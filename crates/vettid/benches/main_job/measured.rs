@@ -76,6 +76,11 @@ impl Measured {
                 self.p50_ms(Work::CredentialUse).zip(self.p50_ms(Work::DataRequest)).map(|(used, read)| used / read),
                 Some(MOST_TIMES_DATA_REQUEST),
             ),
+            (
+                "credential.use to its result p50 / data.request p50",
+                self.p50_ms(Work::CredentialResult).zip(self.p50_ms(Work::DataRequest)).map(|(told, read)| told / read),
+                None,
+            ),
             ("message accepted to stored p50 / the same", over_baseline(Work::MessageFromAccepted), None),
             (
                 "raw publishes per second, 32 under way / data.requests per second, 32 under way",

@@ -76,12 +76,15 @@ impl Parties {
     }
 
     /// Adds so many secrets under one entry of the password: each is an operation of its own with the credential. The
-    /// first one, which waits for the hash of the password, does not count. They are removed again.
-    pub(crate) async fn secrets(&mut self, times: usize) -> Result<Samples> {
+    /// first one, which waits for the hash of the password, does not count. They are removed again. Gives the times from the
+    /// proof to the confirmation, which end where the next one begins, and from the proof to the result.
+    pub(crate) async fn secrets(&mut self, times: usize) -> Result<(Samples, Samples)> {
         let done = self.alice.add_secrets(times + 1).await?;
         self.alice.remove_secrets().await?;
-        let each = done.iter().zip(done.iter().skip(1)).map(|(before, after)| after.duration_since(*before)).collect();
-        Ok(Samples::in_turn(each))
+        let pairs = done.iter().zip(done.iter().skip(1));
+        let confirmed = pairs.map(|(before, after)| after.told.duration_since(before.told)).collect();
+        let told = done.iter().skip(1).map(|one| one.told.duration_since(one.began)).collect();
+        Ok((Samples::in_turn(confirmed), Samples::in_turn(told)))
     }
 
     /// Ends what listens.

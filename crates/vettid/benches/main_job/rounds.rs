@@ -66,9 +66,13 @@ impl Round<'_> {
                 collected.add(Work::MessageFromAccepted, from_accepted);
                 from_command
             }
-            Work::CredentialUse => self.parties.secrets(SECRETS).await?,
-            // Comes with the messages.
-            Work::MessageFromAccepted => return Ok(()),
+            Work::CredentialUse => {
+                let (confirmed, told) = self.parties.secrets(SECRETS).await?;
+                collected.add(Work::CredentialResult, told);
+                confirmed
+            }
+            // Come with the messages and the operations.
+            Work::MessageFromAccepted | Work::CredentialResult => return Ok(()),
         };
         collected.add(work, samples);
         Ok(())

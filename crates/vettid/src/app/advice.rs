@@ -14,6 +14,8 @@ use vettid_wire::refusal::RefusalCode;
 
 const ENROL: &str = "make a new code in the portal, then: vettid app enroll --code-file FILE";
 const UNLOCK: &str = "unlock it: vettid app unlock";
+const RESTORE: &str =
+    "prove your password: vettid app session restore; without a Vault Credential, enrol this app again";
 const AGAIN: &str = "run the same command again; it will not be carried out twice";
 
 /// A command that did not succeed.
@@ -35,9 +37,10 @@ pub(super) fn command(error: CommandError) -> Failure {
         CommandError::NoAnswer { has_effect: false, .. } => failure(Exit::Unreachable).next("try again in a moment"),
         CommandError::Refused { code, .. } => failure(Exit::Refused).next(refused(code)).refusal(code),
         CommandError::VaultLocked => failure(Exit::Refused).next(UNLOCK),
-        CommandError::LimitedSession => {
-            failure(Exit::Refused).next(format!("enrol this app again with --replace: {ENROL}"))
+        CommandError::Recovering => {
+            Failure::new(Exit::State, &error).next("finish it with your password: vettid app recovery restore")
         }
+        CommandError::LimitedSession => failure(Exit::Refused).next(RESTORE),
         CommandError::WentBack(_) | CommandError::Handshake(HandshakeError::WrongVault) => {
             failure(Exit::Refused).next("do not use this vault; ask its operator what happened to it")
         }
@@ -194,6 +197,7 @@ fn refused(code: RefusalCode) -> &'static str {
         RefusalCode::NotFound => "check the name or id; lists show what there is",
         RefusalCode::Conflict => "run the command again with the same input as before",
         RefusalCode::Locked => "unlock the vault first",
+        RefusalCode::OnHold => "this device recovered, so this waits; see: vettid app credential status",
         RefusalCode::Unavailable => AGAIN,
     }
 }

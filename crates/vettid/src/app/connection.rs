@@ -1,5 +1,6 @@
 //! `vettid app connection`: inviting, accepting, reviewing, deciding, verifying and ending connections.
 
+mod health;
 mod view;
 
 use super::advice::command;
@@ -8,13 +9,14 @@ use crate::failure::Failure;
 use crate::output::Output;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use vettid_wire::connection::{AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke};
+use vettid_wire::connection::{AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke, RotateKeys};
 use vettid_wire::event::{
-    ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionList, ConnectionReview, ConnectionRevoke,
+    self, ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionList, ConnectionReview, ConnectionRevoke,
     ConnectionVerify, Nothing,
 };
 use vettid_wire::handshake::{Invitation, InvitationKind};
 use vettid_wire::id::ConnectionId;
+use vettid_wire::inventory::AskHealth;
 use view::Fresh;
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +51,22 @@ Examples:
     /// Say that you compared the safety number and it is the same on both sides
     #[command(after_help = "Example:\n  vettid app connection verify ID")]
     Verify(One),
+    /// How your connections are kept: age of keys, access to the other side's broker, last traffic
+    #[command(after_help = "\
+Examples:
+  vettid app connection health
+  vettid app connection health ID
+  vettid app --json connection health ID")]
+    Health(Health),
+    /// Make new keys on a connection at once, for instance because somebody may know the present ones
+    #[command(after_help = "\
+Examples:
+  vettid app connection rekey ID
+  vettid app connection rekey --all
+
+Keys are renewed by themselves every 7 days or 1,000 messages. The new ones are used as soon as the other side has
+answered; connections that did not answer an earlier rotation yet are listed.")]
+    Rekey(Rekey),
     /// End a connection at once
     #[command(after_help = "Example:\n  vettid app connection revoke ID --reason user-requested")]
     Revoke(End),
@@ -104,6 +122,27 @@ struct Answer {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Health {
+    /// The connection, from `vettid app connection list`; without it, all active ones
+    #[arg(value_name = "ID")]
+    connection: Option<ConnectionId>,
+    /// Only those after this one, when there are many
+    #[arg(long, value_name = "ID", conflicts_with = "connection")]
+    after: Option<ConnectionId>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Rekey {
+    /// The connection, from `vettid app connection list`
+    #[arg(value_name = "ID")]
+    connection: Option<ConnectionId>,
+    /// All active connections
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct End {
     #[command(flatten)]
     one: One,
@@ -135,6 +174,15 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         }
         Command::Verify(one) => {
             Ok(output.result(&app.command::<ConnectionVerify>(one.reference()).await.map_err(command)?)?)
+        }
+        Command::Health(wanted) => {
+            let request = AskHealth { connection_id: wanted.connection, after: wanted.after };
+            Ok(output.result(&app.command::<event::AskHealth>(request).await.map_err(command)?)?)
+        }
+        Command::Rekey(wanted) => {
+            let request = RotateKeys { connection_id: wanted.connection };
+            let report = app.command::<event::RotateKeys>(request).await.map_err(command)?;
+            Ok(output.result(&view::Rotation::new(report, wanted.all))?)
         }
         Command::Revoke(end) => {
             Ok(output.result(&app.command::<ConnectionRevoke>(end.request()).await.map_err(command)?)?)

@@ -4,7 +4,7 @@
 use super::password::{NO_TERMINAL, PasswordInput, Source};
 use super::{Client, advice};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Page, Show, count, length};
+use crate::output::{Output, Page, Show, count, length, minute};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
@@ -53,6 +53,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
     match wanted {
         Command::Create(Create { grant_minutes, password }) => {
             let mut source = password.first()?;
+            source.judge_by(app.context_words().await.map_err(advice::command)?);
             create(app, output, grant_minutes, &mut source).await
         }
         Command::Status => Ok(output.result(&Status(app.credential_state().await.map_err(failure)?))?),
@@ -82,7 +83,8 @@ pub(super) async fn offer(app: &Client, output: Output) -> Result<(), Failure> {
     if answer.is_empty() || answer.trim().to_lowercase().starts_with('n') {
         return Ok(output.remark(&format!("Not made. To make it later: {CREATE}"))?);
     }
-    create(app, output, None, &mut Source::New("New password")).await
+    let context = app.context_words().await.map_err(advice::command)?;
+    create(app, output, None, &mut Source::New("New password", context)).await
 }
 
 /// What went wrong with the credential.
@@ -106,6 +108,11 @@ pub(super) fn failure(error: CredentialError) -> Failure {
         CredentialError::Wait { retry_after_ms } => {
             failure(Exit::Refused).next(after(retry_after_ms).unwrap_or_else(|| "try again later".to_owned()))
         }
+        CredentialError::OnHold { .. } => failure(Exit::Refused)
+            .next("wait, or approve on the old device: vettid app recovery approve")
+            .refusal(RefusalCode::OnHold),
+        CredentialError::TooOld => failure(Exit::Refused)
+            .next("nothing brings this credential back; keep on with the old device, or let the vault be made anew"),
         CredentialError::Locked => failure(Exit::Refused).next("see how it stands: vettid app credential status"),
         CredentialError::Stale => failure(Exit::Refused)
             .next("use the app with the newest copy; if you did not use one elsewhere, somebody else has it"),
@@ -185,6 +192,9 @@ impl Show for Status {
         page.field("attempts ever", vault.attempts_total.to_string());
         if let Some(wait_ms) = vault.retry_after_ms.filter(|wait_ms| *wait_ms > 0) {
             page.field("next try in", length(i64::try_from(wait_ms).unwrap_or(i64::MAX)));
+        }
+        if let Some(hold) = &vault.recovery {
+            page.field("on hold until", minute(hold.hold_until));
         }
         page.field("open grants", format!("{}, of them {grants_here} for this app", vault.grants));
         page.field("keys here", count(*keys_here as u64, "transaction key"));

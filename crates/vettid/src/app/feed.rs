@@ -1,12 +1,19 @@
 //! `vettid app feed`: the member's time line.
 
+mod change;
+mod filter;
+mod show;
+
 use super::Client;
 use super::advice::command;
 use crate::failure::Failure;
-use crate::output::{Output, Page, Show, minute};
+use crate::output::Output;
+use change::{Archive, Numbers, PolicyArguments, Read, Tags};
 use clap::{Args, Subcommand};
-use vettid_wire::event;
-use vettid_wire::feed::{FeedEntry, FeedList, ListFeed, MAX_ENTRIES, Outcome, Severity};
+use filter::FilterArguments;
+use show::{EntryView, FoundView, PolicyView};
+use vettid_wire::event::{FeedGet, FeedSearch, FeedUnread, Nothing};
+use vettid_wire::feed::{EntryNumber, MAX_ENTRIES, SearchFeed};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -14,12 +21,81 @@ pub(super) enum Command {
     #[command(after_help = "\
 Examples:
   vettid app feed list
+  vettid app feed list --unread --kind messaging
+  vettid app feed list --archived --tag tax
   vettid app feed list --limit 100 --before 512")]
     List(List),
+    /// Find entries by the words in them
+    #[command(after_help = "\
+Examples:
+  vettid app feed search address
+  vettid app feed search demo shop --kind data --since 2026-11-01
+
+A word is found wherever it is a part of a word; capitals and accents do not matter.")]
+    Search(Search),
+    /// Show one entry with everything that is known of it
+    #[command(after_help = "Example:\n  vettid app feed show 12")]
+    Show {
+        /// The entry's number
+        #[arg(value_name = "NUMBER")]
+        number: u64,
+    },
+    /// Count what you have not seen
+    #[command(after_help = "Example:\n  vettid app feed unread")]
+    Unread,
+    /// Put tags on entries, or take them off
+    #[command(after_help = "\
+Examples:
+  vettid app feed tag 12 13 --add tax
+  vettid app feed tag 12 --remove todo")]
+    Tag(Tags),
+    /// Move entries into the archive, or back
+    #[command(after_help = "\
+Examples:
+  vettid app feed archive 12 13
+  vettid app feed archive 12 --back")]
+    Archive(Archive),
+    /// Remove entries for good; the audit record keeps what it has
+    #[command(after_help = "Example:\n  vettid app feed remove 12 13")]
+    Remove(Numbers),
+    /// Mark entries as seen
+    #[command(after_help = "\
+Examples:
+  vettid app feed read 12 13
+  vettid app feed read --up-to 13")]
+    Read(Read),
+    /// Show or set what happens to old entries
+    #[command(after_help = "\
+Examples:
+  vettid app feed policy
+  vettid app feed policy --archive-after 30 --remove-archived-after 365
+  vettid app feed policy --keep-everything
+
+A warning or alarm that you have not seen is never archived or removed by itself.")]
+    Policy(PolicyArguments),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
+    #[command(flatten)]
+    filter: FilterArguments,
+    #[command(flatten)]
+    page: PageArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Search {
+    /// Words that have to be in the entry
+    #[arg(value_name = "WORD", required = true)]
+    words: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArguments,
+    #[command(flatten)]
+    page: PageArguments,
+}
+
+#[derive(Debug, Args)]
+struct PageArguments {
     /// At most this many entries
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_ENTRIES)))]
     limit: u32,
@@ -29,69 +105,33 @@ pub(super) struct List {
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
-    let Command::List(List { limit, before }) = wanted;
-    let list = app.command::<event::FeedList>(ListFeed { before, limit }).await.map_err(command)?;
-    Ok(output.result(&list)?)
-}
-
-impl Show for FeedList {
-    fn show(&self, page: &mut Page) {
-        // Whether it still waits is not known here: the entry tells what was then.
-        self.entries.iter().for_each(|entry| page.line(line(entry)));
-        match self.entries.last() {
-            None => page.line("Nothing happened yet."),
-            Some(oldest) if oldest.number > 1 => {
-                page.gap();
-                page.next("For older entries", &format!("vettid app feed list --before {}", oldest.number));
-            }
-            Some(_) => {}
+    match wanted {
+        Command::List(List { filter, page }) => find(app, output, filter, page, None).await,
+        Command::Search(Search { words, filter, page }) => find(app, output, filter, page, Some(words.join(" "))).await,
+        Command::Show { number } => {
+            let marked = app.command::<FeedGet>(EntryNumber { number }).await.map_err(command)?;
+            Ok(output.result(&EntryView::from(marked))?)
+        }
+        Command::Unread => Ok(output.result(&app.command::<FeedUnread>(Nothing {}).await.map_err(command)?)?),
+        Command::Tag(tags) => change::tag(tags, app, output).await,
+        Command::Archive(archive) => change::archive(archive, app, output).await,
+        Command::Remove(numbers) => change::remove(numbers, app, output).await,
+        Command::Read(read) => change::read(read, app, output).await,
+        Command::Policy(arguments) => {
+            let policy = change::policy(arguments, app).await?;
+            Ok(output.result(&PolicyView(policy))?)
         }
     }
 }
 
-/// An entry that was just made.
-impl Show for FeedEntry {
-    fn show(&self, page: &mut Page) {
-        page.line(line(self));
-        match (self.outcome, self.request_id, self.connection_id) {
-            (Outcome::Pending, Some(request), _) => {
-                page.line(format!("    to answer: vettid app request approve {request}   or   deny"));
-            }
-            (Outcome::Pending, None, Some(connection)) => {
-                page.line(format!("    to look: vettid app connection review {connection}"));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What came of it stands in the sentence.
-fn line(entry: &FeedEntry) -> String {
-    let mark = match entry.severity {
-        Severity::Info => " ",
-        Severity::Notice => "*",
-        Severity::Warning => "!",
-        Severity::Alarm => "‼",
-    };
-    format!("{mark} {}  {}", minute(entry.at), entry.summary)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_tells_when_and_what() {
-        let entry = FeedEntry {
-            number: 1,
-            at: "2026-11-21T06:15:00.000Z".parse().unwrap(),
-            event_type: "messaging.text".parse().unwrap(),
-            connection_id: None,
-            request_id: None,
-            severity: Severity::Notice,
-            outcome: Outcome::Done,
-            summary: "New message from Bob".to_owned(),
-        };
-        assert_eq!(line(&entry), "* 2026-11-21 06:15 UTC  New message from Bob");
-    }
+async fn find(
+    app: &Client,
+    output: Output,
+    filter: FilterArguments,
+    page: PageArguments,
+    text: Option<String>,
+) -> Result<(), Failure> {
+    let asked = SearchFeed { filter: filter.with(text), before: page.before, limit: page.limit };
+    let found = app.command::<FeedSearch>(asked).await.map_err(command)?;
+    Ok(output.result(&FoundView::from(found))?)
 }

@@ -2,15 +2,14 @@
 //! line by line from standard input; never from the command line.
 
 use super::input::{self, Hidden};
+use super::password::chosen;
 use super::{Client, advice};
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, length};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use vettid_client::lock::{LockError, Typed};
-use vettid_client::strength::Zxcvbn;
 use vettid_core::credential::pin::Pin;
-use vettid_core::credential::policy::choose_password;
 use vettid_crypto::password::Password;
 use vettid_wire::lock::{AutoLock, LockState, LockStatus, MAX_IDLE_MINUTES};
 
@@ -19,6 +18,7 @@ Examples:
   vettid app lock setup
   vettid app lock
   vettid app lock after 15m
+  vettid app lock remove
   vettid app lock status";
 
 pub(super) const UNLOCK_EXAMPLES: &str = "\
@@ -47,6 +47,12 @@ enum LockCommand {
         /// How long, at least a minute
         #[arg(value_name = "TIME", value_parser = idle)]
         time: Idle,
+    },
+    /// Remove the lock with the PIN or password: then the vault runs whenever its host does
+    Remove {
+        /// Type the password instead of the PIN
+        #[arg(long)]
+        password: bool,
     },
     /// Whether the vault is locked, and how many tries are left
     Status,
@@ -88,6 +94,11 @@ pub(super) async fn run(arguments: LockArguments, app: &Client, output: Output) 
             let auto = app.lock_after(minutes).await.map_err(advice::command)?;
             Ok(output.result(&AutoView(auto))?)
         }
+        Some(LockCommand::Remove { password }) => {
+            let current = current(&mut Hidden::new(), password)?;
+            app.remove_lock(&current).await.map_err(advice::lock)?;
+            Ok(output.result(&Done("The lock is removed. Whoever has your vault's host can start your vault."))?)
+        }
         Some(LockCommand::Status) => {
             let status = app.lock_status().await.map_err(advice::lock)?;
             Ok(output.result(&StatusView(status))?)
@@ -113,7 +124,8 @@ async fn setup(with_password: bool, app: &Client, output: Output) -> Result<(), 
     let pin = hidden.chosen("New PIN, at least six digits")?;
     let pin = Pin::new(&pin).map_err(Failure::usage)?;
     let password = hidden.chosen("New password of the vault")?;
-    let password = choose_password(&password, &[], &Zxcvbn).map_err(Failure::usage)?;
+    let context = app.context_words().await.map_err(advice::command)?;
+    let password = chosen(&password, &context).map_err(Failure::usage)?;
     app.set_lock(&pin, &password, current.as_ref()).await.map_err(advice::lock)?;
     Ok(output.result(&Done(
         "The lock is set. From its next start on, your vault waits for your PIN or password. \

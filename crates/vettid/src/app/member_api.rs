@@ -5,7 +5,9 @@ use crate::https::Operator;
 use vettid_client::member_api::{ActionCall, MemberApi};
 use vettid_client::services::{ServicesAddress, ServicesError};
 use vettid_wire::action::{ActionGranted, ActionRequest};
-use vettid_wire::recovery::{AskRecoverySalt, RecoverCredentials, RecoveredCredentials, RecoverySaltAnswer};
+use vettid_wire::recovery::{
+    AskRecoverySalt, DecideRecovery, RecoverCredentials, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+};
 
 impl MemberApi for HttpServices {
     async fn grant(&self, at: ServicesAddress<'_>, request: &ActionRequest) -> Result<ActionGranted, ServicesError> {
@@ -31,5 +33,13 @@ impl MemberApi for HttpServices {
         request: &RecoverCredentials,
     ) -> Result<RecoveredCredentials, ServicesError> {
         post(at, "/v1/credentials/recover", None, request).await
+    }
+
+    async fn decide_recovery(
+        &self,
+        at: ServicesAddress<'_>,
+        request: &DecideRecovery,
+    ) -> Result<RecoveryDecided, ServicesError> {
+        post(at, "/v1/credentials/recover/decide", None, request).await
     }
 }

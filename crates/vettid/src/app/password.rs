@@ -45,11 +45,12 @@ pub(super) struct PasswordInput {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     let Command::Change(Change { password_stdin }) = wanted;
     let (mut present, mut new) = if password_stdin {
-        (Source::Line(Some(input::next_line()?)), Source::NewLine(Some(input::next_line()?)))
+        (Source::Line(Some(input::next_line()?)), Source::NewLine(Some(input::next_line()?), Vec::new()))
     } else {
         require_terminal()?;
-        (Source::Typed("Present password"), Source::New("New password"))
+        (Source::Typed("Present password"), Source::New("New password", Vec::new()))
     };
+    new.judge_by(app.context_words().await.map_err(super::advice::command)?);
     app.change_password(&mut present, &mut new).await.map_err(failure)?;
     Ok(output.result(&Changed { changed: true })?)
 }
@@ -65,10 +66,10 @@ impl PasswordInput {
     /// Where the first password comes from.
     pub(super) fn first(&self) -> Result<Source, Failure> {
         if self.password_stdin {
-            return Ok(Source::NewLine(Some(input::next_line()?)));
+            return Ok(Source::NewLine(Some(input::next_line()?), Vec::new()));
         }
         require_terminal()?;
-        Ok(Source::New("New password"))
+        Ok(Source::New("New password", Vec::new()))
     }
 }
 
@@ -77,11 +78,20 @@ pub(super) enum Source {
     /// A line that was read; used once.
     Line(Option<Zeroizing<String>>),
     /// A line that was read, for a new password: it has to be a good one.
-    NewLine(Option<Zeroizing<String>>),
+    NewLine(Option<Zeroizing<String>>, Vec<String>),
     /// Typed once.
     Typed(&'static str),
     /// Typed twice, and it has to be a good one.
-    New(&'static str),
+    New(&'static str, Vec<String>),
+}
+
+impl Source {
+    /// A new password must hold more than these words of the account.
+    pub(super) fn judge_by(&mut self, words: Vec<String>) {
+        if let Self::NewLine(_, context) | Self::New(_, context) = self {
+            *context = words;
+        }
+    }
 }
 
 impl std::fmt::Debug for Source {
@@ -94,9 +104,9 @@ impl PasswordSource for Source {
     fn password(&mut self) -> Result<Password, NoPassword> {
         match self {
             Self::Line(line) => Password::new(&taken(line)?).map_err(NoPassword::new),
-            Self::NewLine(line) => chosen(&taken(line)?).map_err(NoPassword::new),
+            Self::NewLine(line, context) => chosen(&taken(line)?, context).map_err(NoPassword::new),
             Self::Typed(what) => Password::new(&hidden(what)?).map_err(NoPassword::new),
-            Self::New(what) => new_password(what),
+            Self::New(what, context) => new_password(what, context),
         }
     }
 }
@@ -106,14 +116,15 @@ fn taken(line: &mut Option<Zeroizing<String>>) -> Result<Zeroizing<String>, NoPa
 }
 
 /// A new password, if it is good enough.
-fn chosen(typed: &str) -> Result<Password, UnfitChoice> {
-    choose_password(typed, &[], &Zxcvbn)
+pub(super) fn chosen(typed: &str, context: &[String]) -> Result<Password, UnfitChoice> {
+    let context: Vec<&str> = context.iter().map(String::as_str).collect();
+    choose_password(typed, &context, &Zxcvbn)
 }
 
-fn new_password(what: &str) -> Result<Password, NoPassword> {
+fn new_password(what: &str, context: &[String]) -> Result<Password, NoPassword> {
     for _ in 0..TRIES {
         let typed = hidden(&format!("{what}, 12 characters or more"))?;
-        let problem = match chosen(&typed) {
+        let problem = match chosen(&typed, context) {
             Ok(password) if *hidden("The same once more")? == *typed => return Ok(password),
             Ok(_) => "the two are not the same".to_owned(),
             Err(unfit) => unfit.to_string(),

@@ -1,6 +1,7 @@
 //! `vettid app recovery`: the phrase that brings the credential back on a new device. The words are shown once, at a terminal
 //! and nowhere else, and read from standard input; they never stand in a result, in JSON or in an argument.
 
+use super::password::Source;
 use super::{Client, advice, credential, input};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show, minute};
@@ -9,10 +10,12 @@ use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use vettid_client::member_api::ActionError;
-use vettid_client::recovery::{NoPhrase, PhraseDesk, RecoveryError, RecoveryStatus, Restored};
+use vettid_client::recovery::{NoPhrase, PhraseDesk, RecoveryError, RecoveryStatus, Replaced, Restored};
 use vettid_client::services::ServicesError;
+use vettid_client::vault_credential::{NoPassword, PasswordSource};
+use vettid_crypto::password::Password;
 use vettid_crypto::recovery::{PhraseLength, RecoveryPhrase};
-use vettid_wire::recovery::CredentialBackupStatus;
+use vettid_wire::recovery::{CredentialBackupStatus, RecoveryDecided};
 use zeroize::Zeroizing;
 
 /// Words of one line on the screen.
@@ -41,8 +44,20 @@ Examples:
 Examples:
   vettid app --ca-file operator.pem recovery restore --code-file code.txt
 
-The code is used up by one try. The old device is cut off.")]
+The code is used up by one try. Your password makes this device the one; the old device is cut off then.
+What is of high value waits for 24 hours, or until the old device approves. If the password has to wait,
+or something breaks off after the phrase was taken, run the command again: it asks for the password only.")]
     Restore(Restore),
+    /// On the old device: the recovery on the new one is mine, nothing has to wait
+    #[command(after_help = "\
+Examples:
+  vettid app recovery approve")]
+    Approve,
+    /// On the old device: the recovery is not mine, cut the new device off
+    #[command(after_help = "\
+Examples:
+  vettid app recovery deny")]
+    Deny,
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +72,9 @@ pub(super) struct Restore {
     /// Read the code from this file instead of the first line of standard input; the phrase is the next line
     #[arg(long, value_name = "FILE")]
     code_file: Option<PathBuf>,
+    /// Read the password from the next line of standard input instead of asking for it
+    #[arg(long)]
+    password_stdin: bool,
 }
 
 fn words(text: &str) -> Result<PhraseLength, String> {
@@ -77,17 +95,45 @@ pub(super) async fn run(command: Command, app: &Client, output: Output) -> Resul
             Ok(output.result(&Enabled(enabled))?)
         }
         Command::Status => Ok(output.result(&Standing(app.recovery_status().await.map_err(failure)?))?),
-        Command::Restore(Restore { code_file }) => {
-            let code = match code_file {
-                Some(path) => input::line(Some(&path), "")?,
-                None => {
-                    ask("Paste the code from the portal, then Enter")?;
-                    input::next_line()?
-                }
-            };
-            let restored = app.restore(&code, &mut Terminal).await.map_err(failure)?;
-            Ok(output.result(&Back(restored))?)
+        Command::Restore(restore) => run_restore(restore, app, output).await,
+        Command::Approve => decide(app, true, output).await,
+        Command::Deny => decide(app, false, output).await,
+    }
+}
+
+/// Code and phrase, unless they were taken before, and then the password.
+async fn run_restore(wanted: Restore, app: &Client, output: Output) -> Result<(), Failure> {
+    if !app.is_recovering().await.map_err(failure)? {
+        let code = match wanted.code_file {
+            Some(path) => input::line(Some(&path), "")?,
+            None => {
+                ask("Paste the code from the portal, then Enter")?;
+                input::next_line()?
+            }
+        };
+        let restored = app.restore(&code, &mut Terminal).await.map_err(failure)?;
+        if !restored.enrolled {
+            return Ok(output.result(&Back(restored))?);
         }
+        output.remark("The phrase is right, and your vault let this device in. It waits for your password.")?;
+    }
+    let mut password: Box<dyn PasswordSource> =
+        if wanted.password_stdin { Box::new(NextLine) } else { Box::new(Source::Typed("Password")) };
+    let replaced = app.finish_recovery(&mut *password).await.map_err(failure)?;
+    Ok(output.result(&Done(replaced))?)
+}
+
+async fn decide(app: &Client, approve: bool, output: Output) -> Result<(), Failure> {
+    Ok(output.result(&Said(app.decide_recovery(approve).await.map_err(failure)?))?)
+}
+
+/// The password as the next line, read when it is needed.
+struct NextLine;
+
+impl PasswordSource for NextLine {
+    fn password(&mut self) -> Result<Password, NoPassword> {
+        let line = input::next_line().map_err(|error| NoPassword::new(error.error().to_owned()))?;
+        Password::new(&line).map_err(NoPassword::new)
     }
 }
 
@@ -161,6 +207,9 @@ fn failure(error: RecoveryError) -> Failure {
         RecoveryError::Code(_) | RecoveryError::Expired { .. } => {
             failure(Exit::Usage).next("make a new code in the portal")
         }
+        RecoveryError::NothingToDecide => failure(Exit::Usage).next("see how it stands: vettid app recovery status"),
+        RecoveryError::NotRecovering => failure(Exit::Usage).next("begin with a code: vettid app recovery restore"),
+        RecoveryError::Enrolment(error) => advice::enrolment(error),
         RecoveryError::NoTrust => failure(Exit::Usage).next("name the operator's certificate with --ca-file FILE"),
         RecoveryError::Services(ActionError::Services(error)) => services(&error, &text),
         RecoveryError::NotGenuine => {
@@ -223,6 +272,8 @@ impl Show for Standing {
         if let Some(hold) = &status.services.recovery {
             page.field("recovered", minute(hold.recovered_at));
             page.field("on hold until", minute(hold.hold_until));
+            page.line("If this is the old device: is the recovery yours?");
+            page.line("  vettid app recovery approve    or    vettid app recovery deny");
         }
     }
 }
@@ -233,12 +284,45 @@ struct Back(Restored);
 
 impl Show for Back {
     fn show(&self, page: &mut Page) {
-        page.line("Your credential is on this device, and the old device is cut off.");
+        page.line("Your credential is on this device.");
         page.field("member", self.0.guid.to_string());
         page.field("on hold until", minute(self.0.hold_until));
         page.gap();
-        page.line("Your vault does not know this device yet: once its operator lets it in, enrol this profile with a");
-        page.line("code of the vault, and then change your password, which gives this device a secret of its own.");
+        page.line("You have no vault at this operator, so there is nothing that it opens.");
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Done(Replaced);
+
+impl Show for Done {
+    fn show(&self, page: &mut Page) {
+        let Replaced { guid, hold, container_is_current, .. } = &self.0;
+        page.line("This device is your app now, and the old one is cut off.");
+        page.field("member", guid.to_string());
+        if let Some(hold) = hold {
+            page.field("on hold until", minute(hold.hold_until));
+            page.line("Until then your secrets can be listed and added to, and not used, changed or removed.");
+        }
+        if !container_is_current {
+            page.line("The recovery container is not up to date; the next use of a secret tries again.");
+        }
+        page.next("Next", "vettid app secret list");
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Said(RecoveryDecided);
+
+impl Show for Said {
+    fn show(&self, page: &mut Page) {
+        page.line(if self.0.approve {
+            "Approved. Nothing waits on the new device any more, and this one can be put away."
+        } else {
+            "Denied. The new device is cut off. Change your phrase: vettid app recovery enable"
+        });
     }
 }
 

@@ -170,9 +170,9 @@ impl Node {
             services_url: "https://services.test".into(),
             session_id: EventId::v7(self.now, [3; 10]),
         };
-        let (code, prepared) = self.vault.enrolment_code(self.clocks(), &mut self.rng, &asked).unwrap();
-        self.commit(&prepared, &[]);
-        code.qr
+        let made = self.vault.enrolment_code(self.clocks(), &mut self.rng, &asked).unwrap();
+        self.commit(&made.prepared, &[]);
+        made.done.qr
     }
 
     fn report(&self) -> Report {

@@ -1,7 +1,7 @@
 //! The recovery phrase on real processes: shown at a terminal, typed back, and typed again on a new device.
 
 use crate::operator::open_sealed;
-use crate::party::text;
+use crate::party::{App, list, text};
 use crate::stack::{PROGRAM, Place, Up};
 use serde_json::{Value, json};
 use std::fs;
@@ -61,6 +61,64 @@ fn holds(folder: &Path, bytes: &[u8]) -> bool {
     })
 }
 
+const RESTORE: [&str; 3] = ["recovery", "restore", "--password-stdin"];
+
+/// What is typed: a fresh code, the phrase, and a password.
+async fn typed(place: &Place, services_url: &str, phrase: &str, password: &str) -> String {
+    format!("{}\n{phrase}\n{password}", code(place, services_url).await)
+}
+
+/// The new device needs the phrase and the password, and until it has both the old one goes on.
+async fn recovers(place: &Place, services_url: &str, phrase: &str, [alice, newcomer]: [&App; 2]) {
+    let other = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+    let refused = newcomer.run(&RESTORE, &typed(place, services_url, other, PASSWORD).await).await;
+    assert_eq!(refused.code, 3, "{refused:?}");
+    let wrong = newcomer.run(&RESTORE, &typed(place, services_url, phrase, "nine green boats drift\n").await).await;
+    assert!(wrong.code == 3 && wrong.error.contains("the password is wrong"), "{wrong:?}");
+    let early = newcomer.run(&["secret", "list"], "").await;
+    assert!(early.code != 0 && early.error.contains("not finished"), "{early:?}");
+    assert_eq!(list(&alice.ask(&["secret", "list"]).await, "secrets").len(), 1, "the old device goes on");
+    // The code was used up, and so it is not asked for again.
+    let restored = newcomer.say(&RESTORE, PASSWORD).await;
+    assert!(restored["hold"]["hold_until"].is_string(), "{restored}");
+    assert_eq!((&restored["services_informed"], &restored["container_is_current"]), (&true.into(), &true.into()));
+    let secrets = newcomer.ask(&["secret", "list"]).await;
+    assert_eq!(text(&list(&secrets, "secrets")[0], "label"), "Door");
+    let cut_off = alice.run(&["secret", "list"], "").await;
+    assert_ne!(cut_off.code, 0, "the old device is cut off: {cut_off:?}");
+    let again = newcomer.run(&RESTORE, &typed(place, services_url, phrase, PASSWORD).await).await;
+    assert_eq!(again.code, 2, "{again:?}");
+}
+
+/// What is of high value waits for the word of the old device, which has no session any more.
+async fn held_until_approved(alice: &App, newcomer: &App) {
+    let show = ["secret", "show", "Door", "--password-stdin"];
+    let held = newcomer.run(&show, PASSWORD).await;
+    assert!(held.code == 3 && held.error.contains("this waits until"), "{held:?}");
+    let other = newcomer.run(&["recovery", "approve"], "").await;
+    assert_eq!(other.code, 3, "only the old device approves: {other:?}");
+    assert!(alice.ask(&["recovery", "status"]).await["recovery"]["recovery_id"].is_string());
+    assert_eq!(alice.ask(&["recovery", "approve"]).await["approve"], true);
+    assert_eq!(newcomer.say(&show, PASSWORD).await["value"], "1234");
+    let over = newcomer.run(&["recovery", "approve"], "").await;
+    assert_eq!(over.code, 2, "nothing is left to be decided: {over:?}");
+}
+
+/// Somebody with phrase and portal is kept out by the device in use.
+async fn denied(place: &Place, services_url: &str, phrase: &str, [owner, third]: [&App; 2]) {
+    let mut watch = owner.watch().await;
+    let wrong = third.run(&RESTORE, &typed(place, services_url, phrase, "nine green boats drift\n").await).await;
+    assert!(wrong.code == 3 && wrong.error.contains("the password is wrong"), "{wrong:?}");
+    watch.shows("brought your recovery phrase").await;
+    drop(watch);
+    assert_eq!(owner.ask(&["recovery", "deny"]).await["approve"], false);
+    let late = third.run(&RESTORE, PASSWORD).await;
+    assert_ne!(late.code, 0, "{late:?}");
+    assert_eq!(list(&owner.ask(&["secret", "list"]).await, "secrets").len(), 1);
+    let status = owner.ask(&["recovery", "status"]).await;
+    assert!(status["recovery"].is_null() && status["enabled"] == true, "{status}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phrase_brings_the_credential_to_a_new_device() {
     let place = Place::new();
@@ -95,18 +153,9 @@ async fn a_phrase_brings_the_credential_to_a_new_device() {
     assert_eq!((&status["sequence"], &status["is_current"]), (&2.into(), &true.into()));
 
     let newcomer = place.stranger("new");
-    let typed = async |phrase: &str| format!("{}\n{phrase}\n", code(&place, &services_url).await);
-    let other = "legal winner thank year wave sausage worth useful legal winner thank yellow";
-    let refused = newcomer.run(&["recovery", "restore"], &typed(other).await).await;
-    assert_eq!(refused.code, 3, "{refused:?}");
-    let restored = newcomer.say(&["recovery", "restore"], &typed(&phrase).await).await;
-    let held = alice.run(&["recovery", "status"], "").await;
-    assert_eq!(held.code, 3, "the old device is cut off: {held:?}");
-    let status = newcomer.ask(&["recovery", "status"]).await;
-    assert_eq!((&status["enabled"], &status["is_current"]), (&true.into(), &true.into()));
-    assert_eq!(status["recovery"]["hold_until"], restored["hold_until"]);
-    let again = newcomer.run(&["recovery", "restore"], &typed(&phrase).await).await;
-    assert_eq!(again.code, 2, "{again:?}");
+    recovers(&place, &services_url, &phrase, [&alice, &newcomer]).await;
+    held_until_approved(&alice, &newcomer).await;
+    denied(&place, &services_url, &phrase, [&newcomer, &place.stranger("third")]).await;
 
     let two_words = phrase.split(' ').take(2).collect::<Vec<_>>().join(" ");
     assert!(holds(&place.data(), b"BEGIN CERTIFICATE"), "the search finds what is there");

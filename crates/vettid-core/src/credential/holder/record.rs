@@ -195,6 +195,22 @@ impl HolderRecord {
         }
     }
 
+    /// The app after a start: takes over what the slots say, for they are written first. An operation whose package lies
+    /// there without its base was confirmed, as nothing else frees the base of a package (docs/decisions/0097): it is
+    /// closed, and given back. `attempts_total` is the highest that a slot names.
+    pub fn resume(&mut self, attempts_total: u64) -> Option<Intent> {
+        let Self { slots, intent, epoch, highest_version, .. } = self;
+        for (_, entry) in slots.iter() {
+            *epoch = entry.epoch.max(*epoch);
+            *highest_version = entry.version.max(*highest_version);
+        }
+        let has_result = |intent: &Intent| slots.iter().any(|(_, entry)| entry.op_id == intent.op_id);
+        let lost_base = |base| slots.find(base).is_none();
+        let closed = intent.take_if(|intent| has_result(intent) && intent.version.is_some_and(lost_base));
+        self.saw_attempts(attempts_total);
+        closed
+    }
+
     /// The stored package that an operation made.
     #[must_use]
     pub fn result_of(&self, op_id: OperationId) -> Option<&SlotEntry> {

@@ -29,7 +29,7 @@ impl PasswordParts {
     /// A second copy, for the slot of the next version.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        let device_secret = DeviceSecret::from_secret(Secret32::from_bytes(*self.device_secret.expose()));
+        let device_secret = DeviceSecret::from_secret(Secret32::copied_from(self.device_secret.expose()));
         Self { salt: self.salt, device_secret }
     }
 }
@@ -67,6 +67,9 @@ pub struct Slot {
     /// What its password needs.
     #[serde(with = "vettid_crypto::stored")]
     pub password: PasswordParts,
+    /// The `attempts_total` that came with the package.
+    #[serde(default)]
+    pub attempts_total: u64,
 }
 
 impl Slot {

@@ -12,6 +12,7 @@ use vettid_wire::credential::{
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{Fingerprint, KeyId, MemberId, OperationId};
 
+use super::earlier::Earlier;
 use super::keys::KeyPool;
 use super::operation::{Answer, Operation};
 use super::record::{IssuerRecord, OperationRecord, OperationState};
@@ -98,7 +99,14 @@ impl Issuer {
         let record = IssuerRecord::first(issue, limit, Attempts::default(), keys.pool);
         let (guid, fingerprint) = (new.guid, new.issuer);
         let ledger_keys = keys.ledger_keys;
-        let issuer = Self { guid, issuer: fingerprint, record, issued: vec![issued], ledger_keys };
+        let issuer = Self {
+            guid,
+            issuer: fingerprint,
+            record,
+            issued: vec![issued],
+            ledger_keys,
+            earlier: Earlier::of(new.op_id),
+        };
         let result = UseResult { credential_package: Some(package), ..issuer.result_of(new.op_id, UseStatus::Done) };
         let record = OperationRecord {
             request_hash: new.request_hash,

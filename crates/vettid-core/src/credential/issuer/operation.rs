@@ -13,8 +13,8 @@ use vettid_crypto::stored::{InvalidStored, Stored};
 use vettid_crypto::utk::request_hash;
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{
-    CredentialBody, CredentialPolicies, CredentialTimes, InnerUpdate, LatReference, RequestBinding, UseRequest,
-    UseResult,
+    CredentialBody, CredentialPackage, CredentialPolicies, CredentialTimes, InnerUpdate, LatReference, RequestBinding,
+    UseRequest, UseResult,
 };
 use vettid_wire::digest::Digest;
 use vettid_wire::json::{self, JsonError};
@@ -44,6 +44,12 @@ impl Operation {
     #[must_use]
     pub fn is_expendable(&self, now: Timestamp) -> bool {
         now.since_ms(self.at) > LIFE_MS
+    }
+
+    /// The package in its answer.
+    pub(super) fn package(&self) -> Option<CredentialPackage> {
+        let answer = json::parse_large(self.answer.as_ref()?.expose()).ok()?;
+        json::from_value::<UseResult>(answer).ok()?.credential_package
     }
 
     /// Whether the operation is over.
@@ -109,7 +115,10 @@ impl Started {
 /// An attempt that is stored as counted.
 #[derive(Debug)]
 pub struct Counted {
+    /// Of the version that the operation goes on from.
     pub(super) ask: Ask,
+    /// The version that came: an earlier one where a device recovers.
+    pub(super) presented: u64,
     pub(super) body: CredentialBody,
 }
 

@@ -142,6 +142,9 @@ pub enum Refusal {
     /// The credential's policy does not name the action.
     #[error("the credential may not be used for this")]
     NotAuthorized,
+    /// A recovery container whose version is not recognised any more.
+    #[error("the version is too old to recover")]
+    TooOld,
     /// A restore has to come first, or none is due.
     #[error("the action does not fit the state of the vault")]
     WrongMode,
@@ -167,7 +170,12 @@ impl Refusal {
     #[must_use]
     pub fn status(self) -> Option<UseStatus> {
         match self {
-            Self::OtherRequest | Self::NeverIssued | Self::NotGenuine | Self::NotAuthorized | Self::WrongMode => None,
+            Self::OtherRequest
+            | Self::NeverIssued
+            | Self::NotGenuine
+            | Self::NotAuthorized
+            | Self::TooOld
+            | Self::WrongMode => None,
             Self::StalePending => Some(UseStatus::StalePending),
             Self::Locked => Some(UseStatus::Locked),
             Self::Wait { .. } => Some(UseStatus::Wait),

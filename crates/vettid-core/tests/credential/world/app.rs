@@ -71,6 +71,7 @@ impl World {
         next.push(self.with(|world| {
             wiped(world);
             world.holder.slots.set(target, Some(entry.clone()));
+            world.resume(*total);
         }));
         let unnoticed = SlotEntry { blob_hash: digest(9, entry.version, 0), ..entry.clone() };
         next.push(self.with(|world| {
@@ -95,6 +96,7 @@ impl World {
                 let mut world = self.clone();
                 let open = world.holder.intent.clone();
                 let freed = world.holder.confirmed(*version);
+                next.extend(freed.map(|slot| self.freed_and_crashed(slot)));
                 if open.is_some() && world.holder.intent.is_none() {
                     world.request = None;
                     world.operation_is_over();
@@ -125,6 +127,22 @@ impl World {
         }
     }
 
+    /// The slot is freed, and a crash comes before anything else is stored.
+    fn freed_and_crashed(&self, slot: SlotName) -> Self {
+        self.with(|world| {
+            world.holder.slots.set(slot, None);
+            world.resume(0);
+        })
+    }
+
+    /// What a start makes of the disk.
+    fn resume(&mut self, total: u64) {
+        if self.holder.resume(total).is_some() {
+            self.request = None;
+            self.operation_is_over();
+        }
+    }
+
     fn try_again(mut self, closed: bool, slot: Option<SlotName>, next: &mut Vec<Self>) {
         if closed {
             self.retry += 1;
@@ -132,7 +150,7 @@ impl World {
         self.frees(slot, next);
     }
 
-    /// The record is stored; the slot is freed, or a crash comes before.
+    /// The record is stored; the slot is freed, or a crash comes before, or takes back what was not synced.
     fn frees(self, slot: Option<SlotName>, next: &mut Vec<Self>) {
         if let Some(slot) = slot {
             next.push(self.with(|world| world.holder.slots.set(slot, None)));

@@ -30,7 +30,7 @@ impl Host {
             }
             News::Changed { member, key, wrong } => {
                 if let Some(vault) = self.vaults.get_mut(&member) {
-                    vault.key = Some(key);
+                    vault.key = key;
                     if vault.work.try_send(Work::Lock(lock::News::Changed { wrong })).is_err() {
                         tracing::warn!(%member, "a vault has too much to do; the change of its lock is not in its feed");
                     }
@@ -72,5 +72,5 @@ impl Host {
 
 /// A second handle on a storage key, for the loader.
 pub(in crate::host) fn duplicate(key: &StorageKey) -> StorageKey {
-    StorageKey::from_secret(Secret32::from_bytes(*key.expose()))
+    StorageKey::from_secret(Secret32::copied_from(key.expose()))
 }

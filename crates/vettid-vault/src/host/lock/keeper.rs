@@ -14,7 +14,7 @@ use vettid_crypto::identity::SigningKey;
 use vettid_crypto::signature::{self, Context};
 use vettid_crypto::suite::KemPublicKey;
 use vettid_crypto::unlock::{
-    Attempt, AttemptPlace, ChallengeKey, DeviceProof, NewLock, Permit, Presented, ReplyKey, Wish,
+    Attempt, AttemptPlace, ChallengeKey, DeviceProof, NewLock, Permit, Presented, Removal, ReplyKey, Wish,
 };
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::id::MemberId;
@@ -162,6 +162,10 @@ impl Keeper {
                 Tried::Right { key, wrong } => (UnlockResult::Changed, Some(key), wrong),
                 Tried::Not(result) => (result, None, 0),
             },
+            Wish::Remove(removal) => match self.remove(&device, &removal, clocks, rng)? {
+                Tried::Right { key, wrong } => (UnlockResult::Changed, Some(key), wrong),
+                Tried::Not(result) => (result, None, 0),
+            },
         };
         Ok(Some(Taken { reply, result, key, wrong }))
     }
@@ -216,9 +220,7 @@ impl Keeper {
         clocks: &Clocks,
         rng: &mut dyn CryptoRng,
     ) -> Result<Tried, StorageKeyError> {
-        let permitted =
-            self.permit.take().is_some_and(|(permit, until_ms)| permit == new.permit && until_ms > clocks.monotonic_ms);
-        if !permitted || self.state == LockState::Locked {
+        if !self.permits(&new.permit, clocks) {
             return Ok(Tried::Not(UnlockResult::Refused));
         }
         let (key, wrong) = match (&self.record.lock, &new.current) {
@@ -239,6 +241,39 @@ impl Keeper {
             return Err(error);
         }
         self.keys.remove(self.guid)?;
+        Ok(Tried::Right { key, wrong })
+    }
+
+    /// Uses up the leave of the running vault, if this is it.
+    fn permits(&mut self, presented: &Permit, clocks: &Clocks) -> bool {
+        let found = self.permit.take();
+        let is_it = found.is_some_and(|(permit, until_ms)| permit == *presented && until_ms > clocks.monotonic_ms);
+        is_it && self.state == LockState::Open
+    }
+
+    /// Removes the lock: the sealer's way to the storage key is safe and was read back before the record without the lock is
+    /// written. After a crash in between the lock stands, and that way is closed again at the next start.
+    fn remove(
+        &mut self,
+        device: &DeviceProof,
+        removal: &Removal,
+        clocks: &Clocks,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Tried, StorageKeyError> {
+        if !self.permits(&removal.permit, clocks) {
+            return Ok(Tried::Not(UnlockResult::Refused));
+        }
+        let (key, wrong) = match self.try_key(device, &removal.current, clocks, rng)? {
+            Tried::Right { key, wrong } => (key, wrong),
+            not => return Ok(not),
+        };
+        self.keys.put_back(self.guid, &key, rng)?;
+        let before = self.record.take_lock();
+        if let Err(error) = self.store(rng) {
+            // The disk may hold either record, so both ways to the key stay until the next start.
+            self.record.lock = before;
+            return Err(error);
+        }
         Ok(Tried::Right { key, wrong })
     }
 

@@ -43,12 +43,12 @@ pub(in crate::host) enum News {
         /// Told as soon as the vault runs.
         runs: oneshot::Sender<()>,
     },
-    /// The lock of a running vault was set or changed.
+    /// The lock of a running vault was set, changed or removed.
     Changed {
         /// Whose vault.
         member: MemberId,
-        /// Its storage key, which the sealer alone gives no more.
-        key: StorageKey,
+        /// Its storage key, if the sealer alone does not give it.
+        key: Option<StorageKey>,
         /// Wrong keys before.
         wrong: u32,
     },
@@ -253,7 +253,9 @@ impl Server {
     }
 
     async fn changed(&mut self, key: StorageKey, wrong: u32) -> UnlockResult {
-        self.has_lock.store(true, Ordering::Relaxed);
+        let has_lock = self.keeper.has_lock();
+        self.has_lock.store(has_lock, Ordering::Relaxed);
+        let key = has_lock.then_some(key);
         // The host ends before its lanes do; then the lock stands all the same.
         let _ = self.news.send(News::Changed { member: self.member, key, wrong }).await;
         UnlockResult::Changed

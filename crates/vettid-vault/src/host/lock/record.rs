@@ -30,6 +30,17 @@ pub(in crate::host) struct LockRecord {
     pub(super) lane: SigningKey,
     /// Absent: the sealer alone gives the storage key.
     pub(super) lock: Option<Lock>,
+    /// What goes on over a time without a lock.
+    #[serde(default)]
+    past: Past,
+}
+
+/// The numbers of locks that were removed; they never fall.
+#[derive(Default, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Past {
+    generation: u64,
+    attempts_total: u64,
 }
 
 /// A lock that is set.
@@ -55,7 +66,7 @@ struct Wrapped {
 impl LockRecord {
     /// That of a vault without a lock.
     pub(super) fn new(guid: MemberId, lane: SigningKey) -> Self {
-        Self { version: VERSION, guid, lane, lock: None }
+        Self { version: VERSION, guid, lane, lock: None, past: Past::default() }
     }
 
     /// A record of this member; `None` if it is none.
@@ -79,7 +90,7 @@ impl LockRecord {
         storage_key: &StorageKey,
         rng: &mut dyn rand_core::CryptoRng,
     ) -> Lock {
-        let generation = self.lock.as_ref().map_or(0, |lock| lock.generation).saturating_add(1);
+        let generation = self.lock.as_ref().map_or(self.past.generation, |lock| lock.generation).saturating_add(1);
         let mut wrapped = |kind, key: &UnlockKey, salt: [u8; 16]| Wrapped {
             salt: Base64::new(salt),
             key: Base64::new(wrap(key, WrapPlace { guid: self.guid, kind, generation }, storage_key, rng)),
@@ -94,7 +105,14 @@ impl LockRecord {
     }
 
     fn attempts_total(&self) -> u64 {
-        self.lock.as_ref().map_or(0, |lock| lock.tries.total)
+        self.lock.as_ref().map_or(self.past.attempts_total, |lock| lock.tries.total)
+    }
+
+    /// Takes the lock out; its numbers stay.
+    pub(super) fn take_lock(&mut self) -> Option<Lock> {
+        let lock = self.lock.take()?;
+        self.past = Past { generation: lock.generation, attempts_total: lock.tries.total };
+        Some(lock)
     }
 
     /// How the lock is, for the app.

@@ -4,7 +4,9 @@ use crate::output::{Page, Show, minute, printable};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use serde::{Serialize, Serializer};
-use vettid_wire::connection::{ConnectionList, ConnectionState, ConnectionView, Invited, PeerKind, Verification};
+use vettid_wire::connection::{
+    ConnectionList, ConnectionState, ConnectionView, Invited, PeerKind, RotationReport, Verification,
+};
 use vettid_wire::contract::{Contract, Permission, Retention, Tier};
 use vettid_wire::handshake::SYMBOLS;
 use vettid_wire::id::ConnectionId;
@@ -44,6 +46,46 @@ impl Show for Fresh {
         page.gap();
         page.line(format!("Whoever holds this can answer it once, until {}.", minute(self.invited.expires_at)));
         page.next("When it was answered", "vettid app connection list");
+    }
+}
+
+/// What became of a command to make new keys.
+pub(super) struct Rotation {
+    report: RotationReport,
+    of_all: bool,
+}
+
+impl Rotation {
+    pub(super) fn new(report: RotationReport, of_all: bool) -> Self {
+        Self { report, of_all }
+    }
+}
+
+impl Serialize for Rotation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.report.serialize(serializer)
+    }
+}
+
+impl Show for Rotation {
+    fn show(&self, page: &mut Page) {
+        let RotationReport { begun, stragglers, more } = &self.report;
+        page.line(format!("New keys are on their way on {}.", crate::output::count(begun.len() as u64, "connection")));
+        if !stragglers.is_empty() {
+            page.gap();
+            page.line("These did not answer an earlier rotation yet; they do when they come back:");
+            let rows: Vec<_> = stragglers
+                .iter()
+                .map(|waiting| {
+                    [printable(&waiting.display_name), minute(waiting.since), waiting.connection_id.to_string()]
+                })
+                .collect();
+            page.table(["NAME", "SINCE", "ID"], &rows);
+        }
+        if self.of_all && *more {
+            page.gap();
+            page.next("There are more. To go on", "vettid app connection rekey --all");
+        }
     }
 }
 

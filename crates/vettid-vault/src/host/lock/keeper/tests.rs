@@ -13,7 +13,7 @@ use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::password::{DeviceSecret, PasswordSalt};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::x25519;
-use vettid_crypto::unlock::{UnlockKey, seal};
+use vettid_crypto::unlock::{Removal, UnlockKey, seal};
 use vettid_wire::id::EventId;
 use vettid_wire::lock::UnlockKind;
 use vettid_wire::lock::UnlockResult::{Changed, PasswordRequired, Refused, Unlocked, Wait, Wrong};
@@ -69,6 +69,14 @@ impl App {
             password: self.password.duplicate(),
         };
         self.attempt(Wish::Set(Box::new(new)))
+    }
+}
+
+impl App {
+    fn remove(&self, permit: u8, pin: &UnlockKey) -> Attempt {
+        let permit = Permit::from_slice(&[permit; 32]).unwrap();
+        let current = Presented { kind: UnlockKind::Pin, key: pin.duplicate() };
+        self.attempt(Wish::Remove(Removal { permit, current }))
     }
 }
 
@@ -352,4 +360,44 @@ fn the_time_of_an_unlock() {
 
 fn show(text: &str) {
     eprintln!("{text}");
+}
+
+#[test]
+fn a_lock_is_removed_with_leave_and_key_alone() {
+    let place = Place::new();
+    let (mut keeper, made) = place.locked();
+    let app = &place.app;
+    let permit = |keeper: &mut Keeper| keeper.permit(Permit::from_slice(&[8; 32]).unwrap(), &at(0));
+    permit(&mut keeper);
+    assert_eq!(result(&mut keeper, &app.remove(8, &app.pin)), Refused, "it is locked");
+    keeper.is(LockState::Open);
+    assert_eq!(result(&mut keeper, &app.remove(8, &app.pin)), Refused, "nobody gave leave");
+    permit(&mut keeper);
+    assert_eq!(result(&mut keeper, &app.remove(8, &app.other)), Wrong);
+    assert!(place.keys().get(guid()).unwrap().is_none());
+    permit(&mut keeper);
+    assert_eq!(result(&mut keeper, &app.remove(8, &app.pin)), Changed);
+    assert_eq!(place.keys().get(guid()).unwrap().unwrap().expose(), made.expose());
+    let (before, again) = (keeper.status(&at(0)), place.keeper());
+    assert_eq!(again.status(&at(0)), before, "the same after a restart");
+    assert_eq!((before.generation, before.attempts_total, before.state), (0, 2, LockState::Open));
+    assert!(!again.has_lock() && before.salts.is_none());
+    permit(&mut keeper);
+    assert_eq!(result(&mut keeper, &app.set(8, &app.other, None)), Changed);
+    let status = keeper.status(&at(0));
+    assert_eq!((status.generation, status.attempts_total), (2, 2), "numbers go on");
+}
+
+/// The host dies, or cannot write, after the sealer has the key again and before the lock is out of the record.
+#[test]
+fn a_removal_that_was_broken_off_leaves_the_lock() {
+    let place = Place::new();
+    let (mut keeper, made) = place.locked();
+    keeper.is(LockState::Open);
+    place.keys().put_back(guid(), &made, &mut rng()).unwrap();
+    drop(keeper);
+    let mut keeper = place.keeper();
+    assert!(keeper.has_lock());
+    assert!(place.keys().get(guid()).unwrap().is_none(), "the sealer's way is closed again");
+    assert_eq!(result(&mut keeper, &place.app.unlock(UnlockKind::Pin, &place.app.pin)), Unlocked);
 }

@@ -1,0 +1,75 @@
+//! Samples of the inventory of keys and of the upkeep of connections.
+
+use crate::sample::Samples;
+use crate::value;
+use vettid_wire::connection::PeerKind;
+use vettid_wire::inventory::{
+    AskHealth, AskKeys, ConnectionHealth, HealthReport, KeyInventory, KeyPolicy, KeyUse, KeyView,
+};
+
+fn health() -> ConnectionHealth {
+    ConnectionHealth {
+        connection_id: value::connection(),
+        display_name: "Bob".to_owned(),
+        kind: PeerKind::Member,
+        epoch: 3,
+        keys_since: Some(value::at(0)),
+        suite: "X25519+XChaCha20-Poly1305".to_owned(),
+        messages: 40,
+        next_rotation: Some(value::at(5)),
+        straggles_since: Some(value::at(4)),
+        open_epochs: 1,
+        last_sent: Some(value::at(1)),
+        last_received: Some(value::at(2)),
+        credential_until: Some(value::at(6)),
+        profile_until: Some(value::at(7)),
+    }
+}
+
+fn key() -> KeyView {
+    KeyView {
+        id: value::key_id().to_string(),
+        role: KeyUse::Epoch,
+        connection_id: Some(value::connection()),
+        since: Some(value::at(0)),
+        policy: KeyPolicy::Epoch,
+        next_rotation: Some(value::at(5)),
+    }
+}
+
+const ROLES: [KeyUse; 11] = [
+    KeyUse::Identity,
+    KeyUse::Session,
+    KeyUse::OwnerAccount,
+    KeyUse::AppSigning,
+    KeyUse::MessageAccount,
+    KeyUse::ConnectionSigning,
+    KeyUse::ServiceSigning,
+    KeyUse::ClaimSigning,
+    KeyUse::Epoch,
+    KeyUse::Pairwise,
+    KeyUse::BrokerUser,
+];
+
+pub(crate) fn samples() -> Samples {
+    let mut samples = Samples::of("inventory");
+    let ask = AskHealth { connection_id: Some(value::connection()), after: Some(value::connection()) };
+    samples.object("AskHealth", ask).optional(&["/connection_id", "/after"]);
+    samples.object("ConnectionHealth", health()).optional(&[
+        "/keys_since",
+        "/next_rotation",
+        "/straggles_since",
+        "/last_sent",
+        "/last_received",
+        "/credential_until",
+        "/profile_until",
+    ]);
+    samples.object("HealthReport", HealthReport { connections: vec![], more: true });
+    samples.object("AskKeys", AskKeys { after: Some(value::connection()) }).optional(&["/after"]);
+    samples.object("KeyView", key()).optional(&["/connection_id", "/since", "/next_rotation"]);
+    let inventory = KeyInventory { keys: vec![], more_after: Some(value::connection()) };
+    samples.object("KeyInventory", inventory).optional(&["/more_after"]);
+    samples.cases("KeyUse", ROLES);
+    samples.cases("KeyPolicy", [KeyPolicy::Epoch, KeyPolicy::Connection, KeyPolicy::Vault]);
+    samples
+}
