@@ -269,8 +269,16 @@ fn reinstate(step: &mut Step<'_>, former: Former) -> Result<(), Failure> {
     bootstrap::forget_handshakes(step);
     step.desk.clear();
     let Former { fingerprint, identity_key, device } = former;
-    let app =
-        App { session: None, resume: None, previous_resume: None, unproved_resume: None, user_nkey: None, fingerprint, identity_key, device };
+    let app = App {
+        session: None,
+        resume: None,
+        previous_resume: None,
+        unproved_resume: None,
+        user_nkey: None,
+        fingerprint,
+        identity_key,
+        device,
+    };
     Ok(app::put(&mut step.draft, &app)?)
 }
 

@@ -180,6 +180,7 @@ mod tests {
             transaction_keys: Vec::new(),
             credential_epoch: 2,
             journal_head: None,
+            vault_seen: None,
         };
         json::canonical(&backup).unwrap()
     }
@@ -190,7 +191,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::new(folder.path().join("app"), SystemRandom::new().unwrap());
         let guid = MemberId::from_bytes([1; 16]);
-        let taken = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap();
+        let (taken, ..) = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap();
         assert_eq!(take_over(&mut store.hold().await.unwrap(), taken).unwrap(), (2, 43));
         let hold = store.hold().await.unwrap();
         let kept = Kept::load(&hold, guid, Fingerprint::from_bytes([5; 32])).unwrap().expect("it is kept");
