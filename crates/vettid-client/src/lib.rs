@@ -19,6 +19,7 @@ pub mod member_api;
 pub mod random;
 pub mod recovery;
 pub mod services;
+pub mod services_credential;
 pub mod session;
 mod state;
 pub mod status;

@@ -119,8 +119,19 @@ impl Acting<'_> {
         action: Action,
         body: &(impl Serialize + Sync),
     ) -> Result<R, ActionError> {
-        let body = json::canonical(body)?;
         let op_id = OperationId::v7(clock.now(), random::bytes(&mut self.rng));
+        self.act_again(services, clock, (action, op_id), body).await
+    }
+
+    /// Carries out one operation that has its id already: the same over retries.
+    pub(crate) async fn act_again<R: DeserializeOwned>(
+        &mut self,
+        services: &impl MemberApi,
+        clock: &impl Clock,
+        (action, op_id): (Action, OperationId),
+        body: &(impl Serialize + Sync),
+    ) -> Result<R, ActionError> {
+        let body = json::canonical(body)?;
         let request = self.request(action, op_id, &body, clock.now())?;
         let granted = services.grant(self.at, &request).await?;
         let proof = self.proof(action, &granted, clock.now())?;

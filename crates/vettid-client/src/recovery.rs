@@ -15,9 +15,10 @@ use crate::enrolment::EnrolmentError;
 use crate::member_api::{Acting, ActionError, MemberApi};
 use crate::random;
 use crate::services::{ServicesAddress, ServicesError};
+use crate::services_credential;
 use crate::state::{self, State};
 use crate::store::{Store, StoreError};
-use crate::vault_credential::CredentialError;
+use crate::vault_credential::{CredentialError, PasswordSource};
 use kept::{Kept, NewDevice};
 use serde::Serialize;
 use vettid_core::action::Action;
@@ -166,7 +167,7 @@ where
     P::Services: MemberApi,
 {
     /// Makes a fresh phrase, has it typed back, and leaves a container with services that only this phrase opens. An earlier
-    /// phrase is worth nothing any more.
+    /// phrase is worth nothing any more; to replace one takes the password, where this app holds a Services Credential.
     ///
     /// # Errors
     /// [`RecoveryError`]; only after the phrase was typed back does anything change.
@@ -174,6 +175,7 @@ where
         &self,
         length: PhraseLength,
         desk: &mut dyn PhraseDesk,
+        password: &mut dyn PasswordSource,
     ) -> Result<CredentialBackupStatus, RecoveryError> {
         let mut hold = self.ports.store().hold().await?;
         let known = Known::load(&hold)?;
@@ -186,6 +188,9 @@ where
             return Err(RecoveryError::NotTheSame);
         }
         let keys = keys_of(phrase, RecoverySalt::random(&mut self.ports.random())).await?;
+        if present.enabled && services_credential::is_held(&hold, known.parts().0)? {
+            self.allow_phrase(&mut hold, &keys.auth().verifier(), password).await?;
+        }
         let mut kept = Kept::load(&hold)?.unwrap_or_default();
         kept.sequence = kept.sequence.max(present.sequence.unwrap_or(0));
         kept.keys = Some(keys);
@@ -316,14 +321,33 @@ where
     }
 }
 
+/// No newer container is made from now on; what made them, for [`keep_again`].
+pub(crate) fn stop_keeping(hold: &mut impl crate::store::Hold) -> Result<Option<RecoveryKeys>, StoreError> {
+    let Some(mut kept) = Kept::load(hold)? else { return Ok(None) };
+    let keys = kept.keys.take();
+    kept.save(hold)?;
+    Ok(keys)
+}
+
+/// The container is kept up to date again.
+pub(crate) fn keep_again(hold: &mut impl crate::store::Hold, keys: Option<RecoveryKeys>) -> Result<(), StoreError> {
+    match Kept::load(hold)? {
+        Some(mut kept) => {
+            kept.keys = keys;
+            kept.save(hold)
+        }
+        None => Ok(()),
+    }
+}
+
 /// Who this app is to services.
-enum Known {
+pub(crate) enum Known {
     Member(Box<state::Member>),
     Device(Box<NewDevice>),
 }
 
 impl Known {
-    fn load(hold: &impl crate::store::Hold) -> Result<Self, RecoveryError> {
+    pub(crate) fn load(hold: &impl crate::store::Hold) -> Result<Self, RecoveryError> {
         if let Some(State::Enrolled(member)) = state::load(hold)? {
             return Ok(Self::Member(member));
         }
@@ -331,7 +355,7 @@ impl Known {
         device.map(|device| Self::Device(Box::new(device))).ok_or(RecoveryError::NotEnrolled)
     }
 
-    fn parts(&self) -> (MemberId, &SigningKey, &str, &str) {
+    pub(crate) fn parts(&self) -> (MemberId, &SigningKey, &str, &str) {
         match self {
             Self::Member(member) => {
                 (member.guid, member.identity.signing(), &member.origin.services_url, &member.trust)

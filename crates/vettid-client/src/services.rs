@@ -28,6 +28,9 @@ pub enum ServicesError {
         /// The HTTP status.
         status: u16,
     },
+    /// Operations of high value wait for a while after a recovery; this one had no effect.
+    #[error("a recovery is too fresh for this: wait, or approve it on the old device")]
+    OnHold,
     /// The answer is not what the standard says.
     #[error("services gave an answer that cannot be read: {0}")]
     Unreadable(#[source] Box<dyn Error + Send + Sync>),

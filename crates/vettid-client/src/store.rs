@@ -32,6 +32,12 @@ pub enum Place {
     SlotA,
     /// Second place for a package of the Vault Credential.
     SlotB,
+    /// What the app holds of the Vault Services Credential besides its packages.
+    ServicesCredential,
+    /// First place for a package of the Vault Services Credential.
+    ServicesSlotA,
+    /// Second place for a package of the Vault Services Credential.
+    ServicesSlotB,
     /// What keeps the recovery container up to date, and what a recovery brought.
     Recovery,
 }

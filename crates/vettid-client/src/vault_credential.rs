@@ -1,20 +1,23 @@
 //! The app's side of the Vault Credential (spec 2.6 to 2.9): making it, using it, and coming back from any crash in between.
+//! The flows over any issuer (`desk`, `proof`, `recovery`, `create`) serve the Services Credential as well.
 //!
 //! Must never send a request that is not stored, take a password before the vault proved itself, or write over the package
 //! that an answer was derived from. Nothing secret is in an error, in `Debug` or in a log.
 
-mod create;
-mod desk;
-mod failure;
+pub(crate) mod create;
+pub(crate) mod desk;
+pub(crate) mod failure;
 mod grant;
+pub(crate) mod issuer_line;
 pub(crate) mod kept;
 mod limited;
-mod password;
+pub(crate) mod password;
 mod proof;
 mod recovery;
 pub(crate) mod replace;
 mod secret;
 mod value;
+mod vault_line;
 
 pub use create::Created;
 pub use desk::CredentialState;
@@ -25,6 +28,7 @@ pub use secret::{Added, Gained, NewSecret};
 pub use value::{SecretValue, UnfitValue, signing_key_from_hex};
 
 use crate::app::{App, Ports};
+use crate::services_credential;
 use desk::Desk;
 use password::Entry;
 use vettid_wire::id::SecretId;
@@ -58,7 +62,7 @@ impl<P: Ports> App<P> {
         })
     }
 
-    /// Makes the Vault Credential, once. `grant_minutes` is the longest life of a grant: 5 to 60, or 0 for none; absent: 15.
+    /// Makes the Vault Credential alone, once; [`App::create_credentials`] makes both. `grant_minutes` is the longest life of a grant: 5 to 60, or 0 for none; absent: 15.
     ///
     /// # Errors
     /// [`CredentialError`], among them [`CredentialError::Exists`].
@@ -67,19 +71,23 @@ impl<P: Ports> App<P> {
         grant_minutes: Option<u32>,
         password: &mut dyn PasswordSource,
     ) -> Result<Created, CredentialError> {
-        over_the_line!(self, desk => desk.create(grant_minutes, password).await)
+        over_the_line!(self, desk => desk.create(grant_minutes, &mut Entry::new(password)).await)
     }
 
-    /// Replaces the password. The present one is asked for first.
+    /// Replaces the password of an app that holds the Vault Credential alone; [`App::change_passwords`] looks for both. The
+    /// present one is asked for first.
     ///
     /// # Errors
-    /// [`CredentialError`].
+    /// [`CredentialError`], among them [`CredentialError::NotAlone`].
     pub async fn change_password(
         &self,
         present: &mut dyn PasswordSource,
         new: &mut dyn PasswordSource,
     ) -> Result<(), CredentialError> {
-        over_the_line!(self, desk => desk.change_password(&mut Entry::new(present), new).await)
+        over_the_line!(self, desk => {
+            services_credential::require_none_here(desk.line)?;
+            desk.change_password(&mut Entry::new(present), &mut Entry::new(new)).await
+        })
     }
 
     /// Proves the password where the vault remembers no earlier session of this app, so that it takes commands again.

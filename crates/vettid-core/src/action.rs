@@ -54,6 +54,8 @@ actions! {
     StoreBackup = "credential.backup.store" at "/v1/credentials/backup",
     /// How the recovery container stands.
     BackupStatus = "credential.backup.status" at "/v1/credentials/backup/status",
+    /// How the Vault Services Credential stands.
+    CredentialStatus = "credential.status" at "/v1/credentials/status",
     /// Fresh transaction keys.
     ReplenishKeys = "credential.utk.replenish" at "/v1/credentials/keys",
     /// The first Vault Services Credential.

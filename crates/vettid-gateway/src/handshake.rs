@@ -313,6 +313,8 @@ fn finish(
     };
     let counter_signature = countersign(now, own, live.record.connection_id, &acceptance)?;
     let mut channel = Channel::new(keys);
+    // The age of the epoch is stored with it, not by the first request.
+    channel.pass_time(now);
     let post = ready(now, rng, own, &live.record, &mut channel, counter_signature.clone())?;
     let record = &mut live.record;
     record.member.jwt = Some(jwt);

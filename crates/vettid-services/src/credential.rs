@@ -7,14 +7,14 @@ use crate::clocks::clocks;
 use crate::control_plane::ControlPlane;
 use crate::http::error::ApiError;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use vettid_core::action::Action;
-use vettid_core::credential::CHANGE_PASSWORD;
 use vettid_core::credential::attempts::Unlock;
 use vettid_core::credential::issuer::keys::KeyPool;
-use vettid_core::credential::issuer::operation::{Effect, Operation, Verdict};
+use vettid_core::credential::issuer::operation::{Effect, Operation, Proven, Verdict};
 use vettid_core::credential::issuer::record::{Confirmation, Refusal};
 use vettid_core::credential::issuer::{Begin, ConfirmAnswer, Issuer, IssuerFailed, NewCredential, creation_binding};
+use vettid_core::credential::{CHANGE_PASSWORD, REPLACE_SECRETS};
 use vettid_crypto::kdf::h256;
 use vettid_crypto::password::{PasswordSalt, StoredPassword};
 use vettid_crypto::secret::SecretBytes;
@@ -22,17 +22,25 @@ use vettid_crypto::utk::{ProofRequest, request_hash};
 use vettid_store::action::Spent;
 use vettid_store::audit::{Act, Actor};
 use vettid_store::credential::{CredentialCommit, OperationRow};
+use vettid_wire::base64::Base64;
 use vettid_wire::credential::{
-    ChallengeRequest, Confirm, ConfirmReply, CredentialPolicies, LatAnswer, ReplenishKeys, UseRequest,
+    ChallengeRequest, Confirm, ConfirmReply, CredentialPolicies, CredentialStatus, LatAnswer, ReplenishKeys, UseRequest,
 };
 use vettid_wire::digest::Digest;
+use vettid_wire::envelope::Answer;
+use vettid_wire::event::Nothing;
 use vettid_wire::id::{MemberId, OperationId};
+use vettid_wire::json;
 use vettid_wire::recovery::{Notice, NoticeKind};
-use vettid_wire::services_credential::{CreateServicesCredential, ServicesKeys};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::services_credential::{
+    CreateServicesCredential, GUARDED, NewPhrase, OPEN_SECRETS, REMOVE_BACKUP, REPLACE_PHRASE, SealedSecrets,
+    ServicesKeys,
+};
 use zeroize::Zeroizing;
 
-/// Guarded by the credential: removes the recovery container.
-pub(crate) const REMOVE_BACKUP: &str = "credential.backup.remove";
+/// Length of what recognises a phrase.
+const VERIFIER_BYTES: usize = 32;
 /// Wrong passwords in a row until the lock.
 const MAX_ATTEMPTS: u32 = 10;
 
@@ -46,7 +54,16 @@ enum Kept {
     /// Before the first credential.
     Pool(KeyPool),
     /// One credential.
-    Issuer(Box<Issuer>),
+    Issuer(Box<Issued>),
+}
+
+/// One credential, and what its holder allowed.
+#[derive(Serialize, Deserialize)]
+struct Issued {
+    issuer: Issuer,
+    /// The phrase that may take the place of the present one: what recognises it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_phrase: Option<Base64>,
 }
 
 /// What is kept of one member, and the revision that a change must name.
@@ -73,7 +90,7 @@ impl ControlPlane {
         let mut desk = self.desk(spent.guid).await?;
         let keys = match &mut desk.kept {
             Kept::Pool(pool) => pool.replenish(clocks.now, &mut rng, &request),
-            Kept::Issuer(issuer) => issuer.replenish(&clocks, &mut rng, &request),
+            Kept::Issuer(issued) => issued.issuer.replenish(&clocks, &mut rng, &request),
         };
         self.commit(&desk, Along { spent: Some(&spent), ..Along::default() }).await?;
         Ok(ServicesKeys {
@@ -103,7 +120,7 @@ impl ControlPlane {
             return Err(ApiError::CredentialRefused);
         };
         let created = Issuer::create(&clocks(), &mut self.rng(), new, pool).map_err(failed)?;
-        desk.kept = Kept::Issuer(Box::new(created.issuer));
+        desk.kept = Kept::Issuer(Box::new(Issued { issuer: created.issuer, next_phrase: None }));
         let operation = Some((request.op_id, &created.operation));
         self.commit(&desk, Along { operation, spent: Some(&spent), ..Along::default() }).await?;
         answer_of(&created.operation)
@@ -132,7 +149,7 @@ impl ControlPlane {
             policies: CredentialPolicies {
                 ttl_minutes: None,
                 max_failed_attempts: MAX_ATTEMPTS,
-                authorized_operations: vec![REMOVE_BACKUP.to_owned()],
+                authorized_operations: GUARDED.map(str::to_owned).to_vec(),
             },
             binding: None,
             secrets: request.terms.secrets.as_bytes().to_vec(),
@@ -142,14 +159,32 @@ impl ControlPlane {
         }))
     }
 
+    /// How the member's credential stands, for the app.
+    pub(crate) async fn credential_status(&self, acting: Acting<Nothing>) -> Result<CredentialStatus, ApiError> {
+        let desk = self.desk(acting.spent.guid).await?;
+        self.spend(&acting.spent).await?;
+        Ok(match &desk.kept {
+            Kept::Issuer(issued) => issued.issuer.status(&clocks()),
+            Kept::Pool(_) => CredentialStatus::default(),
+        })
+    }
+
+    /// Whether the holder of a credential has to allow, and did not, that another phrase takes the place of the present one.
+    pub(crate) async fn require_allowed_phrase(&self, guid: MemberId, verifier: &Base64) -> Result<(), ApiError> {
+        match self.desk(guid).await?.kept {
+            Kept::Issuer(issued) if issued.next_phrase.as_ref() != Some(verifier) => Err(ApiError::CredentialRefused),
+            _ => Ok(()),
+        }
+    }
+
     /// Services prove themselves before a password is typed, for the address at which members reach them.
     pub(crate) async fn challenge(&self, acting: Acting<ChallengeRequest>) -> Result<LatAnswer, ApiError> {
         let Acting { spent, request } = acting;
         let desk = self.desk(spent.guid).await?;
         self.spend(&spent).await?;
-        let Kept::Issuer(issuer) = &desk.kept else { return Err(ApiError::CredentialRefused) };
+        let Kept::Issuer(issued) = &desk.kept else { return Err(ApiError::CredentialRefused) };
         let place = (self.public_url.as_str(), Action::UseCredential.endpoint());
-        issuer.prove(self.now(), &mut self.rng(), place, &request).ok_or(ApiError::CredentialRefused)
+        issued.issuer.prove(self.now(), &mut self.rng(), place, &request).ok_or(ApiError::CredentialRefused)
     }
 
     /// A `USE`: the attempt is stored, then compared, then its outcome is stored. The answer is a `RESULT`.
@@ -158,16 +193,16 @@ impl ControlPlane {
         require_same(spent.op_id, request.op_id)?;
         let known = self.operation(spent.guid, request.op_id).await?;
         let is_over = known.as_ref().is_some_and(Operation::is_finished);
-        if !is_over && [REMOVE_BACKUP, CHANGE_PASSWORD].contains(&request.action.as_str()) {
+        if !is_over && is_held_back(&request.action) {
             self.require_no_hold(spent.guid).await?;
         }
         let mut desk = self.desk(spent.guid).await?;
-        let Kept::Issuer(issuer) = &mut desk.kept else {
+        let Kept::Issuer(issued) = &mut desk.kept else {
             self.spend(&spent).await?;
             return Err(ApiError::CredentialRefused);
         };
         let along = Along { spent: Some(&spent), ..Along::default() };
-        match issuer.begin(&clocks(), &request, known.as_ref()).map_err(failed)? {
+        match issued.issuer.begin(&clocks(), &request, known.as_ref()).map_err(failed)? {
             Begin::Repeat => {
                 self.spend(&spent).await?;
                 known.as_ref().map_or(Err(ApiError::Internal), answer_of)
@@ -203,24 +238,16 @@ impl ControlPlane {
         let counted = started.committed();
         let mut desk = self.desk(guid).await?;
         let known = self.operation(guid, request.op_id).await?;
-        let Kept::Issuer(issuer) = &mut desk.kept else { return Err(ApiError::Internal) };
+        let Kept::Issuer(issued) = &mut desk.kept else { return Err(ApiError::Internal) };
         let mut along = Along::default();
-        let operation = match issuer.compare(counted, request).map_err(failed)? {
+        let operation = match issued.issuer.compare(counted, request).map_err(failed)? {
             Verdict::Wrong(wrong) => {
                 along.notice = Some(NoticeKind::WrongPassword);
-                issuer.fail(&clocks(), known.as_ref(), &wrong)
+                issued.issuer.fail(&clocks(), known.as_ref(), &wrong)
             }
             Verdict::Right(proven) => {
-                let effect = match Effect::of_upkeep(&proven, request) {
-                    Ok(Some(effect)) => effect,
-                    Ok(None) if request.action == REMOVE_BACKUP => {
-                        along.removes_backup = true;
-                        along.notice = Some(NoticeKind::BackupRemoved);
-                        Effect::result(json!({ "removed": true }))
-                    }
-                    Ok(None) | Err(_) => Effect::result(json!({ "refused": "invalid_request" })),
-                };
-                issuer.finish(&clocks(), &mut self.rng(), known.as_ref(), *proven, effect)
+                let effect = carried_out(&proven, request, &mut issued.next_phrase, &mut along);
+                issued.issuer.finish(&clocks(), &mut self.rng(), known.as_ref(), *proven, effect)
             }
         };
         let operation = operation.map_err(failed)?;
@@ -234,11 +261,11 @@ impl ControlPlane {
         let Acting { spent, request } = acting;
         require_same(spent.op_id, request.op_id)?;
         let mut desk = self.desk(spent.guid).await?;
-        let Kept::Issuer(issuer) = &mut desk.kept else {
+        let Kept::Issuer(issued) = &mut desk.kept else {
             self.spend(&spent).await?;
             return Err(ApiError::CredentialRefused);
         };
-        let (confirmation, answer) = issuer.confirm(&request);
+        let (confirmation, answer) = issued.issuer.confirm(&request);
         let alarm = matches!(confirmation, Confirmation::Stale | Confirmation::NotGenuine);
         let notice = alarm.then_some(NoticeKind::CredentialAlarm);
         self.commit(&desk, Along { spent: Some(&spent), notice, ..Along::default() }).await?;
@@ -252,7 +279,8 @@ impl ControlPlane {
     /// A recovery ends the lock; attempts open after a day. A credential that is not locked stays as it is.
     pub(crate) async fn unlock_after_recovery(&self, guid: MemberId) -> Result<(), ApiError> {
         let mut desk = self.desk(guid).await?;
-        let Kept::Issuer(issuer) = &mut desk.kept else { return Ok(()) };
+        let Kept::Issuer(issued) = &mut desk.kept else { return Ok(()) };
+        let issuer = &mut issued.issuer;
         if !issuer.record().attempts.is_locked(issuer.record().limit) {
             return Ok(());
         }
@@ -307,6 +335,52 @@ impl ControlPlane {
         let opened = self.member_keys.open(place, sealed).map_err(|error| ApiError::internal(&error))?;
         serde_json::from_slice(opened.expose()).map_err(|error| ApiError::internal(&error))
     }
+}
+
+/// What waits while a recovery is fresh: everything that the policy names, and a new password.
+fn is_held_back(action: &str) -> bool {
+    GUARDED.contains(&action) || [CHANGE_PASSWORD, REPLACE_SECRETS].contains(&action)
+}
+
+/// Does what a proven operation asks for. An action that cannot be done is finished, too: its result says so.
+fn carried_out(
+    proven: &Proven,
+    request: &UseRequest,
+    next_phrase: &mut Option<Base64>,
+    along: &mut Along<'_>,
+) -> Effect {
+    match Effect::of_upkeep(proven, request) {
+        Ok(Some(effect)) => return Effect { action_result: succeeded(Value::Null), ..effect },
+        Err(_) => return refused(),
+        Ok(None) => {}
+    }
+    Effect::result(match request.action.as_str() {
+        REMOVE_BACKUP => {
+            along.removes_backup = true;
+            along.notice = Some(NoticeKind::BackupRemoved);
+            succeeded(json!({ "removed": true }))
+        }
+        REPLACE_PHRASE => match json::from_value::<NewPhrase>(request.params.clone()) {
+            Ok(NewPhrase { verifier }) if verifier.as_bytes().len() == VERIFIER_BYTES => {
+                *next_phrase = Some(verifier);
+                succeeded(json!({ "allowed": true }))
+            }
+            _ => return refused(),
+        },
+        OPEN_SECRETS => {
+            let body = proven.body();
+            succeeded(json!(SealedSecrets { inner_seq: body.inner_seq, secrets: body.secrets.clone() }))
+        }
+        _ => return refused(),
+    })
+}
+
+fn succeeded(value: Value) -> Value {
+    json!(Answer::Success(value))
+}
+
+fn refused() -> Effect {
+    Effect::result(json!(Answer::<Value>::Refused(RefusalCode::InvalidRequest.into())))
 }
 
 fn place(guid: MemberId) -> String {

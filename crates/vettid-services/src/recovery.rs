@@ -45,7 +45,11 @@ impl ControlPlane {
             return Err(ApiError::InvalidRequest);
         }
         let is_same_phrase = match self.ledger.backup(guid).await? {
-            Some(known) => *self.verifier(&known)?.expose() == *verifier.expose(),
+            Some(known) if *self.verifier(&known)?.expose() == *verifier.expose() => true,
+            Some(_) => {
+                self.require_allowed_phrase(guid, &request.verifier).await?;
+                false
+            }
             None => false,
         };
         if !is_same_phrase {

@@ -24,15 +24,19 @@ use vettid_crypto::utk::{PasswordPayload, ProofRequest, seal};
 use vettid_nats::clock;
 use vettid_services::vault::VaultView;
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::{ConfirmReply, LatAnswer, ReplenishKeys, UseRequest, UseResult, UseStatus};
+use vettid_wire::credential::{
+    ConfirmReply, CredentialStatus, LatAnswer, ReplenishKeys, UseRequest, UseResult, UseStatus,
+};
 use vettid_wire::id::MemberId;
 use vettid_wire::recovery::{NoticeKind, RecoverCredentials, RecoveryCode, RecoveryStarted, StoreCredentialBackup};
-use vettid_wire::services_credential::{CreateServicesCredential, ServicesKeys, ServicesTerms};
+use vettid_wire::services_credential::{
+    CreateServicesCredential, OPEN_SECRETS, REMOVE_BACKUP, REPLACE_PHRASE, SealedSecrets, ServicesKeys, ServicesTerms,
+};
 use world::action::{Operation, operation};
 use world::member::{App, Member};
 use world::{Answer, World};
 
-const REMOVE: &str = "credential.backup.remove";
+const REMOVE: &str = REMOVE_BACKUP;
 const REFUSED: (u16, &str) = (403, "credential_refused");
 const SECRETS: &[u8] = br#"{"vault_access_key":"canary"}"#;
 
@@ -103,6 +107,10 @@ impl Alice {
 
     /// Services prove themselves, then the password is typed; the request as it is sent.
     async fn ask(&mut self, world: &World, action: &str, password: u8) -> UseRequest {
+        self.ask_with(world, action, password, json!({})).await
+    }
+
+    async fn ask_with(&mut self, world: &World, action: &str, password: u8, params: Value) -> UseRequest {
         let endpoint = Action::UseCredential.endpoint();
         let challenge = self.holder.challenge(clock::now(), &mut rand::rng(), action, endpoint).unwrap();
         let answer: LatAnswer = self.act(world, Action::Challenge, &challenge.request).await.ok();
@@ -112,7 +120,7 @@ impl Alice {
         let proven = self.holder.verify(world.services.url(), challenge, &answer).unwrap();
         let wish = Wish {
             op_id: operation(),
-            params: json!({}),
+            params,
             payload: payload(password, false),
             next_password: None,
             journal_head: None,
@@ -129,7 +137,17 @@ impl Alice {
 
     /// One use, and what the app makes of the answer.
     async fn once(&mut self, world: &World, action: &str, password: u8) -> (UseStatus, Option<Value>) {
-        let request = self.ask(world, action, password).await;
+        self.once_with(world, action, password, json!({})).await
+    }
+
+    async fn once_with(
+        &mut self,
+        world: &World,
+        action: &str,
+        password: u8,
+        params: Value,
+    ) -> (UseStatus, Option<Value>) {
+        let request = self.ask_with(world, action, password, params).await;
         let answer = self.send(world, &request).await;
         let result: UseResult = answer.ok();
         let (status, action_result) = (result.status, result.action_result.clone());
@@ -171,14 +189,24 @@ impl Alice {
     }
 
     async fn store_backup(&self, world: &World) -> RecoveryKeys {
-        let rng = &mut rand::rng();
-        let keys = RecoveryPhrase::generate(rng, PhraseLength::Words12).keys(&RecoverySalt::random(rng)).unwrap();
-        let container = Base64::new(keys.seal(1, b"content", rng).unwrap());
-        let verifier = Base64::new(*keys.auth().verifier().expose());
-        let backup = StoreCredentialBackup { sequence: 1, container, verifier };
-        assert_eq!(self.act(world, Action::StoreBackup, &backup).await.status, 200);
+        let keys = phrase();
+        assert_eq!(self.act(world, Action::StoreBackup, &container(1, &keys)).await.status, 200);
         keys
     }
+
+    async fn status(&self, world: &World) -> CredentialStatus {
+        self.act(world, Action::CredentialStatus, &json!({})).await.ok()
+    }
+}
+
+fn phrase() -> RecoveryKeys {
+    let rng = &mut rand::rng();
+    RecoveryPhrase::generate(rng, PhraseLength::Words12).keys(&RecoverySalt::random(rng)).unwrap()
+}
+
+fn container(sequence: u64, keys: &RecoveryKeys) -> StoreCredentialBackup {
+    let container = Base64::new(keys.seal(sequence, b"content", &mut rand::rng()).unwrap());
+    StoreCredentialBackup { sequence, container, verifier: Base64::new(*keys.auth().verifier().expose()) }
 }
 
 /// An app with its first transaction keys.
@@ -196,7 +224,10 @@ async fn a_guarded_action_runs_once_for_the_right_password() {
     alice.store_backup(&world).await;
     let request = alice.ask(&world, REMOVE, 1).await;
     let first = alice.send(&world, &request).await;
-    assert_eq!((&first.body["status"], &first.body["action_result"]), (&"done".into(), &json!({ "removed": true })));
+    assert_eq!(
+        (&first.body["status"], &first.body["action_result"]),
+        (&"done".into(), &json!({ "status": "success", "value": { "removed": true } }))
+    );
     assert!(!alice.view(&world).await.credential_backup.enabled);
     let world = world.restart().await;
     let again = alice.send(&world, &request).await;
@@ -216,6 +247,62 @@ async fn services_never_take_the_key_of_the_inner_layer() {
     assert_eq!(alice.create(&world, true).await.refusal(), REFUSED);
     let second = world.member("bob").await;
     assert!(alice.view(&world).await.notices.is_empty() && second.guid != alice.member.guid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_app_gets_its_inner_layer_back_for_the_right_password_only() {
+    let world = World::start().await;
+    let mut alice = Alice::ready(&world).await;
+    let (status, nothing) = alice.once(&world, OPEN_SECRETS, 2).await;
+    assert_eq!((status, nothing), (UseStatus::WrongPassword, None));
+    let (_, sealed) = alice.once(&world, OPEN_SECRETS, 1).await;
+    let sealed: SealedSecrets = serde_json::from_value(sealed.unwrap()["value"].take()).unwrap();
+    let place =
+        InnerPlace { guid: alice.member.guid, issuer: alice.holder.state().issuer, inner_seq: sealed.inner_seq };
+    assert_eq!(place.open(&inner_key(1), sealed.secrets.as_bytes()).unwrap().expose(), SECRETS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_phrase_needs_the_password() {
+    let world = World::start().await;
+    let mut alice = Alice::ready(&world).await;
+    let (first, second, third) = (alice.store_backup(&world).await, phrase(), phrase());
+    assert_eq!(alice.act(&world, Action::StoreBackup, &container(2, &second)).await.refusal(), REFUSED);
+    let allowed = json!({ "verifier": container(2, &second).verifier });
+    assert_eq!(
+        alice.once_with(&world, REPLACE_PHRASE, 2, allowed.clone()).await.0,
+        UseStatus::WrongPassword,
+        "a guess allows nothing"
+    );
+    assert_eq!(alice.act(&world, Action::StoreBackup, &container(2, &second)).await.refusal(), REFUSED);
+    let (_, told) = alice.once_with(&world, REPLACE_PHRASE, 1, allowed).await;
+    assert_eq!(told.unwrap()["value"], json!({ "allowed": true }));
+    assert_eq!(alice.act(&world, Action::StoreBackup, &container(2, &third)).await.refusal(), REFUSED);
+    assert_eq!(
+        alice.act(&world, Action::StoreBackup, &container(2, &first)).await.status,
+        200,
+        "the same phrase as ever"
+    );
+    let world = world.restart().await;
+    assert_eq!(alice.act(&world, Action::StoreBackup, &container(3, &second)).await.status, 200);
+    assert_eq!(
+        alice.act(&world, Action::StoreBackup, &container(4, &first)).await.refusal(),
+        REFUSED,
+        "not back again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_cannot_be_done_says_so_and_the_version_moves_on() {
+    let world = World::start().await;
+    let mut alice = Alice::ready(&world).await;
+    let before = alice.status(&world).await;
+    let (status, told) = alice.once_with(&world, "credential.password.change", 1, json!({ "hash": "none" })).await;
+    assert_eq!((status, &told.unwrap()["status"]), (UseStatus::Done, &json!("refused")));
+    let after = alice.status(&world).await;
+    assert_eq!((after.cek_version, after.attempts_total), (before.cek_version + 1, 1));
+    assert!(after.exists && !after.locked && after.attempts == 0);
+    assert_eq!(alice.once(&world, OPEN_SECRETS, 1).await.0, UseStatus::Done, "the password is the former one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -142,33 +142,14 @@ pub fn status(step: &mut Step<'_>) -> Answered<CredentialStatus> {
     let hold = recovery::hold(step)?;
     let Some(issuer) = issuer(&step.draft)? else {
         return Ok(Ok(CredentialStatus {
-            exists: false,
-            cek_version: 0,
-            credential_epoch: 0,
-            attempts: 0,
-            attempts_total: 0,
-            locked: false,
-            retry_after_ms: None,
-            transaction_keys: 0,
             grants,
             journal_head: Some(head::of(step)),
             recovery: hold,
+            ..CredentialStatus::default()
         }));
     };
-    let record = issuer.record();
-    Ok(Ok(CredentialStatus {
-        exists: true,
-        cek_version: record.current.version,
-        credential_epoch: record.epoch,
-        attempts: record.attempts.consecutive,
-        attempts_total: record.attempts.total,
-        locked: record.attempts.is_locked(record.limit),
-        retry_after_ms: record.attempts.wait_ms(&step.clocks),
-        transaction_keys: u32::try_from(record.pool.unused(step.now).count()).unwrap_or(u32::MAX),
-        grants,
-        journal_head: Some(head::of(step)),
-        recovery: hold,
-    }))
+    let journal_head = Some(head::of(step));
+    Ok(Ok(CredentialStatus { grants, journal_head, recovery: hold, ..issuer.status(&step.clocks) }))
 }
 
 /// Fresh transaction keys: of the credential, or for making the first one.

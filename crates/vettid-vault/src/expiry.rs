@@ -6,6 +6,7 @@ use crate::feed::Note;
 use crate::step::Step;
 use crate::{bootstrap, credential, establish, feed, mark, outbox, peer, recovery, request, upkeep};
 use vettid_handler::event::Answer;
+use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -87,6 +88,10 @@ fn undelivered(step: &mut Step<'_>) -> Result<(), Failure> {
         let vettid_wire::subject::Subject::ForOwner(_, _, event_type) = post.subject else {
             continue;
         };
+        // Upkeep goes on by itself; what its owner wrote does not.
+        if [event::ConnectionRekey::ROW.name, event::ConnectionCredential::ROW.name].contains(&event_type.as_str()) {
+            continue;
+        }
         step.tell(Note {
             event_type,
             connection_id: Some(id),

@@ -1,6 +1,10 @@
 //! The Protean credential on the wire: blob body, package, transaction keys, ledger tokens, and the
 //! USE, RESULT and CONFIRM objects (spec 2.6 to 2.8). Form only: nothing here opens or seals.
 
+mod backup;
+
+pub use backup::{CredentialBackup, VaultSeen};
+
 use crate::base64::{Base64, InvalidBase64, decode, encode};
 use crate::digest::Digest;
 use crate::id::{Fingerprint, InvalidId, KeyId, MemberId, OperationId};
@@ -513,8 +517,8 @@ pub struct ChangePassword {
     pub sealed_inner_key: Base64,
 }
 
-/// How a Vault Credential stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How a credential stands at its issuer; before the first one, all of it is zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialStatus {
     /// Whether there is one.
@@ -532,9 +536,9 @@ pub struct CredentialStatus {
     /// Milliseconds until the next try, where one has to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Transaction keys that the vault takes.
+    /// Transaction keys that the issuer takes.
     pub transaction_keys: u32,
-    /// Open grants.
+    /// Open grants; only a vault gives any.
     pub grants: u32,
     /// Last commit of the vault's journal before this answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -542,43 +546,6 @@ pub struct CredentialStatus {
     /// The recovery by which this app came, while what is of high value waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryHold>,
-}
-
-/// Content of a recovery container: what a new device needs to be the member's app again (spec 2.11).
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialBackup {
-    /// The Vault Services Credential, once there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub services_credential: Option<CredentialPackage>,
-    /// The Vault Credential: the newest and at most three before it, newest first.
-    pub vault_credentials: Vec<CredentialPackage>,
-    /// Fingerprint of the vault: the issuer of the Vault Credential.
-    pub vault_fp: Fingerprint,
-    /// Salt of the password that the newest one needs, 16 bytes.
-    pub password_salt: Base64,
-    /// The app's half of the password.
-    pub device_secret: SecretField,
-    /// Transaction keys that were not used yet.
-    pub transaction_keys: Vec<TransactionKey>,
-    /// Highest epoch that the app knows; a lower one is refused.
-    pub credential_epoch: u64,
-    /// Where the app last saw the vault's journal, where it knows its hash.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub journal_head: Option<JournalHead>,
-    /// How far the app has seen the vault; a new device takes nothing older.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vault_seen: Option<VaultSeen>,
-}
-
-/// How far an app has seen its vault. Neither number may ever fall (spec §3 R14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VaultSeen {
-    /// Highest incarnation.
-    pub incarnation: u64,
-    /// Highest length of the journal in that incarnation.
-    pub journal_sequence: u64,
 }
 
 /// Asks for fresh transaction keys, inside a session.

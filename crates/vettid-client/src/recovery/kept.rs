@@ -45,7 +45,7 @@ pub(super) struct Before {
 /// A device that recovered.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewDevice {
+pub(crate) struct NewDevice {
     pub(super) guid: MemberId,
     /// The key by which services know it.
     #[serde(with = "stored")]

@@ -44,12 +44,15 @@ pub struct DurableStep {
 
 impl Target {
     /// All files of an app.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Key,
         Self::Value(Place::App),
         Self::Value(Place::Credential),
         Self::Value(Place::SlotA),
         Self::Value(Place::SlotB),
+        Self::Value(Place::ServicesCredential),
+        Self::Value(Place::ServicesSlotA),
+        Self::Value(Place::ServicesSlotB),
         Self::Value(Place::Recovery),
     ];
 
@@ -59,8 +62,10 @@ impl Target {
         const KEPT: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder];
         const FREED: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder, Act::Remove];
         match self {
-            Self::Value(Place::SlotA | Place::SlotB) => FREED,
-            Self::Key | Self::Value(Place::App | Place::Credential | Place::Recovery) => KEPT,
+            Self::Value(Place::SlotA | Place::SlotB | Place::ServicesSlotA | Place::ServicesSlotB) => FREED,
+            Self::Key | Self::Value(Place::App | Place::Credential | Place::ServicesCredential | Place::Recovery) => {
+                KEPT
+            }
         }
     }
 
@@ -73,6 +78,9 @@ impl Target {
             Self::Value(Place::Credential) => "credential",
             Self::Value(Place::SlotA) => "credential-a",
             Self::Value(Place::SlotB) => "credential-b",
+            Self::Value(Place::ServicesCredential) => "services-credential",
+            Self::Value(Place::ServicesSlotA) => "services-credential-a",
+            Self::Value(Place::ServicesSlotB) => "services-credential-b",
             Self::Value(Place::Recovery) => "recovery",
         }
     }

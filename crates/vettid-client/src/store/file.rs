@@ -23,6 +23,9 @@ fn purpose_of(place: Place) -> &'static str {
         Place::Credential => "vettid app credential",
         Place::SlotA => "vettid app credential slot a",
         Place::SlotB => "vettid app credential slot b",
+        Place::ServicesCredential => "vettid app services credential",
+        Place::ServicesSlotA => "vettid app services credential slot a",
+        Place::ServicesSlotB => "vettid app services credential slot b",
         Place::Recovery => "vettid app recovery",
     }
 }
@@ -186,7 +189,16 @@ mod tests {
     async fn each_value_opens_at_its_own_place_only() {
         let folder = tempfile::tempdir().unwrap();
         let mut hold = store(folder.path()).hold().await.unwrap();
-        let places = [Place::App, Place::Credential, Place::SlotA, Place::SlotB, Place::Recovery];
+        let places = [
+            Place::App,
+            Place::Credential,
+            Place::SlotA,
+            Place::SlotB,
+            Place::ServicesCredential,
+            Place::ServicesSlotA,
+            Place::ServicesSlotB,
+            Place::Recovery,
+        ];
         for (number, place) in (0..).zip(places) {
             hold.save(place, &[number]).unwrap();
         }

@@ -1,13 +1,11 @@
-//! One operation with the credential, from the proof of the vault to the stored package (spec 2.7, steps 1 to 4). Each step
-//! is stored before the next one.
+//! One operation with a credential, from the proof of its issuer to the stored package (spec 2.7, steps 1 to 4). Each step
+//! is stored before the next one. The same for both credentials; what differs is the line to the issuer.
 
 use super::failure::CredentialError;
+use super::issuer_line::IssuerLine;
 use super::kept::Kept;
 use super::password::{Entry, payload};
-use crate::app::Ports;
-use crate::command::CommandError;
 use crate::intent::Intent;
-use crate::line::Line;
 use crate::random::{self, SystemRandom};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,21 +17,20 @@ use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{CredentialStatus, UseResult, UseStatus};
 use vettid_wire::envelope::Answer;
-use vettid_wire::event::{CredentialCreate, CredentialUse, EventRow, Nothing};
 use vettid_wire::id::OperationId;
 use vettid_wire::json;
-use vettid_wire::refusal::{Refusal, RefusalCode};
+use vettid_wire::refusal::Refusal;
 use vettid_wire::secret::Action;
 
 /// How often an operation that lost its ground without effect is begun.
-const ROUNDS: usize = 2;
+pub(super) const ROUNDS: usize = 2;
 
-/// How the credential stands, at the vault and here.
+/// How a credential stands, at its issuer and here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CredentialState {
-    /// What the vault says.
+    /// What its issuer says.
     #[serde(flatten)]
-    pub vault: CredentialStatus,
+    pub issuer: CredentialStatus,
     /// Whether this app holds the credential.
     pub held_here: bool,
     /// Transaction keys in this app.
@@ -43,10 +40,10 @@ pub struct CredentialState {
 }
 
 /// Over one line: what is kept, and the flows.
-pub(crate) struct Desk<'l, 'a, P: Ports> {
-    pub(super) line: &'l mut Line<'a, P>,
+pub(crate) struct Desk<'l, L: IssuerLine> {
+    pub(crate) line: &'l mut L,
     /// `None` before the first credential.
-    pub(super) kept: Option<Kept>,
+    pub(crate) kept: Option<Kept>,
     /// A package was stored whose confirmation its operation did not wait for.
     pub(super) is_unconfirmed: bool,
 }
@@ -60,7 +57,7 @@ pub(super) struct Performed<T> {
 }
 
 /// What the parameters of an operation are made with.
-pub(super) struct Making {
+pub(crate) struct Making {
     pub(super) op_id: OperationId,
     pub(super) key: BoxKey,
     guid: vettid_wire::id::MemberId,
@@ -77,56 +74,42 @@ impl Making {
 }
 
 /// How a stored request ended.
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// Carried out or refused by the action; the next package is stored.
     Done(Option<Value>),
     /// Without effect, because of a key or a version that is gone.
     Again,
 }
 
-impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
+impl<'l, L: IssuerLine> Desk<'l, L> {
     /// Reads what is kept.
-    pub(super) fn open(line: &'l mut Line<'a, P>) -> Result<Self, CredentialError> {
-        let (guid, issuer) = (line.member.guid, line.member.vault.fingerprint);
-        let kept = Kept::load(&line.hold, guid, issuer)?;
+    pub(crate) fn open(line: &'l mut L) -> Result<Self, CredentialError> {
+        let (guid, issuer) = (line.guid(), line.issuer());
+        let kept = Kept::load(line.hold(), L::PLACES, guid, issuer)?;
         Ok(Self { line, kept, is_unconfirmed: false })
     }
 
-    pub(super) fn random(&self) -> SystemRandom {
-        self.line.app.ports.random()
-    }
-
-    pub(super) fn kept(&mut self) -> Result<&mut Kept, CredentialError> {
+    pub(crate) fn kept(&mut self) -> Result<&mut Kept, CredentialError> {
         self.kept.as_mut().ok_or(CredentialError::NoCredential)
     }
 
-    pub(super) fn holder(&mut self) -> Result<&mut Holder, CredentialError> {
+    pub(crate) fn holder(&mut self) -> Result<&mut Holder, CredentialError> {
         Ok(&mut self.kept()?.holder)
     }
 
-    pub(super) fn save(&mut self) -> Result<(), CredentialError> {
+    pub(crate) fn save(&mut self) -> Result<(), CredentialError> {
         let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-        Ok(kept.save(&mut self.line.hold)?)
+        Ok(kept.save(self.line.hold())?)
     }
 
     pub(super) fn save_and_free(&mut self, freed: Option<SlotName>) -> Result<(), CredentialError> {
         let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-        Ok(kept.save_and_free(&mut self.line.hold, freed)?)
+        Ok(kept.save_and_free(self.line.hold(), freed)?)
     }
 
-    pub(super) async fn ask<R: EventRow>(&mut self, request: &R::Request) -> Result<R::Reply, CredentialError> {
-        let question = self.line.question(&R::ROW, request)?;
-        Ok(self.line.ask_unlogged::<R>(&question).await?)
-    }
-
-    /// What the vault says of the credential; it must not have gone back (spec 2.9, §3 R18).
-    pub(super) async fn status(&mut self) -> Result<CredentialStatus, CredentialError> {
-        let status = self.ask::<vettid_wire::event::CredentialStatus>(&Nothing {}).await?;
-        if let Some(head) = &status.journal_head
-            && self.line.member.vault.meet_journal(head).map_err(CommandError::from)?
-        {
-            self.line.save()?;
-        }
+    /// What the issuer says of the credential; it must not have gone back (spec 2.9, §3 R18).
+    pub(crate) async fn status(&mut self) -> Result<CredentialStatus, CredentialError> {
+        let status = self.line.status().await?;
         if let Some(kept) = &self.kept {
             let record = &kept.holder.state().record;
             let known = record.slots.newest().is_some();
@@ -139,11 +122,11 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     }
 
     /// How the credential stands.
-    pub(super) async fn state(&mut self) -> Result<CredentialState, CredentialError> {
-        let vault = self.status().await?;
+    pub(crate) async fn state(&mut self) -> Result<CredentialState, CredentialError> {
+        let issuer = self.status().await?;
         let (now, kept) = (self.line.now(), self.kept.as_ref());
         Ok(CredentialState {
-            vault,
+            issuer,
             held_here: kept.is_some_and(|kept| kept.holder.newest().is_some()),
             keys_here: kept.map_or(0, |kept| kept.holder.unused_keys(now).count()),
             grants_here: kept.map_or(0, |kept| kept.live_grants(now).count()),
@@ -167,7 +150,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     }
 
     /// As [`Self::perform`], with the result as it came; `make` also gives what the next password needs, where it changes.
-    pub(super) async fn perform_any<T: Serialize>(
+    pub(crate) async fn perform_any<T: Serialize>(
         &mut self,
         action: &'static str,
         entry: &mut Entry<'_>,
@@ -176,7 +159,8 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         self.recover_before(action).await?;
         for _ in 0..ROUNDS {
             let issuer = self.prove(action, entry.is_typed()).await?;
-            let (op_id, key) = self.prepare(issuer, entry, &make).await?;
+            let (op_id, key) = self.stage(issuer, entry, &make).await?;
+            self.keep_question()?;
             if let Sent::Done(result) = self.send().await? {
                 self.is_unconfirmed = true;
                 self.line.lift_limit().await?;
@@ -187,30 +171,29 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
         Err(CredentialError::Overtaken)
     }
 
-    /// Asks for the password, makes the request, and stores it.
-    async fn prepare<T: Serialize>(
+    /// Asks for the password and makes the request; [`Self::keep_question`] stores it.
+    pub(crate) async fn stage<T: Serialize>(
         &mut self,
         issuer: ProvenIssuer,
         entry: &mut Entry<'_>,
         make: impl Fn(&Making) -> (T, Option<PasswordParts>),
     ) -> Result<(OperationId, BoxKey), CredentialError> {
-        let guid = self.line.member.guid;
+        let guid = self.line.guid();
         let parts = self.holder()?.newest().ok_or(CredentialError::NoCredential)?.password.duplicate();
         let keys = entry.keys(&parts).await?;
-        let mut random = self.random();
+        let mut random = self.line.random();
         let op_id = OperationId::v7(self.line.now(), random::bytes(&mut random));
         let making = Making { op_id, key: BoxKey::of_password(&keys.inner), guid, random };
         let (params, next_password) = make(&making);
         let params = json::parse(&json::canonical(&params)?)?;
-        let journal_head = self.line.member.vault.journal_head();
-        let wish = Wish { op_id, params, payload: payload(keys), next_password, journal_head };
+        let (payload, journal_head) = (payload(keys, L::OPENS_INNER_LAYER), self.line.journal_head());
+        let wish = Wish { op_id, params, payload, next_password, journal_head };
         self.holder()?.prepare(&mut random, issuer, wish)?;
-        self.keep_question().await?;
         Ok((op_id, making.key))
     }
 
     /// Stores the request that was prepared, with the event that will carry it.
-    pub(super) async fn keep_question(&mut self) -> Result<(), CredentialError> {
+    pub(crate) fn keep_question(&mut self) -> Result<(), CredentialError> {
         let question = self.new_question();
         let kept = self.kept()?;
         match question {
@@ -225,9 +208,9 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     }
 
     fn new_question(&mut self) -> Result<Intent, CredentialError> {
-        let row = if self.is_creation()? { CredentialCreate::ROW } else { CredentialUse::ROW };
+        let is_creation = self.is_creation()?;
         let body: Value = read(self.holder()?.request())?;
-        Ok(self.line.question(&row, &body)?)
+        self.line.question(is_creation, &body)
     }
 
     fn is_creation(&mut self) -> Result<bool, CredentialError> {
@@ -236,14 +219,14 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
     }
 
     /// Sends the stored request and takes its answer.
-    pub(super) async fn send(&mut self) -> Result<Sent, CredentialError> {
+    pub(crate) async fn send(&mut self) -> Result<Sent, CredentialError> {
         let result = self.exchange().await?;
         let retry_after_ms = result.retry_after_ms;
         let received = self.holder()?.receive(result)?;
         match received {
             Received::Write { write, action_result } => {
                 let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-                kept.write(&mut self.line.hold, *write)?;
+                kept.write(self.line.hold(), *write)?;
                 Ok(Sent::Done(action_result))
             }
             Received::Have { action_result } => {
@@ -266,7 +249,7 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
                 self.save()?;
                 Err(CredentialError::InDoubt)
             }
-            // The vault did not look at it and stored nothing of it, so nothing is left open (docs/decisions/0116).
+            // The issuer did not look at it and stored nothing of it, so nothing is left open (docs/decisions/0116).
             Received::Open { status, retry_after_ms } => {
                 self.holder()?.give_up();
                 self.save()?;
@@ -285,38 +268,20 @@ impl<'l, 'a, P: Ports> Desk<'l, 'a, P> {
             }
             let question = self.kept()?.sending.clone().ok_or(CredentialError::NoCredential)?;
             let asked_too_late = !question.is_alive(self.line.now());
-            let answer = if is_creation {
-                self.line.ask_unlogged::<CredentialCreate>(&question).await
-            } else {
-                self.line.ask_unlogged::<CredentialUse>(&question).await
-            };
-            match answer {
-                // The vault never saw this event, and its time is over: the same request goes under a new one.
-                Err(CommandError::Refused { code: RefusalCode::Expired, .. }) if asked_too_late => {
-                    self.kept()?.sending = None;
-                }
-                Err(CommandError::Refused { event_type, code }) => {
-                    if is_final(code) {
+            match self.line.put(is_creation, &question).await {
+                // The issuer never saw this question, and its time is over: the same request goes under a new one.
+                Err(error) if asked_too_late && error.is_expired() => self.kept()?.sending = None,
+                Err(error) => {
+                    if error.is_final(is_creation) {
                         self.holder()?.give_up();
                         self.save()?;
                     }
-                    return Err(CommandError::Refused { event_type, code }.into());
+                    return Err(error);
                 }
-                Err(CommandError::NoAnswer { event_type, .. }) => {
-                    return Err(CommandError::NoAnswer { event_type, has_effect: true }.into());
-                }
-                answer => return Ok(answer?),
+                answer => return answer,
             }
         }
         Err(CredentialError::Overtaken)
-    }
-
-    /// Sends the stored request for a first credential.
-    pub(super) async fn finish_creation(&mut self) -> Result<(), CredentialError> {
-        match self.send().await? {
-            Sent::Done(_) => Ok(()),
-            Sent::Again => Err(CredentialError::Overtaken),
-        }
     }
 }
 
@@ -330,12 +295,6 @@ fn ended(status: UseStatus, retry_after_ms: Option<u64>) -> Result<Sent, Credent
         UseStatus::UnknownTransactionKey | UseStatus::StalePending => Ok(Sent::Again),
         UseStatus::Done => Err(Untrusted::NotGenuine.into()),
     }
-}
-
-/// Whether a bare refusal says that the operation will never happen; the others may pass.
-fn is_final(code: RefusalCode) -> bool {
-    use RefusalCode::{Expired, Locked, RateLimited, Unavailable};
-    !matches!(code, Expired | Locked | RateLimited | Unavailable)
 }
 
 pub(super) fn read<T: serde::de::DeserializeOwned>(body: Option<&[u8]>) -> Result<T, CredentialError> {

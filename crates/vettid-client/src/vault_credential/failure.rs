@@ -1,8 +1,10 @@
-//! Why an operation with the Vault Credential did not succeed. Must never tell a secret, nor how a password was wrong.
+//! Why an operation with a credential did not succeed. Must never tell a secret, nor how a password was wrong.
 
 use super::password::NoPassword;
 use super::value::UnfitValue;
 use crate::command::CommandError;
+use crate::member_api::ActionError;
+use crate::services::ServicesError;
 use crate::store::StoreError;
 use vettid_core::credential::holder::record::Untrusted;
 use vettid_core::credential::holder::request::{CannotBegin, NotTheIssuer};
@@ -13,21 +15,35 @@ use vettid_wire::json::JsonError;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
-/// Why an operation with the Vault Credential did not succeed.
+const BAD_REQUEST: u16 = 400;
+const FORBIDDEN: u16 = 403;
+const CONFLICT: u16 = 409;
+const TOO_LARGE: u16 = 413;
+
+/// Why an operation with a credential did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// The vault could not be asked, or refused.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// Services could not be asked, or refused.
+    #[error(transparent)]
+    Services(#[from] ActionError),
     /// This app holds one already.
-    #[error("this app holds a Vault Credential already")]
+    #[error("this app holds this credential already")]
     Exists,
     /// There is none yet.
-    #[error("there is no Vault Credential yet")]
+    #[error("there is no such credential yet")]
     NoCredential,
-    /// The vault has one, and this app does not hold it.
-    #[error("the vault has a Vault Credential that this app does not hold")]
+    /// The issuer has one, and this app does not hold it.
+    #[error("there is a credential that this app does not hold")]
     HeldElsewhere,
+    /// The app also holds a Services Credential, whose password has to change with it.
+    #[error("the password of both credentials changes at once")]
+    NotAlone,
+    /// The inner layer is not what its issuer was given.
+    #[error("what services keep of the credential does not open with the password")]
+    NotIntact,
     /// An earlier operation of the same kind, whose answer was missed, turned out to be carried out; this one was not begun.
     #[error("your earlier {action} of {started_at} was carried out, so nothing was done again")]
     EarlierDone {
@@ -66,14 +82,14 @@ pub enum CredentialError {
     /// The operation may have run before the vault was restored.
     #[error("an earlier operation may have been carried out before the vault was restored")]
     InDoubt,
-    /// Whoever answers is not the vault that made the credential. No password was sent.
+    /// Whoever answers is not the issuer that made the credential. No password was sent.
     #[error(transparent)]
     NotTheIssuer(#[from] NotTheIssuer),
-    /// The vault's answer must not be used.
+    /// The issuer's answer must not be used.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
     /// The password was right, and the action could not be done.
-    #[error("the vault could not carry out {action}: {code}")]
+    #[error("{action} could not be carried out: {code}")]
     Refused {
         /// The action.
         action: &'static str,
@@ -125,6 +141,35 @@ impl From<CannotBegin> for CredentialError {
 }
 
 impl CredentialError {
+    /// Whether the question came too late.
+    pub(super) fn is_expired(&self) -> bool {
+        matches!(self, Self::Command(CommandError::Refused { code: RefusalCode::Expired, .. }))
+    }
+
+    /// Whether the issuer may have forgotten a transaction key.
+    pub(super) fn may_mean_unknown_key(&self) -> bool {
+        match self {
+            Self::Command(CommandError::Refused { code, .. }) => *code == RefusalCode::InvalidRequest,
+            Self::Services(ActionError::Services(ServicesError::Refused { status })) => *status == FORBIDDEN,
+            _ => false,
+        }
+    }
+
+    /// Whether a bare refusal says that the operation will never happen; the others may pass.
+    pub(super) fn is_final(&self, is_creation: bool) -> bool {
+        use RefusalCode::{Expired, Locked, RateLimited, Unavailable};
+        match self {
+            Self::Command(CommandError::Refused { code, .. }) => {
+                !matches!(code, Expired | Locked | RateLimited | Unavailable)
+            }
+            Self::Services(ActionError::Services(ServicesError::Refused { status })) => {
+                [BAD_REQUEST, FORBIDDEN, TOO_LARGE].contains(status) || is_creation && *status == CONFLICT
+            }
+            Self::Services(ActionError::Services(ServicesError::OnHold)) => true,
+            _ => false,
+        }
+    }
+
     /// A box that does not open in the result of an action.
     pub(crate) fn unopened(action: &'static str) -> impl FnOnce(Undecryptable) -> Self {
         move |Undecryptable| Self::Unreadable { action }

@@ -7,6 +7,7 @@ use super::password::Entry;
 use super::secret::Gained;
 use crate::app::Ports;
 use crate::command::CommandError;
+use crate::line::Line;
 use serde::Serialize;
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::secret_box::{BoxKey, Boxed, Occasion};
@@ -27,7 +28,7 @@ pub struct GrantKept {
     pub expires_at: Timestamp,
 }
 
-impl<P: Ports> Desk<'_, '_, P> {
+impl<P: Ports> Desk<'_, Line<'_, P>> {
     /// Opens a grant and keeps its key.
     pub(super) async fn open_grant(
         &mut self,

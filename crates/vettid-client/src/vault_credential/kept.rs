@@ -1,4 +1,4 @@
-//! What the app keeps of the Vault Credential: the holder's state and the keys of grants in one sealed value, the two slots
+//! What the app keeps of a credential: the holder's state and the keys of grants in one sealed value, the two slots
 //! apart. Must never count a slot as written that was not read back.
 
 use super::failure::CredentialError;
@@ -11,6 +11,7 @@ use vettid_core::credential::holder::slot::Slot;
 use vettid_core::credential::holder::{Holder, HolderState, SlotWrite};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::stored;
+use vettid_wire::base64::Base64;
 use vettid_wire::id::{Fingerprint, MemberId, SecretId};
 use vettid_wire::secret::Operation;
 use vettid_wire::time::Timestamp;
@@ -34,11 +35,32 @@ pub(crate) struct KeptGrant {
     pub(crate) key: Secret32,
 }
 
+/// Where a credential is kept.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Everything but the packages.
+    pub(crate) state: Place,
+    /// The first slot.
+    pub(crate) a: Place,
+    /// The second slot.
+    pub(crate) b: Place,
+}
+
+/// Places of the Vault Credential.
+pub(crate) const VAULT: Places = Places { state: Place::Credential, a: Place::SlotA, b: Place::SlotB };
+/// Places of the Vault Services Credential.
+pub(crate) const SERVICES: Places =
+    Places { state: Place::ServicesCredential, a: Place::ServicesSlotA, b: Place::ServicesSlotB };
+
 /// What is kept.
 pub(crate) struct Kept {
+    places: &'static Places,
     pub(crate) holder: Holder,
-    /// The event that carries the operation under way.
+    /// What carries the operation under way.
     pub(crate) sending: Option<Intent>,
+    /// The operation under way is sent only once the password of the Vault Credential has this salt; if that does not come to
+    /// pass, it is given up.
+    pub(crate) after: Option<Base64>,
     grants: Vec<KeptGrant>,
     /// Fresh transaction keys came, which no slot keeps.
     has_new_keys: bool,
@@ -50,6 +72,8 @@ struct Stored {
     version: u8,
     holder: HolderState,
     sending: Option<Intent>,
+    #[serde(default)]
+    after: Option<Base64>,
     grants: Vec<KeptGrant>,
 }
 
@@ -58,51 +82,64 @@ struct StoredView<'k> {
     version: u8,
     holder: &'k HolderState,
     sending: Option<&'k Intent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'k Base64>,
     grants: &'k [KeptGrant],
 }
 
 impl Kept {
     /// Before the first credential.
-    pub(crate) fn new(holder: Holder) -> Self {
-        Self { holder, sending: None, grants: Vec::new(), has_new_keys: false }
+    pub(crate) fn new(places: &'static Places, holder: Holder) -> Self {
+        Self { places, holder, sending: None, after: None, grants: Vec::new(), has_new_keys: false }
     }
 
-    /// What is stored for this member and this vault; `None` if nothing is. A slot that is torn counts as empty.
-    pub(crate) fn load(hold: &impl Hold, guid: MemberId, issuer: Fingerprint) -> Result<Option<Self>, StoreError> {
-        let kept = Self::load_any(hold)?;
-        Ok(kept.filter(|kept| (kept.holder.state().guid, kept.holder.state().issuer) == (guid, issuer)))
+    /// What is stored for this member and this issuer, where it is known; `None` if nothing is. A slot that is torn counts as
+    /// empty.
+    pub(crate) fn load(
+        hold: &impl Hold,
+        places: &'static Places,
+        guid: MemberId,
+        issuer: Option<Fingerprint>,
+    ) -> Result<Option<Self>, StoreError> {
+        let is_for = |kept: &Self| {
+            let state = kept.holder.state();
+            state.guid == guid && issuer.is_none_or(|issuer| state.issuer == issuer)
+        };
+        Ok(Self::load_any(hold, places)?.filter(is_for))
     }
 
-    /// What is stored, of whatever member and vault.
-    pub(crate) fn load_any(hold: &impl Hold) -> Result<Option<Self>, StoreError> {
-        let Some(bytes) = hold.load(Place::Credential)? else {
+    /// What is stored, of whatever member and issuer.
+    pub(crate) fn load_any(hold: &impl Hold, places: &'static Places) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = hold.load(places.state)? else {
             return Ok(None);
         };
         let stored: Stored = serde_json::from_slice(bytes.expose()).map_err(StoreError::Form)?;
         if stored.version != VERSION {
             return Err(StoreError::Version { found: stored.version });
         }
-        let (a, b) = (slot(hold, Place::SlotA)?, slot(hold, Place::SlotB)?);
+        let (a, b) = (slot(hold, places.a)?, slot(hold, places.b)?);
         let [a, b] = [&a, &b].map(|slot| slot.as_ref().map(SecretBytes::expose));
         let holder = Holder::load(stored.holder, a, b);
-        let sending = stored.sending.filter(|_| holder.request().is_some());
-        Ok(Some(Self { holder, sending, grants: stored.grants, has_new_keys: false }))
+        let is_open = holder.request().is_some();
+        let (sending, after) = (stored.sending.filter(|_| is_open), stored.after.filter(|_| is_open));
+        Ok(Some(Self { places, holder, sending, after, grants: stored.grants, has_new_keys: false }))
     }
 
     /// Stores everything but the slots.
     pub(crate) fn save(&mut self, hold: &mut impl Hold) -> Result<(), StoreError> {
         if self.holder.request().is_none() {
-            self.sending = None;
+            (self.sending, self.after) = (None, None);
         }
         let view = StoredView {
             version: VERSION,
             holder: self.holder.state(),
             sending: self.sending.as_ref(),
+            after: self.after.as_ref(),
             grants: &self.grants,
         };
         let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
         serde_json::to_writer(&mut *bytes, &view).map_err(StoreError::Form)?;
-        hold.save(Place::Credential, &bytes)?;
+        hold.save(self.places.state, &bytes)?;
         self.has_new_keys = false;
         Ok(())
     }
@@ -110,7 +147,7 @@ impl Kept {
     /// Writes a package into its slot and reads it back. A start takes over what the slot says; the rest is to be stored
     /// before the next operation.
     pub(crate) fn write(&mut self, hold: &mut impl Hold, write: SlotWrite) -> Result<(), CredentialError> {
-        let place = place(write.name);
+        let place = self.places.slot(write.name);
         let bytes = write.slot.to_bytes().map_err(StoreError::Form)?;
         hold.save(place, bytes.expose())?;
         let read_back = hold.load(place)?;
@@ -140,7 +177,7 @@ impl Kept {
 
     fn free(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
         if let Some(name) = freed {
-            hold.remove(place(name))?;
+            hold.remove(self.places.slot(name))?;
             self.holder.freed(name);
         }
         Ok(())
@@ -181,15 +218,17 @@ impl Kept {
 }
 
 /// Removes what is left of another member's credential; what is stored next keeps it away.
-pub(crate) fn clear_slots(hold: &mut impl Hold) -> Result<(), StoreError> {
-    hold.remove(Place::SlotA)?;
-    hold.remove(Place::SlotB)
+pub(crate) fn clear_slots(hold: &mut impl Hold, places: &Places) -> Result<(), StoreError> {
+    hold.remove(places.a)?;
+    hold.remove(places.b)
 }
 
-fn place(name: SlotName) -> Place {
-    match name {
-        SlotName::A => Place::SlotA,
-        SlotName::B => Place::SlotB,
+impl Places {
+    fn slot(&self, name: SlotName) -> Place {
+        match name {
+            SlotName::A => self.a,
+            SlotName::B => self.b,
+        }
     }
 }
 

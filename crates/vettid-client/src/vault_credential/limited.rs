@@ -5,10 +5,11 @@ use super::failure::CredentialError;
 use super::password::Entry;
 use crate::app::Ports;
 use crate::command::CommandError;
+use crate::line::Line;
 use vettid_wire::event::{CredentialUse, EventRow, Nothing};
 use vettid_wire::secret::Restore;
 
-impl<P: Ports> Desk<'_, '_, P> {
+impl<P: Ports> Desk<'_, Line<'_, P>> {
     /// Ends the limit of the session; `false` if it has none, and then no password is asked for.
     pub(super) async fn restore_session(&mut self, entry: &mut Entry<'_>) -> Result<bool, CredentialError> {
         self.line.require_session_for(&CredentialUse::ROW.event_type()).await?;

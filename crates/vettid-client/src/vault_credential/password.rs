@@ -1,5 +1,5 @@
 //! Where a password comes from, and the keys that are derived from it. A password is asked for once in each command, and
-//! only after the vault proved itself; it is hashed away from the event loop, at most twice at once in this process.
+//! only after the issuer proved itself; it is hashed away from the event loop, at most twice at once in this process.
 
 use super::failure::CredentialError;
 use std::error::Error;
@@ -48,12 +48,13 @@ impl NoPassword {
 pub(crate) struct Entry<'s> {
     source: &'s mut dyn PasswordSource,
     typed: Option<Arc<Password>>,
-    derived: Option<(PasswordSalt, PasswordKeys)>,
+    /// One for each salt: the credentials have salts of their own.
+    derived: Vec<(PasswordSalt, PasswordKeys)>,
 }
 
 impl<'s> Entry<'s> {
     pub(crate) fn new(source: &'s mut dyn PasswordSource) -> Self {
-        Self { source, typed: None, derived: None }
+        Self { source, typed: None, derived: Vec::new() }
     }
 
     /// Whether the password was asked for.
@@ -63,11 +64,15 @@ impl<'s> Entry<'s> {
 
     /// The keys for a package with these parts; asks for the password if it was not asked for yet.
     pub(crate) async fn keys(&mut self, parts: &PasswordParts) -> Result<&PasswordKeys, CredentialError> {
-        let derived = match self.derived.take() {
-            Some((salt, keys)) if salt == parts.salt => (salt, keys),
-            _ => (parts.salt, derive(self.source.derivation(), self.typed()?, parts.duplicate()).await?),
+        let at = match self.derived.iter().position(|(salt, _)| *salt == parts.salt) {
+            Some(at) => at,
+            None => {
+                let keys = derive(self.source.derivation(), self.typed()?, parts.duplicate()).await?;
+                self.derived.push((parts.salt, keys));
+                self.derived.len() - 1
+            }
         };
-        Ok(&self.derived.insert(derived).1)
+        self.derived.get(at).map(|(_, keys)| keys).ok_or(CredentialError::Interrupted)
     }
 
     /// The keys that the same password gives with other parts; those for `present` are derived as well.
@@ -98,12 +103,12 @@ async fn derive(
     hashing.await.map_err(|_| CredentialError::Interrupted)?.map_err(CredentialError::OutOfMemory)
 }
 
-/// What travels under a transaction key: every action of the app needs the inner key as well.
-pub(crate) fn payload(keys: &PasswordKeys) -> PasswordPayload {
+/// What travels under a transaction key; the inner key goes to an issuer that opens the inner layer, and to no other.
+pub(crate) fn payload(keys: &PasswordKeys, opens_inner_layer: bool) -> PasswordPayload {
     let proof = PasswordProof::from_secret(Secret32::copied_from(keys.proof.expose()));
-    PasswordPayload { proof, inner: Some(duplicate(&keys.inner)) }
+    PasswordPayload { proof, inner: opens_inner_layer.then(|| duplicate(&keys.inner)) }
 }
 
-fn duplicate(inner: &InnerKey) -> InnerKey {
+pub(crate) fn duplicate(inner: &InnerKey) -> InnerKey {
     InnerKey::from_secret(Secret32::copied_from(inner.expose()))
 }

@@ -1,21 +1,23 @@
-//! The vault proves that it made the credential, for one action and one transaction key, before a password is asked for
-//! (spec 2.8). Must never let a password be typed for a vault that did not.
+//! The issuer proves that it made the credential, for one action and one transaction key, before a password is asked for
+//! (spec 2.8). Must never let a password be typed for an issuer that did not.
 
 use super::desk::Desk;
 use super::failure::CredentialError;
+use super::issuer_line::IssuerLine;
 use crate::app::Ports;
 use crate::command::CommandError;
+use crate::line::Line;
 use vettid_core::credential::REPLACE_DEVICE;
+use vettid_core::credential::holder::record::Untrusted;
 use vettid_core::credential::holder::request::ProvenIssuer;
 use vettid_core::recovery::HELD_ACTIONS;
 use vettid_wire::credential::ReplenishKeys;
-use vettid_wire::event::{CredentialChallenge, CredentialReplenish, CredentialUse, EventRow};
 use vettid_wire::refusal::RefusalCode;
 
-impl<P: Ports> Desk<'_, '_, P> {
-    /// The vault proves that it made the credential, before a password is asked for (spec 2.8).
+impl<L: IssuerLine> Desk<'_, L> {
+    /// The issuer proves that it made the credential, before a password is asked for (spec 2.8).
     /// Whether it would look at a password now is asked before one is typed, not again for each operation under it.
-    pub(super) async fn prove(
+    pub(crate) async fn prove(
         &mut self,
         action: &'static str,
         is_typed: bool,
@@ -31,8 +33,8 @@ impl<P: Ports> Desk<'_, '_, P> {
             unless_limited(self.replenish().await)?;
         }
         match self.challenge(action).await {
-            // The vault does not know the transaction key any more, for example after a restore: both sides compare theirs.
-            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
+            // The issuer does not know the transaction key any more, for example after a restore: both sides compare theirs.
+            Err(error) if error.may_mean_unknown_key() => {
                 self.compare_keys().await?;
                 self.challenge(action).await
             }
@@ -40,25 +42,7 @@ impl<P: Ports> Desk<'_, '_, P> {
         }
     }
 
-    /// The same for a device that recovers: what it holds is shown first, for that may end a lock.
-    pub(super) async fn prove_recovery(&mut self) -> Result<(), CredentialError> {
-        self.replenish().await?;
-        let proven = match self.challenge(REPLACE_DEVICE).await {
-            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::InvalidRequest, .. })) => {
-                self.compare_keys().await?;
-                self.challenge(REPLACE_DEVICE).await
-            }
-            proven => proven,
-        };
-        match proven {
-            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::NotAvailable, .. })) => {
-                return Err(CredentialError::TooOld);
-            }
-            proven => proven?,
-        };
-        self.takes_passwords(REPLACE_DEVICE).await
-    }
-
+    /// Whether the issuer would look at a password now, and carry this action out.
     async fn takes_passwords(&mut self, action: &str) -> Result<(), CredentialError> {
         let status = self.status().await?;
         match &status.recovery {
@@ -75,11 +59,11 @@ impl<P: Ports> Desk<'_, '_, P> {
     }
 
     async fn challenge(&mut self, action: &'static str) -> Result<ProvenIssuer, CredentialError> {
-        let (now, mut random, endpoint) = (self.line.now(), self.random(), CredentialUse::ROW.name);
-        let guid = self.line.member.guid;
-        let challenge = self.holder()?.challenge(now, &mut random, action, endpoint)?;
-        let answer = self.ask::<CredentialChallenge>(&challenge.request).await?;
-        Ok(self.holder()?.verify(&host(guid), challenge, &answer)?)
+        let (now, mut random) = (self.line.now(), self.line.random());
+        let challenge = self.holder()?.challenge(now, &mut random, action, L::endpoint())?;
+        let answer = self.line.challenge(&challenge.request).await?;
+        let host = self.line.host();
+        Ok(self.holder()?.verify(&host, challenge, &answer)?)
     }
 
     /// Fresh transaction keys, if few are left.
@@ -93,9 +77,33 @@ impl<P: Ports> Desk<'_, '_, P> {
     async fn compare_keys(&mut self) -> Result<(), CredentialError> {
         let now = self.line.now();
         let live_key_ids = self.holder()?.unused_keys(now).map(|key| key.key_id.clone()).collect();
-        let fresh = self.ask::<CredentialReplenish>(&ReplenishKeys { live_key_ids }).await?;
+        let (issuer, fresh) = self.line.replenish(&ReplenishKeys { live_key_ids }).await?;
+        if issuer != self.holder()?.state().issuer {
+            return Err(Untrusted::NotGenuine.into());
+        }
         self.holder()?.replenished(fresh);
         self.save()
+    }
+}
+
+impl<P: Ports> Desk<'_, Line<'_, P>> {
+    /// As [`Desk::prove`] for a device that recovers: what it holds is shown first, for that may end a lock.
+    pub(super) async fn prove_recovery(&mut self) -> Result<(), CredentialError> {
+        self.replenish().await?;
+        let proven = match self.challenge(REPLACE_DEVICE).await {
+            Err(error) if error.may_mean_unknown_key() => {
+                self.compare_keys().await?;
+                self.challenge(REPLACE_DEVICE).await
+            }
+            proven => proven,
+        };
+        match proven {
+            Err(CredentialError::Command(CommandError::Refused { code: RefusalCode::NotAvailable, .. })) => {
+                return Err(CredentialError::TooOld);
+            }
+            proven => proven?,
+        };
+        self.takes_passwords(REPLACE_DEVICE).await
     }
 }
 
@@ -105,9 +113,4 @@ fn unless_limited(outcome: Result<(), CredentialError>) -> Result<(), Credential
         Err(CredentialError::Command(CommandError::LimitedSession)) => Ok(()),
         outcome => outcome,
     }
-}
-
-/// The vault as its proofs name it: it has no address of its own, so the app names it by its member.
-fn host(guid: vettid_wire::id::MemberId) -> String {
-    format!("vettid://{guid}")
 }

@@ -3,7 +3,7 @@
 
 use super::desk::{Desk, Sent, read};
 use super::failure::CredentialError;
-use crate::app::Ports;
+use super::issuer_line::IssuerLine;
 use crate::intent::{Outcome, Settled};
 use serde_json::Value;
 use vettid_core::credential::holder::Received;
@@ -11,7 +11,7 @@ use vettid_core::credential::holder::record::{Next, Untrusted};
 use vettid_core::credential::{CHANGE_PASSWORD, CREATE, REPLACE_DEVICE};
 use vettid_wire::credential::{Confirm, ConfirmReply, UseRequest, UseStatus};
 use vettid_wire::envelope::Answer;
-use vettid_wire::event::{CredentialConfirm, CredentialCreate, CredentialUse, EventRow, EventType};
+use vettid_wire::event::{CredentialCreate, CredentialUse, EventRow, EventType};
 use vettid_wire::json;
 use vettid_wire::refusal::Refusal;
 use vettid_wire::secret::{Action, Add, Remove, Rotate};
@@ -20,15 +20,17 @@ use vettid_wire::time::Timestamp;
 /// Steps of a recovery: each of two slots and one operation is settled once, with room for a fall back.
 const RECOVERY_STEPS: usize = 6;
 
-impl<P: Ports> Desk<'_, '_, P> {
+impl<L: IssuerLine> Desk<'_, L> {
     /// Finishes what was left open, from what is stored alone. What became of an operation is told, and returned.
-    pub(super) async fn recover(&mut self) -> Result<Option<Settled>, CredentialError> {
+    pub(crate) async fn recover(&mut self) -> Result<Option<Settled>, CredentialError> {
         let mut settled = None;
         for _ in 0..RECOVERY_STEPS {
             let next = self.kept.as_ref().map_or(Next::Nothing, |kept| kept.holder.next());
             match next {
                 Next::Nothing => return Ok(settled),
                 Next::Confirm(confirm) => self.confirm(&confirm).await?,
+                // The other credential comes first.
+                Next::SendAgain(_) if self.kept()?.after.is_some() => return Ok(settled),
                 Next::SendAgain(_) => settled = Some(self.settle().await?),
             }
         }
@@ -37,7 +39,7 @@ impl<P: Ports> Desk<'_, '_, P> {
 
     /// As [`Self::recover`], before an action that must not happen twice: if the operation that was left open was the same
     /// action and was carried out, the present one is not begun.
-    pub(super) async fn recover_before(&mut self, action: &'static str) -> Result<(), CredentialError> {
+    pub(crate) async fn recover_before(&mut self, action: &'static str) -> Result<(), CredentialError> {
         let settled = self.recover().await?;
         let is_repeat =
             [CREATE, CHANGE_PASSWORD, REPLACE_DEVICE, Add::NAME, Rotate::NAME, Remove::NAME].contains(&action);
@@ -74,7 +76,7 @@ impl<P: Ports> Desk<'_, '_, P> {
             Err(error) => return Err(error),
         };
         let settled = Settled { event_type, started_at, outcome };
-        self.line.app.tell_settled(settled.clone());
+        self.line.tell(settled.clone());
         Ok(settled)
     }
 
@@ -103,7 +105,7 @@ impl<P: Ports> Desk<'_, '_, P> {
     }
 
     /// Confirms what the last operation stored. Its result stands whatever comes of that; the next command tries again.
-    pub(super) async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         if std::mem::take(&mut self.is_unconfirmed) {
             // What could not be confirmed or stored lies in the slot, where the next command finds it.
             let _ = self.confirm_newest().await;
@@ -112,14 +114,14 @@ impl<P: Ports> Desk<'_, '_, P> {
 
     /// Spec 2.7 step 5.
     async fn confirm(&mut self, confirm: &Confirm) -> Result<(), CredentialError> {
-        let freed = match self.ask::<CredentialConfirm>(confirm).await? {
+        let freed = match self.line.confirm(confirm).await? {
             ConfirmReply::Confirmed(confirmed) => {
                 if (confirmed.op_id, confirmed.cek_version) != (confirm.op_id, confirm.cek_version) {
                     return Err(Untrusted::NotGenuine.into());
                 }
                 let freed = self.holder()?.confirmed(&confirmed);
                 let kept = self.kept.as_mut().ok_or(CredentialError::NoCredential)?;
-                kept.confirmed(&mut self.line.hold, freed)?;
+                kept.confirmed(self.line.hold(), freed)?;
                 self.is_unconfirmed = false;
                 return Ok(());
             }

@@ -35,12 +35,12 @@ pub(crate) async fn replace_device<P: Ports>(
     Ok(desk.status().await?.recovery)
 }
 
-impl<P: Ports> Desk<'_, '_, P> {
+impl<P: Ports> Desk<'_, Line<'_, P>> {
     async fn replace(&mut self, recovery_id: EventId, source: &mut dyn PasswordSource) -> Result<(), CredentialError> {
         let present = self.holder()?.newest().ok_or(CredentialError::NoCredential)?.password.duplicate();
         self.prove_recovery().await?;
         let mut entry = Entry::new(source);
-        let parts = new_parts(&mut self.random());
+        let parts = new_parts(&mut self.line.app.ports.random());
         let next = entry.new_keys(&present, &parts).await?;
         let hash = StoredPassword::new(parts.salt, &next.proof).to_string();
         let app_key = self.line.member.identity.signing().verifying_key().typed();

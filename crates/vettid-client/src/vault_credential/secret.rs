@@ -5,6 +5,7 @@ use super::failure::CredentialError;
 use super::password::Entry;
 use super::value::SecretValue;
 use crate::app::Ports;
+use crate::line::Line;
 use crate::random;
 use std::fmt;
 use vettid_crypto::secret::SecretBytes;
@@ -58,10 +59,10 @@ impl fmt::Debug for Gained {
     }
 }
 
-impl<P: Ports> Desk<'_, '_, P> {
+impl<P: Ports> Desk<'_, Line<'_, P>> {
     /// What the vault says of the secrets.
     pub(super) async fn list(&mut self) -> Result<Vec<SecretSummary>, CredentialError> {
-        Ok(self.ask::<SecretList>(&Nothing {}).await?.secrets)
+        Ok(self.line.ask_vault::<SecretList>(&Nothing {}).await?.secrets)
     }
 
     /// Adds one secret.
@@ -70,7 +71,7 @@ impl<P: Ports> Desk<'_, '_, P> {
         secret: &NewSecret,
         entry: &mut Entry<'_>,
     ) -> Result<SecretSummary, CredentialError> {
-        let secret_id = SecretId::v7(self.line.now(), random::bytes(&mut self.random()));
+        let secret_id = SecretId::v7(self.line.now(), random::bytes(&mut self.line.app.ports.random()));
         let NewSecret { label, category, grant_minutes, value } = secret;
         let added = self.perform::<Add>(entry, |making| AddSecret {
             secret_id,

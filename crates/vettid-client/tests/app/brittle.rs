@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use vettid_client::store::disk::{DurableStep, Moment, Watch};
 use vettid_client::store::file::{FileHold, FileStore};
 use vettid_client::store::{Hold, Place, Store, StoreError};
 use vettid_crypto::secret::SecretBytes;
@@ -26,14 +27,35 @@ pub(crate) struct Break {
     pub(crate) how: How,
 }
 
+/// Ends the program at a named step, the n-th time that it comes there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Executioner {
+    pub(crate) aim: Arc<Mutex<Option<(DurableStep, Moment, usize)>>>,
+}
+
+impl Watch for Executioner {
+    fn at(&self, step: DurableStep, moment: Moment) {
+        let mut aim = self.aim.lock().unwrap();
+        let Some((.., left)) = aim.as_mut().filter(|(aimed, when, _)| (*aimed, *when) == (step, moment)) else {
+            return;
+        };
+        *left -= 1;
+        if *left == 0 {
+            *aim = None;
+            drop(aim);
+            panic!("ended {moment:?} {step}");
+        }
+    }
+}
+
 pub(crate) struct Brittle {
-    pub(crate) store: FileStore,
+    pub(crate) store: FileStore<Executioner>,
     pub(crate) folder: PathBuf,
     pub(crate) breaks: Arc<Mutex<Option<Break>>>,
 }
 
 pub(crate) struct BrittleHold {
-    hold: FileHold,
+    hold: FileHold<Executioner>,
     folder: PathBuf,
     breaks: Arc<Mutex<Option<Break>>>,
     is_dead: bool,
@@ -71,7 +93,7 @@ impl BrittleHold {
     }
 
     fn tear(&self, place: Place) {
-        let name = if place == Place::SlotA { "credential-a" } else { "credential-b" };
+        let name = vettid_client::store::disk::Target::Value(place).file_name();
         let path = self.folder.join(name);
         let whole = fs::read(&path).unwrap();
         fs::write(path, &whole[..whole.len() / 2]).unwrap();
@@ -84,7 +106,7 @@ impl Hold for BrittleHold {
     }
 
     fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError> {
-        let is_slot = matches!(place, Place::SlotA | Place::SlotB);
+        let is_slot = matches!(place, Place::SlotA | Place::SlotB | Place::ServicesSlotA | Place::ServicesSlotB);
         match self.step() {
             None => return self.hold.save(place, value),
             Some(How::After) => self.hold.save(place, value)?,

@@ -110,7 +110,7 @@ async fn a_secret_is_added_shown_rotated_and_removed() {
     assert_eq!(left.iter().map(|secret| secret.label.as_str()).collect::<Vec<_>>(), ["Savings"]);
     let state = world.app().credential_state().await.unwrap();
     // Made once, used seven times; each version is confirmed.
-    assert_eq!((state.held_here, state.vault.cek_version, state.vault.attempts_total), (true, 8, 7));
+    assert_eq!((state.held_here, state.issuer.cek_version, state.issuer.attempts_total), (true, 8, 7));
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +158,7 @@ async fn wrong_passwords_are_counted_and_have_to_wait() {
     world.pass(Duration::from_secs(61)).await;
     assert_eq!(world.show(secret_id, PASSWORD).await.unwrap(), "1234");
     let state = world.app().credential_state().await.unwrap();
-    assert_eq!((state.vault.attempts, state.vault.attempts_total), (0, 6));
+    assert_eq!((state.issuer.attempts, state.issuer.attempts_total), (0, 6));
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +215,7 @@ async fn a_grant_is_ended() {
     world.app().open_grant(wanted, &mut types(PASSWORD)).await.unwrap();
     world.app().end_grant(GrantRef { secret_id, operation: Operation::Reveal }).await.unwrap();
     let state = world.app().credential_state().await.unwrap();
-    assert_eq!((state.grants_here, state.vault.grants), (0, 0));
+    assert_eq!((state.grants_here, state.issuer.grants), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The operator's services: the real state machine of an enrolment, and bootstrap credentials.
 
 use crate::broker::ADDRESS;
+use crate::services::{Services, services};
 use crate::vault::Vault;
 use crate::world::{TRUST, TestClock};
 use std::sync::{Arc, Mutex};
@@ -21,8 +22,10 @@ use vettid_wire::id::{EventId, MemberId};
 #[derive(Clone)]
 pub(crate) struct Operator {
     pub(crate) inner: Arc<Mutex<Inner>>,
+    /// What issues credentials there.
+    pub(crate) desk: Services,
     vault: Arc<Mutex<Vault>>,
-    clock: TestClock,
+    pub(crate) clock: TestClock,
 }
 
 pub(crate) struct Inner {
@@ -52,7 +55,8 @@ impl Operator {
             broker: ADDRESS,
             refuses_renewal: None,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), vault, clock }
+        let desk = services(vault.lock().unwrap().guid);
+        Self { inner: Arc::new(Mutex::new(inner)), desk, vault, clock }
     }
 
     /// Starts an enrolment; gives its id and the token for the code.

@@ -1,6 +1,6 @@
 //! One member's world: a vault, an operator, a broker, a virtual clock, and apps whose state lies in a folder.
 
-use crate::brittle::{Break, Brittle};
+use crate::brittle::{Break, Brittle, Executioner};
 use crate::broker::Broker;
 use crate::operator::Operator;
 use crate::vault::Vault;
@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     /// Where the app's disk breaks next.
     pub(crate) breaks: Arc<Mutex<Option<Break>>>,
+    /// At which step the app ends next.
+    pub(crate) executioner: Executioner,
 }
 
 pub(crate) struct WorldPorts {
@@ -91,12 +93,21 @@ impl World {
         let vault = Arc::new(Mutex::new(Vault::new(clock.time())));
         let operator = Operator::new(vault.clone(), clock.clone());
         let broker = Broker { wires: Arc::default(), vault: vault.clone(), clock: clock.clone() };
-        Self { folder: tempfile::tempdir().unwrap(), clock, vault, operator, broker, breaks: Arc::default() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock,
+            vault,
+            operator,
+            broker,
+            breaks: Arc::default(),
+            executioner: Executioner::default(),
+        }
     }
 
     /// An app process: every call gives a new one over the same folder.
     pub(crate) fn app(&self) -> App<WorldPorts> {
-        let store = FileStore::new(self.folder.path().join("app"), SystemRandom::new().unwrap());
+        let random = SystemRandom::new().unwrap();
+        let store = FileStore::watched(self.folder.path().join("app"), random, self.executioner.clone());
         let folder = self.folder.path().join("app");
         let ports = WorldPorts {
             store: Brittle { store, folder, breaks: self.breaks.clone() },

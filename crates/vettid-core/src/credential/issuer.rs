@@ -23,8 +23,8 @@ use vettid_crypto::suite::{Suite, SuiteError};
 use vettid_crypto::utk::ProofRequest;
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{
-    ChallengeRequest, Confirm, Confirmed, CredentialBody, CredentialPackage, LatAnswer, LatId, LatReference,
-    ReplenishKeys, ReplenishedKeys, UseRequest, UseResult, UseStatus,
+    ChallengeRequest, Confirm, Confirmed, CredentialBody, CredentialPackage, CredentialStatus, LatAnswer, LatId,
+    LatReference, ReplenishKeys, ReplenishedKeys, UseRequest, UseResult, UseStatus,
 };
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
 use vettid_wire::json::JsonError;
@@ -112,6 +112,25 @@ impl Issuer {
     #[must_use]
     pub fn record(&self) -> &IssuerRecord {
         &self.record
+    }
+
+    /// How the credential stands, for its app; this issuer keeps no grants.
+    #[must_use]
+    pub fn status(&self, clocks: &Clocks) -> CredentialStatus {
+        let IssuerRecord { current, epoch, attempts, limit, pool, .. } = &self.record;
+        CredentialStatus {
+            exists: true,
+            cek_version: current.version,
+            credential_epoch: *epoch,
+            attempts: attempts.consecutive,
+            attempts_total: attempts.total,
+            locked: attempts.is_locked(*limit),
+            retry_after_ms: attempts.wait_ms(clocks),
+            transaction_keys: u32::try_from(pool.unused(clocks.now).count()).unwrap_or(u32::MAX),
+            grants: 0,
+            journal_head: None,
+            recovery: None,
+        }
     }
 
     /// Spec 2.7 step 2 up to the compare. `known` is what is stored of `request.op_id`.

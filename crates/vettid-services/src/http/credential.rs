@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use vettid_core::action::Action;
 use vettid_crypto::secret::SecretBytes;
-use vettid_wire::credential::{ConfirmReply, LatAnswer};
+use vettid_wire::credential::{ConfirmReply, CredentialStatus, LatAnswer};
 use vettid_wire::json;
 use vettid_wire::recovery::{
     AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer, RecoveryStarted,
@@ -26,6 +26,7 @@ pub(super) fn router() -> Router<Arc<ControlPlane>> {
     Router::new()
         .route(Action::StoreBackup.endpoint(), store)
         .route(Action::BackupStatus.endpoint(), get(backup_status).post(backup_status_of_app))
+        .route(Action::CredentialStatus.endpoint(), post(credential_status))
         .route(Action::ReplenishKeys.endpoint(), post(replenish_keys))
         .route(Action::CreateCredential.endpoint(), post(create_credential))
         .route(Action::Challenge.endpoint(), post(challenge))
@@ -90,6 +91,15 @@ async fn decide_recovery(
 ) -> Answer<RecoveryDecided> {
     plane.take(&plane.open, &from)?;
     plane.decide_recovery(received).await.map(Json)
+}
+
+async fn credential_status(
+    State(plane): Plane,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Answer<CredentialStatus> {
+    let acting = plane.acting(Action::CredentialStatus, &headers, &body).await?;
+    plane.credential_status(acting).await.map(Json)
 }
 
 async fn replenish_keys(State(plane): Plane, headers: HeaderMap, JsonBytes(body): JsonBytes) -> Answer<ServicesKeys> {

@@ -53,7 +53,7 @@ async fn events_wait_for_a_locked_vault_and_are_handled_once() {
     town.check(ALICE);
     let told = town.feed(ALICE).entries.into_iter().map(|entry| entry.summary);
     let told: Vec<_> = told.filter(|summary| summary.contains("lock")).collect();
-    assert_eq!(told, ["Your vault was unlocked", "The lock of your vault was changed"]);
+    assert_eq!(told, ["Your vault was unlocked", "You locked your vault", "The lock of your vault was changed"]);
     desk.broker.shut().await;
 }
 

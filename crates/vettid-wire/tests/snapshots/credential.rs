@@ -71,7 +71,7 @@ pub(crate) fn transaction_key() -> TransactionKey {
     }
 }
 
-fn package() -> CredentialPackage {
+pub(crate) fn package() -> CredentialPackage {
     CredentialPackage {
         user_guid: value::member(),
         encrypted_blob: value::bytes(72),
@@ -147,7 +147,7 @@ fn statuses() -> [UseStatus; 8] {
 
 fn credential_backup() -> CredentialBackup {
     CredentialBackup {
-        services_credential: Some(package()),
+        services_credential: Some(crate::services_credential::backup()),
         vault_credentials: vec![package()],
         vault_fp: value::fingerprint(),
         password_salt: value::bytes(16),

@@ -96,7 +96,9 @@ fn way_back(error: &ServicesError, text: String) -> Failure {
         ServicesError::Unreachable(_) => {
             Failure::new(Exit::Unreachable, text).next("check the network, then try again")
         }
-        ServicesError::Refused { .. } => Failure::new(Exit::Refused, text).next("wait a minute, then try again"),
+        ServicesError::Refused { .. } | ServicesError::OnHold => {
+            Failure::new(Exit::Refused, text).next("wait a minute, then try again")
+        }
         ServicesError::Unreadable(_) => Failure::new(Exit::Other, text).next("update this program"),
     }
 }
@@ -117,7 +119,9 @@ pub(super) fn enrolment(error: EnrolmentError) -> Failure {
         }
         EnrolmentError::Store(error) => store(&error),
         EnrolmentError::Transport(error) => transport(&error),
-        EnrolmentError::Services { source: ServicesError::Refused { .. }, .. } => failure(Exit::Refused).next(ENROL),
+        EnrolmentError::Services { source: ServicesError::Refused { .. } | ServicesError::OnHold, .. } => {
+            failure(Exit::Refused).next(ENROL)
+        }
         EnrolmentError::Services { source: ServicesError::Unreachable(_), .. } => {
             failure(Exit::Unreachable).next("check --ca-file and the network, then run the same command again")
         }

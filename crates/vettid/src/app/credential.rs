@@ -1,14 +1,16 @@
-//! `vettid app credential`: makes the Vault Credential and shows how it stands. Also turns what went wrong with it into a
-//! sentence, an exit code and what to do next.
+//! `vettid app credential`: makes the Vault Credential and the Services Credential under one password, and shows how they
+//! stand. Also turns what went wrong with one into a sentence, an exit code and what to do next.
 
 use super::password::{NO_TERMINAL, PasswordInput, Source};
-use super::{Client, advice};
+use super::{Client, advice, recovery};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show, count, length, minute};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use vettid_client::vault_credential::{Created, CredentialError, CredentialState};
+use vettid_client::member_api::ActionError;
+use vettid_client::services_credential::{BothCreated, BothStates};
+use vettid_client::vault_credential::{CredentialError, CredentialState};
 use vettid_wire::refusal::RefusalCode;
 
 pub(super) const BY_STDIN: &str = "write the password into the first line of standard input and add --password-stdin";
@@ -16,7 +18,7 @@ const CREATE: &str = "vettid app credential create";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make your Vault Credential, once, with a password that only you know
+    /// Make your Vault Credential and your Services Credential, once, with a password that only you know
     #[command(after_help = "\
 Examples:
   vettid app credential create
@@ -52,11 +54,18 @@ pub(super) fn grant_minutes(text: &str) -> Result<u32, &'static str> {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     match wanted {
         Command::Create(Create { grant_minutes, password }) => {
-            let mut source = password.first()?;
+            // An app that holds one of the two has a password already.
+            let is_first = !app.holds_vault_credential().await.map_err(failure)?;
+            let mut source = if is_first { password.first()? } else { password.present()? };
             source.judge_by(app.context_words().await.map_err(advice::command)?);
             create(app, output, grant_minutes, &mut source).await
         }
-        Command::Status => Ok(output.result(&Status(app.credential_state().await.map_err(failure)?))?),
+        Command::Status => {
+            let BothStates { vault, services } = app.credential_states().await.map_err(failure)?;
+            let (services, unknown) =
+                services.map_or_else(|error| (None, Some(error.to_string())), |told| (Some(told), None));
+            Ok(output.result(&Status { vault, services, services_unknown: unknown })?)
+        }
         Command::GiveUp => {
             let given_up = app.give_up_operation().await.map_err(failure)?;
             Ok(output.result(&GivenUp { given_up })?)
@@ -65,7 +74,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
 }
 
 async fn create(app: &Client, output: Output, grant_minutes: Option<u32>, source: &mut Source) -> Result<(), Failure> {
-    let created = app.create_credential(grant_minutes, source).await.map_err(failure)?;
+    let created = app.create_credentials(grant_minutes, source).await.map_err(failure)?;
     Ok(output.result(&Made(created))?)
 }
 
@@ -96,6 +105,12 @@ pub(super) fn failure(error: CredentialError) -> Failure {
     };
     match error {
         CredentialError::Command(error) => advice::command(error),
+        CredentialError::Services(ActionError::Services(error)) => recovery::services(&error, &text),
+        CredentialError::Services(_) => failure(Exit::Other).next("update this program"),
+        CredentialError::NotAlone => failure(Exit::Other).next("vettid app password change"),
+        CredentialError::NotIntact => {
+            failure(Exit::Refused).next("ask the operator of your services what happened to it")
+        }
         CredentialError::Exists => failure(Exit::Usage).next("for another password: vettid app password change"),
         CredentialError::NoCredential => failure(Exit::State).next(CREATE),
         CredentialError::HeldElsewhere => failure(Exit::State).next("use the app that made it"),
@@ -118,7 +133,7 @@ pub(super) fn failure(error: CredentialError) -> Failure {
             .next("use the app with the newest copy; if you did not use one elsewhere, somebody else has it"),
         CredentialError::InDoubt => failure(Exit::Other).next("vettid app credential give-up"),
         CredentialError::NotTheIssuer(_) | CredentialError::Untrusted(_) => {
-            failure(Exit::Refused).next("do not type your password; ask the operator of the vault what happened to it")
+            failure(Exit::Refused).next("do not type your password; ask the operator what happened to it")
         }
         CredentialError::Refused { code, .. } => failure(Exit::Refused).next(refused(code)).refusal(code),
         CredentialError::Password(_) if text == NO_TERMINAL => failure(Exit::Usage).next(BY_STDIN),
@@ -146,11 +161,15 @@ fn refused(code: RefusalCode) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct Made(Created);
+struct Made(BothCreated);
 
 impl Show for Made {
     fn show(&self, page: &mut Page) {
         page.line("Your Vault Credential is made. From now on a password stands before your critical secrets.");
+        page.line(match self.0.services {
+            Some(_) => "Your Services Credential is made, too, under the same password: it guards your recovery.",
+            None => "Services have a credential of yours that this app does not hold.",
+        });
         page.line("Write the password down where only you find it: nobody can tell it to you.");
         page.next("Next", "vettid app secret add LABEL --kind seed-phrase");
     }
@@ -172,31 +191,61 @@ impl Show for GivenUp {
 }
 
 #[derive(Serialize)]
-struct Status(CredentialState);
+struct Status {
+    #[serde(flatten)]
+    vault: CredentialState,
+    services: Option<CredentialState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    services_unknown: Option<String>,
+}
 
 impl Show for Status {
     fn show(&self, page: &mut Page) {
-        let CredentialState { vault, held_here, keys_here, grants_here } = &self.0;
-        if !vault.exists {
+        let CredentialState { issuer, held_here, grants_here, .. } = &self.vault;
+        if !issuer.exists {
             page.line("There is no Vault Credential yet.");
             page.next("To make it", CREATE);
             return;
         }
-        page.line(match (held_here, vault.locked) {
+        page.line(match (held_here, issuer.locked) {
             (false, _) => "Your vault has a credential that this app does not hold.",
             (true, true) => "Your Vault Credential is locked after too many wrong passwords.",
             (true, false) => "Your Vault Credential is ready.",
         });
-        page.field("version", format!("{} of epoch {}", vault.cek_version, vault.credential_epoch));
-        page.field("wrong in a row", vault.attempts.to_string());
-        page.field("attempts ever", vault.attempts_total.to_string());
-        if let Some(wait_ms) = vault.retry_after_ms.filter(|wait_ms| *wait_ms > 0) {
-            page.field("next try in", length(i64::try_from(wait_ms).unwrap_or(i64::MAX)));
-        }
-        if let Some(hold) = &vault.recovery {
+        show_state(page, &self.vault);
+        if let Some(hold) = &issuer.recovery {
             page.field("on hold until", minute(hold.hold_until));
         }
-        page.field("open grants", format!("{}, of them {grants_here} for this app", vault.grants));
-        page.field("keys here", count(*keys_here as u64, "transaction key"));
+        page.field("open grants", format!("{}, of them {grants_here} for this app", issuer.grants));
+        page.gap();
+        match (&self.services, &self.services_unknown) {
+            (Some(services), _) if services.issuer.exists => {
+                page.line(match (services.held_here, services.issuer.locked) {
+                    (false, _) => "Services have a credential of yours that this app does not hold.",
+                    (true, true) => "Your Services Credential is locked after too many wrong passwords.",
+                    (true, false) => "Your Services Credential is ready.",
+                });
+                show_state(page, services);
+            }
+            (Some(_), _) => {
+                page.line("There is no Services Credential yet.");
+                page.next("To make it", CREATE);
+            }
+            (None, unknown) => {
+                let why = unknown.as_deref().unwrap_or("services did not say");
+                page.line(format!("How your Services Credential stands is not known: {why}"));
+            }
+        }
     }
+}
+
+fn show_state(page: &mut Page, state: &CredentialState) {
+    let issuer = &state.issuer;
+    page.field("version", format!("{} of epoch {}", issuer.cek_version, issuer.credential_epoch));
+    page.field("wrong in a row", issuer.attempts.to_string());
+    page.field("attempts ever", issuer.attempts_total.to_string());
+    if let Some(wait_ms) = issuer.retry_after_ms.filter(|wait_ms| *wait_ms > 0) {
+        page.field("next try in", length(i64::try_from(wait_ms).unwrap_or(i64::MAX)));
+    }
+    page.field("keys here", count(state.keys_here as u64, "transaction key"));
 }

@@ -51,7 +51,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         (Source::Typed("Present password"), Source::New("New password", Vec::new()))
     };
     new.judge_by(app.context_words().await.map_err(super::advice::command)?);
-    app.change_password(&mut present, &mut new).await.map_err(failure)?;
+    app.change_passwords(&mut present, &mut new).await.map_err(failure)?;
     Ok(output.result(&Changed { changed: true })?)
 }
 
@@ -156,7 +156,7 @@ struct Changed {
 
 impl Show for Changed {
     fn show(&self, page: &mut Page) {
-        page.line("Your Vault Credential has a new password. The former one opens nothing any more.");
+        page.line("Your credentials have a new password. The former one opens nothing any more.");
         page.line("Write it down where only you find it: nobody can tell it to you.");
     }
 }

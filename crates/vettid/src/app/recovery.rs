@@ -1,7 +1,7 @@
 //! `vettid app recovery`: the phrase that brings the credential back on a new device. The words are shown once, at a terminal
 //! and nowhere else, and read from standard input; they never stand in a result, in JSON or in an argument.
 
-use super::password::Source;
+use super::password::{PasswordInput, Source};
 use super::{Client, advice, credential, input};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show, minute};
@@ -33,6 +33,12 @@ Examples:
 The words are shown once. Write them on paper; you type them back to confirm. A new phrase makes the one
 before it worthless.")]
     Enable(Enable),
+    /// Remove the container at services: your phrase opens nothing any more
+    #[command(after_help = "\
+Examples:
+  vettid app recovery disable
+  vettid app recovery disable --password-stdin < password.txt")]
+    Disable(Disable),
     /// How your recovery stands, here and at services
     #[command(after_help = "\
 Examples:
@@ -65,6 +71,14 @@ pub(super) struct Enable {
     /// How many words: 12 or 24
     #[arg(long, value_name = "NUMBER", default_value = "24", value_parser = words)]
     words: PhraseLength,
+    #[command(flatten)]
+    password: PasswordInput,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Disable {
+    #[command(flatten)]
+    password: PasswordInput,
 }
 
 #[derive(Debug, Args)]
@@ -87,12 +101,17 @@ fn words(text: &str) -> Result<PhraseLength, String> {
 
 pub(super) async fn run(command: Command, app: &Client, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Enable(Enable { words }) => {
+        Command::Enable(Enable { words, password }) => {
             if !io::stderr().is_terminal() {
                 return Err(no_terminal());
             }
-            let enabled = app.enable_recovery(words, &mut Terminal).await.map_err(failure)?;
+            let mut password = password.present()?;
+            let enabled = app.enable_recovery(words, &mut Terminal, &mut password).await.map_err(failure)?;
             Ok(output.result(&Enabled(enabled))?)
+        }
+        Command::Disable(Disable { password }) => {
+            app.disable_recovery(&mut password.present()?).await.map_err(credential::failure)?;
+            Ok(output.result(&Disabled { enabled: false })?)
         }
         Command::Status => Ok(output.result(&Standing(app.recovery_status().await.map_err(failure)?))?),
         Command::Restore(restore) => run_restore(restore, app, output).await,
@@ -140,6 +159,10 @@ impl PasswordSource for NextLine {
 /// Brings the container up to date after a command that may have changed the credential. The command itself has its outcome
 /// already, so a failure here is only told.
 pub(super) async fn keep_up(app: &Client, output: Output) -> Result<(), Failure> {
+    if let Err(error) = app.finish_services_credential().await {
+        output.remark(&format!("your Services Credential is not up to date: {error}"))?;
+        output.remark("it is tried again with the next command; see: vettid app credential status")?;
+    }
     if let Err(error) = app.refresh_recovery().await {
         output.remark(&format!("your recovery container is not up to date: {error}"))?;
         output.remark("it is tried again with the next command; see: vettid app recovery status")?;
@@ -225,7 +248,7 @@ fn failure(error: RecoveryError) -> Failure {
     }
 }
 
-fn services(error: &ServicesError, text: &str) -> Failure {
+pub(super) fn services(error: &ServicesError, text: &str) -> Failure {
     match error {
         ServicesError::Unreachable(_) => {
             Failure::new(Exit::Unreachable, text).next("check the network, then try again")
@@ -238,6 +261,7 @@ fn services(error: &ServicesError, text: &str) -> Failure {
         }
         ServicesError::Refused { .. } => Failure::new(Exit::Refused, text)
             .next("compare each word with the paper, and make a new code in the portal"),
+        ServicesError::OnHold => Failure::new(Exit::Refused, text).next("vettid app recovery status"),
         ServicesError::Unreadable(_) => Failure::new(Exit::Other, text).next("update this program"),
     }
 }
@@ -250,6 +274,18 @@ impl Show for Enabled {
     fn show(&self, page: &mut Page) {
         page.line("Your recovery is on. Keep the paper where nobody else finds it.");
         page.line("This app keeps the container at services up to date by itself.");
+    }
+}
+
+#[derive(Serialize)]
+struct Disabled {
+    enabled: bool,
+}
+
+impl Show for Disabled {
+    fn show(&self, page: &mut Page) {
+        page.line("Your recovery is off: services keep no container, and the words on the paper open nothing.");
+        page.line(ENABLE);
     }
 }
 

@@ -83,6 +83,9 @@ pub(super) fn answered(called: Result<(StatusCode, Vec<u8>), CallError>) -> Resu
         CallError::Unreachable(cause) => unreachable(cause),
         error @ CallError::TooLong => ServicesError::Unreadable(error.into()),
     })?;
+    if status == StatusCode::FORBIDDEN && code_of(&bytes).as_deref() == Some("on_hold") {
+        return Err(ServicesError::OnHold);
+    }
     if status.is_client_error() {
         return Err(ServicesError::Refused { status: status.as_u16() });
     }
@@ -90,6 +93,11 @@ pub(super) fn answered(called: Result<(StatusCode, Vec<u8>), CallError>) -> Resu
         return Err(unreachable(format!("HTTP status {}", status.as_u16())));
     }
     Ok(bytes)
+}
+
+/// The code of a refusal: `{"error":{"code","message"}}`.
+fn code_of(bytes: &[u8]) -> Option<String> {
+    Some(json::parse(bytes).ok()?.get("error")?.get("code")?.as_str()?.to_owned())
 }
 
 /// The whole chain of causes: the topmost sentence of an HTTP failure rarely says why.

@@ -18,9 +18,11 @@ const PATIENCE: usize = 40;
 const FAULTS: Faults = Faults { lose: 4, repeat: 8, kill: 2 };
 
 /// Every point at which a process can be made to end itself: before and after each durable step that the code has. What is
-/// kept for recoveries is no part of the life of a credential: nobody here sets a recovery phrase.
+/// kept for recoveries is no part of the life of a credential: nobody here sets a recovery phrase. The steps of the Services
+/// Credential are those of the same code at other places, and are ended in the client's own tests.
 pub(crate) fn points() -> Vec<Point> {
-    let lived = DurableStep::all().filter(|step| step.target != Target::Value(Place::Recovery));
+    let elsewhere = [Place::Recovery, Place::ServicesCredential, Place::ServicesSlotA, Place::ServicesSlotB];
+    let lived = DurableStep::all().filter(|step| !elsewhere.map(Target::Value).contains(&step.target));
     let app = lived.map(|step| (Side::App, step.to_string()));
     let vault = Durable::ALL.iter().map(|step| (Side::Vault, step.to_string()));
     app.chain(vault)

@@ -190,6 +190,10 @@ impl Node {
         }
         let operations = entries.iter().filter_map(|exported| {
             let detail = &exported.detail.as_ref()?.value;
+            // That an attempt was counted is no effect.
+            if detail.get("attempt").is_some() {
+                return None;
+            }
             let text = |name: &str| detail.get(name)?.as_str().map(str::to_owned);
             Some((text("op_id")?, text("action")?, format!("{:?}", exported.entry.outcome)))
         });

@@ -42,7 +42,13 @@ async fn critical_secrets_from_the_first_password_to_the_second() {
     assert_eq!(alice.ask(&["credential", "status"]).await["exists"], false);
     let guessable = alice.run(&["credential", "create", "--password-stdin"], "password1234\n").await;
     assert_eq!(guessable.code, 2, "{guessable:?}");
-    with(&alice, PASSWORD, &["credential", "create"], "").await;
+    let made = with(&alice, PASSWORD, &["credential", "create"], "").await;
+    assert_eq!((&made["cek_version"], &made["services"]["cek_version"]), (&1.into(), &1.into()));
+    let services = alice.ask(&["credential", "status"]).await["services"].take();
+    assert_eq!(
+        (&services["exists"], &services["held_here"], &services["attempts_total"]),
+        (&true.into(), &true.into(), &0.into())
+    );
 
     with(&alice, PASSWORD, &["secret", "add", "Savings", "--kind", "seed-phrase"], PHRASE).await;
     let key = ["secret", "add", "Deploy", "--kind", "signing-key", "--curve", "ed25519", "--generate"];
@@ -137,6 +143,13 @@ async fn passwords(alice: &App) {
     let outcome = alice.run(&change, &format!("{PASSWORD}\npassword1234\n")).await;
     assert_eq!(outcome.code, 2, "{outcome:?}");
     alice.say(&change, &format!("{PASSWORD}\n{NEW_PASSWORD}\n")).await;
+    // Services know the new password as well, and guard with it.
+    let told = refused(alice, PASSWORD, &["recovery", "disable"]).await;
+    assert_eq!(text(&told, "error"), "the password is wrong");
+    assert_eq!(with(alice, NEW_PASSWORD, &["recovery", "disable"], "").await["enabled"], false);
+    // Twice the inner layer was given out, before the weak password and the good one; then change, guess and removal.
+    let services = alice.ask(&["credential", "status"]).await["services"].take();
+    assert_eq!((&services["attempts"], &services["attempts_total"]), (&0.into(), &5.into()), "{services}");
     let show = ["secret", "show", "Savings"];
     let told = refused(alice, PASSWORD, &show).await;
     assert_eq!(text(&told, "error"), "the password is wrong");

@@ -84,6 +84,9 @@ async fn recovers(place: &Place, services_url: &str, phrase: &str, [alice, newco
     assert_eq!((&restored["services_informed"], &restored["container_is_current"]), (&true.into(), &true.into()));
     let secrets = newcomer.ask(&["secret", "list"]).await;
     assert_eq!(text(&list(&secrets, "secrets")[0], "label"), "Door");
+    // The Services Credential came along, and waits as everything of high value does.
+    let removal = newcomer.run(&["recovery", "disable", "--password-stdin"], PASSWORD).await;
+    assert!(removal.code == 3 && removal.error.contains("too fresh"), "{removal:?}");
     let cut_off = alice.run(&["secret", "list"], "").await;
     assert_ne!(cut_off.code, 0, "the old device is cut off: {cut_off:?}");
     let again = newcomer.run(&RESTORE, &typed(place, services_url, phrase, PASSWORD).await).await;
