@@ -7,7 +7,7 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet,
     DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingList, ProfileGet, RequestList,
-    Row, SecretList, SessionRefresh, VaultHealth,
+    Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -44,7 +44,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 19] = [
+const READS: [&str; 21] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -56,6 +56,8 @@ const READS: [&str; 19] = [
     AskKeys::ROW.name,
     MessagingList::ROW.name,
     RequestList::ROW.name,
+    RuleList::ROW.name,
+    RuleTest::ROW.name,
     FeedList::ROW.name,
     FeedSearch::ROW.name,
     FeedGet::ROW.name,
@@ -104,9 +106,20 @@ mod tests {
     fn reading_rows_say_so_in_their_name() {
         for row in ROWS.iter().filter(|row| row.lane == Lane::Owner) {
             let verb = row.name.rsplit('.').next().unwrap();
-            let reads =
-                ["get", "list", "review", "health", "export", "refresh", "status", "challenge", "search", "unread"]
-                    .contains(&verb);
+            let reads = [
+                "get",
+                "list",
+                "review",
+                "health",
+                "export",
+                "refresh",
+                "status",
+                "challenge",
+                "search",
+                "unread",
+                "test",
+            ]
+            .contains(&verb);
             assert_eq!(has_effect(row), !reads, "{}", row.name);
         }
     }

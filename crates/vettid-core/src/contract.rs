@@ -64,6 +64,12 @@ pub fn read_field(
     Ok(access)
 }
 
+/// Whether the contract names a field and the member agreed to it, whatever the rate and however it is handed out.
+#[must_use]
+pub fn may_read(accepted: &AcceptedContract, name: &str) -> bool {
+    accepted.contract.field(name).is_some_and(|field| tier_access(accepted, field).is_ok())
+}
+
 /// Decides any other act of the service.
 pub fn act(
     now: Timestamp,

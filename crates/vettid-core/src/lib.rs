@@ -16,4 +16,5 @@ pub mod journal;
 pub mod lock;
 pub mod rate;
 pub mod recovery;
+pub mod rule;
 pub mod window;

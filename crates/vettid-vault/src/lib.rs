@@ -32,6 +32,7 @@ pub mod renewal;
 pub mod request;
 pub mod revocation;
 pub mod rotation;
+pub mod rule;
 pub mod sealed_journal;
 pub mod send;
 pub mod step;

@@ -10,6 +10,7 @@ use crate::lock::{self, LockDesk};
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
 use crate::projection::{Draft, Projection, UnreadableState};
+use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
 use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
@@ -135,6 +136,7 @@ pub struct Vault {
     pauses: Pauses,
     desk: Desk,
     lock: LockDesk,
+    rules: RuleDesk,
     endpoint: String,
     dropped: u64,
     since_snapshot: u64,
@@ -224,6 +226,7 @@ impl Vault {
             pauses: Pauses::default(),
             desk: Desk::default(),
             lock: LockDesk::default(),
+            rules: RuleDesk::default(),
             endpoint,
             dropped: 0,
             since_snapshot,
@@ -322,6 +325,7 @@ impl Vault {
             pauses: &mut self.pauses,
             desk: &mut self.desk,
             lock: &mut self.lock,
+            rules: &mut self.rules,
             feed: &self.feed,
             handlers: &self.handlers,
             endpoint: &self.endpoint,

@@ -9,7 +9,9 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
-use crate::{audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, send, view};
+use crate::{
+    audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, view,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -241,6 +243,10 @@ fn act(
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
         name if name.starts_with("feed.") => of_feed(step, row, body),
+        "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
+        "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
+        "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
+        "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
     }

@@ -9,6 +9,7 @@ use crate::mark::{self, Seen, StoredAnswer};
 use crate::renewal;
 use crate::revocation;
 use crate::rotation;
+use crate::rule::ruling::{self, Ruling};
 use crate::send;
 use crate::step::Step;
 use serde_json::Value;
@@ -180,23 +181,27 @@ fn take_up(
         Seen::Before(Some(answer)) => return answer_again(step, connection, arrived, answer),
         Seen::Before(None) => return Ok(()),
         Seen::OtherBody => {
-            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No);
+            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
         }
         Seen::Never if freshness == Freshness::Seen => return Ok(()),
         Seen::Never if room == Room::Refused => {
-            return finish(step, connection, arrived, Err(RefusalCode::RateLimited), Marked::Yes(None));
+            let refused = Err(RefusalCode::RateLimited);
+            return finish(step, connection, arrived, refused, Marked::Yes(None), &Ruling::None);
         }
         Seen::Never if step.identity.is_behind(arrived.content.to_incarnation) => {
-            return finish(step, connection, arrived, Err(RefusalCode::Unavailable), Marked::No);
+            return finish(step, connection, arrived, Err(RefusalCode::Unavailable), Marked::No, &Ruling::None);
         }
         Seen::Never => {}
     }
     let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
-    let decided = match admit(step, connection, arrived, &mut buckets)? {
-        Ok((row, tier)) => act(step, connection, arrived, row, tier)?,
-        Err(code) => Err(code),
+    let (decided, ruling) = match admit(step, connection, arrived, &mut buckets)? {
+        Ok((row, tier)) => {
+            let ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
+            (act(step, connection, arrived, row, tier, &ruling)?, ruling)
+        }
+        Err(code) => (Err(code), Ruling::None),
     };
-    finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)))
+    finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)), &ruling)
 }
 
 /// Room for an event under the limit of every connection. An event without a time limit loses nothing by waiting; the
@@ -241,6 +246,7 @@ fn act(
     arrived: &Arrived,
     row: &'static Row,
     tier: Option<Tier>,
+    ruling: &Ruling,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
     match row.name {
         "connection.ready" => crate::establish::ready(step, connection, arrived.content.body.clone())
@@ -258,8 +264,9 @@ fn act(
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         _ => {
+            let tier = ruling.tier(tier);
             let context = context(step, connection, arrived.lane, arrived.event_id, &arrived.event_type, tier, None)?;
-            handle(step, connection, &context, &arrived.content.body)
+            handle(step, connection, &context, &arrived.content.body, ruling)
         }
     }
 }

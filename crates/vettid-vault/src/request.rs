@@ -59,7 +59,7 @@ pub fn add(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), Refusa
     let of_connection = of_connection(draft, waiting.shown.connection_id)?;
     let is_login = |waiting: &Waiting| matches!(waiting.shown.ask, Ask::Login { .. });
     let open_logins = of_connection.iter().filter(|other| is_login(other) && other.is_open()).count();
-    if of_connection.len() >= MAX_OPEN || (is_login(waiting) && open_logins >= MAX_OPEN_LOGINS) {
+    if of_connection.len() >= MAX_OPEN || (waiting.is_open() && is_login(waiting) && open_logins >= MAX_OPEN_LOGINS) {
         return Ok(Err(RefusalCode::RateLimited));
     }
     put(draft, waiting)?;

@@ -12,6 +12,7 @@ use crate::manager::Event;
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
 use crate::projection::{Draft, UnreadableState};
+use crate::rule::RuleDesk;
 use rand_core::CryptoRng;
 use serde_json::Value;
 use vettid_core::allowance::Limits;
@@ -47,6 +48,8 @@ pub struct Step<'s> {
     pub pauses: &'s mut Pauses,
     /// What host and vault tell each other about the lock.
     pub lock: &'s mut LockDesk,
+    /// The owner's rules, translated.
+    pub rules: &'s mut RuleDesk,
     /// The index of the feed, as it was before this commit.
     pub feed: &'s Index,
     /// The table of handlers.

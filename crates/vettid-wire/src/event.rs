@@ -5,7 +5,7 @@ use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
     auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile, refusal,
-    request, secret, session,
+    request, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -285,6 +285,14 @@ events! {
     FeedUnread: "feed.unread", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => feed::UnreadCounts;
     #[doc = "Reads or sets what happens to old entries of the feed."]
     FeedPolicy: "feed.policy", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::SetFeedPolicy => feed::FeedPolicy;
+    #[doc = "Stores a rule, or puts it in the place of the one with the same id."]
+    RuleSet: "rule.set", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::SetRule => rule::RuleStored;
+    #[doc = "Lists the owner's rules."]
+    RuleList: "rule.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => rule::RuleList;
+    #[doc = "Removes a rule."]
+    RuleRemove: "rule.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::RuleRef => Nothing;
+    #[doc = "Says what the rules would have decided for past events, and changes nothing."]
+    RuleTest: "rule.test", Owner, BestEffort, within 2 minutes, up to 8 KiB, rule::TestRules => rule::RulesTested;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
 

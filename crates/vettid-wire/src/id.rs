@@ -216,6 +216,10 @@ slug_id!(
     /// A member's device.
     DeviceId, "device id"
 );
+slug_id!(
+    /// A rule of an owner.
+    RuleId, "rule id"
+);
 
 /// Names a key: `k_` or `tk_` and lower-case base32 or hex (spec 2.0, 2.8).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

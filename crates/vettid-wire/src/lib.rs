@@ -30,6 +30,7 @@ pub mod profile;
 pub mod recovery;
 pub mod refusal;
 pub mod request;
+pub mod rule;
 pub mod secret;
 pub mod services_credential;
 pub mod session;

@@ -17,6 +17,7 @@ mod ports;
 mod profile;
 mod recovery;
 mod request;
+mod rule;
 mod secret;
 mod services;
 mod session;
@@ -100,6 +101,9 @@ enum Command {
     /// What waits for your decision
     #[command(subcommand)]
     Request(request::Command),
+    /// Your rules: what your vault answers without asking you, and what never
+    #[command(subcommand)]
+    Rule(rule::Command),
     /// What happened, newest first
     #[command(subcommand)]
     Feed(feed::Command),
@@ -156,6 +160,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
+        Command::Rule(command) => rule::run(command, app, output).await,
         Command::Feed(command) => feed::run(command, app, output).await,
         Command::Audit(command) => export::run(command, app, output).await,
         Command::Recovery(command) => recovery::run(command, app, output).await,

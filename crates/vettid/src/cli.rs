@@ -27,7 +27,7 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The member's app: your data, connections, messages and requests
-    App(app::Arguments),
+    App(Box<app::Arguments>),
     /// Check an audit export offline
     Audit(audit::Arguments),
     /// Run the operator's services with their broker
@@ -44,7 +44,7 @@ impl CommandLine {
     /// Runs the command.
     pub(crate) async fn run(self, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
         match self.command {
-            Command::App(arguments) => app::run(arguments, surroundings, output).await,
+            Command::App(arguments) => app::run(*arguments, surroundings, output).await,
             Command::Audit(arguments) => audit::run(&arguments, output),
             Command::Services(arguments) => services::run(arguments).await,
             Command::Host(arguments) => host::run(arguments).await,

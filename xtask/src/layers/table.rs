@@ -31,6 +31,7 @@ const PRODUCT: &[&str] = &[
     "vettid-core",
     "vettid-handler",
     "vettid-handlers",
+    "vettid-rules",
     "vettid-wasm",
     "vettid-nats",
     "vettid-store",
@@ -48,11 +49,13 @@ pub(crate) const CRATES: &[Row] = &[
     Row { name: "vettid-core", class: Class::Pure, may_use: &["vettid-wire", "vettid-crypto"] },
     Row { name: "vettid-handler", class: Class::Pure, may_use: &["vettid-wire"] },
     Row { name: "vettid-handlers", class: Class::Pure, may_use: &["vettid-wire", "vettid-handler"] },
+    Row { name: "vettid-rules", class: Class::Pure, may_use: &["vettid-wire"] },
     Row { name: "vettid-wasm", class: Class::Shell, may_use: &["vettid-wire", "vettid-handler"] },
     Row { name: "vettid-nats", class: Class::Shell, may_use: &["vettid-wire", "vettid-core"] },
     Row { name: "vettid-store", class: Class::Shell, may_use: &["vettid-wire", "vettid-core"] },
     Row { name: "vettid-vault", class: Class::Shell, may_use: &[
-        "vettid-wire", "vettid-crypto", "vettid-core", "vettid-handler", "vettid-handlers", "vettid-wasm", "vettid-nats",
+        "vettid-wire", "vettid-crypto", "vettid-core", "vettid-handler", "vettid-handlers", "vettid-rules", "vettid-wasm",
+        "vettid-nats",
     ] },
     Row { name: "vettid-services", class: Class::Shell, may_use: &[
         "vettid-wire", "vettid-crypto", "vettid-core", "vettid-nats", "vettid-store",
@@ -102,6 +105,11 @@ pub(crate) const OWNED: &[Owned] = &[
         what: "the WebAssembly runtime",
         crates: &["wasmtime", "wasmtime-wasi", "wasmtime-wasi-http", "wasmer", "wasmi"],
         owners: &["vettid-wasm"],
+    },
+    Owned {
+        what: "the policy engine",
+        crates: &["cedar-policy", "cedar-policy-core", "cedar-policy-validator"],
+        owners: &["vettid-rules"],
     },
     Owned {
         what: "a device that seals",

@@ -7,6 +7,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::StoredAnswer;
+use crate::rule::ruling::Ruling;
 use crate::send;
 use crate::step::Step;
 use serde_json::Value;
@@ -48,6 +49,7 @@ pub(super) fn handle(
     connection: &Connection,
     context: &Context,
     body: &Value,
+    ruling: &Ruling,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
     let Some(handler) = step.handlers.find(context.lane, &context.event_type).cloned() else {
         return Ok(Err(RefusalCode::UnsupportedEvent));
@@ -61,9 +63,19 @@ pub(super) fn handle(
         return Err(failure.into());
     }
     match replied {
-        Ok(Reply::Body(body)) => answer_with(step, connection, context, &event, &body).map(Ok),
-        Ok(Reply::None) => Ok(Ok(Done::Quiet)),
-        Ok(Reply::Ask(question)) => ask_owner(step, connection, context, &event, question, before),
+        Ok(Reply::Body(_) | Reply::None) if ruling.objects() => {
+            step.roll_back(before);
+            Ok(Err(RefusalCode::Denied))
+        }
+        Ok(Reply::Body(body)) => {
+            ruling.count(step)?;
+            answer_with(step, connection, context, &event, &body).map(Ok)
+        }
+        Ok(Reply::None) => {
+            ruling.count(step)?;
+            Ok(Ok(Done::Quiet))
+        }
+        Ok(Reply::Ask(question)) => ask_owner(step, connection, context, &event, question, before, ruling),
         Err(HandlerError::Refuse(code)) => {
             step.roll_back(before);
             Ok(Err(code))

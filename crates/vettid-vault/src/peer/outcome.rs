@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Mark, StoredAnswer};
 use crate::rotation;
+use crate::rule::ruling::Ruling;
 use crate::send;
 use crate::step::Step;
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::event::{self, EventRow, EventType};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::id::EventId;
+use vettid_wire::json::JsonError;
 use vettid_wire::refusal::{EventRefused, RefusalCode};
 
 /// What is done with an event that passed.
@@ -39,6 +41,7 @@ pub(super) fn finish(
     arrived: &Arrived,
     decided: Result<Done, RefusalCode>,
     marked: Marked,
+    ruling: &Ruling,
 ) -> Result<(), Failure> {
     let (id, event_type) = (connection.connection_id, &arrived.event_type);
     let answer = match &decided {
@@ -55,7 +58,12 @@ pub(super) fn finish(
     }
     let outcome = if decided.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let code = decided.err();
-    step.audit(&actor(connection), event_type, outcome, json!({"event_id": arrived.event_id, "refusal": code}))?;
+    let mut detail = json!({"event_id": arrived.event_id, "refusal": code});
+    if let (None, Some((facts, ruled)), Some(detail)) = (code, ruling.record(), detail.as_object_mut()) {
+        detail.insert("facts".into(), serde_json::to_value(facts).map_err(JsonError::Shape)?);
+        detail.insert("ruled".into(), serde_json::to_value(ruled).map_err(JsonError::Shape)?);
+    }
+    step.audit(&actor(connection), event_type, outcome, detail)?;
     rotation::keep_up(step, connection)?;
     step.channels.store(&mut step.draft, ChannelName::Connection(id))?;
     Ok(())

@@ -6,21 +6,31 @@ use super::outcome::{Done, refused};
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
+use crate::feed::Note;
 use crate::mark::{self, StoredAnswer};
+use crate::projection::UnreadableState;
 use crate::request::{self, Waiting};
+use crate::rule::ruling::Ruling;
 use crate::send;
 use crate::step::{Savepoint, Step};
 use serde_json::{Value, json};
 use vettid_core::channel::in_reply_to;
-use vettid_handler::event::{Answer, Context, Event, answer_row};
+use vettid_core::contract;
+use vettid_handler::event::{Answer, Context, Decided, Event, answer_row};
 use vettid_handler::reply::Question;
 use vettid_wire::audit::Outcome as AuditOutcome;
+use vettid_wire::auth::Decision;
 use vettid_wire::contract::Tier;
 use vettid_wire::event::{self, EventRow};
+use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::PendingRequest;
+use vettid_wire::rule::Ruled;
+
+/// How the member was recognised where a rule answered: by a key in software, not by being there (RFC 8176).
+const BY_RULE: &str = "swk";
 
 /// Lets the event wait for the owner. A repeated question asks nobody a second time: it gets what the first one got.
 pub(super) fn ask_owner(
@@ -30,6 +40,7 @@ pub(super) fn ask_owner(
     event: &Event,
     question: Question,
     before: Savepoint,
+    ruling: &Ruling,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
     if let Some(known) = request::get(&step.draft, connection.connection_id, question.request_id)? {
         step.roll_back(before);
@@ -41,6 +52,12 @@ pub(super) fn ask_owner(
         };
     }
     let waiting = waiting(step, connection, context, event, &question)?;
+    if let Some((decision, ruled)) = ruling.answer() {
+        step.roll_back(before);
+        ruling.count(step)?;
+        return answer_by_rule(step, connection, context, waiting, decision, ruled);
+    }
+    ruling.count(step)?;
     if let Err(code) = request::add(&mut step.draft, &waiting)? {
         step.roll_back(before);
         return Ok(Err(code));
@@ -49,6 +66,53 @@ pub(super) fn ask_owner(
         Some(body) => answer_with(step, connection, context, event, &body).map(Ok),
         None => Ok(Ok(Done::Quiet)),
     }
+}
+
+/// Handles the event again with the answer that rules give, and keeps the question as one that was decided.
+fn answer_by_rule(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    waiting: Waiting,
+    decision: Decision,
+    ruled: &Ruled,
+) -> Result<Result<Done, RefusalCode>, Failure> {
+    let decided = Decided { decision, decided_at: step.now, method: vec![BY_RULE.into()] };
+    let context = Context { answer: Some(Answer::Decided(decided)), ..context.clone() };
+    let body = vjson::parse(&waiting.payload)?;
+    let before = step.savepoint();
+    let done = match handle(step, connection, &context, &body, &Ruling::None)? {
+        Ok(done) => done,
+        Err(code) => return Ok(Err(code)),
+    };
+    let answer = match &done {
+        Done::Answered(answer) => Some(answer.clone()),
+        Done::Quiet => None,
+    };
+    let waiting = Waiting { answer, is_decided: true, ..waiting };
+    if let Err(code) = request::add(&mut step.draft, &waiting)? {
+        step.roll_back(before);
+        return Ok(Err(code));
+    }
+    tell_rule(step, &waiting, decision, ruled)?;
+    Ok(Ok(done))
+}
+
+fn tell_rule(step: &mut Step<'_>, waiting: &Waiting, decision: Decision, ruled: &Ruled) -> Result<(), UnreadableState> {
+    let names: Vec<_> = ruled.rules.iter().map(ToString::to_string).collect();
+    let (outcome, verb) = match decision {
+        Decision::Approve => (Outcome::Approved, "approved"),
+        Decision::Deny => (Outcome::Denied, "denied"),
+    };
+    let (rule, event_type, who) = (names.join(", "), &waiting.event_type, &waiting.shown.display_name);
+    step.tell(Note {
+        event_type: event_type.clone(),
+        connection_id: Some(waiting.shown.connection_id),
+        request_id: Some(waiting.shown.request_id),
+        severity: Severity::Info,
+        outcome,
+        summary: format!("Your rule {rule} {verb} {event_type} of {who}"),
+    })
 }
 
 fn waiting(
@@ -114,7 +178,7 @@ pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<
     let body = vjson::parse(&waiting.payload)?;
     let tier = waiting_tier(step, &connection, waiting, &body)?;
     let context = context(step, &connection, waiting.lane, waiting.event_id, &waiting.event_type, tier, Some(answer))?;
-    let done = handle(step, &connection, &context, &body)?;
+    let done = handle(step, &connection, &context, &body, &Ruling::None)?;
     let (answer, code) = match done {
         Ok(Done::Answered(answer)) => (Some(answer), None),
         Ok(Done::Quiet) => (None, None),
@@ -163,5 +227,6 @@ fn waiting_tier(
     }
     let accepted = connection::contract(&step.draft, connection.connection_id)?;
     let field = body.get("field").and_then(Value::as_str).unwrap_or_default();
-    Ok(accepted.and_then(|accepted| accepted.contract.field(field).map(|field| field.tier)))
+    // Whatever was asked about is only handed out on a yes, also where a rule had it asked and not the contract.
+    Ok(accepted.filter(|accepted| contract::may_read(accepted, field)).map(|_| Tier::Consent))
 }

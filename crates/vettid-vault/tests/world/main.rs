@@ -17,6 +17,7 @@ mod random_runs;
 mod recovery;
 mod renewal;
 mod rotation;
+mod rules;
 mod shop;
 mod town;
 mod wallet;

@@ -33,6 +33,7 @@ mod recovery;
 mod refusal;
 mod rekey;
 mod request;
+mod rule;
 mod secret;
 mod services_credential;
 mod session;
@@ -73,6 +74,7 @@ fn all() -> Vec<Samples> {
         refusal::samples(),
         rekey::samples(),
         request::samples(),
+        rule::samples(),
         secret::samples(),
         services_credential::samples(),
         session::samples(),

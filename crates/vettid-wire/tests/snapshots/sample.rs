@@ -215,7 +215,10 @@ fn reread<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn pretty(json: &Value) -> String {
-    serde_json::to_string_pretty(json).unwrap()
+    // Whether objects keep the order of their fields depends on what else is built.
+    let mut json = json.clone();
+    json.sort_all_objects();
+    serde_json::to_string_pretty(&json).unwrap()
 }
 
 /// Whether an announced place covers another: the root covers itself only, any other place all below it.

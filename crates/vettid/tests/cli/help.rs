@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 80] = [
+const COMMANDS: [&str; 86] = [
     "",
     "app",
     "app enroll",
@@ -49,6 +49,12 @@ const COMMANDS: [&str; 80] = [
     "app request list",
     "app request approve",
     "app request deny",
+    "app rule",
+    "app rule add",
+    "app rule list",
+    "app rule show",
+    "app rule remove",
+    "app rule test",
     "app feed",
     "app feed list",
     "app feed search",

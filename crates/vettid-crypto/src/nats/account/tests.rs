@@ -21,7 +21,9 @@ fn at(seconds: i64) -> Timestamp {
 
 fn claims_of<K>(token: &Jwt<K>) -> Value {
     let part = token.as_str().split('.').nth(1).unwrap();
-    serde_json::from_slice(&BASE64URL_NOPAD.decode(part.as_bytes()).unwrap()).unwrap()
+    let mut claims: Value = serde_json::from_slice(&BASE64URL_NOPAD.decode(part.as_bytes()).unwrap()).unwrap();
+    claims.sort_all_objects();
+    claims
 }
 
 fn permissions(allow: &str) -> Permissions {

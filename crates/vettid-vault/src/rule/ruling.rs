@@ -1,0 +1,139 @@
+//! What the rules say about one event that passed its contract, and what follows. A rule can only make it narrower: an
+//! event that the contract lets through is asked about or denied, one that the owner would be asked about is answered.
+
+use super::{book, calendar, counter_key, met};
+use crate::connection::Connection;
+use crate::credential::secrets;
+use crate::failure::Failure;
+use crate::projection::UnreadableState;
+use crate::request;
+use crate::step::Step;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use vettid_core::rule::Counter;
+use vettid_rules::{Decided, Facts};
+use vettid_wire::auth::Decision;
+use vettid_wire::contract::Tier;
+use vettid_wire::event::EventType;
+use vettid_wire::id::RuleId;
+use vettid_wire::rule::{self, Rule, Ruled, Verdict};
+
+/// What the rules say about one event.
+pub enum Ruling {
+    /// Rules do not decide such events, or the owner already did.
+    None,
+    /// The same request was asked before: it gets what it got then.
+    Repeated,
+    /// They said this.
+    Made(Box<Made>),
+}
+
+/// What the rules said.
+pub struct Made {
+    /// What they looked at.
+    pub facts: Facts,
+    decided: Decided,
+    counting: Vec<Rule>,
+}
+
+/// Asks the rules about an event under its contract.
+pub fn on(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    event_type: &EventType,
+    body: &Value,
+    tier: Option<Tier>,
+) -> Result<Ruling, Failure> {
+    let Some(event) = rule::find(event_type) else {
+        return Ok(Ruling::None);
+    };
+    let asked = body.get("request_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    if let Some(id) = asked
+        && request::get(&step.draft, connection.connection_id, id)?.is_some()
+    {
+        return Ok(Ruling::Repeated);
+    }
+    let mut facts = Facts::read(event, event_type.clone(), connection.connection_id, body);
+    facts.asks = tier.is_none_or(|tier| tier == Tier::Consent);
+    facts.locked |= names_a_secret(step, facts.field.as_deref())?;
+    Ok(Ruling::Made(Box::new(made(step, facts)?)))
+}
+
+fn made(step: &mut Step<'_>, facts: Facts) -> Result<Made, Failure> {
+    let Some(book) = book(step)? else {
+        let decided = Decided::unknown(&facts);
+        return Ok(Made { facts, decided, counting: vec![] });
+    };
+    let mut counted: BTreeMap<RuleId, u32> = BTreeMap::new();
+    for rule in book.rules().values() {
+        if let Some(met) = met(&step.draft, rule, &step.clocks)? {
+            counted.insert(rule.rule_id.clone(), met);
+        }
+    }
+    let decided = book.decide(&facts, step.now, &counted);
+    let counting = decided.counting.iter().filter_map(|id| book.rules().get(id).cloned()).collect();
+    Ok(Made { facts, decided, counting })
+}
+
+/// A field that goes by the name of a critical secret is never handed out by a rule.
+fn names_a_secret(step: &Step<'_>, field: Option<&str>) -> Result<bool, Failure> {
+    let Some(field) = field else { return Ok(false) };
+    let Ok(list) = secrets::list(step)? else { return Ok(true) };
+    Ok(list.secrets.iter().any(|secret| as_field(&secret.label) == field))
+}
+
+/// A label as it would be written as the name of a field.
+fn as_field(label: &str) -> String {
+    label.trim().chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+impl Ruling {
+    /// The tier under which the event is handled: never a wider one.
+    pub fn tier(&self, tier: Option<Tier>) -> Option<Tier> {
+        let narrower = match self {
+            Self::None => false,
+            Self::Repeated => true,
+            Self::Made(made) => matches!(made.decided.ruled.verdict, Verdict::Deny | Verdict::Ask),
+        };
+        if narrower { tier.map(|_| Tier::Consent) } else { tier }
+    }
+
+    /// The answer that rules give in place of the owner.
+    pub fn answer(&self) -> Option<(Decision, &Ruled)> {
+        let Self::Made(made) = self else { return None };
+        match made.decided.ruled.verdict {
+            Verdict::Allow => Some((Decision::Approve, &made.decided.ruled)),
+            Verdict::Deny => Some((Decision::Deny, &made.decided.ruled)),
+            Verdict::Ask | Verdict::Contract => None,
+        }
+    }
+
+    /// Whether the event must not be answered without a question. A handler that does so all the same is not heard.
+    pub fn objects(&self) -> bool {
+        let Self::Made(made) = self else { return false };
+        let Ruled { verdict, rules } = &made.decided.ruled;
+        match verdict {
+            Verdict::Deny => true,
+            Verdict::Ask => !rules.is_empty() || !made.facts.asks,
+            Verdict::Allow | Verdict::Contract => false,
+        }
+    }
+
+    /// Lets the rules count the event, whatever they decided.
+    pub fn count(&self, step: &mut Step<'_>) -> Result<(), UnreadableState> {
+        let Self::Made(made) = self else { return Ok(()) };
+        for rule in &made.counting {
+            let Some(calendar) = calendar(rule) else { continue };
+            let key = counter_key(&rule.rule_id);
+            let counter = Counter::after(step.draft.get(&key)?, calendar, &step.clocks);
+            step.draft.put(key, &counter)?;
+        }
+        Ok(())
+    }
+
+    /// For the audit: what was looked at and who decided.
+    pub fn record(&self) -> Option<(&Facts, &Ruled)> {
+        let Self::Made(made) = self else { return None };
+        Some((&made.facts, &made.decided.ruled))
+    }
+}

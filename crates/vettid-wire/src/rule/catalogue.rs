@@ -1,0 +1,28 @@
+//! The events that rules can decide, one row each: those that the owner would be asked about, or that a contract lets through.
+
+use crate::event::{self, EventRow, EventType};
+
+/// One kind of event as rules see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuledEvent {
+    /// Its event type.
+    pub name: &'static str,
+    /// What it is called in a sentence.
+    pub noun: &'static str,
+    /// Where its body names a field, as a JSON pointer.
+    pub field_at: Option<&'static str>,
+    /// Where its body has an amount and its currency, as JSON pointers.
+    pub amount_at: Option<(&'static str, &'static str)>,
+}
+
+/// Every event that rules can decide.
+pub const EVENTS: &[RuledEvent] = &[
+    RuledEvent { name: event::AuthChallenge::ROW.name, noun: "login", field_at: None, amount_at: None },
+    RuledEvent { name: event::DataRequest::ROW.name, noun: "data request", field_at: Some("/field"), amount_at: None },
+];
+
+/// The row of an event type; `None` means that no rule can decide it.
+#[must_use]
+pub fn find(event_type: &EventType) -> Option<&'static RuledEvent> {
+    EVENTS.iter().find(|event| event.name == event_type.as_str())
+}
