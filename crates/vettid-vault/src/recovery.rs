@@ -192,10 +192,10 @@ pub fn replace(step: &mut Step<'_>) -> Result<(), Failure> {
     cut(step, &old)?;
     bootstrap::forget_handshakes(step);
     step.desk.grants.lock();
+    app::put(&mut step.draft, &new)?;
     if let Some(session) = new.session {
         app::lift_limit(&mut step.draft, session)?;
     }
-    app::put(&mut step.draft, &new)?;
     step.draft.remove(OPEN);
     if open.approved {
         step.draft.remove(HELD);

@@ -203,7 +203,10 @@ where
 
     fn created(&mut self) -> Result<BothCreated, CredentialError> {
         let vault = self.vault()?.created()?;
-        let services = self.services().desk()?.created().ok();
+        let services = match self.services().desk()?.created() {
+            Err(CredentialError::NoCredential) => None,
+            created => Some(created?),
+        };
         Ok(BothCreated { vault, services })
     }
 
