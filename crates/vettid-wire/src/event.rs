@@ -259,6 +259,8 @@ events! {
     AskHealth: "connection.health", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskHealth => inventory::HealthReport;
     #[doc = "Lists the key pairs of the vault, without anything private."]
     AskKeys: "key.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskKeys => inventory::KeyInventory;
+    #[doc = "New keys that sign the credentials of apps, connections and services."]
+    SigningKeyRotate: "key.rotate", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::RotateSigning => inventory::SigningKeysMade;
     #[doc = "Sends a text message to a connection."]
     MessagingSend: "messaging.send", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::SendText => messaging::Sent;
     #[doc = "Lists the messages of a connection."]
@@ -364,6 +366,8 @@ events! {
 
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;
+    #[doc = "Tells services the keys that sign the credentials of a vault's users from now on."]
+    RotateSigningKeys: "account.rotate_keys", Services, BestEffort, up to 4 KiB, enrolment::RotateSigningKeys => enrolment::SigningKeysRotated;
 }
 
 #[cfg(test)]

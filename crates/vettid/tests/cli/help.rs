@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 86] = [
+const COMMANDS: [&str; 87] = [
     "",
     "app",
     "app enroll",
@@ -80,6 +80,7 @@ const COMMANDS: [&str; 86] = [
     "app lock status",
     "app unlock",
     "app keys",
+    "app keys rotate",
     "app status",
     "app watch",
     "services",
