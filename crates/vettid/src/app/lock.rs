@@ -34,6 +34,13 @@ pub(super) struct LockArguments {
     command: Option<LockCommand>,
 }
 
+impl LockArguments {
+    /// Whether the recovery container may have to follow: it holds what opens the lock.
+    pub(super) fn changes_container(&self) -> bool {
+        matches!(self.command, Some(LockCommand::Setup { .. } | LockCommand::Remove { .. }))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum LockCommand {
     /// Set or change PIN and password; without a terminal: the PIN, then the password, one line each
@@ -129,7 +136,8 @@ async fn setup(with_password: bool, app: &Client, output: Output) -> Result<(), 
     app.set_lock(&pin, &password, current.as_ref()).await.map_err(advice::lock)?;
     Ok(output.result(&Done(
         "The lock is set. From its next start on, your vault waits for your PIN or password. \
-         Without this app's state nobody opens a locked vault: keep a backup.",
+         If you lose this device, this password and your recovery phrase open it, if your recovery is on \
+         (vettid app recovery status); without a recovery nothing does.",
     ))?)
 }
 

@@ -1,5 +1,7 @@
 //! The recovery phrase on real processes: shown at a terminal, typed back, and typed again on a new device.
 
+mod locked;
+
 use crate::operator::open_sealed;
 use crate::party::{App, list, text};
 use crate::stack::{PROGRAM, Place, Up};
