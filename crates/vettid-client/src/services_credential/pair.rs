@@ -111,12 +111,21 @@ where
         outcome
     }
 
-    /// Whether this app holds the Vault Credential, so that a password stands already.
+    /// Whether this app holds the Vault Credential, so that a password stands already. Finishes first what was left open.
+    /// The vault is asked nothing else, so a limited session is enough.
     ///
     /// # Errors
     /// [`CredentialError`].
     pub async fn holds_vault_credential(&self) -> Result<bool, CredentialError> {
-        Ok(self.credential_states().await?.vault.held_here)
+        let mut line = self.open().await?;
+        let outcome = async {
+            let mut desk = Desk::open(&mut line)?;
+            desk.recover().await?;
+            Ok(desk.kept.as_ref().is_some_and(|kept| kept.holder.newest().is_some()))
+        }
+        .await;
+        line.close().await;
+        outcome
     }
 }
 
