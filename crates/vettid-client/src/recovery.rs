@@ -41,6 +41,9 @@ use vettid_wire::recovery::{
 use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
+/// The HTTP status with which services refuse a container under a phrase that nobody allowed.
+const FORBIDDEN: u16 = 403;
+
 /// Where a phrase is shown to the member and typed by the member.
 pub trait PhraseDesk: Send {
     /// Shows the words, once.
@@ -103,6 +106,15 @@ pub enum RecoveryError {
     /// No recovery is under way on this device.
     #[error("no recovery is under way on this device")]
     NotRecovering,
+    /// Another phrase waits, because of a recovery.
+    #[error("a recovery is fresh, so another phrase waits until {until}")]
+    OnHold {
+        /// Until then, unless the old device approves.
+        until: Timestamp,
+    },
+    /// Services take another phrase only with the password of a credential that is not here.
+    #[error("your phrase is guarded by a Services Credential that this app does not hold")]
+    PhraseGuarded,
     /// The vault let the device in by now, or another one.
     #[error("this device waits at no vault")]
     NotWaiting,
@@ -197,6 +209,9 @@ where
         let known = Known::load(&hold)?;
         content::gather(&hold)?.ok_or(RecoveryError::NoCredential)?;
         let present: CredentialBackupStatus = self.act(&known, Action::BackupStatus, &Nothing {}).await?;
+        if let Some(hold) = &present.recovery {
+            return Err(RecoveryError::OnHold { until: hold.hold_until });
+        }
         let phrase = RecoveryPhrase::generate(&mut self.ports.random(), length);
         desk.show(&phrase)?;
         let typed = RecoveryPhrase::parse(&desk.typed()?)?;
@@ -204,14 +219,29 @@ where
             return Err(RecoveryError::NotTheSame);
         }
         let keys = keys_of(phrase, RecoverySalt::random(&mut self.ports.random())).await?;
-        if present.enabled && services_credential::is_held(&hold, known.parts().0)? {
+        let holds_credential = services_credential::is_held(&hold, known.parts().0)?;
+        if present.enabled && holds_credential {
             self.allow_phrase(&mut hold, &keys.auth().verifier(), password).await?;
         }
         let mut kept = Kept::load(&hold)?.unwrap_or_default();
         kept.sequence = kept.sequence.max(present.sequence.unwrap_or(0));
-        kept.keys = Some(keys);
+        let before = kept.keys.replace(keys);
         kept.stored = None;
-        self.upload(&mut hold, &known, &mut kept).await
+        let stored = self.upload(&mut hold, &known, &mut kept).await;
+        let Err(RecoveryError::Services(ActionError::Services(
+            error @ (ServicesError::Refused { .. } | ServicesError::OnHold),
+        ))) = stored
+        else {
+            return stored;
+        };
+        // Services took nothing, so the phrase of before is the one to go on with.
+        kept.keys = before;
+        kept.save(&mut hold)?;
+        let is_guarded = matches!(error, ServicesError::Refused { status: FORBIDDEN });
+        if is_guarded && present.enabled && !holds_credential {
+            return Err(RecoveryError::PhraseGuarded);
+        }
+        Err(error.into())
     }
 
     /// Leaves a newer container with services if the credential changed since the last one; `None` if none is due.

@@ -17,6 +17,7 @@ use vettid_client::vault_credential::{NoPassword, PasswordSource};
 use vettid_crypto::password::Password;
 use vettid_crypto::recovery::{PhraseLength, RecoveryPhrase};
 use vettid_wire::recovery::{CredentialBackupStatus, RecoveryDecided};
+use vettid_wire::refusal::RefusalCode;
 use zeroize::Zeroizing;
 
 /// Words of one line on the screen.
@@ -253,6 +254,11 @@ fn failure(error: RecoveryError) -> Failure {
             failure(Exit::Usage).next("make a new code in the portal")
         }
         RecoveryError::NothingToDecide => failure(Exit::Usage).next("see how it stands: vettid app recovery status"),
+        RecoveryError::OnHold { .. } => failure(Exit::Refused)
+            .next("the phrase of before stays good; wait, or approve on the old device: vettid app recovery approve")
+            .refusal(RefusalCode::OnHold),
+        RecoveryError::PhraseGuarded => failure(Exit::Refused)
+            .next("the phrase of before stays good, and brings that credential back: vettid app recovery restore"),
         RecoveryError::VaultShut => failure(Exit::Refused)
             .next(format!("unlock it on the old device, with vettid app unlock, or wait for its host; {GO_ON}")),
         RecoveryError::VaultAway => failure(Exit::Unreachable).next(format!("ask your operator, or wait; {GO_ON}")),

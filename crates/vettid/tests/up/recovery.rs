@@ -8,7 +8,7 @@ use crate::stack::{PROGRAM, Place, Up};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use vettid_testkit::terminal::reply_at;
+use vettid_testkit::terminal::{reply_and_type_at, reply_at, type_at};
 use vettid_wire::handshake::Invitation;
 
 const READY: &str = "Press Ctrl-C";
@@ -29,13 +29,34 @@ fn words(screen: &str) -> String {
 
 /// Turns the recovery on at a terminal; what stood there.
 async fn enable(place: &Place, reply: impl FnOnce(&str) -> String + Send + 'static) -> String {
-    let (home, state) = (place.outside(""), place.data().join("people"));
-    let command = format!(
-        "{PROGRAM} app --profile alice --state {} --ca-file {} recovery enable --words 12",
-        state.display(),
-        place.data().join("services/ca.pem").display()
-    );
+    let (home, command) = (place.outside(""), enable_command(place, &place.app("alice")));
     tokio::task::spawn_blocking(move || reply_at(&home, &command, PROMPT, reply).unwrap()).await.unwrap()
+}
+
+fn enable_command(place: &Place, app: &App) -> String {
+    let ca_file = place.data().join("services/ca.pem");
+    let (options, ca_file) = (app.options(), ca_file.display());
+    format!("{PROGRAM} app {options} --ca-file {ca_file} recovery enable --words 12")
+}
+
+/// Another phrase takes the place of the present one, with the password; the new words.
+async fn replace_phrase(place: &Place, app: &App) -> String {
+    let (home, command) = (place.outside(""), enable_command(place, app));
+    let typing = move || {
+        let reply = |screen: &str| format!("{}\n", words(screen));
+        reply_and_type_at(&home, &command, (PROMPT, reply), &[("\nPassword: ", PASSWORD)]).unwrap()
+    };
+    let screen = tokio::task::spawn_blocking(typing).await.unwrap();
+    assert!(screen.contains("Your recovery is on."), "{screen}");
+    words(screen.split_once("Type the words").unwrap().0)
+}
+
+/// While the recovery is fresh there is no other phrase, and none is shown.
+async fn no_other_phrase_yet(place: &Place, app: &App) {
+    let (home, command) = (place.outside(""), enable_command(place, app));
+    let screen = tokio::task::spawn_blocking(move || type_at(&home, &command, &[]).unwrap()).await.unwrap();
+    assert!(screen.contains("another phrase waits until") && screen.contains("recovery approve"), "{screen}");
+    assert!(words(&screen).split(' ').count() < 12, "{screen}");
 }
 
 /// A code of the portal for one try.
@@ -159,13 +180,21 @@ async fn a_phrase_brings_the_credential_to_a_new_device() {
 
     let newcomer = place.stranger("new");
     recovers(&place, &services_url, &phrase, [&alice, &newcomer]).await;
+    no_other_phrase_yet(&place, &newcomer).await;
     held_until_approved(&alice, &newcomer).await;
-    denied(&place, &services_url, &phrase, [&newcomer, &place.stranger("third")]).await;
+    let other = replace_phrase(&place, &newcomer).await;
+    assert_ne!(other, phrase);
+    let third = place.stranger("third");
+    let old = third.run(&RESTORE, &typed(&place, &services_url, &phrase, PASSWORD).await).await;
+    assert_eq!(old.code, 3, "the phrase of before opens nothing: {old:?}");
+    denied(&place, &services_url, &other, [&newcomer, &third]).await;
 
-    let two_words = phrase.split(' ').take(2).collect::<Vec<_>>().join(" ");
     assert!(holds(&place.data(), b"BEGIN CERTIFICATE"), "the search finds what is there");
-    for folder in [place.data(), place.outside("strangers")] {
-        assert!(!holds(&folder, two_words.as_bytes()), "the phrase lies on a disk");
+    for phrase in [phrase, other] {
+        let two_words = phrase.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        for folder in [place.data(), place.outside("strangers")] {
+            assert!(!holds(&folder, two_words.as_bytes()), "a phrase lies on a disk");
+        }
     }
     up.terminate();
     assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
