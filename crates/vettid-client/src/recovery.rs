@@ -316,7 +316,7 @@ where
         let sequence = Head::read(container).ok_or(RecoveryError::NotGenuine)?.sequence;
         let op_id = OperationId::v7(self.ports.clock().now(), random::bytes(&mut self.ports.random()));
         let guid = device.guid;
-        let Opened { taken, before, seen, lock } =
+        let Opened { taken, before, seen, lock, services_salt } =
             content::read(opened.expose(), guid, op_id).ok_or(RecoveryError::NotGenuine)?;
         if recovered.guid != guid {
             return Err(RecoveryError::NotGenuine);
@@ -324,7 +324,8 @@ where
         let RecoveredCredentials { recovery_id, hold_until, vault_is_away, .. } = *recovered;
         let enrolled = recovered.enrolment.is_some();
         device.waiting = (enrolled || vault_is_away).then_some(Waiting { recovery_id, seen, lock });
-        let mut kept = Kept { keys: Some(keys), sequence, stored: None, device: Some(device), before };
+        let mut kept =
+            Kept { keys: Some(keys), sequence, stored: None, device: Some(device), before, inherited: services_salt };
         kept.save(hold)?;
         let (credential_epoch, cek_version) = content::take_over(hold, taken)?;
         kept.stored = content::newest(hold)?;
@@ -366,6 +367,13 @@ where
         let mut acting = Acting { at: ServicesAddress { url, trust }, guid, key, rng: self.ports.random() };
         Ok(acting.act(self.ports.services(), self.ports.clock(), action, body).await?)
     }
+}
+
+/// Whether the Services Credential still has the device secret that came with the container: whoever has the device before
+/// has that, too (spec 2.1).
+pub(crate) fn inherits_device_secret(hold: &impl crate::store::Hold) -> Result<bool, StoreError> {
+    let inherited = Kept::load(hold)?.and_then(|kept| kept.inherited);
+    Ok(inherited.is_some() && inherited == content::services_salt(hold)?)
 }
 
 /// No newer container is made from now on; what made them, for [`keep_again`].

@@ -171,6 +171,14 @@ pub(super) struct Opened {
     pub(super) seen: Option<VaultSeen>,
     /// The lock of the vault.
     pub(super) lock: Option<KnownLock>,
+    /// Salt of the Services Credential, if there is one.
+    pub(super) services_salt: Option<Base64>,
+}
+
+/// Salt of the Services Credential as it is now.
+pub(super) fn services_salt(hold: &impl Hold) -> Result<Option<Base64>, StoreError> {
+    let newest = slots(hold, &SERVICES)?.into_iter().next();
+    Ok(newest.map(|slot| Base64::new(*slot.password.salt.as_bytes())))
 }
 
 /// Reads the content of a container of this member; `None` if it is not one.
@@ -191,7 +199,9 @@ pub(super) fn read(content: &[u8], guid: MemberId, op_id: OperationId) -> Option
         Some(lock) => Some(KnownLock::recovered(lock)?),
         None => None,
     };
-    Some(Opened { taken: Taken { holder, write, services }, before, seen: backup.vault_seen, lock })
+    let services_salt = services.as_ref().map(|(_, write)| Base64::new(*write.slot.password.salt.as_bytes()));
+    let taken = Taken { holder, write, services };
+    Some(Opened { taken, before, seen: backup.vault_seen, lock, services_salt })
 }
 
 fn services(part: ServicesCredentialBackup, guid: MemberId, op_id: OperationId) -> Option<(Holder, SlotWrite)> {

@@ -32,6 +32,9 @@ pub(super) struct Kept {
     /// The packages of the last container, newest first: recovery material, and never used for anything else.
     #[serde(default)]
     pub(super) before: Before,
+    /// Salt of the Services Credential that came with the container: its device secret is that of the device before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) inherited: Option<Base64>,
 }
 
 /// What the next container takes over from the last one.

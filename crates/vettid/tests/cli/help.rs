@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 86] = [
+const COMMANDS: [&str; 87] = [
     "",
     "app",
     "app enroll",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 86] = [
     "app credential",
     "app credential create",
     "app credential status",
+    "app credential renew",
     "app credential give-up",
     "app password",
     "app password change",

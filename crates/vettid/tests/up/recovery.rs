@@ -84,6 +84,7 @@ fn holds(folder: &Path, bytes: &[u8]) -> bool {
     })
 }
 
+const RENEW: [&str; 3] = ["credential", "renew", "--password-stdin"];
 const RESTORE: [&str; 3] = ["recovery", "restore", "--password-stdin"];
 
 /// What is typed: a fresh code, the phrase, and a password.
@@ -107,7 +108,10 @@ async fn recovers(place: &Place, services_url: &str, phrase: &str, [alice, newco
     assert_eq!((&restored["services_informed"], &restored["container_is_current"]), (&true.into(), &true.into()));
     let secrets = newcomer.ask(&["secret", "list"]).await;
     assert_eq!(text(&list(&secrets, "secrets")[0], "label"), "Door");
-    // The Services Credential came along, and waits as everything of high value does.
+    // The Services Credential came along with the secret of the old device, and waits as everything of high value does.
+    assert_eq!(newcomer.ask(&["credential", "status"]).await["renewal_is_due"], true);
+    let renewal = newcomer.run(&RENEW, PASSWORD).await;
+    assert!(renewal.code == 3 && renewal.error.contains("too fresh"), "{renewal:?}");
     let removal = newcomer.run(&["recovery", "disable", "--password-stdin"], PASSWORD).await;
     assert!(removal.code == 3 && removal.error.contains("too fresh"), "{removal:?}");
     let cut_off = alice.run(&["secret", "list"], "").await;
@@ -126,6 +130,11 @@ async fn held_until_approved(alice: &App, newcomer: &App) {
     assert!(alice.ask(&["recovery", "status"]).await["recovery"]["recovery_id"].is_string());
     assert_eq!(alice.ask(&["recovery", "approve"]).await["approve"], true);
     assert_eq!(newcomer.say(&show, PASSWORD).await["value"], "1234");
+    let wrong = newcomer.run(&RENEW, "nine green boats drift\n").await;
+    assert!(wrong.code == 3 && wrong.error.contains("the password is wrong"), "{wrong:?}");
+    assert_eq!(newcomer.say(&RENEW, PASSWORD).await["renewed"], true);
+    assert_eq!(newcomer.ask(&["credential", "status"]).await["renewal_is_due"], false);
+    assert_eq!(newcomer.say(&RENEW, PASSWORD).await["renewed"], false);
     let over = newcomer.run(&["recovery", "approve"], "").await;
     assert_eq!(over.code, 2, "nothing is left to be decided: {over:?}");
 }
