@@ -25,7 +25,7 @@ use vettid_crypto::stored;
 use vettid_crypto::unlock::{NewLock, Permit, Presented, Removal, UnlockKey, Wish};
 use vettid_wire::credential::{LockBackup, SecretField};
 use vettid_wire::event::{Nothing, VaultLock, VaultLockAuto, VaultLockSetup};
-use vettid_wire::lock::{AutoLock, LockSalts, LockState, LockStatus, UnlockKind, UnlockResult};
+use vettid_wire::lock::{AutoLock, LockSalts, LockSettings, LockState, LockStatus, UnlockKind, UnlockResult};
 
 /// What the app remembers of the lock.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,6 +98,18 @@ impl<P: Ports> App<P> {
         let outcome = knock.status().await;
         knock.close().await;
         outcome
+    }
+
+    /// What the running vault says of its lock; `None` while it is locked, or if it does not say.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn lock_settings(&self) -> Result<Option<LockSettings>, CommandError> {
+        match self.status().await {
+            Ok(status) => Ok(status.health.lock),
+            Err(CommandError::VaultLocked) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Unlocks the vault.

@@ -324,6 +324,7 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
         dropped_events: step.dropped,
         outbox_size: u64::try_from(outbox::size(&step.draft)).unwrap_or(u64::MAX),
         connections: u64::try_from(connections).unwrap_or(u64::MAX),
+        lock: Some(crate::lock::settings(step)?),
     }))
 }
 

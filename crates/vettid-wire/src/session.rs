@@ -3,6 +3,7 @@
 use crate::event::{CredentialChallenge, CredentialConfirm, CredentialReplenish, CredentialUse, EventRow, EventType};
 use crate::handshake::HandshakeMessage;
 use crate::id::{DeviceId, EventId};
+use crate::lock::LockSettings;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,9 @@ pub struct VaultHealth {
     pub outbox_size: u64,
     /// Active connections.
     pub connections: u64,
+    /// The lock of the vault at rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockSettings>,
 }
 
 /// Whether an event goes through a limited session, which neither side could tie to an earlier one: only the credential

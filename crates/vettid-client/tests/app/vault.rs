@@ -398,6 +398,7 @@ impl Vault {
             dropped_events: 0,
             outbox_size: 0,
             connections: 0,
+            lock: None,
         })
     }
 
