@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 86] = [
+const COMMANDS: [&str; 90] = [
     "",
     "app",
     "app enroll",
@@ -45,6 +45,10 @@ const COMMANDS: [&str; 86] = [
     "app message",
     "app message send",
     "app message list",
+    "app message show",
+    "app message read",
+    "app message react",
+    "app message settings",
     "app request",
     "app request list",
     "app request approve",
