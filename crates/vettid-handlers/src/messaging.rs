@@ -2,8 +2,10 @@
 //! learns how far it came. Texts never go into the feed or the log.
 
 mod conversation;
+mod disappear;
 mod reaction;
 mod receipts;
+mod settings;
 mod text;
 mod tidy;
 
@@ -13,8 +15,9 @@ use vettid_handler::handlers::HandlersBuilder;
 use vettid_handler::manifest::{FieldScope, HostCall, Manifest};
 use vettid_handler::reply::{Fault, HandlerError};
 use vettid_wire::event::{
-    EventRow, MessagingGet, MessagingList, MessagingReact, MessagingReaction, MessagingRead, MessagingReceipt,
-    MessagingSeen, MessagingSend, MessagingSettings, MessagingText, MessagingTidy,
+    EventRow, MessagingDisappear, MessagingExport, MessagingGet, MessagingList, MessagingReact, MessagingReaction,
+    MessagingRead, MessagingReceipt, MessagingRemove, MessagingSeen, MessagingSend, MessagingSettings, MessagingText,
+    MessagingTidy,
 };
 use vettid_wire::json;
 use vettid_wire::refusal::RefusalCode;
@@ -30,6 +33,7 @@ pub const MANIFEST: Manifest = Manifest::linked(
         Cow::Borrowed(MessagingReceipt::ROW.name),
         Cow::Borrowed(MessagingSeen::ROW.name),
         Cow::Borrowed(MessagingReaction::ROW.name),
+        Cow::Borrowed(MessagingDisappear::ROW.name),
     ],
     FieldScope::NONE,
 );
@@ -41,12 +45,15 @@ pub fn add(handlers: HandlersBuilder) -> HandlersBuilder {
         .on::<MessagingSend>(&MANIFEST, text::send)
         .on::<MessagingList>(&MANIFEST, conversation::list)
         .on::<MessagingGet>(&MANIFEST, conversation::get)
+        .on::<MessagingExport>(&MANIFEST, conversation::export)
         .on::<MessagingRead>(&MANIFEST, receipts::read)
-        .on::<MessagingSettings>(&MANIFEST, receipts::settings)
+        .on::<MessagingSettings>(&MANIFEST, settings::settings)
+        .on::<MessagingRemove>(&MANIFEST, disappear::remove)
         .on::<MessagingTidy>(&MANIFEST, tidy::tidy)
         .on::<MessagingText>(&MANIFEST, text::text)
         .on::<MessagingReceipt>(&MANIFEST, receipts::receipt)
         .on::<MessagingSeen>(&MANIFEST, receipts::seen)
+        .on::<MessagingDisappear>(&MANIFEST, settings::disappear)
         .on::<MessagingReact>(&MANIFEST, reaction::react)
         .on::<MessagingReaction>(&MANIFEST, reaction::reaction)
 }

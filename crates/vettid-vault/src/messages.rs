@@ -3,24 +3,32 @@
 
 use crate::connection;
 use crate::failure::Failure;
-use crate::feed::Note;
+use crate::feed::{self, Note};
 use crate::handler_host::{FieldAuthority, HandlerHost};
+use crate::projection::UnreadableState;
 use crate::step::Step;
 use serde_json::json;
+use std::collections::BTreeSet;
 use vettid_handler::event::{Context, Event};
 use vettid_handler::reply::Reply;
 use vettid_wire::audit::Outcome as AuditOutcome;
-use vettid_wire::event::{EventRow, MessagingSend, MessagingTidy, Nothing};
-use vettid_wire::feed::{Outcome, Severity};
+use vettid_wire::event::{
+    EventRow, EventType, MessagingReceipt, MessagingSeen, MessagingSend, MessagingText, MessagingTidy, Nothing,
+};
+use vettid_wire::feed::{Filter, Outcome, SearchFeed, Severity, Shelf};
 use vettid_wire::id::EventId;
 use vettid_wire::json as vjson;
-use vettid_wire::messaging::{MessageRef, Tidied};
+use vettid_wire::messaging::{MessageRef, RemovedMessage, Tidied};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
 const DUE: &str = "messages_due";
 /// Number of keys in the handler's store: a vault without messages commits nothing for them.
 const STORED: &str = "keys/data/messaging/";
+/// Events after which something may end soon.
+const STARTS: [&str; 3] = [MessagingText::ROW.name, MessagingReceipt::ROW.name, MessagingSeen::ROW.name];
+/// Nothing ends sooner after such an event than in five minutes; a minute of that is used, in milliseconds.
+const SOON_MS: i64 = 60_000;
 /// Looks at least this often, in milliseconds (one day).
 const SELDOM_MS: i64 = 24 * 3600 * 1000;
 
@@ -37,12 +45,40 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
         return Ok(());
     };
     tidied.undelivered.iter().try_for_each(|message| tell_undelivered(step, message))?;
-    if !tidied.undelivered.is_empty() {
-        let detail = json!({"undelivered": tidied.undelivered});
+    tidied.removed.iter().try_for_each(|message| forget_entry(step, message))?;
+    if !tidied.undelivered.is_empty() || !tidied.removed.is_empty() {
+        let detail = json!({"undelivered": tidied.undelivered, "removed": tidied.removed});
         step.audit("vault", &MessagingTidy::ROW.event_type(), AuditOutcome::Success, detail)?;
     }
     let latest = step.now.plus_ms(SELDOM_MS);
     step.draft.put(DUE.into(), &tidied.next_at.map_or(latest, |next| next.min(latest)))?;
+    Ok(())
+}
+
+/// Something came that may end soon: looks within the shortest time after which anything does.
+pub fn look_soon(step: &mut Step<'_>, event_type: &EventType) -> Result<(), UnreadableState> {
+    let soon = step.now.plus_ms(SOON_MS);
+    let is_late = |due: Timestamp| due > soon;
+    if STARTS.contains(&event_type.as_str()) && step.draft.get(DUE)?.is_some_and(is_late) {
+        step.draft.put(DUE.into(), &soon)?;
+    }
+    Ok(())
+}
+
+/// What the feed told of a message goes with it.
+fn forget_entry(step: &mut Step<'_>, message: &RemovedMessage) -> Result<(), Failure> {
+    let filter = Filter {
+        kind: Some("messaging".to_owned()),
+        connection_id: Some(message.connection_id),
+        since: Some(message.told_at),
+        until: Some(message.told_at.plus_ms(1)),
+        shelf: Shelf::All,
+        ..Filter::default()
+    };
+    let found = feed::search(step.feed, &step.draft, &SearchFeed { filter, before: None, limit: 1 })?;
+    let numbers: BTreeSet<u64> = found.into_iter().flat_map(|found| found.entries).map(|e| e.entry.number).collect();
+    // An entry that is gone already is gone.
+    let _removed = feed::remove(&mut step.draft, &numbers)?;
     Ok(())
 }
 

@@ -51,6 +51,9 @@ pub struct TextMessage {
     /// The message that it answers; the receiver may not have that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<EventId>,
+    /// It disappears so many seconds after its delivery, as both sides wanted when it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disappear_after_s: Option<u32>,
 }
 
 /// Longest reaction in bytes.
@@ -135,6 +138,26 @@ pub struct SetMessaging {
     /// Whether the peer is told what the owner has read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_receipts: Option<bool>,
+    /// After how many seconds the owner wants messages to disappear, [`MIN_DISAPPEAR_S`] to [`MAX_DISAPPEAR_S`]; 0 switches it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disappear_after_s: Option<u32>,
+}
+
+/// Shortest time after which messages disappear, in seconds (five minutes).
+pub const MIN_DISAPPEAR_S: u32 = 300;
+/// Longest time after which messages disappear, in seconds (a year).
+pub const MAX_DISAPPEAR_S: u32 = 365 * 24 * 3600;
+
+/// After how long the sender's owner wants messages to disappear. They do while both sides want the same; the wish with the
+/// highest revision holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disappearing {
+    /// Seconds from delivery; absent switches it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_s: Option<u32>,
+    /// Counts the sender's wishes on this connection, from 1.
+    pub revision: u64,
 }
 
 /// What holds for the messages of one connection.
@@ -143,6 +166,14 @@ pub struct SetMessaging {
 pub struct MessagingSettings {
     /// Whether the peer is told what the owner has read.
     pub read_receipts: bool,
+    /// After how many seconds the owner wants messages to disappear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disappear_after_s: Option<u32>,
+    /// After how many seconds the peer wants that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_disappear_after_s: Option<u32>,
+    /// Both want the same, so messages disappear.
+    pub is_disappearing: bool,
 }
 
 /// Names one message.
@@ -155,12 +186,26 @@ pub struct MessageRef {
     pub message_id: EventId,
 }
 
+/// A message that disappeared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemovedMessage {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The message.
+    pub message_id: EventId,
+    /// When this vault got or wrote it, and its feed told of it.
+    pub told_at: Timestamp,
+}
+
 /// What time ended among the messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tidied {
     /// Messages that were not delivered for [`UNDELIVERED_AFTER_MS`] and count as failed now.
     pub undelivered: Vec<MessageRef>,
+    /// Messages that disappeared.
+    pub removed: Vec<RemovedMessage>,
     /// When something ends next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
@@ -199,6 +244,27 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// Asks for a stretch of a conversation, from its beginning on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportMessages {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// Place of the first message; places count from 1, in the order in which this vault got or wrote the messages.
+    pub from: u64,
+}
+
+/// A stretch of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageStretch {
+    /// In the order of their places.
+    pub messages: Vec<MessageView>,
+    /// Where to go on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
 /// One message as kept by the vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,6 +291,12 @@ pub struct MessageView {
     /// The message that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<EventId>,
+    /// It disappears so many seconds after its delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disappear_after_s: Option<u32>,
+    /// When it disappears; absent until it is delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disappears_at: Option<Timestamp>,
     /// How the owner reacted to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_reaction: Option<String>,

@@ -10,7 +10,9 @@ use vettid_handler::host::Host;
 use vettid_handler::reply::HandlerError;
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json;
-use vettid_wire::messaging::{Direction, ListMessages, MISSING_AFTER_MS, MessageList, MessageRef, MessageView};
+use vettid_wire::messaging::{
+    Direction, ExportMessages, ListMessages, MISSING_AFTER_MS, MessageList, MessageRef, MessageStretch, MessageView,
+};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
@@ -27,6 +29,8 @@ const MAX_COUNTED: u32 = 1000;
 pub(super) struct Kept {
     /// What the owner sees of it.
     pub(super) view: MessageView,
+    /// Its place in the conversation, from 1.
+    pub(super) place: u64,
     /// Revision of the owner's reaction.
     #[serde(default)]
     pub(super) own_revision: u64,
@@ -36,9 +40,9 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// A message that nobody reacted to.
+    /// A message that nobody reacted to, before it has its place.
     pub(super) fn new(view: MessageView) -> Self {
-        Self { view, own_revision: 0, peer_revision: 0 }
+        Self { view, place: 0, own_revision: 0, peer_revision: 0 }
     }
 }
 
@@ -87,6 +91,40 @@ pub(super) fn get(host: &mut dyn Host, _: &Context, request: MessageRef) -> Resu
     Ok(Outcome::Reply(kept.view))
 }
 
+/// `messaging.export`: as many messages from a place on as fit into a reply.
+pub(super) fn export(
+    host: &mut dyn Host,
+    _: &Context,
+    request: ExportMessages,
+) -> Result<Outcome<MessageStretch>, HandlerError> {
+    let id = request.connection_id;
+    let (first, last) = (request.from.max(1), last_place(host, id)?);
+    let (mut messages, mut room) = (Vec::new(), MAX_LIST_BYTES);
+    let end = last.min(first.saturating_add(u64::from(MAX_LISTED) - 1));
+    for place in first..=end {
+        let Some(kept) = at_place(host, id, place)? else { continue };
+        let Some(left) = room.checked_sub(encode(&kept.view)?.len() + 1) else {
+            return Ok(Outcome::Reply(MessageStretch { messages, next: Some(place) }));
+        };
+        room = left;
+        messages.push(kept.view);
+    }
+    Ok(Outcome::Reply(MessageStretch { messages, next: (end < last).then(|| end.saturating_add(1)) }))
+}
+
+/// The message of a place, unless it was removed.
+fn at_place(host: &mut dyn Host, connection_id: ConnectionId, place: u64) -> Result<Option<Kept>, HandlerError> {
+    let Some(key) = host.get(&place_key(connection_id, place))? else {
+        return Ok(None);
+    };
+    let key = String::from_utf8(key).map_err(|_| damaged())?;
+    Ok(Some(read(host, &key)?.ok_or_else(damaged)?))
+}
+
+fn last_place(host: &mut dyn Host, connection_id: ConnectionId) -> Result<u64, HandlerError> {
+    Ok(read(host, &last_place_key(connection_id))?.unwrap_or(0))
+}
+
 /// The same messages, those of each side in the order of their numbers: a clock that was set back changes no order.
 fn in_order(messages: Vec<MessageView>) -> Vec<MessageView> {
     let sides: Vec<Direction> = messages.iter().map(|message| message.direction).collect();
@@ -103,13 +141,30 @@ pub(super) fn store(
     host: &mut dyn Host,
     connection_id: ConnectionId,
     at: Timestamp,
-    kept: &Kept,
+    mut kept: Kept,
 ) -> Result<(), HandlerError> {
     let (number, message_id) = (kept.view.number, kept.view.message_id);
+    kept.place = last_place(host, connection_id)? + 1;
+    host.put(&last_place_key(connection_id), &encode(&kept.place)?)?;
     let age = u64::MAX - u64::try_from(at.unix_ms()).unwrap_or(0);
     let key = format!("{}{age:020}/{:020}/{message_id}", text_prefix(connection_id), u64::MAX - number);
-    host.put(&key, &encode(kept)?)?;
+    host.put(&key, &encode(&kept)?)?;
+    host.put(&place_key(connection_id, kept.place), key.as_bytes())?;
     Ok(host.put(&id_key(connection_id, message_id), key.as_bytes())?)
+}
+
+/// Removes a message and everything by which it is found.
+pub(super) fn forget(
+    host: &mut dyn Host,
+    connection_id: ConnectionId,
+    key: &str,
+    kept: &Kept,
+) -> Result<(), HandlerError> {
+    let message_id = kept.view.message_id;
+    host.delete(key)?;
+    host.delete(&id_key(connection_id, message_id))?;
+    host.delete(&place_key(connection_id, kept.place))?;
+    Ok(host.delete(&unread_key(connection_id, message_id))?)
 }
 
 /// Stores a known message anew.
@@ -190,6 +245,14 @@ fn text_prefix(connection_id: ConnectionId) -> String {
 
 fn id_key(connection_id: ConnectionId, message_id: EventId) -> String {
     format!("id/{connection_id}/{message_id}")
+}
+
+fn place_key(connection_id: ConnectionId, place: u64) -> String {
+    format!("at/{connection_id}/{place:020}")
+}
+
+fn last_place_key(connection_id: ConnectionId) -> String {
+    format!("places/{connection_id}")
 }
 
 fn arrived_key(connection_id: ConnectionId) -> String {

@@ -1,26 +1,16 @@
 //! How far messages came: receipts of the peer's vault, receipts of its owner, and what our owner lets the peer know.
 
 use super::conversation::{self, Kept, find, update};
-use super::{encode, member, tidy};
-use serde::{Deserialize, Serialize};
+use super::{disappear, encode, member, settings, tidy};
 use vettid_handler::event::Context;
 use vettid_handler::handler::Outcome;
 use vettid_handler::host::{Host, HostError};
 use vettid_handler::reply::HandlerError;
 use vettid_wire::event::{EventRow, MessagingSeen, Nothing};
 use vettid_wire::id::{ConnectionId, EventId};
-use vettid_wire::messaging::{
-    Direction, MAX_READ_AT_ONCE, MarkRead, MarkedRead, MessagingSettings, ReadReceipt, Receipt, SetMessaging,
-};
+use vettid_wire::messaging::{Direction, MAX_READ_AT_ONCE, MarkRead, MarkedRead, ReadReceipt, Receipt};
 use vettid_wire::refusal::RefusalCode;
-
-/// What the owner chose for a connection; what was never chosen is absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Chosen {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    read_receipts: Option<bool>,
-}
+use vettid_wire::time::Timestamp;
 
 /// `messaging.receipt`: the peer has stored a message of ours.
 pub(super) fn receipt(
@@ -31,9 +21,7 @@ pub(super) fn receipt(
     let peer = member(context)?;
     let (key, mut kept) = sent(host, peer.connection_id, receipt.message_id)?.ok_or(RefusalCode::NotFound)?;
     if kept.view.delivered_at.is_none() {
-        tidy::await_no_receipt(host, peer.connection_id, &kept.view)?;
-        kept.view.delivered_at = Some(receipt.received_at);
-        kept.view.failed_at = None;
+        delivered(host, context, peer.connection_id, &mut kept, receipt.received_at)?;
         update(host, &key, &kept)?;
     }
     Ok(Outcome::Done)
@@ -55,9 +43,7 @@ pub(super) fn seen(
             continue;
         };
         if kept.view.delivered_at.is_none() {
-            tidy::await_no_receipt(host, peer.connection_id, &kept.view)?;
-            kept.view.delivered_at = Some(seen.read_at);
-            kept.view.failed_at = None;
+            delivered(host, context, peer.connection_id, &mut kept, seen.read_at)?;
         }
         kept.view.read_at = Some(seen.read_at);
         update(host, &key, &kept)?;
@@ -80,7 +66,7 @@ pub(super) fn read(
         host.delete(&conversation::unread_key(id, *message_id))?;
     }
     let marked = u64::try_from(message_ids.len()).unwrap_or(u64::MAX);
-    if marked > 0 && chosen(host, id)?.read_receipts.unwrap_or(true) {
+    if marked > 0 && settings::chosen(host, id)?.has_read_receipts() {
         let receipt = ReadReceipt { message_ids, read_at: context.occurred_at };
         match host.send(id, &MessagingSeen::ROW.event_type(), &encode(&receipt)?) {
             // Whoever is gone is told nothing.
@@ -106,26 +92,19 @@ fn chosen_unread(host: &mut dyn Host, request: &MarkRead) -> Result<(Vec<EventId
     Ok((unread, has_more))
 }
 
-/// `messaging.settings`: reads or changes what holds for one connection.
-pub(super) fn settings(
+/// A message of ours is delivered: it waits for nothing any more, and may begin to disappear.
+fn delivered(
     host: &mut dyn Host,
-    _: &Context,
-    request: SetMessaging,
-) -> Result<Outcome<MessagingSettings>, HandlerError> {
-    let before = chosen(host, request.connection_id)?;
-    let now = Chosen { read_receipts: request.read_receipts.or(before.read_receipts) };
-    if now != before {
-        host.put(&chosen_key(request.connection_id), &encode(&now)?)?;
-    }
-    Ok(Outcome::Reply(MessagingSettings { read_receipts: now.read_receipts.unwrap_or(true) }))
-}
-
-fn chosen(host: &mut dyn Host, connection_id: ConnectionId) -> Result<Chosen, HandlerError> {
-    Ok(conversation::read(host, &chosen_key(connection_id))?.unwrap_or_default())
-}
-
-fn chosen_key(connection_id: ConnectionId) -> String {
-    format!("settings/{connection_id}")
+    context: &Context,
+    connection_id: ConnectionId,
+    kept: &mut Kept,
+    at: Timestamp,
+) -> Result<(), HandlerError> {
+    tidy::await_no_receipt(host, connection_id, &kept.view)?;
+    kept.view.delivered_at = Some(at);
+    kept.view.failed_at = None;
+    // A receiver whose clock is ahead gains no time.
+    disappear::begin(host, connection_id, kept, at.min(context.occurred_at))
 }
 
 /// A message of ours.

@@ -1,7 +1,7 @@
 //! Texts on their way: sending one, and taking in one of a peer.
 
 use super::conversation::{self, Kept, find, store};
-use super::{encode, member, reaction, tidy};
+use super::{disappear, encode, member, reaction, settings, tidy};
 use crate::shown;
 use vettid_handler::event::{Context, Peer};
 use vettid_handler::feed::FeedNote;
@@ -32,11 +32,12 @@ pub(super) fn send(host: &mut dyn Host, context: &Context, request: SendText) ->
         find(host, connection_id, answered)?.ok_or(RefusalCode::NotFound)?;
     }
     let number = conversation::next_number(host, connection_id)?;
+    let disappear_after_s = settings::chosen(host, connection_id)?.agreed_s();
     let SendText { text, reply_to, .. } = request;
-    let message = TextMessage { message_id, number, text, sent_at: context.occurred_at, reply_to };
+    let message = TextMessage { message_id, number, text, sent_at: context.occurred_at, reply_to, disappear_after_s };
     check(&message)?;
     host.send(connection_id, &MessagingText::ROW.event_type(), &encode(&message)?)?;
-    store(host, connection_id, context.occurred_at, &Kept::new(view(message, Direction::Sent, None)))?;
+    store(host, connection_id, context.occurred_at, Kept::new(view(message, Direction::Sent, None)))?;
     tidy::await_receipt(host, connection_id, message_id, context.occurred_at)?;
     Ok(Outcome::Reply(Sent { message_id }))
 }
@@ -58,6 +59,7 @@ pub(super) fn text(
 }
 
 fn check(message: &TextMessage) -> Result<(), RefusalCode> {
+    settings::check(message.disappear_after_s)?;
     let is_text = (1..=MAX_TEXT_BYTES).contains(&message.text.len()) && message.number > 0;
     let is_small = json::canonical(message).is_ok_and(|bytes| bytes.len() <= MAX_MESSAGE_BYTES);
     if is_text && is_small { Ok(()) } else { Err(RefusalCode::InvalidRequest) }
@@ -69,7 +71,11 @@ fn first(host: &mut dyn Host, context: &Context, peer: &Peer, message: TextMessa
     let written_at = message.sent_at.min(received_at);
     let mut kept = Kept::new(view(message, Direction::Received, Some(received_at)));
     reaction::catch_up(host, id, &mut kept)?;
-    store(host, id, written_at, &kept)?;
+    // Nobody makes anything disappear here that the owner did not want so.
+    let own_after_s = settings::chosen(host, id)?.own_after_s;
+    kept.view.disappear_after_s = kept.view.disappear_after_s.filter(|_| kept.view.disappear_after_s == own_after_s);
+    disappear::begin(host, id, &mut kept, received_at)?;
+    store(host, id, written_at, kept)?;
     conversation::arrived(host, context, id, number)?;
     host.put(&conversation::unread_key(id, message_id), b"1")?;
     host.feed(&FeedNote {
@@ -83,8 +89,16 @@ fn first(host: &mut dyn Host, context: &Context, peer: &Peer, message: TextMessa
 
 /// The receipt of a message that is stored already; another message under the same id is a conflict.
 fn repeated(message: &TextMessage, known: &MessageView) -> Result<Receipt, RefusalCode> {
-    let again = view(message.clone(), Direction::Received, known.delivered_at);
-    let same = MessageView { read_at: None, own_reaction: None, peer_reaction: None, ..known.clone() };
+    let again = TextMessage { disappear_after_s: None, ..message.clone() };
+    let again = view(again, Direction::Received, known.delivered_at);
+    let same = MessageView {
+        read_at: None,
+        own_reaction: None,
+        peer_reaction: None,
+        disappear_after_s: None,
+        disappears_at: None,
+        ..known.clone()
+    };
     match known.delivered_at {
         Some(received_at) if again == same => Ok(Receipt { message_id: message.message_id, received_at }),
         _ => Err(RefusalCode::Conflict),
@@ -92,7 +106,7 @@ fn repeated(message: &TextMessage, known: &MessageView) -> Result<Receipt, Refus
 }
 
 fn view(message: TextMessage, direction: Direction, delivered_at: Option<Timestamp>) -> MessageView {
-    let TextMessage { message_id, number, text, sent_at, reply_to } = message;
+    let TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s } = message;
     MessageView {
         message_id,
         direction,
@@ -103,6 +117,8 @@ fn view(message: TextMessage, direction: Direction, delivered_at: Option<Timesta
         read_at: None,
         failed_at: None,
         reply_to,
+        disappear_after_s,
+        disappears_at: None,
         own_reaction: None,
         peer_reaction: None,
     }

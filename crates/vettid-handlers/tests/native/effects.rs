@@ -59,15 +59,18 @@ fn the_table_of_handlers_is_the_one_that_is_published() {
             "Owner data.list data",
             "Owner data.remove data",
             "Owner data.set data",
+            "Owner messaging.export messaging",
             "Owner messaging.get messaging",
             "Owner messaging.list messaging",
             "Owner messaging.react messaging",
             "Owner messaging.read messaging",
+            "Owner messaging.remove messaging",
             "Owner messaging.send messaging",
             "Owner messaging.settings messaging",
             "Owner messaging.tidy messaging",
             "Owner profile.get profile",
             "Owner profile.update profile",
+            "Connection messaging.disappear messaging",
             "Connection messaging.reaction messaging",
             "Connection messaging.receipt messaging",
             "Connection messaging.seen messaging",
@@ -76,7 +79,7 @@ fn the_table_of_handlers_is_the_one_that_is_published() {
             "Service data.request data_request",
         ]
     );
-    assert_eq!(handlers.event_types().len(), 19);
+    assert_eq!(handlers.event_types().len(), 22);
     assert!(handlers.find(Lane::Connection, &"messaging.send".parse().unwrap()).is_none(), "a peer gives no commands");
 }
 

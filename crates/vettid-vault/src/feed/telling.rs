@@ -58,6 +58,7 @@ fn sentence(event_type: &EventType, body: &Value, name: Option<&str>) -> String 
         ("data.set", Some(field), _) => format!("You stored your {field}"),
         ("data.remove", Some(field), _) => format!("You removed your {field}"),
         ("messaging.send", _, Some(name)) => format!("You wrote to {name}"),
+        ("messaging.remove", _, Some(name)) => format!("You removed a message with {name}"),
         ("messaging.react", _, Some(name)) => format!("You reacted to a message with {name}"),
         ("messaging.settings", _, Some(name)) => format!("You changed what holds for your messages with {name}"),
         ("vault.lock", ..) => "You locked your vault".to_owned(),

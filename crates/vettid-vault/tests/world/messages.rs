@@ -44,7 +44,7 @@ fn whoever_switched_it_off_tells_nobody_what_was_read() {
     let id = town.connect();
     let settings: Value =
         town.ask(BOB, "messaging.settings", json!({"connection_id": id, "read_receipts": false})).unwrap();
-    assert_eq!(settings, json!({"read_receipts": false}));
+    assert_eq!(settings, json!({"read_receipts": false, "is_disappearing": false}));
     let message = say(&mut town, ALICE, id, "hello");
     town.run();
     let sent = town.log.len();
@@ -127,4 +127,42 @@ fn replies_and_reactions_reach_the_other_side() {
     town.run();
     assert_eq!(list(&mut town, ALICE, id).messages[0].peer_reaction, None);
     assert_eq!(list(&mut town, BOB, id).messages[0].own_reaction, None);
+}
+
+/// Both sides want it: the message goes on both sides at its time, from the list, the state and the feed.
+#[test]
+fn what_both_want_to_disappear_leaves_nothing_on_either_side() {
+    let mut town = Town::settled(65);
+    let id = town.connect();
+    for who in [ALICE, BOB] {
+        let wish = json!({"connection_id": id, "disappear_after_s": 600});
+        let _: Value = town.ask(who, "messaging.settings", wish).unwrap();
+        town.run();
+    }
+    let before: Vec<_> = [ALICE, BOB].iter().map(|&who| entries(&mut town, who)).collect();
+    let canary = "this will not stay";
+    say(&mut town, ALICE, id, canary);
+    town.run();
+    assert_eq!(list(&mut town, BOB, id).messages[0].text, canary);
+    town.now = town.now.plus_ms(9 * MINUTE_MS);
+    (0..3).for_each(|_| town.tick());
+    assert_eq!((list(&mut town, ALICE, id).messages.len(), list(&mut town, BOB, id).messages.len()), (1, 1));
+    town.now = town.now.plus_ms(MINUTE_MS);
+    (0..3).for_each(|_| town.tick());
+    for who in [ALICE, BOB] {
+        assert!(list(&mut town, who, id).messages.is_empty());
+        assert_eq!(entries(&mut town, who), before[who]);
+        let state = town.nodes[who].vault.state().all();
+        let holds = |value: &Vec<u8>| String::from_utf8_lossy(value).contains(canary);
+        let left: Vec<_> =
+            state.iter().filter(|(_, value)| value.as_ref().is_some_and(holds)).map(|(key, _)| key).collect();
+        assert!(left.is_empty(), "{left:?}");
+        town.check(who);
+    }
+}
+
+/// Entries of the feed about messages.
+fn entries(town: &mut Town, who: usize) -> usize {
+    let about = |kind: &str| ["messaging.text", "messaging.send"].contains(&kind);
+    town.feed(who).entries.iter().filter(|entry| about(entry.event_type.as_str())).count()
 }

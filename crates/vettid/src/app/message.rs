@@ -1,19 +1,22 @@
 //! `vettid app message`: messages between connected members.
 
+mod export;
+
 use super::advice::command;
 use super::{Client, input};
 use crate::failure::Failure;
-use crate::output::{Output, Page, Show, count, minute};
+use crate::output::{Output, Page, Show, count, length, minute};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
 use vettid_wire::event::{
-    MessagingGet, MessagingList, MessagingReact, MessagingRead, MessagingSend, MessagingSettings as SettingsRow,
+    MessagingGet, MessagingList, MessagingReact, MessagingRead, MessagingRemove, MessagingSend,
+    MessagingSettings as SettingsRow,
 };
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::messaging::{
-    Direction, ListMessages, MAX_TEXT_BYTES, MarkRead, MarkedRead, MessageList, MessageRef, MessageState, MessageView,
-    MessagingSettings, React, SendText, Sent, SetMessaging,
+    Direction, ListMessages, MAX_DISAPPEAR_S, MAX_TEXT_BYTES, MIN_DISAPPEAR_S, MarkRead, MarkedRead, MessageList,
+    MessageRef, MessageState, MessageView, MessagingSettings, React, SendText, Sent, SetMessaging,
 };
 use vettid_wire::time::Timestamp;
 
@@ -69,12 +72,28 @@ Examples:
         #[arg(long, conflicts_with = "symbol")]
         remove: bool,
     },
+    /// Remove a message on your side; the other side keeps it
+    #[command(after_help = "Example:\n  vettid app message remove ID MESSAGE")]
+    Remove {
+        #[command(flatten)]
+        message: Named,
+    },
     /// Show or change what holds for the messages of a connection
     #[command(after_help = "\
 Examples:
   vettid app message settings ID
+  vettid app message settings ID --disappear-after 7d
+  vettid app message settings ID --disappear-after off
   vettid app message settings ID --read-receipts off")]
     Settings(Settings),
+    /// Export a conversation to a file, as lines of JSON or as text
+    #[command(after_help = "\
+Examples:
+  vettid app message export ID --to bob.jsonl
+  vettid app message export ID --to bob.txt --form text --force
+
+The messages stand in the order in which your vault got or wrote them.")]
+    Export(export::Export),
 }
 
 /// One message.
@@ -96,6 +115,24 @@ pub(super) struct Settings {
     /// Whether the other side is told what you have read
     #[arg(long, value_name = "ON/OFF")]
     read_receipts: Option<Switch>,
+    /// After how long messages disappear, such as 10m, 12h or 7d, or off; they do once both sides want the same
+    #[arg(long, value_name = "TIME", value_parser = disappear_after)]
+    disappear_after: Option<u32>,
+}
+
+/// A length of time in seconds; 0 for `off`.
+fn disappear_after(text: &str) -> Result<u32, String> {
+    let wrong = || "a number and m, h or d, from 5m to 365d, such as 12h, or off".to_owned();
+    let seconds = match text.chars().last() {
+        _ if text == "off" => return Ok(0),
+        Some('m') => 60,
+        Some('h') => 3_600,
+        Some('d') => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number = text.get(..text.len() - 1).and_then(|number| number.parse::<u32>().ok());
+    let length = number.and_then(|number| number.checked_mul(seconds));
+    length.filter(|length| (MIN_DISAPPEAR_S..=MAX_DISAPPEAR_S).contains(length)).ok_or_else(wrong)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -135,9 +172,15 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         }
         Command::Read { connection, message } => Ok(output.result(&read(connection, message, app).await?)?),
         Command::React { message, symbol, remove: _ } => Ok(output.result(&react(message, symbol, app).await?)?),
-        Command::Settings(Settings { connection, read_receipts }) => {
+        Command::Export(wanted) => export::run(wanted, app, output).await,
+        Command::Remove { message } => {
+            let request = MessageRef::from(message);
+            app.command::<MessagingRemove>(request.clone()).await.map_err(command)?;
+            Ok(output.result(&Removed { message_id: request.message_id })?)
+        }
+        Command::Settings(Settings { connection, read_receipts, disappear_after }) => {
             let read_receipts = read_receipts.map(|switch| switch == Switch::On);
-            let request = SetMessaging { connection_id: connection, read_receipts };
+            let request = SetMessaging { connection_id: connection, read_receipts, disappear_after_s: disappear_after };
             Ok(output.result(&app.command::<SettingsRow>(request).await.map_err(command)?)?)
         }
     }
@@ -195,6 +238,18 @@ impl Show for Reacted {
     }
 }
 
+/// A message that is gone on this side.
+#[derive(Serialize)]
+struct Removed {
+    message_id: EventId,
+}
+
+impl Show for Removed {
+    fn show(&self, page: &mut Page) {
+        page.line("Removed on your side. The other side keeps its copy.");
+    }
+}
+
 impl Show for MarkedRead {
     fn show(&self, page: &mut Page) {
         page.line(match self.marked {
@@ -207,6 +262,10 @@ impl Show for MarkedRead {
 impl Show for MessagingSettings {
     fn show(&self, page: &mut Page) {
         page.field("read receipts", if self.read_receipts { "on" } else { "off" });
+        let wish = |after_s: Option<u32>| after_s.map_or_else(|| "never".to_owned(), |s| length(i64::from(s) * 1000));
+        page.field("you want", format!("messages to disappear: {}", wish(self.disappear_after_s)));
+        page.field("they want", format!("messages to disappear: {}", wish(self.peer_disappear_after_s)));
+        page.field("so messages", if self.is_disappearing { "disappear after delivery" } else { "stay" });
     }
 }
 
@@ -233,7 +292,12 @@ impl Show for MessageView {
         page.line(headline(self));
         page.field("number", self.number.to_string());
         page.field("written", minute(self.sent_at));
-        let times = [("delivered", self.delivered_at), ("read", self.read_at), ("failed", self.failed_at)];
+        let times = [
+            ("delivered", self.delivered_at),
+            ("read", self.read_at),
+            ("failed", self.failed_at),
+            ("disappears", self.disappears_at),
+        ];
         for (name, at) in times {
             at.into_iter().for_each(|at| page.field(name, minute(at)));
         }

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 90] = [
+const COMMANDS: [&str; 92] = [
     "",
     "app",
     "app enroll",
@@ -48,7 +48,9 @@ const COMMANDS: [&str; 90] = [
     "app message show",
     "app message read",
     "app message react",
+    "app message remove",
     "app message settings",
+    "app message export",
     "app request",
     "app request list",
     "app request approve",

@@ -21,6 +21,10 @@ pub(crate) fn all() -> Vec<Scenario> {
         answered(),
         reacted(),
         early_reaction(),
+        exported(),
+        disappearing(),
+        one_sided(),
+        removed(),
     ];
     scenarios.extend(refused());
     scenarios
@@ -265,11 +269,11 @@ fn failed() -> Scenario {
         vec![
             (send(BOB, "one", 1, 0), sent(1)),
             (send(BOB, "two", 2, 5), sent(2)),
-            (tidy(10), Expect::Body(json!({"undelivered": [], "next_at": at(month)}))),
+            (tidy(10), Expect::Body(json!({"undelivered": [], "removed": [], "next_at": at(month)}))),
             (receipt(1, 20), Expect::None),
-            (tidy(month), Expect::Body(json!({"undelivered": [], "next_at": at(month + 5)}))),
-            (tidy(month + 5), Expect::Body(json!({"undelivered": [message(2)]}))),
-            (tidy(month + 6), Expect::Body(json!({"undelivered": []}))),
+            (tidy(month), Expect::Body(json!({"undelivered": [], "removed": [], "next_at": at(month + 5)}))),
+            (tidy(month + 5), Expect::Body(json!({"undelivered": [message(2)], "removed": []}))),
+            (tidy(month + 6), Expect::Body(json!({"undelivered": [], "removed": []}))),
             (list(BOB), listed(&[view(body(1, 1, "one", 0), "sent", Some(20)), lost])),
             (receipt(2, month + 50), Expect::None),
             (
@@ -368,9 +372,143 @@ fn early_reaction() -> Scenario {
     scenario("a reaction that overtook its message waits for it, within bounds", steps)
 }
 
+fn exported() -> Scenario {
+    let export = |from: u64| owner("messaging.export", json!({"connection_id": BOB, "from": from}));
+    let long = "x".repeat(30 * 1024);
+    let first = view(body(1, 1, &long, 0), "sent", None);
+    let second = view(body(2, 1, "late", -500), "received", Some(10));
+    let third = view(body(3, 2, &long, 20), "sent", None);
+    let stretch = |messages: &[&Value], next: Option<u64>| {
+        let mut stretch = json!({"messages": messages});
+        next.into_iter().for_each(|next| stretch["next"] = next.into());
+        Expect::Body(stretch)
+    };
+    scenario(
+        "an export goes through a conversation from its beginning, in stretches that fit into a reply",
+        vec![
+            (export(1), stretch(&[], None)),
+            (send(BOB, &long, 1, 0), sent(1)),
+            (text(2, 1, "late", -500, 10), Expect::None),
+            (send(BOB, &long, 3, 20), sent(3)),
+            (export(0), stretch(&[&first, &second], Some(3))),
+            (export(3), stretch(&[&third], None)),
+            (export(4), stretch(&[], None)),
+            (export(u64::MAX >> 12), stretch(&[], None)),
+        ],
+    )
+}
+
+fn set(after_s: u32) -> Event {
+    owner("messaging.settings", json!({"connection_id": BOB, "disappear_after_s": after_s}))
+}
+
+fn wish(after_s: Option<u32>, revision: u64) -> Event {
+    let mut body = json!({"revision": revision});
+    after_s.into_iter().for_each(|after_s| body["after_s"] = after_s.into());
+    member("messaging.disappear", body)
+}
+
+fn settings(own: Option<u32>, peer: Option<u32>, is_disappearing: bool) -> Expect {
+    let mut settings = json!({"read_receipts": true, "is_disappearing": is_disappearing});
+    own.into_iter().for_each(|after_s| settings["disappear_after_s"] = after_s.into());
+    peer.into_iter().for_each(|after_s| settings["peer_disappear_after_s"] = after_s.into());
+    Expect::Body(settings)
+}
+
+fn ending(mut message: Value, end_ms: Option<i64>) -> Value {
+    message["disappear_after_s"] = 600.into();
+    end_ms.into_iter().for_each(|ms| message["disappears_at"] = json!(at(ms)));
+    message
+}
+
+fn disappearing() -> Scenario {
+    let gone = |number: u8, ms: i64| json!({"connection_id": BOB, "message_id": event_id(number), "told_at": at(ms)});
+    let tidied = |removed: &[Value], next_ms: Option<i64>| {
+        let mut tidied = json!({"undelivered": [], "removed": removed});
+        next_ms.into_iter().for_each(|ms| tidied["next_at"] = json!(at(ms)));
+        Expect::Body(tidied)
+    };
+    let timed = |mut body: Value| {
+        body["disappear_after_s"] = 600.into();
+        body
+    };
+    let received = timed(body(2, 1, "two", 20));
+    let arrives = |number, ms| later(member("messaging.text", timed(body(2, 1, "two", 20))), number, ms);
+    let three = view(body(3, 2, "three", 90_000), "sent", None);
+    let month = 30 * 24 * 3_600_000;
+    scenario(
+        "what both sides want to disappear does so at its time after delivery, and leaves nothing",
+        vec![
+            (set(600), settings(Some(600), None, false)),
+            (wish(Some(600), 1), Expect::None),
+            (send(BOB, "one", 1, 0), sent(1)),
+            (list(BOB), listed(&[ending(view(body(1, 1, "one", 0), "sent", None), None)])),
+            (later(receipt(1, 999_999_999), 0x10, 10_000), Expect::None),
+            (arrives(2, 20_000), Expect::None),
+            (arrives(4, 25_000), Expect::None),
+            (wish(None, 2), Expect::None),
+            (send(BOB, "three", 3, 90_000), sent(3)),
+            (
+                list(BOB),
+                listed(&[
+                    ending(view(body(1, 1, "one", 0), "sent", Some(999_999_999)), Some(610_000)),
+                    ending(view(received, "received", Some(20_000)), Some(620_000)),
+                    three.clone(),
+                ]),
+            ),
+            (tidy(609_999), tidied(&[], Some(610_000))),
+            (tidy(610_000), tidied(&[gone(1, 0)], Some(620_000))),
+            (tidy(620_000), tidied(&[gone(2, 20_000)], Some(90_000 + month))),
+            (list(BOB), listed(&[three])),
+        ],
+    )
+}
+
+fn one_sided() -> Scenario {
+    let mut timed = body(1, 1, "one", 0);
+    timed["disappear_after_s"] = 600.into();
+    scenario(
+        "nobody makes anything disappear that the other side did not want so, and an older wish changes nothing",
+        vec![
+            (wish(Some(600), 2), Expect::None),
+            (wish(None, 1), Expect::None),
+            (later(member("messaging.text", timed), 1, 10), Expect::None),
+            (list(BOB), listed(&[view(body(1, 1, "one", 0), "received", Some(10))])),
+            (set(1200), settings(Some(1200), Some(600), false)),
+            (send(BOB, "two", 2, 20), sent(2)),
+            (set(600), settings(Some(600), Some(600), true)),
+            (set(0), settings(None, Some(600), false)),
+            (set(299), Expect::Refuse(RefusalCode::InvalidRequest)),
+            (set(365 * 24 * 3600 + 1), Expect::Refuse(RefusalCode::InvalidRequest)),
+            (wish(Some(1), 3), Expect::Refuse(RefusalCode::InvalidRequest)),
+            (
+                list(BOB),
+                listed(&[view(body(1, 1, "one", 0), "received", Some(10)), view(body(2, 1, "two", 20), "sent", None)]),
+            ),
+        ],
+    )
+}
+
+fn removed() -> Scenario {
+    let remove = |number: u8| owner("messaging.remove", json!({"connection_id": BOB, "message_id": event_id(number)}));
+    let month = 30 * 24 * 3_600_000;
+    scenario(
+        "what the owner removes is gone on this side, and is neither missing nor undelivered",
+        vec![
+            (text(1, 1, "one", 0, 1), Expect::None),
+            (send(BOB, "two", 2, 10), sent(2)),
+            (remove(1), Expect::Body(json!({}))),
+            (remove(1), Expect::Refuse(RefusalCode::NotFound)),
+            (remove(2), Expect::Body(json!({}))),
+            (later(list(BOB), 0x51, 200_000), listed(&[])),
+            (tidy(month + 10), Expect::Body(json!({"undelivered": [], "removed": []}))),
+        ],
+    )
+}
+
 fn quota() -> Scenario {
     let mut full = scenario("a full store refuses and forgets nothing", vec![]);
-    full.host.max_keys = Some(4);
+    full.host.max_keys = Some(6);
     full.steps = vec![
         (text(1, 1, "fits", 0, 0), Expect::None),
         (text(2, 2, "does not", 0, 1), Expect::Refuse(RefusalCode::Unavailable)),
