@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod lock;
 pub mod manager;
 pub mod mark;
+pub mod messages;
 pub mod outbox;
 pub mod owner;
 pub mod pause;

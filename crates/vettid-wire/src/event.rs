@@ -263,6 +263,20 @@ events! {
     SigningKeyRotate: "key.rotate", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::RotateSigning => inventory::SigningKeysMade;
     #[doc = "Sends a text message to a connection."]
     MessagingSend: "messaging.send", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::SendText => messaging::Sent;
+    #[doc = "Reads one message."]
+    MessagingGet: "messaging.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => messaging::MessageView;
+    #[doc = "Reads a stretch of a conversation, to be kept elsewhere."]
+    MessagingExport: "messaging.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ExportMessages => messaging::MessageStretch;
+    #[doc = "Marks received messages as read."]
+    MessagingRead: "messaging.read", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MarkRead => messaging::MarkedRead;
+    #[doc = "Removes a message on this side alone."]
+    MessagingRemove: "messaging.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => Nothing;
+    #[doc = "Reacts to a message, or takes the reaction back."]
+    MessagingReact: "messaging.react", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::React => Nothing;
+    #[doc = "Reads or changes what holds for the messages of a connection."]
+    MessagingSettings: "messaging.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::SetMessaging => messaging::MessagingSettings;
+    #[doc = "Ends what time ends among the messages; the vault does so by itself."]
+    MessagingTidy: "messaging.tidy", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => messaging::Tidied;
     #[doc = "Lists the messages of a connection."]
     MessagingList: "messaging.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ListMessages => messaging::MessageList;
     #[doc = "Lists what waits for the owner's decision."]
@@ -357,6 +371,12 @@ events! {
     TermsAnswer: "agreement.answer", Connection, Durable, up to 16 KiB, agreement::SignedAnswer => Nothing;
     #[doc = "How terms of the sender ended, signed."]
     TermsOutcome: "agreement.outcome", Connection, Durable, up to 16 KiB, agreement::SignedOutcome => Nothing;
+    #[doc = "Messages of the receiver were read by the sender's owner."]
+    MessagingSeen: "messaging.seen", Connection, Durable, up to 8 KiB, messaging::ReadReceipt => Nothing;
+    #[doc = "How the sender's owner reacts to a message."]
+    MessagingReaction: "messaging.reaction", Connection, Durable, up to 4 KiB, messaging::Reaction => Nothing;
+    #[doc = "After how long the sender's owner wants messages to disappear."]
+    MessagingDisappear: "messaging.disappear", Connection, Durable, up to 4 KiB, messaging::Disappearing => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
 

@@ -10,6 +10,7 @@ mod feed;
 mod flows;
 mod late;
 mod limits;
+mod messages;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
 mod quarantine;

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 87] = [
+const COMMANDS: [&str; 93] = [
     "",
     "app",
     "app enroll",
@@ -45,6 +45,12 @@ const COMMANDS: [&str; 87] = [
     "app message",
     "app message send",
     "app message list",
+    "app message show",
+    "app message read",
+    "app message react",
+    "app message remove",
+    "app message settings",
+    "app message export",
     "app request",
     "app request list",
     "app request approve",
