@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 87] = [
+const COMMANDS: [&str; 94] = [
     "",
     "app",
     "app enroll",
@@ -46,6 +46,12 @@ const COMMANDS: [&str; 87] = [
     "app message",
     "app message send",
     "app message list",
+    "app message show",
+    "app message read",
+    "app message react",
+    "app message remove",
+    "app message settings",
+    "app message export",
     "app request",
     "app request list",
     "app request approve",
@@ -81,6 +87,7 @@ const COMMANDS: [&str; 87] = [
     "app lock status",
     "app unlock",
     "app keys",
+    "app keys rotate",
     "app status",
     "app watch",
     "services",
