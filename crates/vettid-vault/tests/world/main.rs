@@ -9,11 +9,13 @@ mod credential;
 mod feed;
 mod flows;
 mod late;
+mod letters;
 mod limits;
 mod messages;
-#[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
+mod put_back;
 mod quarantine;
+mod race;
 mod random_runs;
 mod recovery;
 mod renewal;
