@@ -6,6 +6,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Seen, StoredAnswer};
+use crate::messages;
 use crate::renewal;
 use crate::revocation;
 use crate::rotation;
@@ -266,7 +267,9 @@ fn act(
         _ => {
             let tier = ruling.tier(tier);
             let context = context(step, connection, arrived.lane, arrived.event_id, &arrived.event_type, tier, None)?;
-            handle(step, connection, &context, &arrived.content.body, ruling)
+            let done = handle(step, connection, &context, &arrived.content.body, ruling)?;
+            messages::look_soon(step, &arrived.event_type)?;
+            Ok(done)
         }
     }
 }

@@ -23,7 +23,7 @@ fn vault<T>(world: &World, change: impl FnOnce(&mut Vault) -> T) -> T {
 async fn a_vault_that_forgot_the_session_gets_a_new_one() {
     let world = World::enrolled().await;
     vault(&world, Vault::forget_session);
-    let request = SendText { connection_id: ConnectionId::from_bytes([5; 16]), text: "once".into() };
+    let request = SendText::new(ConnectionId::from_bytes([5; 16]), "once");
     world.app().command::<MessagingSend>(request).await.unwrap();
     assert_eq!(vault(&world, |vault| vault.texts.len()), 1);
     assert_eq!((world.broker.count("session.start"), world.broker.count("session.finish")), (1, 1));
@@ -44,7 +44,7 @@ async fn a_command_that_ran_before_the_restart_does_not_run_again() {
         shared.lock().unwrap().forget_session();
         vec![]
     });
-    let request = SendText { connection_id: ConnectionId::from_bytes([5; 16]), text: "once".into() };
+    let request = SendText::new(ConnectionId::from_bytes([5; 16]), "once");
     world.app().command::<MessagingSend>(request).await.unwrap();
     assert_eq!(vault(&world, |vault| vault.texts.len()), 1);
     assert_eq!(world.broker.count("session.start"), 1);

@@ -10,6 +10,7 @@ mod feed;
 mod flows;
 mod late;
 mod limits;
+mod messages;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
 mod quarantine;
@@ -19,5 +20,6 @@ mod renewal;
 mod rotation;
 mod rules;
 mod shop;
+mod signing_keys;
 mod town;
 mod wallet;

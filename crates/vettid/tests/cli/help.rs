@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 86] = [
+const COMMANDS: [&str; 93] = [
     "",
     "app",
     "app enroll",
@@ -45,6 +45,12 @@ const COMMANDS: [&str; 86] = [
     "app message",
     "app message send",
     "app message list",
+    "app message show",
+    "app message read",
+    "app message react",
+    "app message remove",
+    "app message settings",
+    "app message export",
     "app request",
     "app request list",
     "app request approve",
@@ -80,6 +86,7 @@ const COMMANDS: [&str; 86] = [
     "app lock status",
     "app unlock",
     "app keys",
+    "app keys rotate",
     "app status",
     "app watch",
     "services",
