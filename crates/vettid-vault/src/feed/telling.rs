@@ -55,6 +55,8 @@ fn sentence(event_type: &EventType, body: &Value, name: Option<&str>) -> String 
         ("data.set", Some(field), _) => format!("You stored your {field}"),
         ("data.remove", Some(field), _) => format!("You removed your {field}"),
         ("messaging.send", _, Some(name)) => format!("You wrote to {name}"),
+        ("connection.label", _, Some(name)) => format!("You changed your own name for {name}"),
+        ("connection.tag", _, Some(name)) => format!("You changed your tags of {name}"),
         ("vault.lock", ..) => "You locked your vault".to_owned(),
         ("vault.lock.auto", ..) => "You changed when your vault locks itself".to_owned(),
         ("grant.use", ..) => "A secret was used under a grant".to_owned(),

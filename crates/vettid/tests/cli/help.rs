@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 86] = [
+const COMMANDS: [&str; 90] = [
     "",
     "app",
     "app enroll",
@@ -36,6 +36,10 @@ const COMMANDS: [&str; 86] = [
     "app connection invite",
     "app connection accept",
     "app connection list",
+    "app connection label",
+    "app connection tag",
+    "app connection tag add",
+    "app connection tag remove",
     "app connection review",
     "app connection decide",
     "app connection verify",
