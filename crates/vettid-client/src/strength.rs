@@ -1,16 +1,21 @@
-//! How hard a new password is to guess, by zxcvbn and its lists of common passwords and names (ADR 0101).
+//! How hard a new password is to guess, by zxcvbn (ADR 0101) and the list of breached passwords (ADR 0137).
 //!
 //! Must never see a password that is only checked, and never log one.
 
+use crate::breached;
 use vettid_core::credential::policy::StrengthEstimator;
 
 /// The estimator of an app.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Zxcvbn;
+pub struct AppEstimator;
 
-impl StrengthEstimator for Zxcvbn {
+impl StrengthEstimator for AppEstimator {
     fn score(&self, password: &str, context: &[&str]) -> u8 {
         zxcvbn::zxcvbn(password, context).score().into()
+    }
+
+    fn is_breached(&self, password: &str) -> bool {
+        breached::is_breached(password)
     }
 }
 
@@ -35,7 +40,7 @@ mod tests {
             "ｑｗｅｒｔｙｕｉｏｐ１２",
         ];
         for typed in guessable {
-            assert!(choose_password(typed, &[], &Zxcvbn).is_err(), "{typed}");
+            assert!(choose_password(typed, &[], &AppEstimator).is_err(), "{typed}");
         }
     }
 
@@ -44,7 +49,17 @@ mod tests {
         for typed in
             ["seven tall camels ride", "correct horse battery staple", "Zx9$kQ2!pL7@", "grünes Klavier im Regen"]
         {
-            assert!(choose_password(typed, &["Alice Moor"], &Zxcvbn).is_ok(), "{typed}");
+            assert!(choose_password(typed, &["Alice Moor"], &AppEstimator).is_ok(), "{typed}");
+        }
+    }
+
+    /// Nothing about it is a pattern; it was stolen all the same.
+    #[test]
+    fn a_breached_password_is_refused_though_it_scores_well() {
+        for typed in ["22tiz0oyik0ekc8d53gzb6yes5k=", "NSLLDR64l21m082y", "ｎｓｌｌｄｒ６４ｌ２１ｍ０８２ｙ"]
+        {
+            assert!(AppEstimator.score(typed, &[]) >= 3, "{typed}");
+            assert_eq!(choose_password(typed, &[], &AppEstimator).err(), Some(UnfitChoice::Breached), "{typed}");
         }
     }
 
@@ -52,7 +67,7 @@ mod tests {
     #[test]
     fn words_of_the_account_are_guessable() {
         let typed = "hrabalovamila2024x";
-        assert_eq!(choose_password(typed, &["Hrabalova Mila"], &Zxcvbn).err(), Some(UnfitChoice::Context));
-        assert!(choose_password(typed, &[], &Zxcvbn).is_ok());
+        assert_eq!(choose_password(typed, &["Hrabalova Mila"], &AppEstimator).err(), Some(UnfitChoice::Context));
+        assert!(choose_password(typed, &[], &AppEstimator).is_ok());
     }
 }

@@ -5,28 +5,21 @@
 mod world;
 
 use futures_util::future::join_all;
-use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::{self, MemberIdentity};
-use vettid_crypto::envelope::{self, Binding, Outgoing};
-use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::nats::key::UserKey;
-use vettid_crypto::suite::KemPublicKey;
 use vettid_nats::clock;
 use vettid_nats::connection::{ConnectError, Connection, ConnectionState, RequestError};
 use vettid_testkit::operator::fresh_key;
-use vettid_testkit::space::fresh_event;
-use vettid_wire::enrolment::{HostJoined, RevokeUser, UserRevoked};
+use vettid_wire::enrolment::RevokeUser;
 use vettid_wire::event::{self, EventRow as _};
 use vettid_wire::id::MemberId;
 use vettid_wire::subject::Subject;
 use world::World;
 use world::host::{TestHost, VaultOfTest, stranger};
-
-/// Longer than services need for an answer; who is refused gets none.
-const PATIENCE: Duration = Duration::from_secs(2);
+use world::letter::Letter;
 
 struct AppOfTest {
     key: Arc<UserKey>,
@@ -56,42 +49,8 @@ impl AppOfTest {
     }
 }
 
-/// What a vault tells services, with everything in it open to a forger.
-struct Letter<'a> {
-    guid: MemberId,
-    signer: &'a SigningKey,
-    sender: &'a SigningKey,
-    body: Map<String, Value>,
-    subject_in_header: Subject,
-}
-
-impl<'a> Letter<'a> {
-    fn new(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Self {
-        let Value::Object(body) = serde_json::to_value(request).unwrap() else { panic!("not an object") };
-        Self { guid, signer: &vault.identity, sender: &vault.identity, body, subject_in_header: subject(guid) }
-    }
-
-    async fn send(self, joined: &HostJoined, publishing: &Connection) -> Result<UserRevoked, RequestError> {
-        let recipient = VerifyingKey::from_typed(&joined.control_key).unwrap().fingerprint();
-        let sender = self.sender.verifying_key().fingerprint();
-        let text = self.subject_in_header.to_string();
-        let binding = Binding { subject: &text, sender: &sender, recipient: &recipient };
-        let outgoing = Outgoing {
-            event_id: fresh_event(),
-            event_type: event::RevokeUser::ROW.event_type(),
-            timestamp: clock::now(),
-            connection_key_id: None,
-            incarnation: 1,
-            epoch: 0,
-            sequence: 1,
-        };
-        let kem = KemPublicKey::from_typed(&joined.services_kem).unwrap();
-        let mut rng = rand::rng();
-        let sealed = envelope::seal_signed(&mut rng, &kem, self.signer, &binding, outgoing, self.body).unwrap();
-        let bytes = serde_json::to_vec(&sealed).unwrap();
-        let answer = publishing.request(&subject(self.guid), bytes.into(), PATIENCE).await?;
-        Ok(serde_json::from_slice(&answer).unwrap())
-    }
+fn letter<'a>(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Letter<'a> {
+    Letter::new::<event::RevokeUser>(guid, vault, request)
 }
 
 fn subject(guid: MemberId) -> Subject {
@@ -118,7 +77,8 @@ async fn a_revoked_user_is_cut_off_at_once_and_for_good() {
     let publishing = host.publishing(&world).await.unwrap();
     let (lost, kept) = (AppOfTest::of(guid, &alice), AppOfTest::of(guid, &alice));
     let (lost_phone, kept_phone) = (lost.open(&world).await.unwrap(), kept.open(&world).await.unwrap());
-    let revoked = Letter::new(guid, &alice, &lost.request(&alice)).send(&host.joined, &publishing).await.unwrap();
+    let revoked =
+        letter(guid, &alice, &lost.request(&alice)).send::<event::RevokeUser>(&host.joined, &publishing).await.unwrap();
     assert_eq!(revoked.user_nkey, lost.key.public().to_string());
     is_cut_off(&lost_phone).await;
     assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
@@ -140,7 +100,10 @@ async fn pushing_an_account_again_keeps_its_revocations() {
     let alice = host.vault(member.guid);
     let publishing = host.publishing(&world).await.unwrap();
     let lost = AppOfTest::of(member.guid, &alice);
-    Letter::new(member.guid, &alice, &lost.request(&alice)).send(&host.joined, &publishing).await.unwrap();
+    letter(member.guid, &alice, &lost.request(&alice))
+        .send::<event::RevokeUser>(&host.joined, &publishing)
+        .await
+        .unwrap();
     member.app(&world).await;
     assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
 }
@@ -155,34 +118,34 @@ async fn forged_requests_get_no_answer_and_have_no_effect() {
     let app = AppOfTest::of(guid, &alice);
     let phone = app.open(&world).await.unwrap();
     let request = app.request(&alice);
-    let letter = || Letter::new(guid, &alice, &request);
+    let genuine = || letter(guid, &alice, &request);
     let other = stranger();
     let mut in_future = request.clone();
     in_future.revoked_at = clock::now().plus_ms(3_600_000);
     let mut unknown_user = request.clone();
     unknown_user.user_nkey = "*".into();
-    let mut more = letter();
+    let mut more = genuine();
     more.body.insert("extra".into(), true.into());
     let forged = [
-        ("signed by a stranger", Letter { signer: &other, ..letter() }),
-        ("signed and sealed by a stranger", Letter { signer: &other, sender: &other, ..letter() }),
-        ("bob in his own name, about alice", Letter::new(bobs_guid, &bob, &request)),
-        ("bob in her name", Letter { signer: &bob.identity, sender: &bob.identity, ..letter() }),
-        ("sealed for another subject", Letter { subject_in_header: subject(bobs_guid), ..letter() }),
-        ("of a member who is not", Letter { guid: MemberId::from_bytes([9; 16]), ..letter() }),
-        ("in the future", Letter::new(guid, &alice, &in_future)),
-        ("everybody", Letter::new(guid, &alice, &unknown_user)),
+        ("signed by a stranger", Letter { signer: &other, ..genuine() }),
+        ("signed and sealed by a stranger", Letter { signer: &other, sender: &other, ..genuine() }),
+        ("bob in his own name, about alice", letter(bobs_guid, &bob, &request)),
+        ("bob in her name", Letter { signer: &bob.identity, sender: &bob.identity, ..genuine() }),
+        ("sealed for another subject", Letter { subject_in_header: subject(bobs_guid), ..genuine() }),
+        ("of a member who is not", Letter { guid: MemberId::from_bytes([9; 16]), ..genuine() }),
+        ("in the future", letter(guid, &alice, &in_future)),
+        ("everybody", letter(guid, &alice, &unknown_user)),
         ("an unknown field", more),
     ];
     let outcomes = forged.map(|(what, letter)| {
         let (joined, publishing) = (host.joined.clone(), publishing.clone());
-        async move { (what, letter.send(&joined, &publishing).await) }
+        async move { (what, letter.send::<event::RevokeUser>(&joined, &publishing).await) }
     });
     for (what, outcome) in join_all(outcomes).await {
         assert!(matches!(outcome, Err(RequestError::TimedOut)), "{what}: {outcome:?}");
     }
     assert_eq!(*phone.state().borrow(), ConnectionState::Connected);
     app.open(&world).await.unwrap();
-    letter().send(&host.joined, &publishing).await.unwrap();
+    genuine().send::<event::RevokeUser>(&host.joined, &publishing).await.unwrap();
     is_cut_off(&phone).await;
 }

@@ -36,6 +36,7 @@ pub mod rotation;
 pub mod rule;
 pub mod sealed_journal;
 pub mod send;
+pub mod signing_keys;
 pub mod step;
 pub mod upkeep;
 pub mod view;

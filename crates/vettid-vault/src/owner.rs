@@ -10,7 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, view,
+    audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, signing_keys,
+    view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -225,6 +226,7 @@ fn act(
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
         }
         "connection.health" => run::<event::AskHealth>(body, |request| inventory::health(step, &request)),
+        "key.rotate" => run::<event::SigningKeyRotate>(body, |request| signing_keys::rotate(step, &request)),
         "key.list" => run::<event::AskKeys>(body, |request| inventory::keys(step, &request)),
         "connection.rotate" => run::<event::RotateKeys>(body, |request| rotation::by_owner(step, &request)),
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),

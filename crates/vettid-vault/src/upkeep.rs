@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::projection::Draft;
 use crate::renewal;
 use crate::rotation;
+use crate::signing_keys;
 use crate::step::Step;
 use vettid_wire::time::Timestamp;
 
@@ -27,7 +28,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let active: Vec<Connection> = connection::all(&step.draft)?.into_iter().filter(Connection::is_active).collect();
-    let mut next = step.now.plus_ms(SELDOM_MS);
+    let mut next = step.now.plus_ms(SELDOM_MS).min(signing_keys::pass_time(step)?);
     let mut changed = 0;
     for connection in &active {
         if changed == AT_ONCE {

@@ -122,7 +122,7 @@ enum Command {
     Unlock(lock::UnlockArguments),
     /// Every key pair of your vault: what it is for, its age, when it changes
     #[command(after_help = keys::EXAMPLES)]
-    Keys,
+    Keys(keys::Arguments),
     /// How your vault is
     #[command(after_help = status::EXAMPLES)]
     Status,
@@ -167,7 +167,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Session(command) => session::run(command, app, output).await,
         Command::Lock(arguments) => lock::run(arguments, app, output).await,
         Command::Unlock(arguments) => lock::unlock(arguments, app, output).await,
-        Command::Keys => keys::run(app, output).await,
+        Command::Keys(arguments) => keys::run(app, arguments, output).await,
         Command::Status => status::run(app, output).await,
         Command::Watch => watch::run(app, output).await,
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vettid_client::command::CommandError;
 use vettid_client::intent::Outcome;
 use vettid_client::random::SystemRandom;
-use vettid_client::strength::Zxcvbn;
+use vettid_client::strength::AppEstimator;
 use vettid_client::vault_credential::{
     Added, CredentialError, Gained, NewSecret, NoPassword, PasswordSource, SecretValue,
 };
@@ -392,7 +392,7 @@ async fn a_new_password_is_judged_by_the_words_of_the_account() {
     let words = world.app().context_words().await.unwrap();
     let context: Vec<&str> = words.iter().map(String::as_str).collect();
     for typed in ["hrabalova2024x", "MilaZemanova77", &world.vault.lock().unwrap().guid.to_string()] {
-        assert_eq!(choose_password(typed, &context, &Zxcvbn).err(), Some(UnfitChoice::Context), "{typed}");
+        assert_eq!(choose_password(typed, &context, &AppEstimator).err(), Some(UnfitChoice::Context), "{typed}");
     }
-    assert!(choose_password(PASSWORD, &context, &Zxcvbn).is_ok());
+    assert!(choose_password(PASSWORD, &context, &AppEstimator).is_ok());
 }

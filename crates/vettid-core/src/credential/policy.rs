@@ -14,10 +14,12 @@ const MIN_OF_ITS_OWN: usize = 8;
 /// Words that belong to every context.
 const PRODUCT_WORDS: [&str; 5] = ["vettid", "vault", "credential", "password", "passphrase"];
 
-/// Estimates how hard a password is to guess, from 0 to 4 as zxcvbn counts; knows lists of common passwords.
+/// Estimates how hard a password is to guess, from 0 to 4 as zxcvbn counts; knows lists of common and of breached passwords.
 pub trait StrengthEstimator {
     /// The score of a normalised password; `context` are words that a guesser would try first.
     fn score(&self, password: &str, context: &[&str]) -> u8;
+    /// Whether a normalised password stood in a breach that was published.
+    fn is_breached(&self, password: &str) -> bool;
 }
 
 /// Why a new password is refused. Each is told to the member, with what to do.
@@ -29,6 +31,11 @@ pub enum UnfitChoice {
     /// Little is left without the member's name, address and the like.
     #[error("a password holds more than names and words that belong to the account")]
     Context,
+    /// It stands in a list of passwords that were taken from others.
+    #[error(
+        "this password, or one like it, was stolen somewhere before and stands in lists that guessers use: choose another"
+    )]
+    Breached,
     /// Common, or easy to guess.
     #[error("a password is hard to guess: use several words that nobody would put together")]
     Guessable,
@@ -47,6 +54,9 @@ pub fn choose_password(
     let words: Vec<String> = context_words(context).collect();
     if own_characters(password.expose(), &words) < MIN_OF_ITS_OWN {
         return Err(UnfitChoice::Context);
+    }
+    if estimator.is_breached(password.expose()) {
+        return Err(UnfitChoice::Breached);
     }
     let inputs: Vec<&str> = words.iter().map(String::as_str).collect();
     let good = estimator.score(password.expose(), &inputs) >= MIN_SCORE;
@@ -86,6 +96,16 @@ mod tests {
         fn score(&self, _: &str, _: &[&str]) -> u8 {
             self.0
         }
+
+        fn is_breached(&self, password: &str) -> bool {
+            password.starts_with("stolen")
+        }
+    }
+
+    #[test]
+    fn a_breached_password_is_refused_however_strong_it_looks() {
+        let chosen = choose_password("stolen words in a row", &[], &Fixed(4));
+        assert_eq!(chosen.err(), Some(UnfitChoice::Breached));
     }
 
     #[test]

@@ -20,5 +20,6 @@ mod renewal;
 mod rotation;
 mod rules;
 mod shop;
+mod signing_keys;
 mod town;
 mod wallet;

@@ -8,7 +8,7 @@ use crate::output::{Output, Page, Show};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
-use vettid_client::strength::Zxcvbn;
+use vettid_client::strength::AppEstimator;
 use vettid_client::vault_credential::{NoPassword, PasswordSource};
 use vettid_core::credential::policy::{UnfitChoice, choose_password};
 use vettid_crypto::password::Password;
@@ -118,7 +118,7 @@ fn taken(line: &mut Option<Zeroizing<String>>) -> Result<Zeroizing<String>, NoPa
 /// A new password, if it is good enough.
 pub(super) fn chosen(typed: &str, context: &[String]) -> Result<Password, UnfitChoice> {
     let context: Vec<&str> = context.iter().map(String::as_str).collect();
-    choose_password(typed, &context, &Zxcvbn)
+    choose_password(typed, &context, &AppEstimator)
 }
 
 fn new_password(what: &str, context: &[String]) -> Result<Password, NoPassword> {

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 92] = [
+const COMMANDS: [&str; 93] = [
     "",
     "app",
     "app enroll",
@@ -86,6 +86,7 @@ const COMMANDS: [&str; 92] = [
     "app lock status",
     "app unlock",
     "app keys",
+    "app keys rotate",
     "app status",
     "app watch",
     "services",
