@@ -7,8 +7,8 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview,
     CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch,
-    FeedUnread, MessagingList, ProfileGet, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh,
-    VaultHealth,
+    FeedUnread, MessagingExport, MessagingGet, MessagingList, ProfileGet, RequestList, Row, RuleList, RuleTest,
+    SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -45,7 +45,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 24] = [
+const READS: [&str; 26] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -55,6 +55,8 @@ const READS: [&str; 24] = [
     ConnectionList::ROW.name,
     AskHealth::ROW.name,
     AskKeys::ROW.name,
+    MessagingExport::ROW.name,
+    MessagingGet::ROW.name,
     MessagingList::ROW.name,
     RequestList::ROW.name,
     AgreementList::ROW.name,

@@ -1,7 +1,6 @@
 //! Requests and transactions with connected members: the state machine of the core with its signed parts, as stored. An
 //! agreement stays after its connection ended; nothing is signed or sent then any more.
 
-use crate::audit::AuditFailed;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::feed::Note;
@@ -171,7 +170,7 @@ fn note(step: &mut Step<'_>, stored: &Stored, happened: Happened<'_>) -> Result<
     let detail = json!({"agreement_id": stored.agreement_id, "round": stored.terms.round, "terms_hash": stored.hash()?,
         "said": happened.sentence});
     let event_type = happened.row.event_type();
-    step.audit(happened.actor, &event_type, AuditOutcome::Success, detail).map_err(AuditFailed::from)?;
+    step.audit(happened.actor, &event_type, AuditOutcome::Success, detail)?;
     step.tell(Note {
         event_type,
         connection_id: Some(stored.connection_id),

@@ -13,7 +13,7 @@ use vettid_wire::time::Timestamp;
 /// Login and data of the standard, and one about money.
 pub(crate) const EVENTS: &[RuledEvent] = &[
     *rule::EVENTS.first().unwrap(),
-    rule::EVENTS[1],
+    *rule::EVENTS.split_first().unwrap().1.first().unwrap(),
     RuledEvent {
         name: "test.payment",
         noun: "payment",

@@ -9,7 +9,6 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::Args;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::path::PathBuf;
 use terms::Template;
 use vettid_client::command::CommandError;
 use vettid_wire::agreement::{
@@ -237,12 +236,4 @@ fn noun(kind: AgreementKind) -> &'static str {
 /// Whether the owner is to do something.
 pub(super) fn waits(standing: Standing) -> bool {
     standing == Standing::ToAnswer
-}
-
-/// A new file, readable by its owner alone.
-pub(super) fn write_new(path: &PathBuf, bytes: &[u8]) -> Result<(), Failure> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.map_err(|error| Failure::new(Exit::Other, format_args!("{}: {error}", path.display())))
 }

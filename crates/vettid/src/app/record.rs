@@ -1,8 +1,6 @@
 //! `vettid app record`: takes the signed record of an agreement home and checks it on arrival.
 
-use super::Client;
-use super::advice;
-use super::agreement::write_new;
+use super::{Client, advice, private_file};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show};
 use clap::{Args, Subcommand};
@@ -46,7 +44,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         .map_err(|error| Failure::new(Exit::Refused, error).next("do not rely on this vault"))?;
     match to {
         Some(file) => {
-            write_new(&file, &bytes)?;
+            private_file::write(&file, &bytes)?;
             Ok(output.result(&Written { file, agreement_id: id })?)
         }
         None => Ok(output.raw_bytes(&bytes)?),

@@ -42,7 +42,7 @@ async fn stands(app: &App, id: &str, standing: &str) -> Value {
     app.until(&["request", "show", id], |view| (view["standing"] == standing).then(|| view.clone())).await
 }
 
-fn meeting<'a>(place: &'a str) -> [&'a str; 9] {
+fn meeting(place: &str) -> [&str; 9] {
     ["meeting", "--subject", "Lease", "--at", "2030-12-01T09:30", "--minutes", "30", "--place", place]
 }
 
