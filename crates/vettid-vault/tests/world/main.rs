@@ -5,6 +5,7 @@
 mod app;
 mod attacks;
 mod bad_input;
+mod contacts;
 mod credential;
 mod feed;
 mod flows;
