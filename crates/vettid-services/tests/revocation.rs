@@ -15,7 +15,7 @@ use vettid_nats::connection::{ConnectError, Connection, ConnectionState, Request
 use vettid_testkit::operator::fresh_key;
 use vettid_wire::enrolment::RevokeUser;
 use vettid_wire::event::{self, EventRow as _};
-use vettid_wire::id::MemberId;
+use vettid_wire::id::{ConnectionId, MemberId};
 use vettid_wire::subject::Subject;
 use world::World;
 use world::host::{TestHost, VaultOfTest, stranger};
@@ -51,6 +51,62 @@ impl AppOfTest {
 
 fn letter<'a>(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Letter<'a> {
     Letter::new::<event::RevokeUser>(guid, vault, request)
+struct PeerOfTest {
+    key: Arc<UserKey>,
+    credential: Credential,
+}
+
+impl PeerOfTest {
+    fn of(guid: MemberId, vault: &VaultOfTest, id: ConnectionId) -> Self {
+        let key: Arc<UserKey> = Arc::new(fresh_key().unwrap());
+        let identity = MemberIdentity::Connection(id);
+        let account = vault.message_account.public();
+        let minted = mint::member(&identity, key.public(), account, &vault.connection_signing, clock::now()).unwrap();
+        let credential = Credential::member(&identity, guid, key.clone(), minted.jwt, clock::now()).unwrap();
+        Self { key, credential }
+    }
+
+    async fn open(&self, world: &World) -> Result<Connection, ConnectError> {
+        Connection::open(&world.endpoint(), self.credential.clone()).await
+    }
+}
+
+/// What a vault tells services, with everything in it open to a forger.
+struct Letter<'a> {
+    guid: MemberId,
+    signer: &'a SigningKey,
+    sender: &'a SigningKey,
+    body: Map<String, Value>,
+    subject_in_header: Subject,
+}
+
+impl<'a> Letter<'a> {
+    fn new(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Self {
+        let Value::Object(body) = serde_json::to_value(request).unwrap() else { panic!("not an object") };
+        Self { guid, signer: &vault.identity, sender: &vault.identity, body, subject_in_header: subject(guid) }
+    }
+
+    async fn send(self, joined: &HostJoined, publishing: &Connection) -> Result<UserRevoked, RequestError> {
+        let recipient = VerifyingKey::from_typed(&joined.control_key).unwrap().fingerprint();
+        let sender = self.sender.verifying_key().fingerprint();
+        let text = self.subject_in_header.to_string();
+        let binding = Binding { subject: &text, sender: &sender, recipient: &recipient };
+        let outgoing = Outgoing {
+            event_id: fresh_event(),
+            event_type: event::RevokeUser::ROW.event_type(),
+            timestamp: clock::now(),
+            connection_key_id: None,
+            incarnation: 1,
+            epoch: 0,
+            sequence: 1,
+        };
+        let kem = KemPublicKey::from_typed(&joined.services_kem).unwrap();
+        let mut rng = rand::rng();
+        let sealed = envelope::seal_signed(&mut rng, &kem, self.signer, &binding, outgoing, self.body).unwrap();
+        let bytes = serde_json::to_vec(&sealed).unwrap();
+        let answer = publishing.request(&subject(self.guid), bytes.into(), PATIENCE).await?;
+        Ok(serde_json::from_slice(&answer).unwrap())
+    }
 }
 
 fn subject(guid: MemberId) -> Subject {
@@ -89,6 +145,28 @@ async fn a_revoked_user_is_cut_off_at_once_and_for_good() {
     let world = world.restart().await;
     assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
     kept.open(&world).await.unwrap();
+}
+
+/// What a connection was let in with is worth nothing once the connection ended, however long it would still run.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_credential_of_an_ended_connection_is_refused() {
+    let world = World::start().await;
+    let host = world.host("host-a").await;
+    let (guid, alice) = vault(&world, &host, "alice").await;
+    let publishing = host.publishing(&world).await.unwrap();
+    let peers = [1, 2].map(|n| PeerOfTest::of(guid, &alice, ConnectionId::from_bytes([n; 16])));
+    let [ended, other] = &peers;
+    let (ended_way, other_way) = (ended.open(&world).await.unwrap(), other.open(&world).await.unwrap());
+    let request = RevokeUser {
+        account_nkey: alice.message_account.public().to_string(),
+        user_nkey: ended.key.public().to_string(),
+        revoked_at: clock::now(),
+    };
+    Letter::new(guid, &alice, &request).send(&host.joined, &publishing).await.unwrap();
+    is_cut_off(&ended_way).await;
+    assert!(matches!(ended.open(&world).await, Err(ConnectError::Refused)));
+    assert_eq!(*other_way.state().borrow(), ConnectionState::Connected);
+    other.open(&world).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -247,8 +247,12 @@ events! {
     ConnectionReview: "connection.review", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
     #[doc = "Accepts or rejects a connection under review."]
     ConnectionDecide: "connection.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, connection::Decide => connection::ConnectionView;
-    #[doc = "Lists the connections."]
-    ConnectionList: "connection.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => connection::ConnectionList;
+    #[doc = "Lists the connections, all or those that fit."]
+    ConnectionList: "connection.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ListConnections => connection::ConnectionList;
+    #[doc = "Gives a connection a name of the owner's own."]
+    ConnectionLabel: "connection.label", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::LabelConnection => connection::ConnectionView;
+    #[doc = "Puts tags on a connection, or takes them off."]
+    ConnectionTag: "connection.tag", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::TagConnection => connection::ConnectionView;
     #[doc = "Marks a connection as verified after comparing the safety number."]
     ConnectionVerify: "connection.verify", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
     #[doc = "Ends a connection at once, on this side alone."]
@@ -363,6 +367,12 @@ events! {
     MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
     #[doc = "A text message was stored by its receiver."]
     MessagingReceipt: "messaging.receipt", Connection, Durable, up to 4 KiB, messaging::Receipt => Nothing;
+    #[doc = "Messages of the receiver were read by the sender's owner."]
+    MessagingSeen: "messaging.seen", Connection, Durable, up to 8 KiB, messaging::ReadReceipt => Nothing;
+    #[doc = "How the sender's owner reacts to a message."]
+    MessagingReaction: "messaging.reaction", Connection, Durable, up to 4 KiB, messaging::Reaction => Nothing;
+    #[doc = "After how long the sender's owner wants messages to disappear."]
+    MessagingDisappear: "messaging.disappear", Connection, Durable, up to 4 KiB, messaging::Disappearing => Nothing;
     #[doc = "Terms of a request: the first ones, or others in their place; signed by their maker."]
     RequestTerms: "request.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
     #[doc = "The fixed terms of a transaction, signed by their maker."]

@@ -14,6 +14,7 @@ mod member_api;
 mod message;
 mod password;
 mod ports;
+mod private_file;
 mod profile;
 mod recovery;
 mod request;

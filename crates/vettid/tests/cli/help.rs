@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 94] = [
+const COMMANDS: [&str; 98] = [
     "",
     "app",
     "app enroll",
@@ -37,6 +37,10 @@ const COMMANDS: [&str; 94] = [
     "app connection invite",
     "app connection accept",
     "app connection list",
+    "app connection label",
+    "app connection tag",
+    "app connection tag add",
+    "app connection tag remove",
     "app connection review",
     "app connection decide",
     "app connection verify",
