@@ -10,9 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, signing_keys,
-    view,
-    audit, card, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, view,
+    audit, card, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send,
+    signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
