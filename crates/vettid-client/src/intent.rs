@@ -6,8 +6,8 @@ use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet,
-    DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingExport, MessagingGet,
+    MessagingList, ProfileGet, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;

@@ -96,7 +96,7 @@ pub fn accept(step: &mut Step<'_>, asked: &AcceptInvitation) -> Answered<Connect
     post_handshake(step, &connection, first)?;
     let summary = format!("You answered an invitation of {}", connection.display_name);
     tell(step, "connection.accept", Some(connection.connection_id), FeedOutcome::Done, Severity::Info, summary)?;
-    Ok(Ok(view::of(step, &connection)?))
+    Ok(Ok(view::changed(step, &connection)?))
 }
 
 /// The first message carries the claim for the second, and the claim is named by the handshake: the id is drawn first.
@@ -311,7 +311,7 @@ pub fn decide(step: &mut Step<'_>, asked: &Decide) -> Answered<ConnectionView> {
         if asked.accept { (FeedOutcome::Approved, "accepted") } else { (FeedOutcome::Denied, "rejected") };
     let summary = format!("You {word} the connection with {}", connection.display_name);
     tell(step, "connection.decide", Some(connection.connection_id), outcome, Severity::Info, summary)?;
-    Ok(Ok(view::of(step, &connection)?))
+    Ok(Ok(view::changed(step, &connection)?))
 }
 
 fn reject(step: &mut Step<'_>, connection: &mut Connection) -> Answered<()> {

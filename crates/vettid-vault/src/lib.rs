@@ -4,6 +4,7 @@
 pub mod app;
 pub mod audit;
 pub mod bootstrap;
+pub mod card;
 pub mod channels;
 pub mod connection;
 pub mod credential;

@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, signing_keys,
-    view,
+    audit, card, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send,
+    signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -220,7 +220,9 @@ fn act(
         "connection.invite" => run::<event::ConnectionInvite>(body, |request| establish::invite(step, &request)),
         "connection.accept" => run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request)),
         "connection.review" => run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id)),
-        "connection.list" => run::<event::ConnectionList>(body, |_| view::all(step)),
+        "connection.list" => run::<event::ConnectionList>(body, |request| view::list(step, &request)),
+        "connection.label" => run::<event::ConnectionLabel>(body, |request| card::label(step, &request)),
+        "connection.tag" => run::<event::ConnectionTag>(body, |request| card::tag(step, &request)),
         "connection.decide" => run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request)),
         "connection.verify" => {
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
@@ -326,6 +328,7 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
         dropped_events: step.dropped,
         outbox_size: u64::try_from(outbox::size(&step.draft)).unwrap_or(u64::MAX),
         connections: u64::try_from(connections).unwrap_or(u64::MAX),
+        lock: Some(crate::lock::settings(step)?),
     }))
 }
 

@@ -184,6 +184,11 @@ fn take_up(
         Seen::OtherBody => {
             return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
         }
+        // The sequence is used and the event unknown: it was refused before, or its sender was put back to an earlier state and
+        // counts again from there. Either way it has no effect, and its sender has to know (docs/decisions/0157).
+        Seen::Never if freshness == Freshness::Seen && marks_reach(step, arrived) => {
+            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
+        }
         Seen::Never if freshness == Freshness::Seen => return Ok(()),
         Seen::Never if room == Room::Refused => {
             let refused = Err(RefusalCode::RateLimited);

@@ -5,6 +5,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::projection::Draft;
 use crate::renewal;
+use crate::revocation;
 use crate::rotation;
 use crate::signing_keys;
 use crate::step::Step;
@@ -27,6 +28,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     if due.is_some_and(|due| due > step.now) {
         return Ok(());
     }
+    revocation::wipe_ways(step)?;
     let active: Vec<Connection> = connection::all(&step.draft)?.into_iter().filter(Connection::is_active).collect();
     let mut next = step.now.plus_ms(SELDOM_MS).min(signing_keys::pass_time(step)?);
     let mut changed = 0;

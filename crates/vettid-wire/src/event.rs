@@ -247,8 +247,12 @@ events! {
     ConnectionReview: "connection.review", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
     #[doc = "Accepts or rejects a connection under review."]
     ConnectionDecide: "connection.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, connection::Decide => connection::ConnectionView;
-    #[doc = "Lists the connections."]
-    ConnectionList: "connection.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => connection::ConnectionList;
+    #[doc = "Lists the connections, all or those that fit."]
+    ConnectionList: "connection.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ListConnections => connection::ConnectionList;
+    #[doc = "Gives a connection a name of the owner's own."]
+    ConnectionLabel: "connection.label", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::LabelConnection => connection::ConnectionView;
+    #[doc = "Puts tags on a connection, or takes them off."]
+    ConnectionTag: "connection.tag", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::TagConnection => connection::ConnectionView;
     #[doc = "Marks a connection as verified after comparing the safety number."]
     ConnectionVerify: "connection.verify", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => connection::ConnectionView;
     #[doc = "Ends a connection at once, on this side alone."]

@@ -14,6 +14,7 @@ mod member_api;
 mod message;
 mod password;
 mod ports;
+mod private_file;
 mod profile;
 mod recovery;
 mod request;
@@ -135,12 +136,13 @@ enum Command {
 pub(crate) async fn run(arguments: Arguments, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
     let trust = arguments.ca_file.as_deref().map(input::certificate_file).transpose()?;
     let app = Client::new(Ports::open(&folder(&arguments, surroundings)?)?, trust);
-    let changes_credential = matches!(
-        arguments.command,
-        Command::Credential(_) | Command::Password(_) | Command::Secret(_) | Command::Session(_)
-    );
+    let changes_container = match &arguments.command {
+        Command::Credential(_) | Command::Password(_) | Command::Secret(_) | Command::Session(_) => true,
+        Command::Lock(lock) => lock.changes_container(),
+        _ => false,
+    };
     let outcome = dispatch(arguments.command, &app, output).await;
-    if changes_credential {
+    if changes_container {
         recovery::keep_up(&app, output).await?;
     }
     for settled in app.take_settled() {

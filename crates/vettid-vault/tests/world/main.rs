@@ -5,15 +5,18 @@
 mod app;
 mod attacks;
 mod bad_input;
+mod contacts;
 mod credential;
 mod feed;
 mod flows;
 mod late;
+mod letters;
 mod limits;
 mod messages;
-#[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
+mod put_back;
 mod quarantine;
+mod race;
 mod random_runs;
 mod recovery;
 mod renewal;

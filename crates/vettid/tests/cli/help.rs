@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 93] = [
+const COMMANDS: [&str; 98] = [
     "",
     "app",
     "app enroll",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 93] = [
     "app credential",
     "app credential create",
     "app credential status",
+    "app credential renew",
     "app credential give-up",
     "app password",
     "app password change",
@@ -36,6 +37,10 @@ const COMMANDS: [&str; 93] = [
     "app connection invite",
     "app connection accept",
     "app connection list",
+    "app connection label",
+    "app connection tag",
+    "app connection tag add",
+    "app connection tag remove",
     "app connection review",
     "app connection decide",
     "app connection verify",
