@@ -6,8 +6,8 @@ use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet,
-    DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingList, ProfileGet, RequestList,
-    Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingList, ProfileGet,
+    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -44,10 +44,12 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 21] = [
+const READS: [&str; 23] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
+    ProfileItemList::ROW.name,
+    ProfilePreview::ROW.name,
     DataGet::ROW.name,
     DataList::ROW.name,
     ConnectionReview::ROW.name,
@@ -118,6 +120,7 @@ mod tests {
                 "search",
                 "unread",
                 "test",
+                "preview",
             ]
             .contains(&verb);
             assert_eq!(has_effect(row), !reads, "{}", row.name);

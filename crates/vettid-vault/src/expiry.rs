@@ -89,7 +89,9 @@ fn undelivered(step: &mut Step<'_>) -> Result<(), Failure> {
             continue;
         };
         // Upkeep goes on by itself; what its owner wrote does not.
-        if [event::ConnectionRekey::ROW.name, event::ConnectionCredential::ROW.name].contains(&event_type.as_str()) {
+        let upkeep =
+            [event::ConnectionRekey::ROW.name, event::ConnectionCredential::ROW.name, event::ProfileChanged::ROW.name];
+        if upkeep.contains(&event_type.as_str()) {
             continue;
         }
         step.tell(Note {

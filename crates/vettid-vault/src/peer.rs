@@ -6,6 +6,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Seen, StoredAnswer};
+use crate::profile::sync;
 use crate::renewal;
 use crate::revocation;
 use crate::rotation;
@@ -253,6 +254,9 @@ fn act(
             .map(|done| done.map(|()| Done::Quiet)),
         "connection.credential" => {
             renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "profile.changed" => {
+            sync::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         "connection.rekey" => {
             rotation::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))

@@ -13,6 +13,7 @@ mod late;
 mod limits;
 #[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
+mod profiles;
 mod quarantine;
 mod random_runs;
 mod recovery;

@@ -9,6 +9,7 @@
 )]
 
 mod canary;
+mod contacts;
 mod credential;
 mod disk;
 mod lock;
