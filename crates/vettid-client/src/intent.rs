@@ -6,8 +6,9 @@ use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet,
-    DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingList, ProfileGet,
-    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingExport, MessagingGet,
+    MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList,
+    SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -44,7 +45,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 23] = [
+const READS: [&str; 25] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -56,6 +57,8 @@ const READS: [&str; 23] = [
     ConnectionList::ROW.name,
     AskHealth::ROW.name,
     AskKeys::ROW.name,
+    MessagingExport::ROW.name,
+    MessagingGet::ROW.name,
     MessagingList::ROW.name,
     RequestList::ROW.name,
     RuleList::ROW.name,

@@ -3,6 +3,7 @@
 
 pub mod disk;
 pub mod file;
+mod region;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -50,18 +51,33 @@ pub trait Hold: Send {
     /// [`StoreError`] if there is something that cannot be read.
     fn load(&self, place: Place) -> Result<Option<SecretBytes>, StoreError>;
 
-    /// Replaces what is at this place. Once this returns it survives a crash; if it fails the former value stands.
+    /// Replaces what is at this place. Once this returns it survives a crash; if it fails the former value stands. Only a
+    /// slot has no room for two: if it fails there, or a crash cuts it off, the slot holds nothing or does not open.
     ///
     /// # Errors
     /// [`StoreError`].
     fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError>;
 
-    /// Removes what is at this place, if anything is. It stays away from the next [`Self::save`] on, wherever that is; before
-    /// it, a machine that loses power may bring it back.
+    /// Removes what is at this place, if anything is. A machine that loses power may bring it back, until something else was
+    /// saved at the same place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn free(&mut self, place: Place) -> Result<(), StoreError>;
+
+    /// Removes what is at this place, if anything is. Once this returns it stays away.
     ///
     /// # Errors
     /// [`StoreError`].
     fn remove(&mut self, place: Place) -> Result<(), StoreError>;
+}
+
+impl Place {
+    /// Whether it holds one package, which nobody needs any more when another one is written there (spec 2.7, base rule).
+    #[must_use]
+    pub fn is_slot(self) -> bool {
+        matches!(self, Self::SlotA | Self::SlotB | Self::ServicesSlotA | Self::ServicesSlotB)
+    }
 }
 
 /// Why the state cannot be read or saved.

@@ -108,10 +108,16 @@ pub fn seal_file(key: &StorageKey, purpose: &str, plaintext: &[u8], rng: &mut dy
 /// # Errors
 /// [`SealedFileError`].
 pub fn open_file(key: &StorageKey, purpose: &str, content: &[u8]) -> Result<SecretBytes, SealedFileError> {
-    if !content.starts_with(MAGIC) {
+    if !is_sealed_file(content) {
         return Err(SealedFileError::Format);
     }
     open(key, &file_aad(purpose), content).map_err(|Undecryptable| SealedFileError::Undecryptable)
+}
+
+/// Whether a file begins like a sealed one.
+#[must_use]
+pub fn is_sealed_file(content: &[u8]) -> bool {
+    content.starts_with(MAGIC)
 }
 
 fn file_aad(purpose: &str) -> Vec<u8> {

@@ -5,6 +5,7 @@
 
 pub mod action_token;
 mod aead;
+pub mod agreement;
 pub mod at_rest;
 pub mod audit;
 pub mod backup;

@@ -52,6 +52,12 @@ contexts! {
     AuthResponse = "auth-response",
     /// Answer to a transaction.
     TransactionResponse = "tx-response",
+    /// Terms of a request or transaction between members, by who makes them.
+    AgreementTerms = "agreement-terms",
+    /// Answer to such terms.
+    AgreementAnswer = "agreement-answer",
+    /// How such terms ended, by who made them.
+    AgreementOutcome = "agreement-outcome",
     /// Approval by the device key.
     Approval = "approval",
     /// Manifest of a handler package.
@@ -250,7 +256,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 22);
+        assert_eq!(names.len(), 25);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

@@ -10,6 +10,16 @@ pub fn is_line(text: &str, max_bytes: usize) -> bool {
     (1..=max_bytes).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(is_deceptive)
 }
 
+/// Whether a text of another party is one short symbol: 1 to `max_bytes` bytes, at most eight characters, none of which is blank
+/// or deceptive. The joiner is let through between others: emoji are made with it.
+#[must_use]
+pub fn is_symbol(text: &str, max_bytes: usize) -> bool {
+    const JOINER: char = '\u{200d}';
+    let is_fine = |character: char| character == JOINER || !(character.is_whitespace() || is_deceptive(character));
+    let is_joined_inside = !text.starts_with(JOINER) && !text.ends_with(JOINER);
+    (1..=max_bytes).contains(&text.len()) && text.chars().count() <= 8 && text.chars().all(is_fine) && is_joined_inside
+}
+
 /// A name as part of a sentence: without deceptive characters, and cut to a bearable length.
 #[must_use]
 pub fn name(text: &str) -> String {
@@ -44,6 +54,20 @@ mod tests {
             assert!(!is_line(wrong, 100), "{wrong:?}");
         }
         assert!(!is_line("too long", 7));
+    }
+
+    #[test]
+    fn a_symbol_is_short_and_can_be_seen() {
+        for right in ["👍", "❤️", "👩‍🔬", "🏳️‍🌈", "ok", "+1"] {
+            assert!(is_symbol(right, 32), "{right}");
+        }
+        let long = "🕷️".repeat(5);
+        for wrong in
+            ["", " ", "a b", "\n", "\u{200b}", "\u{200d}", "x\u{200d}", "pay\u{202e}", "123456789", long.as_str()]
+        {
+            assert!(!is_symbol(wrong, 32), "{wrong:?}");
+        }
+        assert!(!is_symbol("👍", 3));
     }
 
     #[test]

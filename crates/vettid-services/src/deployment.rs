@@ -7,14 +7,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vettid_core::control::{VAULT_DEPLOY, VAULT_ENROLL};
 use vettid_core::enrolment::Enrolment;
-use vettid_core::grants::account::{MessageSpaceKeys, OwnerSpaceKeys, hosted_message_space, hosted_owner_space};
+use vettid_core::grants::account::{
+    MessageSpaceKeys, OwnerSpaceKeys, hosted_message_space, hosted_owner_space, keep_former_app,
+    keep_former_message_keys,
+};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::nats::key::{AccountPublic, InvalidKey};
 use vettid_store::account::Account;
 use vettid_store::audit::{Act, Actor};
 use vettid_store::vault::{Vault, VaultKeys};
 use vettid_wire::control::ControlOutcome;
-use vettid_wire::enrolment::{DeployVault, EnrolVault, EnrolmentCode, EnrolmentStarted, VaultDeployed};
+use vettid_wire::enrolment::{
+    DeployVault, EnrolVault, EnrolmentCode, EnrolmentStarted, RotateSigningKeys, SigningNkeys, VaultDeployed,
+};
 use vettid_wire::handshake::{EnrolmentPointer, Invitation, InvitationKind};
 use vettid_wire::id::{Fingerprint, HostId};
 use vettid_wire::json;
@@ -25,29 +30,35 @@ pub(crate) struct VaultAccounts {
     pub(crate) owner_keys: OwnerSpaceKeys,
     pub(crate) message: AccountPublic,
     pub(crate) message_keys: MessageSpaceKeys,
+    /// The key for apps before the one in `owner_keys`, and those before `message_keys`, while they are taken.
+    former: Option<(AccountPublic, MessageSpaceKeys)>,
+}
+
+fn message_keys(signing: &SigningNkeys) -> Result<MessageSpaceKeys, InvalidKey> {
+    Ok(MessageSpaceKeys {
+        connection: signing.connection.parse()?,
+        service: signing.service.parse()?,
+        claim: signing.claim.parse()?,
+    })
 }
 
 impl VaultAccounts {
     /// Reads what a host reported.
     pub(crate) fn read(keys: &VaultKeys) -> Result<Self, InvalidKey> {
-        let deployed = &keys.deployed;
+        let (deployed, signing) = (&keys.deployed, keys.current_signing());
+        let former = keys.signing.as_ref().and_then(|rotation| rotation.former.as_ref());
+        let former = former.map(|former| Ok::<_, InvalidKey>((former.app.parse()?, message_keys(former)?)));
         Ok(Self {
             owner: deployed.owner_account_nkey.parse()?,
-            owner_keys: OwnerSpaceKeys {
-                app: deployed.app_signing_nkey.parse()?,
-                bootstrap: keys.bootstrap_signing_nkey.parse()?,
-            },
+            owner_keys: OwnerSpaceKeys { app: signing.app.parse()?, bootstrap: keys.bootstrap_signing_nkey.parse()? },
             message: deployed.message_account_nkey.parse()?,
-            message_keys: MessageSpaceKeys {
-                connection: deployed.connection_signing_nkey.parse()?,
-                service: deployed.service_signing_nkey.parse()?,
-                claim: deployed.claim_signing_nkey.parse()?,
-            },
+            message_keys: message_keys(&signing)?,
+            former: former.transpose()?,
         })
     }
 
     fn all(&self) -> [&AccountPublic; 6] {
-        let Self { owner, owner_keys, message, message_keys } = self;
+        let Self { owner, owner_keys, message, message_keys, former: _ } = self;
         [owner, &owner_keys.app, message, &message_keys.connection, &message_keys.service, &message_keys.claim]
     }
 }
@@ -87,7 +98,7 @@ impl ControlPlane {
         let bootstrap = self.bootstraps.load_or_make(vault.guid).map_err(|error| ApiError::internal(&error))?;
         let deployed: VaultDeployed =
             self.command(&vault.host, VAULT_DEPLOY, &DeployVault { guid: vault.guid }).await?;
-        let keys = VaultKeys { deployed, bootstrap_signing_nkey: bootstrap.public().to_string() };
+        let keys = VaultKeys { deployed, bootstrap_signing_nkey: bootstrap.public().to_string(), signing: None };
         self.accept_keys(vault, &keys)?;
         let entry = self.entry(Actor::Host(vault.host.clone()), Act::VaultDeployed(vault.guid));
         self.ledger.record_keys(&keys, &entry).await?;
@@ -106,12 +117,30 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Whether keys that a vault wants to sign with may be a vault's: each of another kind of its own, and none of them ours.
+    pub(crate) fn accepts_signing(&self, asked: &RotateSigningKeys) -> Result<bool, InvalidKey> {
+        let SigningNkeys { app, connection, service, claim } = &asked.keys;
+        let keys = [app, connection, service, claim].map(|key| key.parse::<AccountPublic>());
+        for key in keys {
+            if self.keys.is_own(&key?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Makes the vault's two accounts known to the broker, as they are now.
     pub(crate) async fn push_vault(&self, keys: &VaultKeys) -> Result<(), ApiError> {
         let accounts = VaultAccounts::read(keys).map_err(|error| ApiError::internal(&error))?;
         let (guid, operator) = (keys.deployed.guid, &self.keys.accounts);
-        self.push(&accounts.owner, hosted_owner_space(guid, operator, &accounts.owner_keys)).await?;
-        self.push(&accounts.message, hosted_message_space(guid, operator, &accounts.message_keys)).await
+        let mut owner = hosted_owner_space(guid, operator, &accounts.owner_keys);
+        let mut message = hosted_message_space(guid, operator, &accounts.message_keys);
+        if let Some((app, keys)) = &accounts.former {
+            keep_former_app(&mut owner, guid, app);
+            keep_former_message_keys(&mut message, guid, keys);
+        }
+        self.push(&accounts.owner, owner).await?;
+        self.push(&accounts.message, message).await
     }
 
     /// Has a host carry out a command and reads its answer.

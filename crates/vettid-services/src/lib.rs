@@ -23,4 +23,6 @@ mod revocation;
 mod sealed;
 pub mod service;
 pub mod services;
+mod signing_keys;
 pub mod vault;
+mod vault_request;

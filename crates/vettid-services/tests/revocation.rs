@@ -5,28 +5,21 @@
 mod world;
 
 use futures_util::future::join_all;
-use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::{self, MemberIdentity};
-use vettid_crypto::envelope::{self, Binding, Outgoing};
-use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::nats::key::UserKey;
-use vettid_crypto::suite::KemPublicKey;
 use vettid_nats::clock;
 use vettid_nats::connection::{ConnectError, Connection, ConnectionState, RequestError};
 use vettid_testkit::operator::fresh_key;
-use vettid_testkit::space::fresh_event;
-use vettid_wire::enrolment::{HostJoined, RevokeUser, UserRevoked};
+use vettid_wire::enrolment::RevokeUser;
 use vettid_wire::event::{self, EventRow as _};
 use vettid_wire::id::{ConnectionId, MemberId};
 use vettid_wire::subject::Subject;
 use world::World;
 use world::host::{TestHost, VaultOfTest, stranger};
-
-/// Longer than services need for an answer; who is refused gets none.
-const PATIENCE: Duration = Duration::from_secs(2);
+use world::letter::Letter;
 
 struct AppOfTest {
     key: Arc<UserKey>,
@@ -56,6 +49,8 @@ impl AppOfTest {
     }
 }
 
+fn letter<'a>(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Letter<'a> {
+    Letter::new::<event::RevokeUser>(guid, vault, request)
 struct PeerOfTest {
     key: Arc<UserKey>,
     credential: Credential,
@@ -138,7 +133,8 @@ async fn a_revoked_user_is_cut_off_at_once_and_for_good() {
     let publishing = host.publishing(&world).await.unwrap();
     let (lost, kept) = (AppOfTest::of(guid, &alice), AppOfTest::of(guid, &alice));
     let (lost_phone, kept_phone) = (lost.open(&world).await.unwrap(), kept.open(&world).await.unwrap());
-    let revoked = Letter::new(guid, &alice, &lost.request(&alice)).send(&host.joined, &publishing).await.unwrap();
+    let revoked =
+        letter(guid, &alice, &lost.request(&alice)).send::<event::RevokeUser>(&host.joined, &publishing).await.unwrap();
     assert_eq!(revoked.user_nkey, lost.key.public().to_string());
     is_cut_off(&lost_phone).await;
     assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
@@ -182,7 +178,10 @@ async fn pushing_an_account_again_keeps_its_revocations() {
     let alice = host.vault(member.guid);
     let publishing = host.publishing(&world).await.unwrap();
     let lost = AppOfTest::of(member.guid, &alice);
-    Letter::new(member.guid, &alice, &lost.request(&alice)).send(&host.joined, &publishing).await.unwrap();
+    letter(member.guid, &alice, &lost.request(&alice))
+        .send::<event::RevokeUser>(&host.joined, &publishing)
+        .await
+        .unwrap();
     member.app(&world).await;
     assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
 }
@@ -197,34 +196,34 @@ async fn forged_requests_get_no_answer_and_have_no_effect() {
     let app = AppOfTest::of(guid, &alice);
     let phone = app.open(&world).await.unwrap();
     let request = app.request(&alice);
-    let letter = || Letter::new(guid, &alice, &request);
+    let genuine = || letter(guid, &alice, &request);
     let other = stranger();
     let mut in_future = request.clone();
     in_future.revoked_at = clock::now().plus_ms(3_600_000);
     let mut unknown_user = request.clone();
     unknown_user.user_nkey = "*".into();
-    let mut more = letter();
+    let mut more = genuine();
     more.body.insert("extra".into(), true.into());
     let forged = [
-        ("signed by a stranger", Letter { signer: &other, ..letter() }),
-        ("signed and sealed by a stranger", Letter { signer: &other, sender: &other, ..letter() }),
-        ("bob in his own name, about alice", Letter::new(bobs_guid, &bob, &request)),
-        ("bob in her name", Letter { signer: &bob.identity, sender: &bob.identity, ..letter() }),
-        ("sealed for another subject", Letter { subject_in_header: subject(bobs_guid), ..letter() }),
-        ("of a member who is not", Letter { guid: MemberId::from_bytes([9; 16]), ..letter() }),
-        ("in the future", Letter::new(guid, &alice, &in_future)),
-        ("everybody", Letter::new(guid, &alice, &unknown_user)),
+        ("signed by a stranger", Letter { signer: &other, ..genuine() }),
+        ("signed and sealed by a stranger", Letter { signer: &other, sender: &other, ..genuine() }),
+        ("bob in his own name, about alice", letter(bobs_guid, &bob, &request)),
+        ("bob in her name", Letter { signer: &bob.identity, sender: &bob.identity, ..genuine() }),
+        ("sealed for another subject", Letter { subject_in_header: subject(bobs_guid), ..genuine() }),
+        ("of a member who is not", Letter { guid: MemberId::from_bytes([9; 16]), ..genuine() }),
+        ("in the future", letter(guid, &alice, &in_future)),
+        ("everybody", letter(guid, &alice, &unknown_user)),
         ("an unknown field", more),
     ];
     let outcomes = forged.map(|(what, letter)| {
         let (joined, publishing) = (host.joined.clone(), publishing.clone());
-        async move { (what, letter.send(&joined, &publishing).await) }
+        async move { (what, letter.send::<event::RevokeUser>(&joined, &publishing).await) }
     });
     for (what, outcome) in join_all(outcomes).await {
         assert!(matches!(outcome, Err(RequestError::TimedOut)), "{what}: {outcome:?}");
     }
     assert_eq!(*phone.state().borrow(), ConnectionState::Connected);
     app.open(&world).await.unwrap();
-    letter().send(&host.joined, &publishing).await.unwrap();
+    genuine().send::<event::RevokeUser>(&host.joined, &publishing).await.unwrap();
     is_cut_off(&phone).await;
 }

@@ -53,6 +53,15 @@ pub enum Act {
     HostJoined(HostId),
     /// A service registered its account.
     ServiceRegistered(ServiceId),
+    /// A vault has new keys for signing the credentials of its users.
+    SigningKeysRotated {
+        /// The member.
+        guid: MemberId,
+        /// When the vault made them.
+        since: Timestamp,
+        /// Whether the former ones are taken until the next change.
+        keeps_former: bool,
+    },
     /// A NATS user was cut off.
     UserRevoked {
         /// The account.
@@ -82,6 +91,8 @@ pub enum Act {
     RecoveryTried,
     /// A new device took the place of the old one.
     Recovered(EventId),
+    /// A device whose recovery was taken got another way into the vault.
+    RecoveryEntered(EventId),
     /// The old device approved a recovery.
     RecoveryApproved(EventId),
     /// The old device denied a recovery.

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use vettid_core::enrolment::Enrolment;
 use vettid_wire::control::Target;
 use vettid_wire::digest::Digest;
+use vettid_wire::enrolment::RotateSigningKeys;
 use vettid_wire::id::{EventId, HostId, KeyId, MemberId, ServiceId};
 use vettid_wire::time::Timestamp;
 
@@ -81,6 +82,15 @@ pub trait Ledger: Recoveries + Credentials + Send + Sync {
     /// Records the keys of an assigned vault; the same keys again change nothing. Refused: [`LedgerError::Conflict`] if
     /// other keys are recorded or a key belongs to somebody else, [`LedgerError::Missing`] without an assignment.
     fn record_keys<'a>(&'a self, keys: &'a VaultKeys, audit: &'a AuditEntry) -> Pending<'a, ()>;
+    /// Records signing keys that the vault made later, and gives all keys as they are now; the same again changes nothing.
+    /// Refused: [`LedgerError::Conflict`] if younger keys are recorded or a key belongs to somebody else,
+    /// [`LedgerError::Missing`] without a deployed vault.
+    fn rotate_signing<'a>(
+        &'a self,
+        guid: MemberId,
+        asked: &'a RotateSigningKeys,
+        audit: &'a AuditEntry,
+    ) -> Pending<'a, VaultKeys>;
     /// The member's vault.
     fn vault(&self, guid: MemberId) -> Pending<'_, Option<Vault>>;
 

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::time::Duration;
 use vettid_core::enrolment::Enrolment;
 use vettid_wire::digest::Digest;
+use vettid_wire::enrolment::RotateSigningKeys;
 use vettid_wire::id::{EventId, HostId, MemberId, ServiceId};
 use vettid_wire::time::Timestamp;
 
@@ -136,6 +137,14 @@ impl Ledger for SqliteLedger {
     }
     fn record_keys<'a>(&'a self, keys: &'a VaultKeys, audit: &'a AuditEntry) -> Pending<'a, ()> {
         Box::pin(async move { vault::record_keys(self.writing().await?, keys, audit).await })
+    }
+    fn rotate_signing<'a>(
+        &'a self,
+        guid: MemberId,
+        asked: &'a RotateSigningKeys,
+        audit: &'a AuditEntry,
+    ) -> Pending<'a, VaultKeys> {
+        Box::pin(async move { vault::rotate_signing(self.writing().await?, guid, asked, audit).await })
     }
     fn vault(&self, guid: MemberId) -> Pending<'_, Option<Vault>> {
         Box::pin(async move { vault::find(&mut *self.pool.acquire().await?, guid).await })

@@ -1,7 +1,9 @@
 //! Where a member's vault runs and which public keys it made.
 
-use vettid_wire::enrolment::VaultDeployed;
+use serde::{Deserialize, Serialize};
+use vettid_wire::enrolment::{RotateSigningKeys, SigningNkeys, VaultDeployed};
 use vettid_wire::id::{HostId, MemberId};
+use vettid_wire::time::Timestamp;
 
 /// How far a vault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +52,54 @@ pub struct Vault {
 /// The public keys around a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultKeys {
-    /// As its host reported them. They never change.
+    /// As its host reported them. Identity and accounts never change; `signing` stands for the signing keys once they did.
     pub deployed: VaultDeployed,
     /// Public NKey of the signing key for apps before the handshake; services hold the secret half.
     pub bootstrap_signing_nkey: String,
+    /// The keys that sign the credentials of users, once they were changed.
+    pub signing: Option<SigningRotation>,
+}
+
+/// The signing keys of a vault after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningRotation {
+    /// When the vault made them.
+    pub since: Timestamp,
+    /// They sign now.
+    pub current: SigningNkeys,
+    /// What they signed is still taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<SigningNkeys>,
+}
+
+impl VaultKeys {
+    /// The keys that sign now.
+    #[must_use]
+    pub fn current_signing(&self) -> SigningNkeys {
+        if let Some(rotation) = &self.signing {
+            return rotation.current.clone();
+        }
+        SigningNkeys {
+            app: self.deployed.app_signing_nkey.clone(),
+            connection: self.deployed.connection_signing_nkey.clone(),
+            service: self.deployed.service_signing_nkey.clone(),
+            claim: self.deployed.claim_signing_nkey.clone(),
+        }
+    }
+
+    /// What stands on record after a request of the vault; `None` if the request is older than that, or about other keys of the same time.
+    /// Asking again changes nothing, except that former keys may be given up.
+    #[must_use]
+    pub fn rotated(&self, asked: &RotateSigningKeys) -> Option<SigningRotation> {
+        let known = self.signing.as_ref();
+        let former = match known {
+            Some(known) if known.since > asked.since => return None,
+            Some(known) if known.since == asked.since && known.current != asked.keys => return None,
+            Some(known) if known.since == asked.since => known.former.clone(),
+            _ => Some(self.current_signing()),
+        };
+        let former = former.filter(|_| asked.keeps_former);
+        Some(SigningRotation { since: asked.since, current: asked.keys.clone(), former })
+    }
 }

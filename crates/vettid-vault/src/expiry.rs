@@ -4,7 +4,7 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
-use crate::{bootstrap, credential, establish, feed, mark, outbox, peer, recovery, request, upkeep};
+use crate::{bootstrap, credential, establish, feed, mark, messages, outbox, peer, recovery, request, upkeep};
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
@@ -16,6 +16,17 @@ const AT_ONCE: usize = 32;
 /// Old marks are looked for this seldom, in milliseconds (one day).
 const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
 const FORGOTTEN_AT: &str = "forgotten_at";
+/// What is given up without a word here.
+const QUIET: [&str; 8] = [
+    event::ConnectionRekey::ROW.name,
+    event::ConnectionCredential::ROW.name,
+    event::ProfileChanged::ROW.name,
+    event::MessagingText::ROW.name,
+    event::MessagingReceipt::ROW.name,
+    event::MessagingSeen::ROW.name,
+    event::MessagingReaction::ROW.name,
+    event::MessagingDisappear::ROW.name,
+];
 
 /// Ends what expired. One thing that cannot be ended does not hold up the others.
 pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
@@ -27,6 +38,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     forget(step)?;
     feed::tidy(step)?;
     upkeep::tick(step)?;
+    messages::tick(step)?;
     Ok(credential::pass_time(step)?)
 }
 
@@ -88,10 +100,8 @@ fn undelivered(step: &mut Step<'_>) -> Result<(), Failure> {
         let vettid_wire::subject::Subject::ForOwner(_, _, event_type) = post.subject else {
             continue;
         };
-        // Upkeep goes on by itself; what its owner wrote does not.
-        let upkeep =
-            [event::ConnectionRekey::ROW.name, event::ConnectionCredential::ROW.name, event::ProfileChanged::ROW.name];
-        if upkeep.contains(&event_type.as_str()) {
+        // Upkeep goes on by itself, and a message that nobody confirmed is told where its state is kept.
+        if QUIET.contains(&event_type.as_str()) {
             continue;
         }
         step.tell(Note {

@@ -10,6 +10,7 @@ mod loader;
 mod lock;
 pub mod sealer;
 pub mod storage_key;
+mod to_services;
 mod vaults;
 pub mod ways;
 

@@ -10,7 +10,7 @@ use vettid_crypto::nats::key::{AccountKey, InvalidKey};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::stored;
 use vettid_crypto::suite::{KemSecretKey, Suite, SuiteError};
-use vettid_wire::enrolment::VaultDeployed;
+use vettid_wire::enrolment::{RotateSigningKeys, SigningKeysRotated, SigningNkeys, VaultDeployed};
 use vettid_wire::id::{Fingerprint, MemberId};
 use vettid_wire::key_record::KeyRole;
 use vettid_wire::time::Timestamp;
@@ -46,6 +46,45 @@ pub struct VaultIdentity {
     service_signing: Secret32,
     #[serde(with = "stored")]
     claim_signing: Secret32,
+    /// When the four signing keys were made; absent: with the identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signing_since: Option<Timestamp>,
+    /// When they signed first; absent: since they were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signing_from: Option<Timestamp>,
+    /// Signing keys that services were told and did not confirm yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    successors: Option<SigningKeys>,
+}
+
+/// The keys that sign the credentials of users in the vault's two accounts.
+#[derive(Debug, Serialize, Deserialize)]
+struct SigningKeys {
+    since: Timestamp,
+    keeps_former: bool,
+    #[serde(with = "stored")]
+    app: Secret32,
+    #[serde(with = "stored")]
+    connection: Secret32,
+    #[serde(with = "stored")]
+    service: Secret32,
+    #[serde(with = "stored")]
+    claim: Secret32,
+}
+
+impl SigningKeys {
+    fn request(&self) -> Result<RotateSigningKeys, InvalidKey> {
+        let text = |key: &Secret32| {
+            AccountKey::from_secret(key.duplicate()).map(|account| account.public().as_str().to_owned())
+        };
+        let keys = SigningNkeys {
+            app: text(&self.app)?,
+            connection: text(&self.connection)?,
+            service: text(&self.service)?,
+            claim: text(&self.claim)?,
+        };
+        Ok(RotateSigningKeys { since: self.since, keys, keeps_former: self.keeps_former })
+    }
 }
 
 /// A new identity could not be made.
@@ -83,7 +122,64 @@ impl VaultIdentity {
             connection_signing: Secret32::random(rng),
             service_signing: Secret32::random(rng),
             claim_signing: Secret32::random(rng),
+            signing_since: None,
+            signing_from: None,
+            successors: None,
         })
+    }
+
+    /// When the keys that sign the credentials of users were made.
+    #[must_use]
+    pub fn signing_since(&self) -> Timestamp {
+        self.signing_since.unwrap_or(self.key_record.record().issued_at)
+    }
+
+    /// Since when they sign; what was signed earlier is of former keys.
+    #[must_use]
+    pub fn signing_from(&self) -> Timestamp {
+        self.signing_from.unwrap_or(self.key_record.record().issued_at)
+    }
+
+    /// Whether keys wait for services.
+    #[must_use]
+    pub fn has_successors(&self) -> bool {
+        self.successors.is_some()
+    }
+
+    /// What services have to be told of keys that do not sign yet.
+    pub fn announced(&self) -> Result<Option<RotateSigningKeys>, InvalidKey> {
+        self.successors.as_ref().map(SigningKeys::request).transpose()
+    }
+
+    /// Makes keys that are to sign from now on; they do once services have confirmed them. Keys that wait for that
+    /// are kept, because the broker may know them already. Gives when they were made.
+    pub fn make_successors(&mut self, keeps_former: bool, now: Timestamp, rng: &mut dyn CryptoRng) -> Timestamp {
+        let waiting = self.successors.get_or_insert_with(|| SigningKeys {
+            since: now,
+            keeps_former,
+            app: Secret32::random(rng),
+            connection: Secret32::random(rng),
+            service: Secret32::random(rng),
+            claim: Secret32::random(rng),
+        });
+        waiting.keeps_former &= keeps_former;
+        waiting.since
+    }
+
+    /// Services did what was asked: the new keys sign now. `false` if something else waits.
+    pub fn succeed(&mut self, confirmed: SigningKeysRotated, now: Timestamp) -> bool {
+        let is_meant =
+            |keys: &mut SigningKeys| keys.since == confirmed.since && keys.keeps_former == confirmed.keeps_former;
+        let Some(keys) = self.successors.take_if(is_meant) else {
+            return false;
+        };
+        self.signing_since = Some(keys.since);
+        self.signing_from = Some(now);
+        self.app_signing = keys.app;
+        self.connection_signing = keys.connection;
+        self.service_signing = keys.service;
+        self.claim_signing = keys.claim;
+        true
     }
 
     /// Signs for the vault and, until a credential exists, for the member.

@@ -4,7 +4,7 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::step::Step;
-use crate::{renewal, rotation};
+use crate::{renewal, rotation, signing_keys};
 use vettid_crypto::nats::key::{AccountKey, UserKey};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::inventory::{
@@ -91,15 +91,21 @@ fn own_keys(step: &Step<'_>) -> Result<Vec<KeyView>, Failure> {
         next_rotation: None,
     };
     let account = |key: AccountKey| key.public().as_str().to_owned();
+    let signs = |role, key| KeyView {
+        since: Some(identity.signing_since()),
+        policy: KeyPolicy::Signing,
+        next_rotation: Some(signing_keys::due_at(identity)),
+        ..own(role, account(key))
+    };
     Ok(vec![
         own(KeyUse::Identity, identity.signing_key().key_id().to_string()),
         own(KeyUse::Session, identity.session_kem().public_key().key_id().to_string()),
         own(KeyUse::OwnerAccount, account(identity.owner_account()?)),
-        own(KeyUse::AppSigning, account(identity.app_signing()?)),
+        signs(KeyUse::AppSigning, identity.app_signing()?),
         own(KeyUse::MessageAccount, account(identity.message_account()?)),
-        own(KeyUse::ConnectionSigning, account(identity.connection_signing()?)),
-        own(KeyUse::ServiceSigning, account(identity.service_signing()?)),
-        own(KeyUse::ClaimSigning, account(identity.claim_signing()?)),
+        signs(KeyUse::ConnectionSigning, identity.connection_signing()?),
+        signs(KeyUse::ServiceSigning, identity.service_signing()?),
+        signs(KeyUse::ClaimSigning, identity.claim_signing()?),
     ])
 }
 

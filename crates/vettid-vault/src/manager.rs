@@ -23,7 +23,7 @@ use vettid_core::feed::Index;
 use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
-use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
+use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, RotateSigningKeys, SigningKeysRotated, VaultDeployed};
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
@@ -45,6 +45,8 @@ pub enum Event {
     Sent(Vec<u64>),
     /// Services cut this user off.
     CutOff(String),
+    /// Services made the broker know keys that are to sign credentials.
+    SigningKeysRotated(SigningKeysRotated),
     /// The attempt of this operation with the credential is stored: its password is evaluated.
     Compare(OperationId),
     /// Something happened to the lock of the vault.
@@ -356,10 +358,23 @@ impl Vault {
         if prepared.record.kind == RecordKind::Commit {
             self.projection.apply(&prepared.record.changes);
             feed::follow(&mut self.feed, &self.projection, &prepared.record.changes);
+            self.follow_identity(&prepared.record.changes);
         } else {
             self.since_snapshot = 0;
         }
         Ok(())
+    }
+
+    /// Takes up keys of the vault that the commit changed.
+    fn follow_identity(&mut self, changes: &Changes) {
+        if !changes.contains_key(identity::KEY) {
+            return;
+        }
+        match Draft::new(&self.projection).get(identity::KEY) {
+            Ok(Some(identity)) => self.identity = identity,
+            // What this vault wrote itself is readable; the keys of before go on until it is loaded again.
+            Ok(None) | Err(_) => tracing::error!("the vault's identity cannot be read back"),
+        }
     }
 
     /// The committed state.
@@ -399,6 +414,11 @@ impl Vault {
     /// Users that services still have to cut off.
     pub fn to_cut_off(&self) -> Result<Vec<connection::CutOff>, UnreadableState> {
         revocation::to_cut_off(&Draft::new(&self.projection))
+    }
+
+    /// Keys that services have to be told before they sign.
+    pub fn announced(&self) -> Result<Option<RotateSigningKeys>, Failure> {
+        Ok(self.identity.announced()?)
     }
 
     /// The connection of this id, for the ways out.

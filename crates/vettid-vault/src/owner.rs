@@ -11,7 +11,7 @@ use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
     audit, card, establish, feed, inventory, lock, outbox, profile, recovery, request, revocation, rotation, rule,
-    send, view,
+    send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -232,6 +232,7 @@ fn act(
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
         }
         "connection.health" => run::<event::AskHealth>(body, |request| inventory::health(step, &request)),
+        "key.rotate" => run::<event::SigningKeyRotate>(body, |request| signing_keys::rotate(step, &request)),
         "key.list" => run::<event::AskKeys>(body, |request| inventory::keys(step, &request)),
         "connection.rotate" => run::<event::RotateKeys>(body, |request| rotation::by_owner(step, &request)),
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
@@ -331,6 +332,7 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
         dropped_events: step.dropped,
         outbox_size: u64::try_from(outbox::size(&step.draft)).unwrap_or(u64::MAX),
         connections: u64::try_from(connections).unwrap_or(u64::MAX),
+        lock: Some(crate::lock::settings(step)?),
     }))
 }
 

@@ -6,6 +6,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Seen, StoredAnswer};
+use crate::messages;
 use crate::profile::sync;
 use crate::renewal;
 use crate::revocation;
@@ -184,6 +185,11 @@ fn take_up(
         Seen::OtherBody => {
             return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
         }
+        // The sequence is used and the event unknown: it was refused before, or its sender was put back to an earlier state and
+        // counts again from there. Either way it has no effect, and its sender has to know (docs/decisions/0157).
+        Seen::Never if freshness == Freshness::Seen && marks_reach(step, arrived) => {
+            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
+        }
         Seen::Never if freshness == Freshness::Seen => return Ok(()),
         Seen::Never if room == Room::Refused => {
             let refused = Err(RefusalCode::RateLimited);
@@ -270,7 +276,9 @@ fn act(
         _ => {
             let tier = ruling.tier(tier);
             let context = context(step, connection, arrived.lane, arrived.event_id, &arrived.event_type, tier, None)?;
-            handle(step, connection, &context, &arrived.content.body, ruling)
+            let done = handle(step, connection, &context, &arrived.content.body, ruling)?;
+            messages::look_soon(step, &arrived.event_type)?;
+            Ok(done)
         }
     }
 }

@@ -4,7 +4,9 @@ use crate::failure::Failure;
 use crate::manager::Event;
 use crate::pause::{Pause, Sender};
 use crate::step::Step;
-use crate::{bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, revocation};
+use crate::{
+    bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, revocation, signing_keys,
+};
 use vettid_wire::envelope::Envelope;
 use vettid_wire::event::{self, Lane};
 use vettid_wire::subject::Subject;
@@ -25,6 +27,7 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
             revocation::was_cut_off(&mut step.draft, user_nkey);
             Ok(())
         }
+        Event::SigningKeysRotated(done) => signing_keys::confirmed(step, *done),
     }
 }
 

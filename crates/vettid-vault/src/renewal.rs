@@ -63,7 +63,10 @@ pub fn own_expires_at(now: Timestamp, connection: &Connection) -> Option<Timesta
 /// What time asks of one connection. Gives when to look again.
 pub fn pass_time(step: &mut Step<'_>, connection: &Connection) -> Result<Option<Timestamp>, Failure> {
     let known = of(&step.draft, connection.connection_id)?;
-    let renew_at = known.issued_at.unwrap_or(connection.created_at).plus_ms(RENEW_AFTER_MS);
+    let issued_at = known.issued_at.unwrap_or(connection.created_at);
+    // What former keys signed is replaced before the broker forgets them.
+    let is_of_former_keys = issued_at < step.identity.signing_from();
+    let renew_at = if is_of_former_keys { step.now } else { issued_at.plus_ms(RENEW_AFTER_MS) };
     let own_expires_at = own_expires_at(step.now, connection);
     let ask_at = known.asked_at.map_or(step.now, |asked_at| asked_at.plus_ms(ASK_AGAIN_MS));
     let asks = own_expires_at.is_none() && ask_at <= step.now;

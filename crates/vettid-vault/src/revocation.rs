@@ -175,6 +175,8 @@ fn end(
         request::remove(&mut step.draft, &waiting);
     }
     outbox::withdraw(&mut step.draft, id, notice.unwrap_or(0))?;
+    // What earlier events of this very commit had to say to the peer does not leave after the tombstone, either.
+    step.posts.retain(|post| !outbox::leaves_on(post, id) || Some(post.number) == notice);
     step.draft.remove(&format!("handshake/{}", connection.handshake_id));
     establish::abandon(step, id)?;
     connection::forget_buckets(&mut step.draft, id);

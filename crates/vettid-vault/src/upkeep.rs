@@ -8,6 +8,7 @@ use crate::projection::Draft;
 use crate::renewal;
 use crate::revocation;
 use crate::rotation;
+use crate::signing_keys;
 use crate::step::Step;
 use vettid_wire::time::Timestamp;
 
@@ -30,7 +31,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     }
     revocation::wipe_ways(step)?;
     let active: Vec<Connection> = connection::all(&step.draft)?.into_iter().filter(Connection::is_active).collect();
-    let mut next = step.now.plus_ms(SELDOM_MS);
+    let mut next = step.now.plus_ms(SELDOM_MS).min(signing_keys::pass_time(step)?);
     if let Some(at) = sync::pass_time(step)? {
         next = next.min(at);
     }

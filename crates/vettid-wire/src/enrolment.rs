@@ -271,6 +271,42 @@ pub struct RevokeUser {
     pub revoked_at: Timestamp,
 }
 
+/// Vault to services: these keys sign the credentials of a vault's users from now on. Inside an envelope of mode `signed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateSigningKeys {
+    /// When the vault made them; services take only keys that are younger than those they know.
+    pub since: Timestamp,
+    /// The keys.
+    pub keys: SigningNkeys,
+    /// Whether credentials under the keys that sign now are taken until the next rotation; if not, they are cut off at once.
+    pub keeps_former: bool,
+}
+
+/// The public NKeys that sign the credentials of a vault's users.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningNkeys {
+    /// Signs the users of apps.
+    pub app: String,
+    /// Signs the users of connected members.
+    pub connection: String,
+    /// Signs the users of connected services.
+    pub service: String,
+    /// Signs the tokens of invitations.
+    pub claim: String,
+}
+
+/// The broker has the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeysRotated {
+    /// As asked.
+    pub since: Timestamp,
+    /// As asked.
+    pub keeps_former: bool,
+}
+
 /// The broker has the revocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

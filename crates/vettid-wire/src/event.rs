@@ -4,8 +4,8 @@
 use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
-    auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile, refusal,
-    request, rule, secret, session,
+    agreement, auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile,
+    refusal, request, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -271,14 +271,44 @@ events! {
     AskHealth: "connection.health", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskHealth => inventory::HealthReport;
     #[doc = "Lists the key pairs of the vault, without anything private."]
     AskKeys: "key.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::AskKeys => inventory::KeyInventory;
+    #[doc = "New keys that sign the credentials of apps, connections and services."]
+    SigningKeyRotate: "key.rotate", Owner, BestEffort, within 2 minutes, up to 4 KiB, inventory::RotateSigning => inventory::SigningKeysMade;
     #[doc = "Sends a text message to a connection."]
     MessagingSend: "messaging.send", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::SendText => messaging::Sent;
+    #[doc = "Reads one message."]
+    MessagingGet: "messaging.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => messaging::MessageView;
+    #[doc = "Reads a stretch of a conversation, to be kept elsewhere."]
+    MessagingExport: "messaging.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ExportMessages => messaging::MessageStretch;
+    #[doc = "Marks received messages as read."]
+    MessagingRead: "messaging.read", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MarkRead => messaging::MarkedRead;
+    #[doc = "Removes a message on this side alone."]
+    MessagingRemove: "messaging.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => Nothing;
+    #[doc = "Reacts to a message, or takes the reaction back."]
+    MessagingReact: "messaging.react", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::React => Nothing;
+    #[doc = "Reads or changes what holds for the messages of a connection."]
+    MessagingSettings: "messaging.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::SetMessaging => messaging::MessagingSettings;
+    #[doc = "Ends what time ends among the messages; the vault does so by itself."]
+    MessagingTidy: "messaging.tidy", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => messaging::Tidied;
     #[doc = "Lists the messages of a connection."]
     MessagingList: "messaging.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ListMessages => messaging::MessageList;
     #[doc = "Lists what waits for the owner's decision."]
     RequestList: "request.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => request::RequestList;
     #[doc = "Approves or denies a waiting request."]
     RequestDecide: "request.decide", Owner, BestEffort, within 2 minutes, up to 4 KiB, request::Decide => request::Decided;
+    #[doc = "Proposes terms to a connected member: a request that may change, or a transaction that may not."]
+    AgreementPropose: "agreement.propose", Owner, BestEffort, within 2 minutes, up to 8 KiB, agreement::Propose => agreement::Stepped;
+    #[doc = "Puts other terms in the place of those of the other side."]
+    AgreementCounter: "agreement.counter", Owner, BestEffort, within 2 minutes, up to 8 KiB, agreement::CounterTerms => agreement::Stepped;
+    #[doc = "Approves or denies the terms of the other side."]
+    AgreementAnswer: "agreement.answer", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AnswerTerms => agreement::Stepped;
+    #[doc = "Takes the owner's terms back."]
+    AgreementWithdraw: "agreement.withdraw", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::Stepped;
+    #[doc = "Lists requests and transactions, newest first."]
+    AgreementList: "agreement.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::ListAgreements => agreement::AgreementList;
+    #[doc = "Shows one request or transaction with its latest terms."]
+    AgreementGet: "agreement.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementView;
+    #[doc = "Gives the signed record of an agreement, for checking offline."]
+    AgreementExport: "agreement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementRecord;
     #[doc = "Lists the feed, newest first."]
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
     #[doc = "Finds entries of the feed by text, tags and filters."]
@@ -347,6 +377,20 @@ events! {
     MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
     #[doc = "A text message was stored by its receiver."]
     MessagingReceipt: "messaging.receipt", Connection, Durable, up to 4 KiB, messaging::Receipt => Nothing;
+    #[doc = "Terms of a request: the first ones, or others in their place; signed by their maker."]
+    RequestTerms: "request.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
+    #[doc = "The fixed terms of a transaction, signed by their maker."]
+    TransactionTerms: "transaction.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
+    #[doc = "Yes or no to the terms of the receiver, signed."]
+    TermsAnswer: "agreement.answer", Connection, Durable, up to 16 KiB, agreement::SignedAnswer => Nothing;
+    #[doc = "How terms of the sender ended, signed."]
+    TermsOutcome: "agreement.outcome", Connection, Durable, up to 16 KiB, agreement::SignedOutcome => Nothing;
+    #[doc = "Messages of the receiver were read by the sender's owner."]
+    MessagingSeen: "messaging.seen", Connection, Durable, up to 8 KiB, messaging::ReadReceipt => Nothing;
+    #[doc = "How the sender's owner reacts to a message."]
+    MessagingReaction: "messaging.reaction", Connection, Durable, up to 4 KiB, messaging::Reaction => Nothing;
+    #[doc = "After how long the sender's owner wants messages to disappear."]
+    MessagingDisappear: "messaging.disappear", Connection, Durable, up to 4 KiB, messaging::Disappearing => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
 
@@ -378,6 +422,8 @@ events! {
 
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;
+    #[doc = "Tells services the keys that sign the credentials of a vault's users from now on."]
+    RotateSigningKeys: "account.rotate_keys", Services, BestEffort, up to 4 KiB, enrolment::RotateSigningKeys => enrolment::SigningKeysRotated;
 }
 
 #[cfg(test)]

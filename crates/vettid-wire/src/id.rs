@@ -99,6 +99,10 @@ uuid_id!(
     RequestId, "request id"
 );
 uuid_id!(
+    /// One request or transaction between two members, the same on both sides; chosen by the app that proposes.
+    AgreementId, "agreement id"
+);
+uuid_id!(
     /// One operation with a credential; stays the same over retries.
     OperationId, "operation id"
 );

@@ -77,6 +77,22 @@ pub struct AskKeys {
     pub after: Option<ConnectionId>,
 }
 
+/// Owner's command: new keys for signing the credentials of apps, connections and services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateSigning {
+    /// Credentials under the keys that sign now end at once, instead of with the next rotation.
+    pub cuts_off: bool,
+}
+
+/// The keys are made; they sign as soon as the broker knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKeysMade {
+    /// When they were made.
+    pub since: Timestamp,
+}
+
 /// Key pairs, without their private halves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,6 +161,8 @@ pub enum KeyPolicy {
     Epoch,
     /// It lives as long as its connection.
     Connection,
+    /// After ninety days, and at the owner's command.
+    Signing,
     /// It lives as long as the vault; nothing rotates it today.
     Vault,
 }

@@ -3,6 +3,7 @@
 //! do I/O, read a clock, draw randomness or name a cryptographic primitive.
 
 pub mod action;
+pub mod agreement;
 pub mod audit;
 pub mod auth;
 pub mod backup;

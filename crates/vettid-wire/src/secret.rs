@@ -1,6 +1,7 @@
 //! Critical secrets: what is known of them outside the credential, the actions over them, and the form that they have in
 //! the credential's inner layer. A value travels only inside a box that the password opens; it is in no field here.
 
+use crate::agreement::{FreePayments, PermitTerms, TermsPermitted};
 use crate::base64::Base64;
 use crate::credential::SecretField;
 use crate::event::Nothing;
@@ -288,6 +289,10 @@ actions! {
     Grant: "secret.grant", OpenGrant => GrantOpened;
     #[doc = "Does nothing but prove the password, which ends the limit of a session."]
     Restore: "session.restore", Nothing => Nothing;
+    #[doc = "Agrees to the terms of a payment, for one step."]
+    Permit: "agreement.permit", PermitTerms => TermsPermitted;
+    #[doc = "Says up to how much a payment needs no password."]
+    Free: "agreement.free", FreePayments => FreePayments;
 }
 
 /// Whether a text may be a label or a category: 1 to [`MAX_LABEL_CHARS`] characters, none of them a control character.

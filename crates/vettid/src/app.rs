@@ -123,7 +123,7 @@ enum Command {
     Unlock(lock::UnlockArguments),
     /// Every key pair of your vault: what it is for, its age, when it changes
     #[command(after_help = keys::EXAMPLES)]
-    Keys,
+    Keys(keys::Arguments),
     /// How your vault is
     #[command(after_help = status::EXAMPLES)]
     Status,
@@ -136,12 +136,13 @@ enum Command {
 pub(crate) async fn run(arguments: Arguments, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
     let trust = arguments.ca_file.as_deref().map(input::certificate_file).transpose()?;
     let app = Client::new(Ports::open(&folder(&arguments, surroundings)?)?, trust);
-    let changes_credential = matches!(
-        arguments.command,
-        Command::Credential(_) | Command::Password(_) | Command::Secret(_) | Command::Session(_)
-    );
+    let changes_container = match &arguments.command {
+        Command::Credential(_) | Command::Password(_) | Command::Secret(_) | Command::Session(_) => true,
+        Command::Lock(lock) => lock.changes_container(),
+        _ => false,
+    };
     let outcome = dispatch(arguments.command, &app, output).await;
-    if changes_credential {
+    if changes_container {
         recovery::keep_up(&app, output).await?;
     }
     for settled in app.take_settled() {
@@ -168,7 +169,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Session(command) => session::run(command, app, output).await,
         Command::Lock(arguments) => lock::run(arguments, app, output).await,
         Command::Unlock(arguments) => lock::unlock(arguments, app, output).await,
-        Command::Keys => keys::run(app, output).await,
+        Command::Keys(arguments) => keys::run(app, arguments, output).await,
         Command::Status => status::run(app, output).await,
         Command::Watch => watch::run(app, output).await,
     }

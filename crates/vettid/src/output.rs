@@ -72,6 +72,11 @@ impl Output {
     }
 }
 
+/// A result as text for people, to be kept in a file.
+pub(crate) fn text_of(value: &impl Show) -> String {
+    page(value)
+}
+
 fn emit(mut stream: impl Write, text: &str) -> io::Result<()> {
     stream.write_all(text.as_bytes())?;
     stream.flush()

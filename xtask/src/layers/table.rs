@@ -150,6 +150,7 @@ pub(crate) const OWNED: &[Owned] = &[
 /// Single exceptions from [`CRATES`] and [`OWNED`]: crate, the crate it uses, kind, and why.
 pub(crate) const EXCEPTIONS: &[(&str, &str, Kind, &str)] = &[
     ("vettid", "async-nats", Kind::Dev, "tests look at the broker from outside, as a stranger would"),
+    ("vettid-core", "chacha20poly1305", Kind::Dev, "the attacker of a search seals what no honest side would"),
     ("vettid-wasm", "vettid-handlers", Kind::Dev, "a test runs the same handlers natively and as components"),
     (
         "xtask",

@@ -1,12 +1,12 @@
 //! The steps by which a file of the app becomes durable, each with a name. Everything that the app keeps on a disk is
-//! written or removed here and nowhere else, so that a test can end the program before and after each step, and can tell
+//! written or wiped here and nowhere else, so that a test can end the program before and after each step, and can tell
 //! that it left none out.
 
 use super::{Place, StoreError};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What is written.
@@ -21,7 +21,7 @@ pub enum Target {
 /// What is done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Act {
-    /// The bytes go into a file beside.
+    /// The bytes go into a file beside. So it is done the first time, and when a file has become too small.
     Write,
     /// They go to the disk.
     Sync,
@@ -29,8 +29,12 @@ pub enum Act {
     Rename,
     /// The folder goes to the disk after that.
     SyncFolder,
-    /// The file goes. It may be back when the machine loses power before the folder goes to the disk with another file.
-    Remove,
+    /// The bytes go into the file that is there, where nothing is that is needed.
+    Overwrite,
+    /// They go to the disk.
+    SyncContent,
+    /// What was there before is written over with zeros. It may be back when the machine loses power.
+    Wipe,
 }
 
 /// One durable step.
@@ -56,16 +60,15 @@ impl Target {
         Self::Value(Place::Recovery),
     ];
 
-    /// What is done to this file, in order. Only a slot is ever freed.
+    /// What is done to this file, in order. The key is written once.
     #[must_use]
     pub fn acts(self) -> &'static [Act] {
-        const KEPT: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder];
-        const FREED: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder, Act::Remove];
+        const ONCE: &[Act] = &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder];
+        const OFTEN: &[Act] =
+            &[Act::Write, Act::Sync, Act::Rename, Act::SyncFolder, Act::Overwrite, Act::SyncContent, Act::Wipe];
         match self {
-            Self::Value(Place::SlotA | Place::SlotB | Place::ServicesSlotA | Place::ServicesSlotB) => FREED,
-            Self::Key | Self::Value(Place::App | Place::Credential | Place::ServicesCredential | Place::Recovery) => {
-                KEPT
-            }
+            Self::Key => ONCE,
+            Self::Value(_) => OFTEN,
         }
     }
 
@@ -100,7 +103,9 @@ impl fmt::Display for DurableStep {
             Act::Sync => "sync",
             Act::Rename => "rename",
             Act::SyncFolder => "sync folder",
-            Act::Remove => "remove",
+            Act::Overwrite => "overwrite",
+            Act::SyncContent => "sync content",
+            Act::Wipe => "wipe",
         };
         write!(f, "{}: {act}", self.target.file_name())
     }
@@ -141,25 +146,36 @@ impl<W: Watch> Disk<W> {
         self.folder.join(target.file_name())
     }
 
-    /// Writes beside the file, then takes its place; durable when it returns.
-    pub(super) fn replace(&self, target: Target, content: &[u8]) -> Result<(), StoreError> {
+    /// Writes beside the file, then takes its place; durable when it returns. Gives the new file.
+    pub(super) fn replace(&self, target: Target, content: &[u8]) -> Result<File, StoreError> {
         let path = self.path(target);
         let fresh = path.with_extension("new");
-        let mut file = open_private(OpenOptions::new().create(true).truncate(true).write(true), &fresh)?;
+        let mut file = open_private(OpenOptions::new().create(true).truncate(true).read(true).write(true), &fresh)?;
         let step = |act| DurableStep { target, act };
         self.step(step(Act::Write), &fresh, || file.write_all(content))?;
         self.step(step(Act::Sync), &fresh, || file.sync_all())?;
         self.step(step(Act::Rename), &path, || fs::rename(&fresh, &path))?;
-        self.step(step(Act::SyncFolder), &self.folder, || sync_folder(&self.folder))
+        self.step(step(Act::SyncFolder), &self.folder, || sync_folder(&self.folder))?;
+        Ok(file)
     }
 
-    /// Removes a file, if it is there. The next [`Self::replace`] takes the removal to the disk.
-    pub(super) fn remove(&self, target: Target) -> Result<(), StoreError> {
+    /// Writes into the file from `at` on; durable when it returns. The file has its length and its blocks already, so there is
+    /// nothing but these bytes to wait for.
+    pub(super) fn overwrite(&self, target: Target, file: &File, at: u64, content: &[u8]) -> Result<(), StoreError> {
         let path = self.path(target);
-        match self.step(DurableStep { target, act: Act::Remove }, &path, || fs::remove_file(&path)) {
-            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        self.step(DurableStep { target, act: Act::Overwrite }, &path, || file.write_all_at(content, at))?;
+        self.sync(target, file)
+    }
+
+    /// What the file holds goes to the disk.
+    pub(super) fn sync(&self, target: Target, file: &File) -> Result<(), StoreError> {
+        self.step(DurableStep { target, act: Act::SyncContent }, &self.path(target), || file.sync_data())
+    }
+
+    /// Writes zeros over so many bytes from `at` on. They go to the disk with what is written there next, or before.
+    pub(super) fn wipe(&self, target: Target, file: &File, at: u64, length: usize) -> Result<(), StoreError> {
+        let act = || file.write_all_at(&vec![0; length], at);
+        self.step(DurableStep { target, act: Act::Wipe }, &self.path(target), act)
     }
 
     fn step(

@@ -177,7 +177,7 @@ impl Kept {
 
     fn free(&mut self, hold: &mut impl Hold, freed: Option<SlotName>) -> Result<(), StoreError> {
         if let Some(name) = freed {
-            hold.remove(self.places.slot(name))?;
+            hold.free(self.places.slot(name))?;
             self.holder.freed(name);
         }
         Ok(())
@@ -217,7 +217,7 @@ impl Kept {
     }
 }
 
-/// Removes what is left of another member's credential; what is stored next keeps it away.
+/// Removes what is left of another member's credential, for good.
 pub(crate) fn clear_slots(hold: &mut impl Hold, places: &Places) -> Result<(), StoreError> {
     hold.remove(places.a)?;
     hold.remove(places.b)

@@ -96,7 +96,8 @@ impl BrittleHold {
         let name = vettid_client::store::disk::Target::Value(place).file_name();
         let path = self.folder.join(name);
         let whole = fs::read(&path).unwrap();
-        fs::write(path, &whole[..whole.len() / 2]).unwrap();
+        let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+        fs::write(path, [&whole[..used / 2], &vec![0; whole.len() - used / 2]].concat()).unwrap();
     }
 }
 
@@ -106,14 +107,22 @@ impl Hold for BrittleHold {
     }
 
     fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError> {
-        let is_slot = matches!(place, Place::SlotA | Place::SlotB | Place::ServicesSlotA | Place::ServicesSlotB);
         match self.step() {
             None => return self.hold.save(place, value),
             Some(How::After) => self.hold.save(place, value)?,
-            Some(How::Torn) if is_slot => {
+            Some(How::Torn) if place.is_slot() => {
                 self.hold.save(place, value)?;
                 self.tear(place);
             }
+            Some(How::Before | How::Torn) => {}
+        }
+        Err(self.broken())
+    }
+
+    fn free(&mut self, place: Place) -> Result<(), StoreError> {
+        match self.step() {
+            None => return self.hold.free(place),
+            Some(How::After) => self.hold.free(place)?,
             Some(How::Before | How::Torn) => {}
         }
         Err(self.broken())

@@ -14,7 +14,7 @@ use vettid_wire::refusal::RefusalCode;
 use vettid_wire::subject::Subject;
 
 fn text(text: &str) -> SendText {
-    SendText { connection_id: ConnectionId::from_bytes([5; 16]), text: text.to_owned() }
+    SendText::new(ConnectionId::from_bytes([5; 16]), text)
 }
 
 fn texts(world: &World) -> Vec<String> {

@@ -31,7 +31,8 @@ use vettid_wire::digest::Digest;
 use vettid_wire::envelope::Answer;
 use vettid_wire::id::{EventId, MemberId, OperationId};
 use vettid_wire::recovery::{
-    AskRecoverySalt, DecideRecovery, RecoverCredentials, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+    AskRecoverySalt, DecideRecovery, EnterVault, RecoverCredentials, RecoveredCredentials, RecoveryDecided,
+    RecoverySaltAnswer, VaultEntrance,
 };
 use vettid_wire::services_credential::{
     CreateServicesCredential, GUARDED, OPEN_SECRETS, REMOVE_BACKUP, SealedSecrets, ServicesKeys,
@@ -274,6 +275,10 @@ impl MemberApi for Operator {
         _: ServicesAddress<'_>,
         _: &RecoverCredentials,
     ) -> Result<RecoveredCredentials, ServicesError> {
+        Err(REFUSED)
+    }
+
+    async fn enter_vault(&self, _: ServicesAddress<'_>, _: &EnterVault) -> Result<VaultEntrance, ServicesError> {
         Err(REFUSED)
     }
 

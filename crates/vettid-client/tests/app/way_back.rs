@@ -14,7 +14,7 @@ use vettid_wire::messaging::SendText;
 const MOVED: &str = "tls://broker.test:4223";
 
 async fn send(world: &World) -> Result<(), CommandError> {
-    let request = SendText { connection_id: ConnectionId::from_bytes([5; 16]), text: "once".into() };
+    let request = SendText::new(ConnectionId::from_bytes([5; 16]), "once");
     world.app().command::<MessagingSend>(request).await.map(drop)
 }
 

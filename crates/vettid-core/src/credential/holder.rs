@@ -1,8 +1,8 @@
 //! The app as the holder of a credential (spec 2.7): two slots, an intent before each request, and the check that the
 //! issuer is the issuer before a password is typed.
 //!
-//! A shell stores two kinds of things: the [`HolderState`] (one sealed value), and the two slots (each written to a new
-//! place, synced, renamed, read back). Each step says what to store and in which order; what a slot says need not be
+//! A shell stores two kinds of things: the [`HolderState`] (one sealed value), and the two slots (each written where
+//! nothing is that is needed, synced, read back). Each step says what to store and in which order; what a slot says need not be
 //! stored besides. Must never send a request that is not stored, nor overwrite the package that an answer was derived from.
 
 pub mod record;

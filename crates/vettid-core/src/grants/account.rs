@@ -154,6 +154,16 @@ pub fn hosted_message_space(member: MemberId, accounts: &OperatorAccounts, keys:
     }
 }
 
+/// Lets the users in, too, that a former key of the vault signed, in the same roles.
+pub fn keep_former_app(claims: &mut AccountClaims, member: MemberId, app: &AccountPublic) {
+    claims.signing_keys.push(member_scope(app, MemberRole::App, member));
+}
+
+/// Lets the users in, too, that former keys of the vault signed, in the same roles.
+pub fn keep_former_message_keys(claims: &mut AccountClaims, member: MemberId, keys: &MessageSpaceKeys) {
+    claims.signing_keys.extend(message_scopes(member, keys));
+}
+
 /// The OwnerSpace account of a member whose vault runs at home and connects as its own user, minted by `home`.
 #[must_use]
 pub fn home_owner_space(

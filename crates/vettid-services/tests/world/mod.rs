@@ -4,6 +4,7 @@
 
 pub(crate) mod action;
 pub(crate) mod host;
+pub(crate) mod letter;
 pub(crate) mod member;
 
 use host::TestHost;

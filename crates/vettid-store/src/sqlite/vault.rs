@@ -4,19 +4,21 @@ use super::row::{from_json, parsed, to_json};
 use super::{Writing, commit, unless_unique};
 use crate::audit::AuditEntry;
 use crate::ledger::LedgerError;
-use crate::vault::{Vault, VaultKeys, VaultState};
+use crate::vault::{SigningRotation, Vault, VaultKeys, VaultState};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use vettid_wire::enrolment::{RotateSigningKeys, SigningNkeys};
 use vettid_wire::id::{HostId, MemberId};
 use vettid_wire::subject::{message_space, owner_space};
 use vettid_wire::time::Timestamp;
 
-const FIND: &str = "SELECT guid, host_id, state, deployed, bootstrap_signing_nkey FROM vaults WHERE guid = ?";
+const FIND: &str = "SELECT guid, host_id, state, deployed, bootstrap_signing_nkey, signing FROM vaults WHERE guid = ?";
 const LEAST_LOADED: &str =
     "SELECT hosts.host_id AS host_id FROM hosts LEFT JOIN vaults ON vaults.host_id = hosts.host_id
     WHERE hosts.expires_at > ? GROUP BY hosts.host_id ORDER BY count(vaults.guid), hosts.host_id LIMIT 1";
 const ASSIGN: &str = "INSERT INTO vaults (guid, host_id, state) VALUES (?, ?, 'assigned')";
 const RECORD: &str = "UPDATE vaults SET state = 'deployed', deployed = ?, bootstrap_signing_nkey = ? WHERE guid = ?";
+const ROTATE: &str = "UPDATE vaults SET signing = ? WHERE guid = ?";
 const CLAIM: &str = "INSERT INTO account_keys (nkey, space) VALUES (?, ?)";
 
 pub(super) async fn find(connection: &mut SqliteConnection, guid: MemberId) -> Result<Option<Vault>, LedgerError> {
@@ -53,7 +55,11 @@ pub(super) async fn record_keys(mut writing: Writing, keys: &VaultKeys, audit: &
     let guid = keys.deployed.guid;
     let vault = find(&mut writing, guid).await?.ok_or(LedgerError::Missing)?;
     match &vault.keys {
-        Some(known) if known == keys => return Ok(()),
+        Some(known)
+            if known.deployed == keys.deployed && known.bootstrap_signing_nkey == keys.bootstrap_signing_nkey =>
+        {
+            return Ok(());
+        }
         Some(_) => return Err(LedgerError::Conflict),
         None => {}
     }
@@ -67,8 +73,40 @@ pub(super) async fn record_keys(mut writing: Writing, keys: &VaultKeys, audit: &
     commit(writing, audit).await
 }
 
+pub(super) async fn rotate_signing(
+    mut writing: Writing,
+    guid: MemberId,
+    asked: &RotateSigningKeys,
+    audit: &AuditEntry,
+) -> Result<VaultKeys, LedgerError> {
+    let vault = find(&mut writing, guid).await?.ok_or(LedgerError::Missing)?;
+    let keys = vault.keys.ok_or(LedgerError::Missing)?;
+    let rotation = keys.rotated(asked).ok_or(LedgerError::Conflict)?;
+    if keys.signing.as_ref() == Some(&rotation) {
+        return Ok(keys);
+    }
+    if keys.signing.as_ref().is_none_or(|known| known.since != rotation.since) {
+        claim_keys(&mut writing, &signing_roles(guid, &rotation)).await?;
+    }
+    sqlx::query(ROTATE).bind(to_json(&rotation, "signing")?).bind(guid.to_string()).execute(&mut *writing).await?;
+    commit(writing, audit).await?;
+    Ok(VaultKeys { signing: Some(rotation), ..keys })
+}
+
+/// The roles of keys that were made later have the time in their names.
+fn signing_roles(guid: MemberId, rotation: &SigningRotation) -> [(&str, String); 4] {
+    let (owner, message, since) = (owner_space(guid), message_space(guid), rotation.since.unix_ms());
+    let SigningNkeys { app, connection, service, claim } = &rotation.current;
+    [
+        (app, format!("{owner}/app/{since}")),
+        (connection, format!("{message}/connection/{since}")),
+        (service, format!("{message}/service/{since}")),
+        (claim, format!("{message}/claim/{since}")),
+    ]
+}
+
 fn roles(keys: &VaultKeys) -> [(&str, String); 7] {
-    let VaultKeys { deployed, bootstrap_signing_nkey } = keys;
+    let VaultKeys { deployed, bootstrap_signing_nkey, .. } = keys;
     let (owner, message) = (owner_space(deployed.guid), message_space(deployed.guid));
     [
         (&deployed.owner_account_nkey, owner.clone()),
@@ -96,7 +134,9 @@ fn read(row: &SqliteRow) -> Result<Vault, LedgerError> {
     let bootstrap_signing_nkey: Option<String> = row.try_get("bootstrap_signing_nkey")?;
     let keys = bootstrap_signing_nkey
         .map(|bootstrap_signing_nkey| {
-            Ok::<_, LedgerError>(VaultKeys { deployed: from_json(row, "deployed")?, bootstrap_signing_nkey })
+            let signing =
+                row.try_get::<Option<String>, _>("signing")?.map(|_| from_json(row, "signing")).transpose()?;
+            Ok::<_, LedgerError>(VaultKeys { deployed: from_json(row, "deployed")?, bootstrap_signing_nkey, signing })
         })
         .transpose()?;
     Ok(Vault { guid: parsed(row, "guid")?, host: parsed(row, "host_id")?, state, keys })

@@ -14,7 +14,7 @@ use vettid_store::service::Service;
 use vettid_store::vault::{VaultKeys, VaultState};
 use vettid_wire::control::Target;
 use vettid_wire::digest::Digest;
-use vettid_wire::enrolment::{RegisterService, VaultDeployed};
+use vettid_wire::enrolment::{RegisterService, RotateSigningKeys, SigningNkeys, VaultDeployed};
 use vettid_wire::id::{EventId, HostId, MemberId};
 use vettid_wire::key::{KeyAlgorithm, TypedKey};
 use vettid_wire::time::Timestamp;
@@ -37,6 +37,7 @@ pub(crate) async fn conforms(fresh: impl AsyncFn() -> Fresh) {
     vaults_go_to_the_least_loaded_host(&*fresh().await.ledger).await;
     keys_are_recorded_once(&*fresh().await.ledger).await;
     keys_belong_to_one_space(&*fresh().await.ledger).await;
+    signing_keys_change_forward_only(&*fresh().await.ledger).await;
     an_enrolment_goes_its_way(&*fresh().await.ledger).await;
     a_later_code_closes_earlier_ones(&*fresh().await.ledger).await;
     one_of_two_changes_wins(&*fresh().await.ledger).await;
@@ -50,6 +51,7 @@ pub(crate) async fn conforms(fresh: impl AsyncFn() -> Fresh) {
     recovery::tries_are_counted_before_they_are_looked_at(&*fresh().await.ledger).await;
     recovery::a_recovery_takes_the_place_of_the_app(&*fresh().await.ledger).await;
     recovery::a_recovery_that_was_denied_gives_the_app_its_place_back(&*fresh().await.ledger).await;
+    recovery::a_device_that_recovered_gets_another_way_in(&*fresh().await.ledger).await;
     credential::changes_name_their_revision(&*fresh().await.ledger).await;
     credential::a_change_is_whole_or_not_there(&*fresh().await.ledger).await;
     recovery::notices_are_read_in_both_orders(&*fresh().await.ledger).await;
@@ -103,6 +105,7 @@ fn keys(number: u8) -> VaultKeys {
             claim_signing_nkey: nkey("CLAIM"),
         },
         bootstrap_signing_nkey: nkey("BOOTSTRAP"),
+        signing: None,
     }
 }
 
@@ -180,6 +183,49 @@ async fn keys_are_recorded_once(ledger: &dyn Ledger) {
     let vault = ledger.vault(member(1)).await.unwrap().unwrap();
     assert_eq!((vault.state, vault.keys), (VaultState::Deployed, Some(keys(1))));
     assert_eq!(ledger.vault(member(2)).await.unwrap(), None);
+}
+
+async fn signing_keys_change_forward_only(ledger: &dyn Ledger) {
+    ledger.join_host(&host("one", ["U1", "U2"], at(100)), &audit()).await.unwrap();
+    for number in [1, 2] {
+        assign(ledger, number).await;
+        let missing = ledger.rotate_signing(member(number), &rotation(1, 10, true), &audit()).await;
+        assert!(matches!(missing, Err(LedgerError::Missing)), "{missing:?}");
+        ledger.record_keys(&keys(number), &audit()).await.unwrap();
+    }
+    let rotate = async |number, asked: RotateSigningKeys| ledger.rotate_signing(member(number), &asked, &audit()).await;
+    let first = keys(1).current_signing();
+    let once = rotate(1, rotation(1, 10, true)).await.unwrap();
+    assert_eq!((once.current_signing(), once.signing.unwrap().former), (rotation(1, 10, true).keys, Some(first)));
+    let before = entries(ledger).await;
+    rotate(1, rotation(1, 10, true)).await.unwrap();
+    assert_eq!(entries(ledger).await, before, "the same again is nothing new");
+    let given_up = rotate(1, rotation(1, 10, false)).await.unwrap();
+    assert_eq!(given_up.signing.unwrap().former, None);
+    let again = rotate(1, rotation(1, 10, true)).await.unwrap();
+    assert_eq!(again.signing.unwrap().former, None, "what was given up stays so");
+    let next = rotate(1, rotation(2, 11, true)).await.unwrap();
+    assert_eq!(next.signing.unwrap().former, Some(rotation(1, 10, true).keys));
+    for refused in [rotation(3, 10, true), rotation(3, 11, true), rotation(1, 12, true)] {
+        let outcome = rotate(1, refused).await;
+        assert!(matches!(outcome, Err(LedgerError::Conflict)), "{outcome:?}");
+    }
+    let theft = rotate(2, rotation(2, 12, true)).await;
+    assert!(matches!(theft, Err(LedgerError::Conflict)), "{theft:?}");
+    let kept = ledger.vault(member(1)).await.unwrap().unwrap().keys.unwrap();
+    assert_eq!(kept.signing.map(|signing| signing.since), Some(at(11)));
+    ledger.record_keys(&keys(1), &audit()).await.unwrap();
+}
+
+fn rotation(number: u8, since: i64, keeps_former: bool) -> RotateSigningKeys {
+    let nkey = |role: &str| format!("AR{role}{number}");
+    let keys = SigningNkeys {
+        app: nkey("APP"),
+        connection: nkey("CONNECTION"),
+        service: nkey("SERVICE"),
+        claim: nkey("CLAIM"),
+    };
+    RotateSigningKeys { since: at(since), keys, keeps_former }
 }
 
 async fn keys_belong_to_one_space(ledger: &dyn Ledger) {

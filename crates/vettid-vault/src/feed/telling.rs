@@ -22,6 +22,9 @@ const UPKEEP: &[&str] = &[
     "feed.remove",
     "feed.read",
     "messaging.receipt",
+    "messaging.seen",
+    "messaging.read",
+    "messaging.tidy",
 ];
 
 /// A command of the owner was carried out, and everything from `told` on was told meanwhile.
@@ -55,6 +58,9 @@ fn sentence(event_type: &EventType, body: &Value, name: Option<&str>) -> String 
         ("data.set", Some(field), _) => format!("You stored your {field}"),
         ("data.remove", Some(field), _) => format!("You removed your {field}"),
         ("messaging.send", _, Some(name)) => format!("You wrote to {name}"),
+        ("messaging.remove", _, Some(name)) => format!("You removed a message with {name}"),
+        ("messaging.react", _, Some(name)) => format!("You reacted to a message with {name}"),
+        ("messaging.settings", _, Some(name)) => format!("You changed what holds for your messages with {name}"),
         ("connection.label", _, Some(name)) => format!("You changed your own name for {name}"),
         ("connection.tag", _, Some(name)) => format!("You changed your tags of {name}"),
         ("vault.lock", ..) => "You locked your vault".to_owned(),

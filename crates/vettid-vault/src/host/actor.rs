@@ -21,7 +21,7 @@ use vettid_core::journal::BrokenJournal;
 use vettid_nats::inbox::InboxMessage;
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
-use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, VaultDeployed};
+use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, SigningKeysRotated, VaultDeployed};
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
 
@@ -57,6 +57,8 @@ pub enum Work {
     NotSent(u64),
     /// Services cut this user off, or not yet.
     CutOff(String, bool),
+    /// Services made the broker know these signing keys, or not yet.
+    SigningKeysRotated(Option<SigningKeysRotated>),
     /// Something happened to the lock.
     Lock(lock::News),
     /// Services ask for an enrolment code.
@@ -96,6 +98,7 @@ pub struct Actor {
     work: mpsc::Receiver<Work>,
     acknowledgements: JoinSet<()>,
     cutting: HashSet<String>,
+    is_announcing: bool,
     /// How often events could not be handled, by their place in the inbox.
     failures: HashMap<u64, u32>,
     /// The stored state that the journal begins with.
@@ -144,6 +147,7 @@ impl Actor {
             work,
             acknowledgements: JoinSet::new(),
             cutting: HashSet::new(),
+            is_announcing: false,
             failures: HashMap::new(),
             stored,
             lane: None,
@@ -155,6 +159,7 @@ impl Actor {
     /// The vault's lock is served by this lane.
     pub(super) fn behind(mut self, lane: Option<Lane>) -> Self {
         self.vault.lock().lane_key = lane.as_ref().map(Lane::lane_key);
+        self.vault.lock().sealer = lane.as_ref().map(Lane::sealer);
         self.lane = lane;
         self
     }
@@ -217,6 +222,11 @@ impl Actor {
                 Work::NotSent(number) => self.ways.ended(number),
                 Work::Lock(news) => taken.push(Taken { event: Event::Lock(news), message: None }),
                 Work::CutOff(nkey, done) => self.cut_off(nkey, done, &mut taken),
+                Work::SigningKeysRotated(done) => {
+                    self.is_announcing = false;
+                    let done = done.map(Event::SigningKeysRotated);
+                    taken.extend(done.map(|event| Taken { event, message: None }));
+                }
                 Work::Enrol(asked, answer) => self.enrol(&asked, answer).await?,
                 Work::Recover(asked, answer) => {
                     let made = self.vault.recovery_code(clock::clocks(), &mut UnwrapErr(SysRng), &asked);
@@ -225,7 +235,7 @@ impl Actor {
                 Work::DecideRecovery(received, answer) => {
                     let decided = self.vault.decide_recovery(clock::clocks(), &mut UnwrapErr(SysRng), &received);
                     self.answer(decided, answer).await?;
-                    self.ask_services_to_cut_off();
+                    self.ask_services();
                 }
                 Work::Public(answer) => {
                     // Whoever asked may have gone.
@@ -254,7 +264,7 @@ impl Actor {
         if self.is_to_be_locked {
             return Err(Stopped::Locked);
         }
-        self.ask_services_to_cut_off();
+        self.ask_services();
         self.snapshot_if_due().await
     }
 
@@ -389,7 +399,20 @@ impl Actor {
         self.vault.quarantined().map_or(0, |size| size.messages)
     }
 
-    fn ask_services_to_cut_off(&mut self) {
+    /// Whatever services have to do for this vault and are not asked for already.
+    fn ask_services(&mut self) {
+        self.ask_to_cut_off();
+        match self.vault.announced() {
+            Ok(Some(keys)) if !self.is_announcing => {
+                self.is_announcing = true;
+                self.ways.announce(&self.vault, keys);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the signing keys cannot be read"),
+        }
+    }
+
+    fn ask_to_cut_off(&mut self) {
         let users = match self.vault.to_cut_off() {
             Ok(users) => users,
             Err(error) => return tracing::error!(%error, "the users to cut off cannot be read"),

@@ -4,12 +4,11 @@
 use super::actor::Work;
 use super::brokers::Brokers;
 use super::clock;
+use super::to_services;
 use crate::connection::{Connection as Peer, CutOff};
 use crate::manager::Vault;
 use crate::outbox::{Post, Route};
 use bytes::Bytes;
-use getrandom::SysRng;
-use rand_core::{Rng, UnwrapErr};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +16,15 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
-use vettid_crypto::envelope::{Binding, Outgoing, seal_signed};
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::suite::KemPublicKey;
-use vettid_nats::connection::{ConnectError, Connection, Endpoint, REQUEST_TIMEOUT, RequestError};
+use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError};
 use vettid_nats::{inbox, profiles};
-use vettid_wire::enrolment::{RevokeUser as RevokeUserBody, UserRevoked};
-use vettid_wire::event::{Delivery, EventRow, RevokeUser};
+use vettid_wire::enrolment::{RevokeUser, RotateSigningKeys};
+use vettid_wire::event::{self, Delivery, EventRow};
 use vettid_wire::handshake::SpaceUri;
-use vettid_wire::id::{EventId, Fingerprint, MemberId};
-use vettid_wire::json;
+use vettid_wire::id::{Fingerprint, MemberId};
 use vettid_wire::subject::Subject;
 
 /// Messages that may wait in one way.
@@ -146,63 +143,46 @@ impl Ways {
 
     /// Asks services to cut a user off; the vault learns whether they did.
     pub fn cut_off(&self, vault: &Vault, user: CutOff) {
+        let CutOff { account_nkey, user_nkey, revoked_at } = user;
+        let request = RevokeUser { account_nkey, user_nkey: user_nkey.clone(), revoked_at };
+        self.ask_services::<event::RevokeUser>(vault, request, move |answer| {
+            let done = answer.is_some_and(|revoked| revoked.user_nkey == user_nkey);
+            Work::CutOff(user_nkey, done)
+        });
+    }
+
+    /// Tells services of keys that are to sign credentials; the vault learns whether the broker knows them.
+    pub fn announce(&self, vault: &Vault, keys: RotateSigningKeys) {
+        self.ask_services::<event::RotateSigningKeys>(vault, keys, Work::SigningKeysRotated);
+    }
+
+    /// One request to services. Without an answer the vault hears of it after a pause, and may ask again.
+    fn ask_services<R: EventRow>(
+        &self,
+        vault: &Vault,
+        request: R::Request,
+        outcome: impl FnOnce(Option<R::Reply>) -> Work + Send + 'static,
+    ) where
+        R::Reply: Send,
+    {
         let Some(work) = self.sender.work.upgrade() else {
             return;
         };
-        let sealed = seal_cut_off(vault, &self.sender.services, &user);
+        let sealed = to_services::seal::<R>(vault, &self.sender.services, &request);
         let publisher = self.sender.publisher.clone();
-        let subject = Subject::ForServices(self.guid, RevokeUser::ROW.event_type());
+        let subject = Subject::ForServices(self.guid, R::ROW.event_type());
         tokio::spawn(async move {
-            let done = match sealed {
-                Some(bytes) => is_cut_off(&publisher, &subject, bytes, &user.user_nkey).await,
-                None => false,
+            let answer = match sealed {
+                Some(bytes) => to_services::ask::<R>(&publisher, &subject, bytes).await,
+                None => None,
             };
-            if !done {
+            if answer.is_none() {
                 tokio::time::sleep(LONGEST_PAUSE).await;
             }
             // A vault that stopped asks again when it starts.
-            let _ = work.send(Work::CutOff(user.user_nkey, done)).await;
+            let _ = work.send(outcome(answer)).await;
         });
     }
-}
-
-async fn is_cut_off(publisher: &Connection, subject: &Subject, bytes: Bytes, user_nkey: &str) -> bool {
-    match publisher.request(subject, bytes, REQUEST_TIMEOUT).await {
-        Ok(answer) => json::read::<UserRevoked>(&answer).is_ok_and(|revoked| revoked.user_nkey == user_nkey),
-        Err(error) => {
-            tracing::warn!(%error, "services did not cut a user off yet");
-            false
-        }
-    }
-}
-
-fn seal_cut_off(vault: &Vault, services: &ServicesKeys, user: &CutOff) -> Option<Bytes> {
-    let body = RevokeUserBody {
-        account_nkey: user.account_nkey.clone(),
-        user_nkey: user.user_nkey.clone(),
-        revoked_at: user.revoked_at,
-    };
-    let Ok(serde_json::Value::Object(body)) = serde_json::to_value(body) else {
-        return None;
-    };
-    let (now, mut rng) = (clock::now(), UnwrapErr(SysRng));
-    let mut random = [0; 10];
-    rng.fill_bytes(&mut random);
-    let subject = Subject::ForServices(vault.guid(), RevokeUser::ROW.event_type()).to_string();
-    let own = vault.fingerprint();
-    let binding = Binding { subject: &subject, sender: &own, recipient: &services.fingerprint };
-    let outgoing = Outgoing {
-        event_id: EventId::v7(now, random),
-        event_type: RevokeUser::ROW.event_type(),
-        timestamp: now,
-        connection_key_id: None,
-        incarnation: vault.identity().incarnation,
-        epoch: 0,
-        sequence: u64::try_from(now.unix_ms()).unwrap_or(0),
-    };
-    let envelope =
-        seal_signed(&mut rng, &services.kem, vault.identity().signing_key(), &binding, outgoing, body).ok()?;
-    serde_json::to_vec(&envelope).ok().map(Bytes::from)
 }
 
 /// How to get into a peer's account.

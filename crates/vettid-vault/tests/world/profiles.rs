@@ -121,7 +121,10 @@ fn a_profile_is_renewed_before_it_runs_out() {
     let view = town.view(BOB, id);
     let profile = view.profile.unwrap();
     assert!(!view.profile_stale && profile.valid_until.since_ms(town.now) > 9 * DAY_MS, "{}", profile.valid_until);
-    assert!(!town.feed(BOB).entries.iter().any(|entry| entry.summary.contains("has a new profile")), "it says what it said");
+    assert!(
+        !town.feed(BOB).entries.iter().any(|entry| entry.summary.contains("has a new profile")),
+        "it says what it said"
+    );
 }
 
 #[test]

@@ -19,7 +19,17 @@ pub struct RuledEvent {
 pub const EVENTS: &[RuledEvent] = &[
     RuledEvent { name: event::AuthChallenge::ROW.name, noun: "login", field_at: None, amount_at: None },
     RuledEvent { name: event::DataRequest::ROW.name, noun: "data request", field_at: Some("/field"), amount_at: None },
+    RuledEvent { name: event::RequestTerms::ROW.name, noun: "request", field_at: None, amount_at: AMOUNT_OF_TERMS },
+    RuledEvent {
+        name: event::TransactionTerms::ROW.name,
+        noun: "transaction",
+        field_at: None,
+        amount_at: AMOUNT_OF_TERMS,
+    },
 ];
+
+/// Terms about anything but money have none, so no rule can approve them.
+const AMOUNT_OF_TERMS: Option<(&str, &str)> = Some(("/terms/money/amount", "/terms/money/currency"));
 
 /// The row of an event type; `None` means that no rule can decide it.
 #[must_use]

@@ -5,7 +5,8 @@ use crate::value;
 use vettid_wire::enrolment::{
     AccountCreated, Authenticate, Authenticated, CreateAccount, DeployVault, EnrolVault, EnrolmentCode,
     EnrolmentStarted, EnrolmentState, Finalized, HostJoined, JoinHost, NatsBootstrap, NatsBootstrapped,
-    RegisterService, RenewBootstrap, RevokeUser, Scan, Scanned, ServiceRegistered, UserRevoked, VaultDeployed,
+    RegisterService, RenewBootstrap, RevokeUser, RotateSigningKeys, Scan, Scanned, ServiceRegistered,
+    SigningKeysRotated, SigningNkeys, UserRevoked, VaultDeployed,
 };
 
 const ENDPOINT: &str = "tls://nats.vettid.dev:4222";
@@ -135,6 +136,11 @@ fn of_hosts_and_services(samples: &mut Samples) {
     let revoke = RevokeUser { account_nkey, user_nkey: user_nkey.clone(), revoked_at: value::at(0) };
     samples.object("RevokeUser", revoke);
     samples.object("UserRevoked", UserRevoked { user_nkey });
+    let [app, connection, service, claim] = std::array::from_fn(|_| value::nkey('A'));
+    let keys = SigningNkeys { app, connection, service, claim };
+    samples.object("SigningNkeys", keys.clone());
+    samples.object("RotateSigningKeys", RotateSigningKeys { since: value::at(0), keys, keeps_former: true });
+    samples.object("SigningKeysRotated", SigningKeysRotated { since: value::at(0), keeps_former: true });
 }
 
 pub(crate) fn samples() -> Samples {

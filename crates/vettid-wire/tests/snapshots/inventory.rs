@@ -4,7 +4,8 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::inventory::{
-    AskHealth, AskKeys, ConnectionHealth, HealthReport, KeyInventory, KeyPolicy, KeyUse, KeyView,
+    AskHealth, AskKeys, ConnectionHealth, HealthReport, KeyInventory, KeyPolicy, KeyUse, KeyView, RotateSigning,
+    SigningKeysMade,
 };
 
 fn health() -> ConnectionHealth {
@@ -69,7 +70,9 @@ pub(crate) fn samples() -> Samples {
     samples.object("KeyView", key()).optional(&["/connection_id", "/since", "/next_rotation"]);
     let inventory = KeyInventory { keys: vec![], more_after: Some(value::connection()) };
     samples.object("KeyInventory", inventory).optional(&["/more_after"]);
+    samples.object("RotateSigning", RotateSigning { cuts_off: true });
+    samples.object("SigningKeysMade", SigningKeysMade { since: value::at(0) });
     samples.cases("KeyUse", ROLES);
-    samples.cases("KeyPolicy", [KeyPolicy::Epoch, KeyPolicy::Connection, KeyPolicy::Vault]);
+    samples.cases("KeyPolicy", [KeyPolicy::Epoch, KeyPolicy::Connection, KeyPolicy::Signing, KeyPolicy::Vault]);
     samples
 }

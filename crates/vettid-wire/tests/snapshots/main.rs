@@ -8,6 +8,7 @@ mod source;
 mod value;
 
 mod action;
+mod agreement;
 mod audit;
 mod auth;
 mod backup;
@@ -49,6 +50,7 @@ const EXEMPT: &[(&str, &str)] = &[];
 fn all() -> Vec<Samples> {
     vec![
         action::samples(),
+        agreement::samples(),
         audit::samples(),
         auth::samples(),
         backup::samples(),

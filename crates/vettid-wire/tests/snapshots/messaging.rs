@@ -2,7 +2,11 @@
 
 use crate::sample::Samples;
 use crate::value;
-use vettid_wire::messaging::{Direction, ListMessages, MessageList, MessageView, Receipt, SendText, Sent, TextMessage};
+use vettid_wire::messaging::{
+    Direction, Disappearing, ExportMessages, ListMessages, MarkRead, MarkedRead, MessageList, MessageRef,
+    MessageStretch, MessageView, MessagingSettings, React, Reaction, ReadReceipt, Receipt, RemovedMessage, SendText,
+    Sent, SetMessaging, TextMessage, Tidied,
+};
 
 const TEXT: &str = "See you at eight ☕";
 
@@ -14,19 +18,84 @@ fn view() -> MessageView {
         text: TEXT.to_owned(),
         sent_at: value::at(0),
         delivered_at: Some(value::at(1)),
+        read_at: Some(value::at(2)),
+        failed_at: Some(value::at(3)),
+        reply_to: Some(value::message()),
+        disappear_after_s: Some(3600),
+        disappears_at: Some(value::at(4)),
+        own_reaction: Some("☕".to_owned()),
+        peer_reaction: Some("👍".to_owned()),
     }
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("messaging");
     let (connection_id, message_id) = (value::connection(), value::message());
-    samples.object("SendText", SendText { connection_id, text: TEXT.to_owned() });
+    samples
+        .object("SendText", SendText { connection_id, text: TEXT.to_owned(), reply_to: Some(message_id) })
+        .optional(&["/reply_to"]);
     samples.object("Sent", Sent { message_id });
-    samples.object("TextMessage", TextMessage { message_id, number: 1, text: TEXT.to_owned(), sent_at: value::at(0) });
+    samples
+        .object(
+            "TextMessage",
+            TextMessage {
+                message_id,
+                number: 1,
+                text: TEXT.to_owned(),
+                sent_at: value::at(0),
+                reply_to: Some(message_id),
+                disappear_after_s: Some(3600),
+            },
+        )
+        .optional(&["/reply_to", "/disappear_after_s"]);
+    let symbol = Some("☕".to_owned());
+    samples.object("React", React { connection_id, message_id, symbol: symbol.clone() }).optional(&["/symbol"]);
+    samples.object("Reaction", Reaction { message_id, symbol, revision: 1 }).optional(&["/symbol"]);
     samples.object("Receipt", Receipt { message_id, received_at: value::at(1) });
+    samples.object("ReadReceipt", ReadReceipt { message_ids: vec![message_id], read_at: value::at(2) });
+    samples.object("MarkRead", MarkRead { connection_id, message_id: Some(message_id) }).optional(&["/message_id"]);
+    samples.object("MarkedRead", MarkedRead { marked: 1, has_more: false });
+    samples
+        .object(
+            "SetMessaging",
+            SetMessaging { connection_id, read_receipts: Some(false), disappear_after_s: Some(3600) },
+        )
+        .optional(&["/read_receipts", "/disappear_after_s"]);
+    samples.object("Disappearing", Disappearing { after_s: Some(3600), revision: 1 }).optional(&["/after_s"]);
+    samples
+        .object(
+            "MessagingSettings",
+            MessagingSettings {
+                read_receipts: true,
+                disappear_after_s: Some(3600),
+                peer_disappear_after_s: Some(7200),
+                is_disappearing: false,
+            },
+        )
+        .optional(&["/disappear_after_s", "/peer_disappear_after_s"]);
+    let named = MessageRef { connection_id, message_id };
+    samples.object("MessageRef", named.clone());
+    let removed = RemovedMessage { connection_id, message_id, told_at: value::at(0) };
+    samples.object("RemovedMessage", removed.clone());
+    samples
+        .object("Tidied", Tidied { undelivered: vec![named], removed: vec![removed], next_at: Some(value::at(4)) })
+        .optional(&["/next_at"]);
     samples.object("ListMessages", ListMessages { connection_id });
-    samples.object("MessageList", MessageList { messages: vec![view()] });
-    samples.object("MessageView", view()).optional(&["/delivered_at"]);
+    samples
+        .object("MessageList", MessageList { messages: vec![view()], missing: 2, unread: 1 })
+        .optional(&["/missing", "/unread"]);
+    samples.object("MessageView", view()).optional(&[
+        "/delivered_at",
+        "/read_at",
+        "/failed_at",
+        "/reply_to",
+        "/disappear_after_s",
+        "/disappears_at",
+        "/own_reaction",
+        "/peer_reaction",
+    ]);
+    samples.object("ExportMessages", ExportMessages { connection_id, from: 1 });
+    samples.object("MessageStretch", MessageStretch { messages: vec![view()], next: Some(2) }).optional(&["/next"]);
     samples.cases("Direction", [Direction::Sent, Direction::Received]);
     samples
 }

@@ -63,10 +63,7 @@ pub(crate) fn signed() -> SignedProfile {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("profile");
-    samples
-        .object("SignedProfile", signed())
-        .optional(&["/service", "/items", "/supported"])
-        .open(&["/public/more"]);
+    samples.object("SignedProfile", signed()).optional(&["/service", "/items", "/supported"]).open(&["/public/more"]);
     samples.object("PublicProfile", public()).optional(&["/more"]).open(&["/more"]);
     samples.object("ServiceProfile", service());
     samples.object("ProfileUpdate", ProfileUpdate { public: public() }).open(&["/public/more"]);
@@ -91,8 +88,6 @@ pub(crate) fn samples() -> Samples {
     samples.object("ProfileItems", ProfileItems { items: vec![item()] });
     let preview = PreviewProfile { connection_id: Some(value::connection()) };
     samples.object("PreviewProfile", preview).optional(&["/connection_id"]);
-    samples
-        .object("ProfileChanged", ProfileChanged { profile: signed() })
-        .open(&["/profile/public/more"]);
+    samples.object("ProfileChanged", ProfileChanged { profile: signed() }).open(&["/profile/public/more"]);
     samples
 }

@@ -66,7 +66,7 @@ impl Parties {
     pub(crate) async fn messages(&mut self, times: usize) -> Result<(Samples, Samples)> {
         let (mut from_command, mut from_accepted) = (Vec::new(), Vec::new());
         for _ in 0..times {
-            let request = SendText { connection_id: self.to_bob, text: self.text.clone() };
+            let request = SendText::new(self.to_bob, self.text.clone());
             self.alice.command::<MessagingSend>(request).await?;
             let (sent, arrived) = (self.alice.times(), self.at_bob.next().await?);
             from_command.push(arrived.saturating_duration_since(sent.left));

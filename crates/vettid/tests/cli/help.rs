@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 95] = [
+const COMMANDS: [&str; 103] = [
     "",
     "app",
     "app enroll",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 95] = [
     "app credential",
     "app credential create",
     "app credential status",
+    "app credential renew",
     "app credential give-up",
     "app password",
     "app password change",
@@ -54,6 +55,12 @@ const COMMANDS: [&str; 95] = [
     "app message",
     "app message send",
     "app message list",
+    "app message show",
+    "app message read",
+    "app message react",
+    "app message remove",
+    "app message settings",
+    "app message export",
     "app request",
     "app request list",
     "app request approve",
@@ -89,6 +96,7 @@ const COMMANDS: [&str; 95] = [
     "app lock status",
     "app unlock",
     "app keys",
+    "app keys rotate",
     "app status",
     "app watch",
     "services",

@@ -15,8 +15,9 @@ use vettid_client::enrolment::{EnrolmentError, Existing};
 use vettid_client::intent::Outcome;
 use vettid_client::random::SystemRandom;
 use vettid_client::services::{ServicesAddress, ServicesApi, ServicesError};
+use vettid_client::store::Place;
 use vettid_client::store::disk::{DurableStep, Moment, Watch};
-use vettid_client::store::file::FileStore;
+use vettid_client::store::file::{FileStore, open_content};
 use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
 use vettid_client::vault_credential::{
     CredentialError, Derivation, Gained, NewSecret, NoPassword, PasswordSource, SecretValue,
@@ -24,7 +25,7 @@ use vettid_client::vault_credential::{
 use vettid_core::credential::holder::HolderState;
 use vettid_core::credential::holder::slot::Slot;
 use vettid_core::grants::mint::{self, MemberIdentity};
-use vettid_crypto::at_rest::{self, StorageKey};
+use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::kdf::h256;
 use vettid_crypto::nats::key::AccountKey;
 use vettid_crypto::password::{
@@ -286,10 +287,10 @@ impl Phone {
         }
     }
 
-    fn opened(&self, path: &Path, purpose: &str) -> SecretBytes {
+    fn opened(&self, path: &Path, place: Place) -> SecretBytes {
         let text = std::fs::read_to_string(self.folder.join("key")).unwrap();
         let key = Secret32::from_slice(&base64::decode(text.trim_end()).unwrap()).unwrap();
-        at_rest::open_file(&StorageKey::from_secret(key), purpose, &std::fs::read(path).unwrap()).unwrap()
+        open_content(&StorageKey::from_secret(key), place, &std::fs::read(path).unwrap()).unwrap().unwrap()
     }
 
     /// Transaction keys that the app holds and no operation reserved.
@@ -298,7 +299,7 @@ impl Phone {
         if !path.exists() {
             return vec![];
         }
-        let bytes = self.opened(&path, "vettid app credential");
+        let bytes = self.opened(&path, Place::Credential);
         let kept: serde_json::Value = serde_json::from_slice(bytes.expose()).unwrap();
         serde_json::from_value::<HolderState>(kept["holder"].clone()).unwrap().keys
     }
@@ -328,8 +329,8 @@ impl Phone {
         password: &str,
         below: u64,
     ) -> Result<String, CommandError> {
-        let purpose = if slot.ends_with('a') { "vettid app credential slot a" } else { "vettid app credential slot b" };
-        let slot = Slot::from_bytes(self.opened(Path::new(slot), purpose).expose()).unwrap();
+        let place = if slot.ends_with('a') { Place::SlotA } else { Place::SlotB };
+        let slot = Slot::from_bytes(self.opened(Path::new(slot), place).expose()).unwrap();
         let (package, key) = (&slot.package, self.keys().pop().unwrap());
         let version = package.cek_version;
         if version >= below {

@@ -30,6 +30,20 @@ pub(crate) fn points() -> Vec<Point> {
         .collect()
 }
 
+/// What an app does once in its life: it makes its key and the file of its state.
+const IN_ENROLMENT: [&str; 8] = [
+    "key: write",
+    "key: sync",
+    "key: rename",
+    "key: sync folder",
+    "state: write",
+    "state: sync",
+    "state: rename",
+    "state: sync folder",
+];
+/// What it does in each file time after time.
+const IN_PLACE: [&str; 3] = ["overwrite", "sync content", "wipe"];
+
 /// Two worlds to begin with: one with an enrolled app, one with a code only.
 pub(crate) struct Bases {
     pub(crate) enrolled: PathBuf,
@@ -114,14 +128,15 @@ pub(crate) struct Seen {
 
 /// Runs one schedule that is to die at this point first.
 pub(crate) fn run(bases: &Bases, seed: u64, number: u64, target: &Point, folder: &Path) -> Seen {
-    let is_bare = target.step.starts_with("key:");
+    let is_bare = IN_ENROLMENT.contains(&target.step.as_str());
     copy(if is_bare { &bases.bare } else { &bases.enrolled }, folder);
     fs::create_dir(folder.join("clones")).unwrap();
     let mut world =
         World::new(StdRng::seed_from_u64(seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))), folder);
     world.now_ms += 1000;
-    let often =
-        matches!(target.step.as_str(), "counted" | "done" | "confirmed") || target.side == Side::App && !is_bare;
+    let is_seldom = target.side == Side::App && !IN_PLACE.iter().any(|act| target.step.ends_with(act));
+    let often = matches!(target.step.as_str(), "counted" | "done" | "confirmed")
+        || target.side == Side::App && !is_seldom && !target.step.starts_with("credential-b");
     let nth = if often { world.rng.random_range(1..=3) } else { 1 };
     world.aim(Some(Kill { point: target.clone(), nth }));
     world.faults = FAULTS;
@@ -427,6 +442,9 @@ impl Schedule {
         let mut present = Vec::new();
         for name in ["credential-a", "credential-b"] {
             let Ok(bytes) = fs::read(self.world.app_folder().join(name)) else { continue };
+            if bytes.iter().all(|byte| *byte == 0) {
+                continue;
+            }
             let path = self.world.folder.join("clones").join(format!("{}{}", self.clones.len(), &name[10..]));
             let path = self.clones.entry(bytes.clone()).or_insert_with(|| {
                 fs::write(&path, &bytes).unwrap();

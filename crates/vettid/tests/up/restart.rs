@@ -284,3 +284,20 @@ async fn people_and_shop_go_on_when_the_broker_has_moved() {
     up.terminate();
     assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_go_on_after_everything_that_former_keys_let_in_was_cut_off() {
+    let place = Place::new();
+    let (_up, _) = start(&place).await;
+    let people = People::connect(&place).await;
+    people.send(&people.alice, &people.bob, "before").await;
+    let signing = |keys: &Value| {
+        let signs = list(keys, "keys").iter().find(|key| key["role"] == "connection_signing").unwrap();
+        text(signs, "id")
+    };
+    let former = signing(&people.alice.ask(&["keys"]).await);
+    people.alice.ask(&["keys", "rotate", "--cut-off"]).await;
+    people.alice.until(&["keys"], |keys| (signing(keys) != former).then_some(())).await;
+    people.send(&people.bob, &people.alice, "to the one who changed keys").await;
+    people.send(&people.alice, &people.bob, "and back").await;
+}

@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use vettid_client::store::Place as StorePlace;
+use vettid_client::store::disk::Target;
+use vettid_client::store::file::open_content;
 use vettid_core::credential::holder::slot::Slot;
 use vettid_crypto::at_rest::open_file;
 use vettid_crypto::password::{Password, derive_keys};
@@ -45,11 +48,9 @@ async fn with(app: &App, password: &str, command: &[&str], rest: &str) -> serde_
 fn keys(place: &Place, password: &str) -> Vec<Canary> {
     let folder = place.data().join("people/alice");
     let mut keys = Vec::new();
-    for (file, purpose) in
-        [("credential-a", "vettid app credential slot a"), ("credential-b", "vettid app credential slot b")]
-    {
-        let Ok(sealed) = fs::read(folder.join(file)) else { continue };
-        let opened = open_file(&key_of(&folder.join("key")), purpose, &sealed).unwrap();
+    for slot in [StorePlace::SlotA, StorePlace::SlotB] {
+        let Ok(content) = fs::read(folder.join(Target::Value(slot).file_name())) else { continue };
+        let Some(opened) = open_content(&key_of(&folder.join("key")), slot, &content).unwrap() else { continue };
         let parts = Slot::from_bytes(opened.expose()).unwrap().password;
         let made = derive_keys(&Password::new(password).unwrap(), &parts.salt, &parts.device_secret).unwrap();
         keys.push(Canary::new(format!("inner key of {password:?}"), *made.inner.expose()));
