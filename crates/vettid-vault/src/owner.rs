@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    agreement, audit, card, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule,
-    send, signing_keys, view,
+    agreement, audit, card, establish, feed, inventory, lock, outbox, profile, recovery, request, revocation, rotation,
+    rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -221,6 +221,10 @@ fn act(
         "connection.accept" => run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request)),
         "connection.review" => run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id)),
         "connection.list" => run::<event::ConnectionList>(body, |request| view::list(step, &request)),
+        "profile.item.set" => run::<event::ProfileItemSet>(body, |item| profile::items::set(step, &item)),
+        "profile.item.remove" => run::<event::ProfileItemRemove>(body, |asked| profile::items::remove(step, &asked)),
+        "profile.item.list" => run::<event::ProfileItemList>(body, |_| profile::items::list(step)),
+        "profile.preview" => run::<event::ProfilePreview>(body, |asked| profile::items::preview(step, &asked)),
         "connection.label" => run::<event::ConnectionLabel>(body, |request| card::label(step, &request)),
         "connection.tag" => run::<event::ConnectionTag>(body, |request| card::tag(step, &request)),
         "connection.decide" => run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request)),

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
+use crate::profile::sync;
 use crate::renewal;
 use crate::revocation;
 use crate::rotation;
@@ -260,6 +261,9 @@ fn act(
             .map(|done| done.map(|()| Done::Quiet)),
         "connection.credential" => {
             renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "profile.changed" => {
+            sync::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         "connection.rekey" => {
             rotation::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))

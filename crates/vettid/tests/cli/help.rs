@@ -2,13 +2,18 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 117] = [
+const COMMANDS: [&str; 122] = [
     "",
     "app",
     "app enroll",
     "app profile",
     "app profile show",
     "app profile set",
+    "app profile item",
+    "app profile item set",
+    "app profile item share",
+    "app profile item remove",
+    "app profile item list",
     "app data",
     "app data set",
     "app data get",

@@ -10,6 +10,7 @@
 
 mod agreement;
 mod canary;
+mod contacts;
 mod credential;
 mod disk;
 mod lock;
