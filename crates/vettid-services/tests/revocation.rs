@@ -51,6 +51,8 @@ impl AppOfTest {
 
 fn letter<'a>(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Letter<'a> {
     Letter::new::<event::RevokeUser>(guid, vault, request)
+}
+
 struct PeerOfTest {
     key: Arc<UserKey>,
     credential: Credential,
@@ -68,44 +70,6 @@ impl PeerOfTest {
 
     async fn open(&self, world: &World) -> Result<Connection, ConnectError> {
         Connection::open(&world.endpoint(), self.credential.clone()).await
-    }
-}
-
-/// What a vault tells services, with everything in it open to a forger.
-struct Letter<'a> {
-    guid: MemberId,
-    signer: &'a SigningKey,
-    sender: &'a SigningKey,
-    body: Map<String, Value>,
-    subject_in_header: Subject,
-}
-
-impl<'a> Letter<'a> {
-    fn new(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Self {
-        let Value::Object(body) = serde_json::to_value(request).unwrap() else { panic!("not an object") };
-        Self { guid, signer: &vault.identity, sender: &vault.identity, body, subject_in_header: subject(guid) }
-    }
-
-    async fn send(self, joined: &HostJoined, publishing: &Connection) -> Result<UserRevoked, RequestError> {
-        let recipient = VerifyingKey::from_typed(&joined.control_key).unwrap().fingerprint();
-        let sender = self.sender.verifying_key().fingerprint();
-        let text = self.subject_in_header.to_string();
-        let binding = Binding { subject: &text, sender: &sender, recipient: &recipient };
-        let outgoing = Outgoing {
-            event_id: fresh_event(),
-            event_type: event::RevokeUser::ROW.event_type(),
-            timestamp: clock::now(),
-            connection_key_id: None,
-            incarnation: 1,
-            epoch: 0,
-            sequence: 1,
-        };
-        let kem = KemPublicKey::from_typed(&joined.services_kem).unwrap();
-        let mut rng = rand::rng();
-        let sealed = envelope::seal_signed(&mut rng, &kem, self.signer, &binding, outgoing, self.body).unwrap();
-        let bytes = serde_json::to_vec(&sealed).unwrap();
-        let answer = publishing.request(&subject(self.guid), bytes.into(), PATIENCE).await?;
-        Ok(serde_json::from_slice(&answer).unwrap())
     }
 }
 
@@ -162,7 +126,7 @@ async fn the_credential_of_an_ended_connection_is_refused() {
         user_nkey: ended.key.public().to_string(),
         revoked_at: clock::now(),
     };
-    Letter::new(guid, &alice, &request).send(&host.joined, &publishing).await.unwrap();
+    letter(guid, &alice, &request).send::<event::RevokeUser>(&host.joined, &publishing).await.unwrap();
     is_cut_off(&ended_way).await;
     assert!(matches!(ended.open(&world).await, Err(ConnectError::Refused)));
     assert_eq!(*other_way.state().borrow(), ConnectionState::Connected);

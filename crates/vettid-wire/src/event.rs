@@ -377,6 +377,12 @@ events! {
     MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
     #[doc = "A text message was stored by its receiver."]
     MessagingReceipt: "messaging.receipt", Connection, Durable, up to 4 KiB, messaging::Receipt => Nothing;
+    #[doc = "Messages of the receiver were read by the sender's owner."]
+    MessagingSeen: "messaging.seen", Connection, Durable, up to 8 KiB, messaging::ReadReceipt => Nothing;
+    #[doc = "How the sender's owner reacts to a message."]
+    MessagingReaction: "messaging.reaction", Connection, Durable, up to 4 KiB, messaging::Reaction => Nothing;
+    #[doc = "After how long the sender's owner wants messages to disappear."]
+    MessagingDisappear: "messaging.disappear", Connection, Durable, up to 4 KiB, messaging::Disappearing => Nothing;
     #[doc = "Terms of a request: the first ones, or others in their place; signed by their maker."]
     RequestTerms: "request.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
     #[doc = "The fixed terms of a transaction, signed by their maker."]
@@ -385,12 +391,6 @@ events! {
     TermsAnswer: "agreement.answer", Connection, Durable, up to 16 KiB, agreement::SignedAnswer => Nothing;
     #[doc = "How terms of the sender ended, signed."]
     TermsOutcome: "agreement.outcome", Connection, Durable, up to 16 KiB, agreement::SignedOutcome => Nothing;
-    #[doc = "Messages of the receiver were read by the sender's owner."]
-    MessagingSeen: "messaging.seen", Connection, Durable, up to 8 KiB, messaging::ReadReceipt => Nothing;
-    #[doc = "How the sender's owner reacts to a message."]
-    MessagingReaction: "messaging.reaction", Connection, Durable, up to 4 KiB, messaging::Reaction => Nothing;
-    #[doc = "After how long the sender's owner wants messages to disappear."]
-    MessagingDisappear: "messaging.disappear", Connection, Durable, up to 4 KiB, messaging::Disappearing => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
 
