@@ -4,7 +4,9 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
-use crate::{bootstrap, credential, establish, feed, mark, messages, outbox, peer, recovery, request, upkeep};
+use crate::{
+    agreement, bootstrap, credential, establish, feed, mark, messages, outbox, peer, recovery, request, upkeep,
+};
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
@@ -31,6 +33,7 @@ const QUIET: [&str; 8] = [
 /// Ends what expired. One thing that cannot be ended does not hold up the others.
 pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     unanswered(step)?;
+    agreement::lapse::tick(step)?;
     establish::expire(step)?;
     bootstrap::expire(step)?;
     recovery::tick(step)?;

@@ -1,6 +1,7 @@
 //! Events of connections and services. The order of the checks is fixed: keys, replay, row, time, contract, handler.
 //! Nothing happens for a sender that is not an active connection; an authenticated sender is told why.
 
+use crate::agreement;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -269,6 +270,10 @@ fn act(
         }
         "connection.revoked" => {
             revocation::by_peer(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "request.terms" | "transaction.terms" | "agreement.answer" | "agreement.outcome" => {
+            let (part, body) = ((row, arrived.sealed_at), arrived.content.body.clone());
+            agreement::peer::receive(step, connection, part, body, ruling).map(|done| done.map(|()| Done::Quiet))
         }
         "event.refused" => {
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))

@@ -29,7 +29,7 @@ impl World {
 }
 
 /// Nobody is asked.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl PasswordSource for Nobody {
     fn password(&mut self) -> Result<Password, NoPassword> {

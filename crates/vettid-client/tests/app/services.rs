@@ -56,6 +56,8 @@ pub(crate) struct Desk {
     pub(crate) is_away: bool,
     /// Guarded actions wait.
     pub(crate) holds: bool,
+    /// The container that a recovery brings, and its salt. The vault lets nobody in.
+    pub(crate) container: Option<(RecoverySaltAnswer, RecoveredCredentials)>,
 }
 
 pub(crate) type Services = Arc<Mutex<Desk>>;
@@ -71,6 +73,7 @@ pub(crate) fn services(guid: MemberId) -> Services {
         origin: "https://services.test",
         is_away: false,
         holds: false,
+        container: None,
     }))
 }
 
@@ -267,7 +270,8 @@ impl MemberApi for Operator {
         _: ServicesAddress<'_>,
         _: &AskRecoverySalt,
     ) -> Result<RecoverySaltAnswer, ServicesError> {
-        Err(REFUSED)
+        let container = self.desk.lock().unwrap().container.clone();
+        container.map(|(salt, _)| salt).ok_or(REFUSED)
     }
 
     async fn recover(
@@ -275,11 +279,12 @@ impl MemberApi for Operator {
         _: ServicesAddress<'_>,
         _: &RecoverCredentials,
     ) -> Result<RecoveredCredentials, ServicesError> {
-        Err(REFUSED)
+        let container = self.desk.lock().unwrap().container.clone();
+        container.map(|(_, recovered)| recovered).ok_or(REFUSED)
     }
 
     async fn enter_vault(&self, _: ServicesAddress<'_>, _: &EnterVault) -> Result<VaultEntrance, ServicesError> {
-        Err(REFUSED)
+        Err(ServicesError::Refused { status: 423 })
     }
 
     async fn decide_recovery(

@@ -2,6 +2,7 @@
 //! office that loses, repeats, reorders and crashes. What must hold is asked of the real vault manager.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod agreements;
 mod app;
 mod attacks;
 mod bad_input;

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 103] = [
+const COMMANDS: [&str; 122] = [
     "",
     "app",
     "app enroll",
@@ -62,9 +62,27 @@ const COMMANDS: [&str; 103] = [
     "app message settings",
     "app message export",
     "app request",
+    "app request new",
+    "app request new money",
+    "app request new document",
+    "app request new meeting",
+    "app request new data",
     "app request list",
+    "app request show",
+    "app request counter",
     "app request approve",
     "app request deny",
+    "app request withdraw",
+    "app transaction",
+    "app transaction new",
+    "app transaction list",
+    "app transaction show",
+    "app transaction approve",
+    "app transaction deny",
+    "app transaction withdraw",
+    "app transaction limit",
+    "app record",
+    "app record export",
     "app rule",
     "app rule add",
     "app rule list",
@@ -105,6 +123,7 @@ const COMMANDS: [&str; 103] = [
     "up",
     "audit",
     "audit verify",
+    "verify",
     "version",
 ];
 

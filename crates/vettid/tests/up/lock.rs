@@ -32,7 +32,8 @@ async fn a_vault_is_locked_and_unlocked_over_a_sudden_end() {
     assert!(none["state"].is_null() && none["settings"]["is_set"] == false, "{none}");
     let without = refused(&alice, &["lock"], "").await;
     assert!(text(&without, "next").contains("lock setup"), "{without}");
-    for (input, why) in [("123456\n", "count up"), ("831940\nqwertyuiop[]\n", "hard to guess"), ("83194\n", "6 to 32")]
+    for (input, why) in
+        [("123456\n", "count up"), ("831940\nqwertyuiop[]\n", "stands in lists"), ("83194\n", "6 to 32")]
     {
         let outcome = alice.run(&["lock", "setup"], input).await;
         assert!(outcome.code == 2 && outcome.error.contains(why), "{outcome:?}");

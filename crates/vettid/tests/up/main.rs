@@ -8,6 +8,7 @@
     reason = "tests may fail loudly"
 )]
 
+mod agreement;
 mod canary;
 mod contacts;
 mod credential;
