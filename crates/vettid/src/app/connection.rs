@@ -42,7 +42,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   vettid app connection list
-  vettid app connection list --state active --tag choir
+  vettid app connection list --in-state active --tag choir
   vettid app connection list --search bob")]
     List(contacts::Wanted),
     /// Give a connection a name of your own; the other side never sees it

@@ -33,7 +33,7 @@ async fn contacts_update_themselves_and_see_what_they_may() {
         app.ask(&["profile", "set", "--name", shown]).await;
     }
     let id = connect(&alice, &bob, &place).await;
-    let found = alice.ask(&["connection", "list", "--search", "CHOIR", "--state", "active"]).await;
+    let found = alice.ask(&["connection", "list", "--search", "CHOIR", "--in-state", "active"]).await;
     assert_eq!(text(&list(&found, "connections")[0], "connection_id"), id);
 
     alice.ask(&["connection", "tag", "add", &id, "friend"]).await;

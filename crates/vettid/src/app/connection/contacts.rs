@@ -22,8 +22,8 @@ pub(in crate::app) struct Wanted {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// Only in this state
-    #[arg(long, value_enum)]
-    state: Option<State>,
+    #[arg(long, value_enum, value_name = "STATE")]
+    in_state: Option<State>,
     /// Only those after this one, when there are many
     #[arg(long, value_name = "ID")]
     after: Option<ConnectionId>,
@@ -108,7 +108,7 @@ pub(super) async fn list(wanted: Wanted, app: &Client, output: Output) -> Result
     let request = ListConnections {
         text: wanted.search,
         tags: wanted.tag.into_iter().collect(),
-        state: wanted.state.map(ConnectionState::from),
+        state: wanted.in_state.map(ConnectionState::from),
         after: wanted.after,
     };
     Ok(output.result(&app.command::<ConnectionList>(request).await.map_err(command)?)?)
