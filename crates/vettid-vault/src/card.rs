@@ -4,7 +4,7 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::view;
+use crate::{upkeep, view};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use vettid_wire::connection::{ConnectionView, LabelConnection, MAX_LABEL_CHARS, MAX_TAGS, TagConnection};
@@ -80,5 +80,7 @@ fn change(
         return Ok(Err(RefusalCode::InvalidRequest));
     }
     put(&mut step.draft, id, &card)?;
+    // Tags decide what the connection sees of the profile.
+    upkeep::look_soon(&mut step.draft);
     Ok(Ok(view::changed(step, &connection)?))
 }

@@ -6,6 +6,7 @@ use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::outbox::{Post, Route};
+use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
 use crate::{establish, outbox, renewal, request, rotation, send, upkeep, view};
@@ -166,6 +167,7 @@ fn end(
     step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
     rotation::forget(&mut step.draft, id);
     renewal::forget(&mut step.draft, id);
+    sync::forget(&mut step.draft, id);
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }

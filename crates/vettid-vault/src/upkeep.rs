@@ -3,6 +3,7 @@
 
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
+use crate::profile::sync;
 use crate::projection::Draft;
 use crate::renewal;
 use crate::revocation;
@@ -31,6 +32,9 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     revocation::wipe_ways(step)?;
     let active: Vec<Connection> = connection::all(&step.draft)?.into_iter().filter(Connection::is_active).collect();
     let mut next = step.now.plus_ms(SELDOM_MS).min(signing_keys::pass_time(step)?);
+    if let Some(at) = sync::pass_time(step)? {
+        next = next.min(at);
+    }
     let mut changed = 0;
     for connection in &active {
         if changed == AT_ONCE {
@@ -50,6 +54,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
 }
 
 fn look_after(step: &mut Step<'_>, connection: &Connection) -> Result<Option<Timestamp>, Failure> {
-    let times = [rotation::pass_time(step, connection)?, renewal::pass_time(step, connection)?];
+    let times =
+        [rotation::pass_time(step, connection)?, renewal::pass_time(step, connection)?, sync::tell(step, connection)?];
     Ok(times.into_iter().flatten().min())
 }

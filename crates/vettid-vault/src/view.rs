@@ -5,6 +5,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::field;
+use crate::profile::sync;
 use crate::step::Step;
 use vettid_crypto::identity::safety_number;
 use vettid_wire::connection::{ConnectionList, ConnectionView, Ending, ListConnections, PAGE, Verification};
@@ -83,6 +84,7 @@ pub fn of(step: &Step<'_>, connection: &Connection) -> Result<ConnectionView, Fa
         safety_number: peer.map(|peer| safety_number(&own, &peer.fingerprint)),
         symbols: connection.symbols.clone(),
         profile: peer.map(|peer| peer.profile.clone()),
+        profile_stale: sync::is_stale(&step.draft, step.now, connection),
         missing_fields: contract.as_ref().map_or(Ok(Vec::new()), |contract| missing(step, contract))?,
         contract,
         ..short(step, connection, card::of(&step.draft, id)?)?
@@ -114,6 +116,7 @@ fn short(step: &Step<'_>, connection: &Connection, card: Card) -> Result<Connect
         safety_number: None,
         symbols: None,
         profile: None,
+        profile_stale: false,
         contract: None,
         missing_fields: vec![],
         created_at: connection.created_at,

@@ -250,6 +250,9 @@ pub struct ConnectionView {
     /// The peer's profile, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<SignedProfile>,
+    /// The peer's profile ran out, or the peer went back to an earlier one: it may not be what the peer says today.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub profile_stale: bool,
     /// The contract under review or in force, for services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,

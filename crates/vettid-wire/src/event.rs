@@ -231,6 +231,14 @@ events! {
     ProfileGet: "profile.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => profile::ProfileView;
     #[doc = "Changes and publishes the owner's profile."]
     ProfileUpdate: "profile.update", Owner, BestEffort, within 2 minutes, up to 16 KiB, profile::ProfileUpdate => profile::ProfileView;
+    #[doc = "Puts an item into the owner's profile, or changes it and who sees it."]
+    ProfileItemSet: "profile.item.set", Owner, BestEffort, within 2 minutes, up to 16 KiB, profile::ProfileItem => profile::ProfileItems;
+    #[doc = "Takes an item out of the owner's profile."]
+    ProfileItemRemove: "profile.item.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, profile::ItemName => profile::ProfileItems;
+    #[doc = "Lists the items of the owner's profile with who sees each."]
+    ProfileItemList: "profile.item.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => profile::ProfileItems;
+    #[doc = "Shows the owner's profile as a connection sees it."]
+    ProfilePreview: "profile.preview", Owner, BestEffort, within 2 minutes, up to 4 KiB, profile::PreviewProfile => profile::SignedProfile;
     #[doc = "Stores one field of personal data."]
     DataSet: "data.set", Owner, BestEffort, within 2 minutes, up to 64 KiB, data::SetField => data::FieldView;
     #[doc = "Reads one field of personal data."]
@@ -363,6 +371,8 @@ events! {
     ConnectionRekey: "connection.rekey", Connection, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
     #[doc = "A fresh NATS credential for the receiver."]
     ConnectionCredential: "connection.credential", Connection, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
+    #[doc = "A new version of the peer's profile, as this connection sees it."]
+    ProfileChanged: "profile.changed", Connection, Durable, up to 64 KiB, profile::ProfileChanged => Nothing;
     #[doc = "A text message."]
     MessagingText: "messaging.text", Connection, Durable, up to 64 KiB, messaging::TextMessage => Nothing;
     #[doc = "A text message was stored by its receiver."]

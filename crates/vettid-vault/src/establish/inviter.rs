@@ -6,6 +6,7 @@ use super::{
 };
 use crate::connection::{self, Connection, Side};
 use crate::failure::Failure;
+use crate::profile::sync;
 use crate::step::Step;
 use crate::{card, profile, send};
 use vettid_core::handshake::{
@@ -160,7 +161,7 @@ pub(super) fn accept_request(step: &mut Step<'_>, connection: &mut Connection) -
         return Ok(Err(RefusalCode::InvalidRequest));
     };
     let content = Answer {
-        profile: Some(profile::signed(step)?),
+        profile: Some(sync::for_handshake(step, connection.connection_id)?),
         jwt: Some(jwt),
         nkey_pub: Some(UserKey::from_secret(connection.nkey_seed.duplicate())?.public().as_str().to_owned()),
         pairwise_key: Some(connection.pairwise.verifying_key().typed()),

@@ -2,6 +2,7 @@
 //! office that loses, repeats, reorders and crashes. What must hold is asked of the real vault manager.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod agreements;
 mod app;
 mod attacks;
 mod bad_input;
@@ -14,6 +15,7 @@ mod letters;
 mod limits;
 mod messages;
 mod node;
+mod profiles;
 mod put_back;
 mod quarantine;
 mod race;

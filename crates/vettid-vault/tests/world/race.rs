@@ -19,7 +19,7 @@ use vettid_wire::subject::Subject;
 
 /// Runs of all tests of this file together, unless `VETTID_RACES` says otherwise.
 const RUNS: u64 = 10_000;
-const PARTS: u64 = 8;
+const PARTS: u64 = 16;
 
 #[expect(clippy::disallowed_methods, reason = "a nightly run races more often than a commit")]
 fn runs() -> u64 {
@@ -230,35 +230,75 @@ fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_1() {
 
 #[test]
 fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_1() {
-    part(5, Peer::Service);
+    part(2, Peer::Service);
 }
 
 #[test]
 fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_2() {
-    part(2, Peer::Member);
-}
-
-#[test]
-fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_2() {
-    part(6, Peer::Service);
-}
-
-#[test]
-fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_3() {
     part(3, Peer::Member);
 }
 
 #[test]
+fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_2() {
+    part(4, Peer::Service);
+}
+
+#[test]
+fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_3() {
+    part(5, Peer::Member);
+}
+
+#[test]
 fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_3() {
-    part(7, Peer::Service);
+    part(6, Peer::Service);
 }
 
 #[test]
 fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_4() {
-    part(4, Peer::Member);
+    part(7, Peer::Member);
 }
 
 #[test]
 fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_4() {
     part(8, Peer::Service);
+}
+
+#[test]
+fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_5() {
+    part(9, Peer::Member);
+}
+
+#[test]
+fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_5() {
+    part(10, Peer::Service);
+}
+
+#[test]
+fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_6() {
+    part(11, Peer::Member);
+}
+
+#[test]
+fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_6() {
+    part(12, Peer::Service);
+}
+
+#[test]
+fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_7() {
+    part(13, Peer::Member);
+}
+
+#[test]
+fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_7() {
+    part(14, Peer::Service);
+}
+
+#[test]
+fn nothing_of_a_member_has_an_effect_after_the_tombstone_part_8() {
+    part(15, Peer::Member);
+}
+
+#[test]
+fn nothing_of_a_service_has_an_effect_after_the_tombstone_part_8() {
+    part(16, Peer::Service);
 }

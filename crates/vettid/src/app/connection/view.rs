@@ -160,6 +160,12 @@ impl Parts for ConnectionView {
         for (name, text) in more {
             page.field(&printable(name), text);
         }
+        for (name, value) in self.profile.iter().flat_map(|profile| &profile.items) {
+            page.field(&printable(name), super::super::profile::shown(value));
+        }
+        if self.profile_stale {
+            page.field("careful", "this profile is old: it may not be what the other side says today");
+        }
     }
 
     fn show_check(&self, page: &mut Page) {
