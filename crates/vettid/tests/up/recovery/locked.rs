@@ -2,8 +2,7 @@
 
 use super::{PASSWORD, RESTORE, code, enable, start, words};
 use crate::party::{App, list, text};
-use crate::processes;
-use crate::stack::{Place, Up, WITHIN, family};
+use crate::stack::{Place, Up};
 use serde_json::Value;
 use std::fs;
 use vettid_wire::handshake::Invitation;
@@ -12,13 +11,10 @@ const PIN: &str = "831940\n";
 const LOCK_PASSWORD: &str = "four calm otters swim\n";
 const WRONG: &str = "nine green boats drift\n";
 
-/// The whole operator dies and comes back, and with it the host: what has a lock is locked.
+/// The whole operator stops and comes back, and with it the host: what has a lock is locked.
 async fn restarted(place: &Place, mut up: Up) -> Up {
-    let processes = family(&up);
-    up.kill();
-    up.kill_group();
-    up.ended().await;
-    processes::none_left(&processes, up.id(), &place.data(), WITHIN).await;
+    up.terminate();
+    assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
     start(place).await
 }
 
