@@ -176,5 +176,19 @@ mod tests {
                 prop_assert_eq!(first == second, one == other);
             }
         }
+
+        #[test]
+        fn what_somebody_wrote_can_be_told_from_the_words_around_it(
+            text in "[a-b\"\\\\: ]{0,8}",
+            after in "[a-b\"\\\\: ]{0,8}",
+        ) {
+            let line = format!("{}{after}", quoted(&text));
+            let mut read = String::new();
+            let mut rest = line.strip_prefix('"').unwrap().chars();
+            while let Some(character) = rest.next().filter(|character| *character != '"') {
+                read.push(if character == '\\' { rest.next().unwrap() } else { character });
+            }
+            prop_assert_eq!((read, rest.as_str()), (text, after.as_str()));
+        }
     }
 }
