@@ -151,6 +151,23 @@ pub fn all(draft: &Draft<'_>) -> Result<Vec<Connection>, UnreadableState> {
     draft.values(PREFIX)
 }
 
+/// The ids of all connections, oldest first.
+#[must_use]
+pub fn ids(draft: &Draft<'_>) -> Vec<ConnectionId> {
+    let keys = draft.keys(PREFIX, usize::MAX);
+    keys.iter().filter_map(|key| key.strip_prefix(PREFIX)?.parse().ok()).collect()
+}
+
+/// The connections made after this one, oldest first; each is read when it is asked for.
+pub fn later<'d>(
+    draft: &'d Draft<'_>,
+    after: Option<ConnectionId>,
+) -> impl Iterator<Item = Result<Connection, UnreadableState>> + 'd {
+    let first = after.map_or_else(|| PREFIX.to_owned(), |after| key(after) + "\0");
+    let keys = draft.keys_from(PREFIX, &first, usize::MAX);
+    keys.into_iter().filter_map(|key| draft.get(&key).transpose())
+}
+
 fn key(id: ConnectionId) -> String {
     format!("{PREFIX}{id}")
 }
