@@ -10,6 +10,7 @@ use crate::credential::{NatsCredential, WrongCredential, device_of, key_of, memb
 use crate::handshake::{self, HandshakeError, Sending};
 use crate::identity::{AppIdentity, IdentityFailure};
 use crate::line::Line;
+use crate::lock::KnownLock;
 use crate::random;
 use crate::services::{ServicesAddress, ServicesApi, ServicesError};
 use crate::session::Session;
@@ -142,6 +143,9 @@ pub(crate) struct Pending {
     asking: Option<Asking>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recovering: Option<Recovering>,
+    /// The lock of the vault, as the app before knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lock: Option<KnownLock>,
 }
 
 /// How the app reaches its vault for the handshake.
@@ -185,7 +189,7 @@ impl<P: Ports> App<P> {
             Found::Halfway(pending) => self.reach_vault(&mut hold, *pending, &pointer).await?,
             Found::Fresh => {
                 let identity = self.new_identity(&invitation)?;
-                let pending = self.introduce(&invitation, &pointer, (identity, None)).await?;
+                let pending = self.introduce(&invitation, &pointer, (identity, None, None)).await?;
                 state::save_pending(&mut hold, &pending)?;
                 self.reach_vault(&mut hold, pending, &pointer).await?
             }
@@ -199,14 +203,14 @@ impl<P: Ports> App<P> {
         &self,
         hold: &mut <P::Store as Store>::Hold,
         code: &str,
-        (identity, recovering): (AppIdentity, Recovering),
+        (identity, recovering, lock): (AppIdentity, Recovering, Option<KnownLock>),
     ) -> Result<(), EnrolmentError> {
         let invitation = Invitation::read(code)?;
         let pointer = match (invitation.kind, &invitation.enrolment) {
             (InvitationKind::Enroll, Some(pointer)) => pointer.clone(),
             _ => return Err(EnrolmentError::WrongKind),
         };
-        let pending = self.introduce(&invitation, &pointer, (identity, Some(recovering))).await?;
+        let pending = self.introduce(&invitation, &pointer, (identity, Some(recovering), lock)).await?;
         state::save_pending(hold, &pending)?;
         self.reach_vault(hold, pending, &pointer).await?;
         Ok(())
@@ -221,7 +225,7 @@ impl<P: Ports> App<P> {
         &self,
         invitation: &Invitation,
         pointer: &EnrolmentPointer,
-        (identity, recovering): (AppIdentity, Option<Recovering>),
+        (identity, recovering, lock): (AppIdentity, Option<Recovering>, Option<KnownLock>),
     ) -> Result<Pending, EnrolmentError> {
         let (now, mut rng) = (self.ports.clock().now(), self.ports.random());
         if now >= invitation.expires_at {
@@ -252,6 +256,7 @@ impl<P: Ports> App<P> {
             broker: None,
             asking: None,
             recovering,
+            lock,
         })
     }
 
@@ -376,7 +381,7 @@ impl<P: Ports> App<P> {
             resumptions: vec![resume],
             intent: None,
             checkpoint: None,
-            lock: None,
+            lock: pending.lock,
             recovering: pending.recovering,
         })
     }

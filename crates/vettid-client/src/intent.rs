@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet,
-    DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview,
+    CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch,
+    FeedUnread, MessagingExport, MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList,
+    Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -44,10 +45,12 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 23] = [
+const READS: [&str; 28] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
+    ProfileItemList::ROW.name,
+    ProfilePreview::ROW.name,
     DataGet::ROW.name,
     DataList::ROW.name,
     ConnectionReview::ROW.name,
@@ -58,6 +61,9 @@ const READS: [&str; 23] = [
     MessagingGet::ROW.name,
     MessagingList::ROW.name,
     RequestList::ROW.name,
+    AgreementList::ROW.name,
+    AgreementGet::ROW.name,
+    AgreementExport::ROW.name,
     RuleList::ROW.name,
     RuleTest::ROW.name,
     FeedList::ROW.name,
@@ -120,6 +126,7 @@ mod tests {
                 "search",
                 "unread",
                 "test",
+                "preview",
             ]
             .contains(&verb);
             assert_eq!(has_effect(row), !reads, "{}", row.name);

@@ -3,6 +3,7 @@
 //! Must never send anything in clear, never go on with a vault whose fingerprint is not the one of the code, and
 //! never lose or repeat a command: each is stored before it is sent and keeps its event id over retries.
 
+pub mod agreement;
 pub mod app;
 pub mod breached;
 pub mod clock;

@@ -13,15 +13,19 @@ use crate::line::Line;
 use crate::state::{self, Member, State};
 use crate::store::Store;
 use crate::transport::Connection;
-use lane::{Knock, Lane};
+use lane::Knock;
+pub(crate) use lane::Lane;
 use serde::{Deserialize, Serialize};
 use vettid_core::credential::pin::Pin;
 use vettid_crypto::identity::VerifyingKey;
+use vettid_crypto::kdf::h256_parts;
 use vettid_crypto::password::{DeviceSecret, Password, PasswordSalt};
+use vettid_crypto::secret::Secret32;
 use vettid_crypto::stored;
 use vettid_crypto::unlock::{NewLock, Permit, Presented, Removal, UnlockKey, Wish};
+use vettid_wire::credential::{LockBackup, SecretField};
 use vettid_wire::event::{Nothing, VaultLock, VaultLockAuto, VaultLockSetup};
-use vettid_wire::lock::{AutoLock, LockSalts, LockState, LockStatus, UnlockKind, UnlockResult};
+use vettid_wire::lock::{AutoLock, LockSalts, LockSettings, LockState, LockStatus, UnlockKind, UnlockResult};
 
 /// What the app remembers of the lock.
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,6 +98,18 @@ impl<P: Ports> App<P> {
         let outcome = knock.status().await;
         knock.close().await;
         outcome
+    }
+
+    /// What the running vault says of its lock; `None` while it is locked, or if it does not say.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn lock_settings(&self) -> Result<Option<LockSettings>, CommandError> {
+        match self.status().await {
+            Ok(status) => Ok(status.health.lock),
+            Err(CommandError::VaultLocked) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Unlocks the vault.
@@ -238,25 +254,29 @@ impl<P: Ports> Knock<'_, P> {
     }
 
     async fn unlock(&mut self, typed: &Typed) -> Result<LockStatus, LockError> {
-        let challenge = self.challenge().await?;
-        let status = challenge.status.clone();
-        let Some(salts) = &status.salts else {
-            return Err(LockError::NoLock);
-        };
-        if status.state == LockState::Open {
-            return Ok(status);
-        }
         let (now, mut rng) = (self.app.ports.clock().now(), self.app.ports.random());
         let mut lane = Lane::of(&self.connection, &mut self.member, now, &mut rng)?;
-        let presented = typed.presented(salts, lane.device_secret())?;
-        let outcome = lane.attempt(&challenge, Wish::Unlock(presented)).await;
+        let outcome = unlock(&mut lane, typed).await;
         self.save()?;
-        match outcome? {
-            Some(outcome) => lane::expect(UnlockResult::Unlocked, outcome),
-            None => {
-                let after = self.challenge().await?.status;
-                if after.state == LockState::Open { Ok(after) } else { Err(LockError::NoAnswer) }
-            }
+        outcome
+    }
+}
+
+/// Unlocks over an open lane; a vault that is open stays so.
+pub(crate) async fn unlock<C: Connection>(lane: &mut Lane<'_, C>, typed: &Typed) -> Result<LockStatus, LockError> {
+    let challenge = lane.challenge().await?;
+    let Some(salts) = &challenge.status.salts else {
+        return Err(LockError::NoLock);
+    };
+    if challenge.status.state == LockState::Open {
+        return Ok(challenge.status);
+    }
+    let presented = typed.presented(salts, lane.device_secret())?;
+    match lane.attempt(&challenge, Wish::Unlock(presented)).await? {
+        Some(outcome) => lane::expect(UnlockResult::Unlocked, outcome),
+        None => {
+            let after = lane.challenge().await?.status;
+            if after.state == LockState::Open { Ok(after) } else { Err(LockError::NoAnswer) }
         }
     }
 }
@@ -288,8 +308,30 @@ impl<P: Ports> Knock<'_, P> {
     }
 }
 
-/// The parts of the state that a lane needs.
 impl KnownLock {
+    /// What a recovery container holds of it; `None` before the vault named its lane.
+    pub(crate) fn backup(&self) -> Option<LockBackup> {
+        let lane_key = self.lane_key.as_ref()?.typed();
+        let device_secret = SecretField::new(self.device_secret.expose().to_vec());
+        Some(LockBackup { device_secret, lane_key, attempts_total: self.attempts_total })
+    }
+
+    /// The same on a new device; `None` if it cannot be that. The lane tells whether a lock is set.
+    pub(crate) fn recovered(backup: &LockBackup) -> Option<Self> {
+        Some(Self {
+            device_secret: DeviceSecret::from_secret(Secret32::from_slice(backup.device_secret.expose())?),
+            lane_key: Some(VerifyingKey::from_typed(&backup.lane_key).ok()?),
+            attempts_total: backup.attempts_total,
+            is_set: true,
+        })
+    }
+
+    /// Another one needs another container.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
+        let lane_key = self.lane_key.as_ref()?;
+        Some(h256_parts(&[self.device_secret.expose(), lane_key.as_bytes()]))
+    }
+
     fn lane_key(&self) -> Option<&VerifyingKey> {
         self.lane_key.as_ref()
     }

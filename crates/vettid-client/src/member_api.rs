@@ -18,7 +18,8 @@ use vettid_wire::digest::Digest;
 use vettid_wire::id::{MemberId, OperationId};
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::recovery::{
-    AskRecoverySalt, DecideRecovery, RecoverCredentials, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+    AskRecoverySalt, DecideRecovery, EnterVault, RecoverCredentials, RecoveredCredentials, RecoveryDecided,
+    RecoverySaltAnswer, VaultEntrance,
 };
 use vettid_wire::time::Timestamp;
 
@@ -76,6 +77,16 @@ pub trait MemberApi: Send + Sync {
         at: ServicesAddress<'_>,
         request: &RecoverCredentials,
     ) -> impl Future<Output = Result<RecoveredCredentials, ServicesError>> + Send;
+
+    /// Asks for another way into the vault, for a device whose recovery was taken.
+    ///
+    /// # Errors
+    /// [`ServicesError`].
+    fn enter_vault(
+        &self,
+        at: ServicesAddress<'_>,
+        request: &EnterVault,
+    ) -> impl Future<Output = Result<VaultEntrance, ServicesError>> + Send;
 
     /// Says what this device, as the old one, thinks of a recovery.
     ///

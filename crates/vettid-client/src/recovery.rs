@@ -6,12 +6,14 @@ mod content;
 mod decide;
 mod kept;
 mod replace;
+mod waiting;
 
 pub use replace::Replaced;
 
 use crate::app::{App, Ports};
 use crate::clock::Clock;
 use crate::enrolment::EnrolmentError;
+use crate::lock::LockError;
 use crate::member_api::{Acting, ActionError, MemberApi};
 use crate::random;
 use crate::services::{ServicesAddress, ServicesError};
@@ -19,7 +21,8 @@ use crate::services_credential;
 use crate::state::{self, State};
 use crate::store::{Store, StoreError};
 use crate::vault_credential::{CredentialError, PasswordSource};
-use kept::{Kept, NewDevice};
+use content::Opened;
+use kept::{Kept, NewDevice, Waiting};
 use serde::Serialize;
 use vettid_core::action::Action;
 use vettid_crypto::identity::SigningKey;
@@ -29,7 +32,6 @@ use vettid_crypto::recovery::{
 };
 use vettid_crypto::signature::{self, Context, SignatureError};
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::VaultSeen;
 use vettid_wire::event::Nothing;
 use vettid_wire::id::{EventId, MemberId, OperationId};
 use vettid_wire::recovery::{
@@ -38,6 +40,9 @@ use vettid_wire::recovery::{
 };
 use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
+
+/// The HTTP status with which services refuse a container under a phrase that nobody allowed.
+const FORBIDDEN: u16 = 403;
 
 /// Where a phrase is shown to the member and typed by the member.
 pub trait PhraseDesk: Send {
@@ -101,6 +106,27 @@ pub enum RecoveryError {
     /// No recovery is under way on this device.
     #[error("no recovery is under way on this device")]
     NotRecovering,
+    /// Another phrase waits, because of a recovery.
+    #[error("a recovery is fresh, so another phrase waits until {until}")]
+    OnHold {
+        /// Until then, unless the old device approves.
+        until: Timestamp,
+    },
+    /// Services take another phrase only with the password of a credential that is not here.
+    #[error("your phrase is guarded by a Services Credential that this app does not hold")]
+    PhraseGuarded,
+    /// The vault let the device in by now, or another one.
+    #[error("this device waits at no vault")]
+    NotWaiting,
+    /// The vault did not open, and the container holds nothing that opens its lock.
+    #[error("your vault is locked, or its host is away, and your container holds nothing that opens a lock")]
+    VaultShut,
+    /// The vault did not open, and no lock is what keeps it shut.
+    #[error("your vault did not let this device in; its host is away")]
+    VaultAway,
+    /// The lock of the vault was not opened.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Services did not do it.
     #[error(transparent)]
     Services(#[from] ActionError),
@@ -160,6 +186,8 @@ pub struct Restored {
     pub hold_until: Timestamp,
     /// Whether the vault let this device in; it waits for the password.
     pub enrolled: bool,
+    /// There is a vault, and it is locked, or its host is away: [`App::enter_vault`] is next.
+    pub vault_is_away: bool,
 }
 
 impl<P: Ports> App<P>
@@ -181,6 +209,9 @@ where
         let known = Known::load(&hold)?;
         content::gather(&hold)?.ok_or(RecoveryError::NoCredential)?;
         let present: CredentialBackupStatus = self.act(&known, Action::BackupStatus, &Nothing {}).await?;
+        if let Some(hold) = &present.recovery {
+            return Err(RecoveryError::OnHold { until: hold.hold_until });
+        }
         let phrase = RecoveryPhrase::generate(&mut self.ports.random(), length);
         desk.show(&phrase)?;
         let typed = RecoveryPhrase::parse(&desk.typed()?)?;
@@ -188,14 +219,29 @@ where
             return Err(RecoveryError::NotTheSame);
         }
         let keys = keys_of(phrase, RecoverySalt::random(&mut self.ports.random())).await?;
-        if present.enabled && services_credential::is_held(&hold, known.parts().0)? {
+        let holds_credential = services_credential::is_held(&hold, known.parts().0)?;
+        if present.enabled && holds_credential {
             self.allow_phrase(&mut hold, &keys.auth().verifier(), password).await?;
         }
         let mut kept = Kept::load(&hold)?.unwrap_or_default();
         kept.sequence = kept.sequence.max(present.sequence.unwrap_or(0));
-        kept.keys = Some(keys);
+        let before = kept.keys.replace(keys);
         kept.stored = None;
-        self.upload(&mut hold, &known, &mut kept).await
+        let stored = self.upload(&mut hold, &known, &mut kept).await;
+        let Err(RecoveryError::Services(ActionError::Services(
+            error @ (ServicesError::Refused { .. } | ServicesError::OnHold),
+        ))) = stored
+        else {
+            return stored;
+        };
+        // Services took nothing, so the phrase of before is the one to go on with.
+        kept.keys = before;
+        kept.save(&mut hold)?;
+        let is_guarded = matches!(error, ServicesError::Refused { status: FORBIDDEN });
+        if is_guarded && present.enabled && !holds_credential {
+            return Err(RecoveryError::PhraseGuarded);
+        }
+        Err(error.into())
     }
 
     /// Leaves a newer container with services if the credential changed since the last one; `None` if none is due.
@@ -250,10 +296,10 @@ where
         let signing = SigningKey::random(&mut self.ports.random());
         let request = recover_request(&code.token, &keys, &signing)?;
         let recovered = self.ports.services().recover(at, &request).await?;
-        let device = NewDevice { guid: code.guid, signing, services_url: code.services_url, trust };
-        let (restored, seen) = self.take_over(&mut hold, keys, device, &recovered)?;
+        let device = NewDevice { guid: code.guid, signing, services_url: code.services_url, trust, waiting: None };
+        let restored = self.take_over(&mut hold, keys, device, &recovered)?;
         if let Some(code) = &recovered.enrolment {
-            self.enter(&mut hold, code, (restored.recovery_id, seen)).await?;
+            self.enter(&mut hold, code).await?;
         }
         Ok(restored)
     }
@@ -262,27 +308,29 @@ where
         &self,
         hold: &mut <P::Store as Store>::Hold,
         keys: RecoveryKeys,
-        device: NewDevice,
+        mut device: NewDevice,
         recovered: &RecoveredCredentials,
-    ) -> Result<(Restored, Option<VaultSeen>), RecoveryError> {
+    ) -> Result<Restored, RecoveryError> {
         let container = recovered.container.as_bytes();
         let opened = keys.open(container).map_err(|_| RecoveryError::NotGenuine)?;
         let sequence = Head::read(container).ok_or(RecoveryError::NotGenuine)?.sequence;
         let op_id = OperationId::v7(self.ports.clock().now(), random::bytes(&mut self.ports.random()));
         let guid = device.guid;
-        let (credential, before, seen) =
+        let Opened { taken, before, seen, lock, services_salt } =
             content::read(opened.expose(), guid, op_id).ok_or(RecoveryError::NotGenuine)?;
         if recovered.guid != guid {
             return Err(RecoveryError::NotGenuine);
         }
-        let mut kept = Kept { keys: Some(keys), sequence, stored: None, device: Some(device), before };
+        let RecoveredCredentials { recovery_id, hold_until, vault_is_away, .. } = *recovered;
+        let enrolled = recovered.enrolment.is_some();
+        device.waiting = (enrolled || vault_is_away).then_some(Waiting { recovery_id, seen, lock });
+        let mut kept =
+            Kept { keys: Some(keys), sequence, stored: None, device: Some(device), before, inherited: services_salt };
         kept.save(hold)?;
-        let (credential_epoch, cek_version) = content::take_over(hold, credential)?;
+        let (credential_epoch, cek_version) = content::take_over(hold, taken)?;
         kept.stored = content::newest(hold)?;
         kept.save(hold)?;
-        let RecoveredCredentials { recovery_id, hold_until, .. } = *recovered;
-        let enrolled = recovered.enrolment.is_some();
-        Ok((Restored { guid, recovery_id, credential_epoch, cek_version, hold_until, enrolled }, seen))
+        Ok(Restored { guid, recovery_id, credential_epoch, cek_version, hold_until, enrolled, vault_is_away })
     }
 
     /// The number is stored before the container leaves, so no number stands for two containers.
@@ -319,6 +367,13 @@ where
         let mut acting = Acting { at: ServicesAddress { url, trust }, guid, key, rng: self.ports.random() };
         Ok(acting.act(self.ports.services(), self.ports.clock(), action, body).await?)
     }
+}
+
+/// Whether the Services Credential still has the device secret that came with the container: whoever has the device before
+/// has that, too (spec 2.1).
+pub(crate) fn inherits_device_secret(hold: &impl crate::store::Hold) -> Result<bool, StoreError> {
+    let inherited = Kept::load(hold)?.and_then(|kept| kept.inherited);
+    Ok(inherited.is_some() && inherited == content::services_salt(hold)?)
 }
 
 /// No newer container is made from now on; what made them, for [`keep_again`].

@@ -81,6 +81,21 @@ where
         line.desk()?.recover().await.map(drop)
     }
 
+    /// Gives the Services Credential a device secret of this device, under the password that stands; `false` if it has one
+    /// already. Services let that wait as long as a recovery is fresh.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn renew_services_credential(&self, password: &mut dyn PasswordSource) -> Result<bool, CredentialError> {
+        let mut hold = self.ports.store().hold().await?;
+        if !crate::recovery::inherits_device_secret(&hold)? {
+            return Ok(false);
+        }
+        let known = known(&hold)?;
+        let mut line = ServicesLine::new(self, &mut hold, &known);
+        pair::renew(&mut line, &mut Entry::new(password)).await.map(|()| true)
+    }
+
     /// Removes the recovery container at services; nothing can be recovered from then on.
     ///
     /// # Errors

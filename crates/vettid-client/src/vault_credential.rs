@@ -16,6 +16,7 @@ mod proof;
 mod recovery;
 pub(crate) mod replace;
 mod secret;
+mod terms;
 mod value;
 mod vault_line;
 
@@ -31,6 +32,7 @@ use crate::app::{App, Ports};
 use crate::services_credential;
 use desk::Desk;
 use password::Entry;
+use vettid_wire::agreement::{FreePayments, PermitTerms, TermsPermitted};
 use vettid_wire::id::SecretId;
 use vettid_wire::secret::{Action, Add, GrantRef, OpenGrant, SecretSummary, UseSecret};
 
@@ -194,6 +196,30 @@ impl<P: Ports> App<P> {
         password: &mut dyn PasswordSource,
     ) -> Result<GrantKept, CredentialError> {
         over_the_line!(self, desk => desk.open_grant(wanted, &mut Entry::new(password)).await)
+    }
+
+    /// Agrees to the terms of a payment with the password, for one step within five minutes.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn permit_terms(
+        &self,
+        terms: PermitTerms,
+        password: &mut dyn PasswordSource,
+    ) -> Result<TermsPermitted, CredentialError> {
+        over_the_line!(self, desk => desk.permit(&terms, &mut Entry::new(password)).await)
+    }
+
+    /// Says with the password up to how much a payment needs none.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn free_payments(
+        &self,
+        limit: FreePayments,
+        password: &mut dyn PasswordSource,
+    ) -> Result<FreePayments, CredentialError> {
+        over_the_line!(self, desk => desk.free(&limit, &mut Entry::new(password)).await)
     }
 
     /// Ends a grant before its time.

@@ -5,7 +5,7 @@
 use crate::app::{App, ConnectionOf, Ports, is_lost};
 use crate::clock::Clock;
 use crate::command::CommandError;
-use crate::credential::{key_of, member_credential};
+use crate::credential::{device_of, key_of, member_credential};
 use crate::enrolment::new_seed;
 use crate::line::Line;
 use crate::random;
@@ -14,10 +14,12 @@ use crate::state::Member;
 use crate::store::Store;
 use crate::transport::{Connection, SignIn, Transport, TransportError};
 use vettid_core::grants::mint::MemberIdentity;
+use vettid_crypto::identity::SigningKey;
 use vettid_crypto::secret::SecretBytes;
 use vettid_crypto::signature::{self, Context};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::enrolment::{NatsBootstrapped, RenewBootstrap};
+use vettid_wire::id::MemberId;
 
 /// The HTTP status with which services say that too much was asked in this time.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -77,9 +79,19 @@ impl<P: Ports> App<P> {
         member: &Member,
         seed: &SecretBytes,
     ) -> Result<Result<NatsBootstrapped, ServicesError>, CommandError> {
-        let signing = member.identity.signing();
+        let at = ServicesAddress { url: &member.origin.services_url, trust: self.trust_of(member) };
+        self.ask_as(at, (member.guid, member.identity.signing()), seed).await
+    }
+
+    /// Asks services for a way to the broker, as the app with this key.
+    async fn ask_as(
+        &self,
+        at: ServicesAddress<'_>,
+        (guid, signing): (MemberId, &SigningKey),
+        seed: &SecretBytes,
+    ) -> Result<Result<NatsBootstrapped, ServicesError>, CommandError> {
         let mut request = RenewBootstrap {
-            guid: member.guid,
+            guid,
             app_key: signing.verifying_key().typed(),
             nkey_pub: key_of(seed)?.public().to_string(),
             issued_at: self.ports.clock().now(),
@@ -88,8 +100,24 @@ impl<P: Ports> App<P> {
             signature: Base64::default(),
         };
         request.signature = signature::sign(Context::ServiceRequest, signing, &request)?;
-        let at = ServicesAddress { url: &member.origin.services_url, trust: self.trust_of(member) };
         Ok(self.ports.services().renew_bootstrap(at, &request).await)
+    }
+
+    /// Connects a device that services know and the vault does not yet: for what comes before a session, and nothing else.
+    pub(crate) async fn connect_as(
+        &self,
+        at: ServicesAddress<'_>,
+        (guid, signing): (MemberId, &SigningKey),
+    ) -> Result<ConnectionOf<P>, CommandError> {
+        let (now, seed) = (self.ports.clock().now(), new_seed(&mut self.ports.random())?);
+        let answer = self.ask_as(at, (guid, signing), &seed).await?.map_err(CommandError::Services)?;
+        if answer.guid != guid {
+            return Err(CommandError::Services(ServicesError::Unreadable("it is about another member".into())));
+        }
+        let identity = MemberIdentity::AppBootstrap(device_of(&answer.nats_jwt, now)?);
+        let credential = member_credential(&identity, guid, &seed, &answer.nats_jwt, now)?;
+        let sign_in = SignIn { endpoint: &answer.nats_endpoint, trust: at.trust, credential };
+        Ok(self.ports.transport().connect(sign_in).await?)
     }
 
     async fn connect_back(

@@ -2,54 +2,17 @@
 //! a counter-proposal. Whoever made the latest terms decides whether an answer came in time, so both sides end alike. It must
 //! never approve terms that were replaced, or after their time.
 
+use serde::{Deserialize, Serialize};
+use vettid_wire::agreement::{AgreementKind as Kind, AgreementOutcome as Outcome, AgreementSide as Side};
+use vettid_wire::auth::Decision;
 use vettid_wire::digest::Digest;
 use vettid_wire::time::Timestamp;
 
 /// Most rounds of terms, so that no two vaults go on for ever.
 pub const MAX_ROUNDS: u32 = 32;
 
-/// Whether terms may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A proposal whose terms the other side may change.
-    Request,
-    /// Fixed terms: yes or no.
-    Transaction,
-}
-
-/// One of the two. The proposer makes the odd rounds, the other side the even ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// Who proposed first.
-    Proposer,
-    /// Who was asked.
-    Asked,
-}
-
-/// The answer to terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Decision {
-    /// Yes.
-    Approve,
-    /// No.
-    Deny,
-}
-
-/// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Both sides approved the same terms in time.
-    Approved,
-    /// The side that was to answer said no.
-    Denied,
-    /// No answer reached the maker of the terms in time.
-    Expired,
-    /// The maker took the terms back.
-    Withdrawn,
-}
-
 /// Terms as the machine sees them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Terms {
     /// Counts the terms of one agreement, from 1.
     pub round: u32,
@@ -71,7 +34,8 @@ pub enum Message {
 }
 
 /// Where one side stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// The latest terms wait for an answer.
     Open,
@@ -105,16 +69,12 @@ pub enum Refused {
 }
 
 /// One side of an agreement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Agreement {
     kind: Kind,
     own: Side,
     terms: Terms,
     state: State,
-}
-
-fn maker(round: u32) -> Side {
-    if round.is_multiple_of(2) { Side::Asked } else { Side::Proposer }
 }
 
 impl Agreement {
@@ -147,6 +107,18 @@ impl Agreement {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Request or transaction.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Which side this is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.own
     }
 
     /// Whether this side is to answer.
@@ -215,7 +187,7 @@ impl Agreement {
     }
 
     fn other_terms(&mut self, now: Timestamp, terms: Terms) -> Result<Option<Message>, Refused> {
-        if maker(terms.round) == self.own || terms.round == 0 {
+        if Side::maker(terms.round) == self.own || terms.round == 0 {
             return Err(Refused::Nonsense);
         }
         if terms.round <= self.terms.round {
@@ -245,7 +217,7 @@ impl Agreement {
         hash: Digest,
         decision: Decision,
     ) -> Result<Option<Message>, Refused> {
-        if maker(round) != self.own || round > self.terms.round {
+        if Side::maker(round) != self.own || round > self.terms.round {
             return Err(Refused::Nonsense);
         }
         if round < self.terms.round || hash != self.terms.hash {
@@ -262,7 +234,7 @@ impl Agreement {
     /// Only the maker of terms says how they ended. One that ended terms to which this side made a counter-proposal did not
     /// see it in time: what it says stands, even if this side has ended its own terms meanwhile.
     fn outcome(&mut self, round: u32, outcome: Outcome) -> Result<(), Refused> {
-        if maker(round) == self.own || round == 0 {
+        if Side::maker(round) == self.own || round == 0 {
             return Err(Refused::Nonsense);
         }
         let is_ended = matches!(self.state, State::Ended(_));
@@ -295,8 +267,10 @@ impl Agreement {
         }
     }
 
-    fn is_maker(&self) -> bool {
-        maker(self.terms.round) == self.own
+    /// Whether this side made the latest terms.
+    #[must_use]
+    pub fn is_maker(&self) -> bool {
+        Side::maker(self.terms.round) == self.own
     }
 
     fn is_over(&self, now: Timestamp) -> bool {

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::{BTreeSet, HashSet};
-use vettid_core::agreement::{Agreement, Decision, Kind, Message, Outcome, Refused, State, Terms};
+use vettid_core::agreement::{Agreement, Message, Refused, State, Terms};
+use vettid_wire::agreement::{AgreementKind as Kind, AgreementOutcome as Outcome};
+use vettid_wire::auth::Decision;
 use vettid_wire::digest::Digest;
 use vettid_wire::time::Timestamp;
 

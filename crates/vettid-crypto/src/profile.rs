@@ -129,6 +129,8 @@ mod tests {
             public: PublicProfile { first_name: "Alice".to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],
+            items: std::collections::BTreeMap::new(),
+            supported: vec![],
             sequence: 4,
             updated_at: at(0),
             valid_until: at(30),

@@ -54,6 +54,8 @@ pub(crate) fn signed(
             contract: presentation.offer.contract.clone(),
         }),
         event_types: ROWS.iter().filter(|row| row.lane == Lane::Member).map(|row| row.name.to_owned()).collect(),
+        items: std::collections::BTreeMap::new(),
+        supported: vec![],
         sequence,
         updated_at: now,
         valid_until: now.plus_ms(MAX_LIFE_MS),

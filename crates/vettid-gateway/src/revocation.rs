@@ -48,7 +48,7 @@ pub(crate) fn receive(live: &mut Live, notice: Value) -> Result<(), InvalidNotic
     if notice.kind != KIND || notice.connection_id != live.record.connection_id {
         return Err(InvalidNotice);
     }
-    bury(live, notice.revoked_at, RevokedBy::Peer);
+    bury(live, notice.revoked_at, RevokedBy::Peer, notice.reason);
     live.record.member.forget_credential();
     Ok(())
 }
@@ -66,7 +66,7 @@ pub(crate) fn revoke(
     reason: RevocationReason,
 ) -> Result<(), NoticeFailed> {
     let post = notice(now, rng, service_id, signing, live, reason)?;
-    bury(live, now, RevokedBy::Owner);
+    bury(live, now, RevokedBy::Owner, reason);
     match post {
         Some(post) => live.record.outbox.push(post),
         None => live.record.member.forget_credential(),
@@ -107,13 +107,14 @@ fn notice(
     Ok(Some(Post { message: event_id, route: Route::Service, subject, bytes: Base64::new(bytes), give_up_at }))
 }
 
-fn bury(live: &mut Live, revoked_at: Timestamp, revoked_by: RevokedBy) {
+fn bury(live: &mut Live, revoked_at: Timestamp, revoked_by: RevokedBy, reason: RevocationReason) {
     let tombstone = Tombstone {
         connection_id: live.record.connection_id,
         guid: live.record.member.guid,
         display_name: live.record.member.display_name.clone(),
         revoked_at,
         revoked_by,
+        reason: Some(reason),
     };
     live.end(ConnectionState::Revoked, Some(tombstone));
 }

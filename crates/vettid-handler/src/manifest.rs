@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+/// Version of every handler that is linked in: that of the program.
+pub const LINKED_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// What a handler may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {

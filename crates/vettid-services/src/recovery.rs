@@ -2,14 +2,16 @@
 //! a portal login, a single-use code and a proof of the phrase. A try is counted before it is looked at. Whether there is such
 //! a code, a container or a member, whoever tries learns the same.
 
+mod entrance;
+
 use crate::action::Acting;
 use crate::control_plane::ControlPlane;
-use crate::deployment::accept_code;
 use crate::http::error::ApiError;
 use crate::renewal::{NONCE_BYTES, is_timely};
+use entrance::WayIn;
 use serde_json::Value;
-use vettid_core::control::{VAULT_RECOVER, VAULT_RECOVERY_DECIDE};
-use vettid_core::enrolment::{BearerToken, Enrolment};
+use vettid_core::control::VAULT_RECOVERY_DECIDE;
+use vettid_core::enrolment::BearerToken;
 use vettid_core::recovery::{CODE_LIFE_MS, HOLD_MS};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::recovery::{Head, RecoveryProof, RecoveryVerifier};
@@ -20,14 +22,13 @@ use vettid_store::audit::{Act, Actor};
 use vettid_store::ledger::LedgerError;
 use vettid_store::recovery::{CodeRow, Recovery, StoredBackup, Try};
 use vettid_wire::base64::Base64;
-use vettid_wire::enrolment::{EnrolVault, EnrolmentCode};
-use vettid_wire::id::{EventId, MemberId};
+use vettid_wire::id::MemberId;
 use vettid_wire::json;
 use vettid_wire::key::TypedKey;
 use vettid_wire::recovery::{
     AskRecoverySalt, CredentialBackupStatus, DecideRecovery, MAX_CONTAINER_BYTES, Notice, NoticeKind,
-    RecoverCredentials, RecoverVault, RecoveredCredentials, RecoveryCode, RecoveryDecided, RecoveryHold,
-    RecoverySaltAnswer, RecoveryStarted, StoreCredentialBackup,
+    RecoverCredentials, RecoveredCredentials, RecoveryCode, RecoveryDecided, RecoveryHold, RecoverySaltAnswer,
+    RecoveryStarted, StoreCredentialBackup,
 };
 
 impl ControlPlane {
@@ -160,7 +161,8 @@ impl ControlPlane {
     }
 
     /// Has the vault open a way in for the new device, records the recovery, then gives the container to it. The old app keeps
-    /// its place at the vault until the new device proves the password there.
+    /// its place at the vault until the new device proves the password there. A vault that is locked or away keeps nothing back:
+    /// what opens its lock lies in the container, and the device asks for the way in again.
     async fn hand_over(
         &self,
         guid: MemberId,
@@ -169,6 +171,8 @@ impl ControlPlane {
     ) -> Result<RecoveredCredentials, ApiError> {
         let (now, recovery_id) = (self.now(), self.event_id());
         let way_in = self.way_in(guid, recovery_id, &request.app_key).await?;
+        let vault_is_away = matches!(way_in, WayIn::Away(_));
+        let way_in = way_in.open();
         let recovery = Recovery {
             recovery_id,
             guid,
@@ -190,34 +194,8 @@ impl ControlPlane {
             container: Base64::new(backup.container),
             hold_until: recovery.hold_until,
             enrolment: way_in.map(|(_, code)| code.qr),
+            vault_is_away,
         })
-    }
-
-    /// An enrolment of one device with the member's vault, and its code; `None` if there is no vault.
-    async fn way_in(
-        &self,
-        guid: MemberId,
-        recovery_id: EventId,
-        app_key: &TypedKey,
-    ) -> Result<Option<(Enrolment, EnrolmentCode)>, ApiError> {
-        let vault = self.ledger.vault(guid).await?;
-        let Some((vault, keys)) = vault.and_then(|vault| vault.keys.clone().map(|keys| (vault, keys))) else {
-            return Ok(None);
-        };
-        let (enrolment, token) = Enrolment::start(self.event_id(), guid, self.now(), &mut self.rng());
-        let enrol = EnrolVault {
-            guid,
-            expires_at: enrolment.expires_at,
-            token: token.expose(),
-            services_url: self.public_url.clone(),
-            session_id: enrolment.session_id,
-        };
-        let params = RecoverVault { enrol, recovery_id, app_key: app_key.clone() };
-        let code: EnrolmentCode = self.command(&vault.host, VAULT_RECOVER, &params).await?;
-        let identity = VerifyingKey::from_typed(&keys.deployed.identity_key);
-        let identity = identity.map_err(|error| ApiError::internal(&error))?;
-        accept_code(&code, &params.enrol, identity.fingerprint())?;
-        Ok(Some((enrolment, code)))
     }
 
     /// Whose approval lifts the hold: the member's app, and after several recoveries in a row the one before the first of them.
@@ -260,9 +238,8 @@ impl ControlPlane {
         if !self.nonces.take(key.fingerprint(), request.nonce.as_bytes(), request.issued_at, now)? {
             return Err(ApiError::RecoveryRefused);
         }
-        if latest.is_some_and(|latest| latest.session_id.is_some()) {
-            self.tell_vault(request.guid, &received).await?;
-        }
+        let has_way_in = latest.is_some_and(|latest| latest.session_id.is_some());
+        self.tell_vault(&request, &received, has_way_in).await?;
         let DecideRecovery { guid, recovery_id, approve, .. } = request;
         let act = if approve { Act::RecoveryApproved(recovery_id) } else { Act::RecoveryDenied(recovery_id) };
         let entry = self.entry(Actor::Member(guid), act);
@@ -272,10 +249,19 @@ impl ControlPlane {
         }
     }
 
-    async fn tell_vault(&self, guid: MemberId, received: &Value) -> Result<(), ApiError> {
-        let vault = self.ledger.vault(guid).await?.ok_or(ApiError::RecoveryRefused)?;
-        let _: RecoveryDecided = self.command(&vault.host, VAULT_RECOVERY_DECIDE, received).await?;
-        Ok(())
+    /// The vault hears it. One that has opened no way in yet cannot lift a hold, and has nobody to cut off: a denial stands
+    /// without it, an approval waits.
+    async fn tell_vault(&self, asked: &DecideRecovery, received: &Value, has_way_in: bool) -> Result<(), ApiError> {
+        let vault = self.ledger.vault(asked.guid).await?.filter(|vault| vault.keys.is_some());
+        match vault {
+            Some(vault) if has_way_in => {
+                let _: RecoveryDecided = self.command(&vault.host, VAULT_RECOVERY_DECIDE, received).await?;
+                Ok(())
+            }
+            None if has_way_in => Err(ApiError::RecoveryRefused),
+            Some(_) if asked.approve => Err(ApiError::VaultAway),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn verifier(&self, backup: &StoredBackup) -> Result<RecoveryVerifier, ApiError> {

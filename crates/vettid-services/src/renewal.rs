@@ -60,7 +60,8 @@ impl ControlPlane {
     async fn session_of_recovery(&self, request: &RenewBootstrap) -> Result<Option<EventId>, ApiError> {
         let latest = self.ledger.latest_recovery(request.guid).await?;
         let latest = latest.filter(|latest| latest.denied_at.is_none() && latest.app_key == request.app_key);
-        Ok(latest.and_then(|latest| latest.session_id))
+        // Until its vault made a way in, the device is known by its recovery: it may have to unlock the vault first.
+        Ok(latest.map(|latest| latest.session_id.unwrap_or(latest.recovery_id)))
     }
 }
 

@@ -16,8 +16,8 @@ use vettid_wire::event::Nothing;
 use vettid_wire::handshake::Invitation;
 use vettid_wire::id::{EventId, MemberId};
 use vettid_wire::recovery::{
-    AskRecoverySalt, CredentialBackupStatus, DecideRecovery, NoticeKind, RecoverCredentials, RecoveredCredentials,
-    RecoveryCode, RecoverySaltAnswer, RecoveryStarted, StoreCredentialBackup,
+    AskRecoverySalt, CredentialBackupStatus, DecideRecovery, EnterVault, NoticeKind, RecoverCredentials,
+    RecoveredCredentials, RecoveryCode, RecoverySaltAnswer, RecoveryStarted, StoreCredentialBackup, VaultEntrance,
 };
 use world::action::{Operation, unique};
 use world::member::{App, Member};
@@ -253,6 +253,88 @@ async fn a_denied_recovery_gives_the_old_app_its_place_back() {
     assert_eq!(told(&world, &alice).await[0], NoticeKind::RecoveryDenied);
     let again = recover(&world, &phrase.try_with(&token, &new_device())).await;
     assert_eq!(again.refusal(), REFUSED, "the code was used up");
+}
+
+fn entrance(key: &SigningKey, guid: MemberId, recovery_id: EventId) -> EnterVault {
+    let unsigned = EnterVault {
+        guid,
+        recovery_id,
+        app_key: key.verifying_key().typed(),
+        issued_at: clock::now(),
+        nonce: Base64Url::new(unique()),
+        key_id: key.key_id(),
+        signature: Base64::default(),
+    };
+    let signature = signature::sign(Context::ServiceRequest, key, &unsigned).unwrap();
+    EnterVault { signature, ..unsigned }
+}
+
+async fn enter(world: &World, asked: &EnterVault) -> Answer {
+    world.post("/v1/credentials/recover/enter", None, asked).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_vault_costs_no_code_and_lets_the_device_in_later() {
+    let world = World::start().await;
+    let (host, alice, app) = world.enrolled("alice").await;
+    let phrase = Phrase::fresh();
+    assert_eq!(phrase.store(&world, alice.guid, &app.key, 1).await.status, 200);
+    host.memory.lock().unwrap().is_locked = true;
+    let token = code(&world, &alice).await.token;
+    let recovered: RecoveredCredentials = recover(&world, &phrase.try_with(&token, &new_device())).await.ok();
+    assert_eq!((recovered.vault_is_away, recovered.enrolment), (true, None));
+    assert_eq!(phrase.0.open(recovered.container.as_bytes()).unwrap().expose(), CONTENT);
+    // The device gets as far as the lock, and no further.
+    let device = App { key: new_device(), ..app };
+    assert_eq!(device.connected_again(&world, alice.guid).await.status, 200);
+    let asked = entrance(&device.key, alice.guid, recovered.recovery_id);
+    assert_eq!(enter(&world, &asked).await.refusal(), (423, "vault_away"));
+    assert_eq!(enter(&world, &asked).await.refusal(), REFUSED, "repeated");
+    let app = App { key: SigningKey::from_seed(&Secret32::from_bytes([7; 32])), ..device };
+    let early = approval(&app, alice.guid, recovered.recovery_id);
+    assert_eq!(world.post("/v1/credentials/recover/decide", None, &early).await.status, 423, "nobody to lift the hold");
+
+    host.memory.lock().unwrap().is_locked = false;
+    let wrong = [
+        entrance(&app.key, alice.guid, recovered.recovery_id),
+        entrance(&new_device(), alice.guid, EventId::from_bytes([9; 16])),
+        EnterVault { signature: Base64::new([0; 64]), ..entrance(&new_device(), alice.guid, recovered.recovery_id) },
+    ];
+    for wrong in wrong {
+        assert_eq!(enter(&world, &wrong).await.refusal(), REFUSED, "{wrong:?}");
+    }
+    for _ in 0..2 {
+        let entered: VaultEntrance =
+            enter(&world, &entrance(&new_device(), alice.guid, recovered.recovery_id)).await.ok();
+        assert_eq!(Invitation::read(&entered.enrolment).unwrap().space.guid(), alice.guid);
+    }
+    let right = approval(&app, alice.guid, recovered.recovery_id);
+    assert_eq!(world.post("/v1/credentials/recover/decide", None, &right).await.status, 200);
+    assert_eq!(host.commands().last().unwrap(), "vault.recovery.decide");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_that_a_locked_vault_never_heard_of_is_denied_all_the_same() {
+    let world = World::start().await;
+    let (host, alice, app) = world.enrolled("alice").await;
+    let phrase = Phrase::fresh();
+    assert_eq!(phrase.store(&world, alice.guid, &app.key, 1).await.status, 200);
+    host.memory.lock().unwrap().is_locked = true;
+    let token = code(&world, &alice).await.token;
+    let recovered: RecoveredCredentials = recover(&world, &phrase.try_with(&token, &new_device())).await.ok();
+    let unsigned = DecideRecovery {
+        approve: false,
+        signature: Base64::default(),
+        ..approval(&app, alice.guid, recovered.recovery_id)
+    };
+    let signature = signature::sign(Context::ServiceRequest, &app.key, &unsigned).unwrap();
+    let denial = DecideRecovery { signature, ..unsigned };
+    assert_eq!(world.post("/v1/credentials/recover/decide", None, &denial).await.status, 200);
+    host.memory.lock().unwrap().is_locked = false;
+    let late = entrance(&new_device(), alice.guid, recovered.recovery_id);
+    assert_eq!(enter(&world, &late).await.refusal(), REFUSED);
+    let device = App { key: new_device(), ..app };
+    assert_eq!(device.connected_again(&world, alice.guid).await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use vettid_nats::connection::{ConnectError, Connection, ConnectionState, Request
 use vettid_testkit::operator::fresh_key;
 use vettid_wire::enrolment::RevokeUser;
 use vettid_wire::event::{self, EventRow as _};
-use vettid_wire::id::MemberId;
+use vettid_wire::id::{ConnectionId, MemberId};
 use vettid_wire::subject::Subject;
 use world::World;
 use world::host::{TestHost, VaultOfTest, stranger};
@@ -51,6 +51,26 @@ impl AppOfTest {
 
 fn letter<'a>(guid: MemberId, vault: &'a VaultOfTest, request: &RevokeUser) -> Letter<'a> {
     Letter::new::<event::RevokeUser>(guid, vault, request)
+}
+
+struct PeerOfTest {
+    key: Arc<UserKey>,
+    credential: Credential,
+}
+
+impl PeerOfTest {
+    fn of(guid: MemberId, vault: &VaultOfTest, id: ConnectionId) -> Self {
+        let key: Arc<UserKey> = Arc::new(fresh_key().unwrap());
+        let identity = MemberIdentity::Connection(id);
+        let account = vault.message_account.public();
+        let minted = mint::member(&identity, key.public(), account, &vault.connection_signing, clock::now()).unwrap();
+        let credential = Credential::member(&identity, guid, key.clone(), minted.jwt, clock::now()).unwrap();
+        Self { key, credential }
+    }
+
+    async fn open(&self, world: &World) -> Result<Connection, ConnectError> {
+        Connection::open(&world.endpoint(), self.credential.clone()).await
+    }
 }
 
 fn subject(guid: MemberId) -> Subject {
@@ -89,6 +109,28 @@ async fn a_revoked_user_is_cut_off_at_once_and_for_good() {
     let world = world.restart().await;
     assert!(matches!(lost.open(&world).await, Err(ConnectError::Refused)));
     kept.open(&world).await.unwrap();
+}
+
+/// What a connection was let in with is worth nothing once the connection ended, however long it would still run.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_credential_of_an_ended_connection_is_refused() {
+    let world = World::start().await;
+    let host = world.host("host-a").await;
+    let (guid, alice) = vault(&world, &host, "alice").await;
+    let publishing = host.publishing(&world).await.unwrap();
+    let peers = [1, 2].map(|n| PeerOfTest::of(guid, &alice, ConnectionId::from_bytes([n; 16])));
+    let [ended, other] = &peers;
+    let (ended_way, other_way) = (ended.open(&world).await.unwrap(), other.open(&world).await.unwrap());
+    let request = RevokeUser {
+        account_nkey: alice.message_account.public().to_string(),
+        user_nkey: ended.key.public().to_string(),
+        revoked_at: clock::now(),
+    };
+    letter(guid, &alice, &request).send::<event::RevokeUser>(&host.joined, &publishing).await.unwrap();
+    is_cut_off(&ended_way).await;
+    assert!(matches!(ended.open(&world).await, Err(ConnectError::Refused)));
+    assert_eq!(*other_way.state().borrow(), ConnectionState::Connected);
+    other.open(&world).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

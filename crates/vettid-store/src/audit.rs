@@ -91,6 +91,8 @@ pub enum Act {
     RecoveryTried,
     /// A new device took the place of the old one.
     Recovered(EventId),
+    /// A device whose recovery was taken got another way into the vault.
+    RecoveryEntered(EventId),
     /// The old device approved a recovery.
     RecoveryApproved(EventId),
     /// The old device denied a recovery.

@@ -119,6 +119,14 @@ pub trait Recoveries: Send + Sync {
         enrolment: Option<&'a Enrolment>,
         audit: &'a AuditEntry,
     ) -> Pending<'a, ()>;
+    /// Records the enrolment by which the device of a recovery reaches the vault, in place of any before. Refused:
+    /// [`crate::ledger::LedgerError::Missing`] if there is no such recovery, or if it was denied.
+    fn enter_vault<'a>(
+        &'a self,
+        recovery: (MemberId, EventId),
+        enrolment: &'a Enrolment,
+        audit: &'a AuditEntry,
+    ) -> Pending<'a, ()>;
     /// The member's latest recovery.
     fn latest_recovery(&self, guid: MemberId) -> Pending<'_, Option<Recovery>>;
     /// Lifts the hold, or ends the recovery and closes its enrolment. Refused: [`crate::ledger::LedgerError::Missing`] if it

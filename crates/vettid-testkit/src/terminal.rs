@@ -28,10 +28,27 @@ pub fn reply_at(
     prompt: &str,
     reply: impl FnOnce(&str) -> String,
 ) -> io::Result<String> {
+    reply_and_type_at(home, command_line, (prompt, reply), &[])
+}
+
+/// The same, with further answers typed after the first one.
+///
+/// # Errors
+/// As [`type_at`].
+pub fn reply_and_type_at(
+    home: &Path,
+    command_line: &str,
+    (prompt, reply): (&str, impl FnOnce(&str) -> String),
+    answers: &[(&str, &str)],
+) -> io::Result<String> {
     let mut screen = Screen::open(home, command_line)?;
     screen.until(prompt)?;
     let answer = reply(&String::from_utf8_lossy(&screen.shown));
     screen.keys.write_all(answer.as_bytes())?;
+    for (prompt, answer) in answers {
+        screen.until(prompt)?;
+        screen.keys.write_all(answer.as_bytes())?;
+    }
     screen.end()
 }
 

@@ -199,7 +199,7 @@ fn answer_content(step: &Step<'_>, responder: &Responder) -> Result<Answer, Fail
         _ => None,
     };
     let incarnation = (step.identity.incarnation != 1).then_some(step.identity.incarnation);
-    Ok(Answer { jwt, profile: Some(profile::signed(step)?), incarnation, ..Answer::default() })
+    Ok(Answer { jwt, profile: Some(profile::signed(step, None)?), incarnation, ..Answer::default() })
 }
 
 /// Stores the handshake under its own id; the code that began it is used up.

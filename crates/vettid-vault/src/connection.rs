@@ -127,6 +127,22 @@ impl Connection {
         self.is_under_way() || self.is_active()
     }
 
+    /// Takes away who the other side was and what was made for it, but not what the notice of its end leaves with.
+    pub fn strip(&mut self) {
+        self.peer = None;
+        self.symbols = None;
+        self.offered = None;
+        self.pairwise = SigningKey::from_seed(&Secret32::from_bytes([0; 32]));
+    }
+
+    /// Takes away what the notice of its end left with.
+    pub fn strip_ways(&mut self) {
+        self.nkey_seed = Secret32::from_bytes([0; 32]);
+        self.jwt = None;
+        self.claim = None;
+        self.claim_id = None;
+    }
+
     /// Whether events are exchanged on it.
     #[must_use]
     pub fn is_active(&self) -> bool {
@@ -149,13 +165,6 @@ pub fn put(draft: &mut Draft<'_>, connection: &Connection) -> Result<(), Unreada
 /// Every connection, oldest first.
 pub fn all(draft: &Draft<'_>) -> Result<Vec<Connection>, UnreadableState> {
     draft.values(PREFIX)
-}
-
-/// The ids of all connections, oldest first.
-#[must_use]
-pub fn ids(draft: &Draft<'_>) -> Vec<ConnectionId> {
-    let keys = draft.keys(PREFIX, usize::MAX);
-    keys.iter().filter_map(|key| key.strip_prefix(PREFIX)?.parse().ok()).collect()
 }
 
 /// The connections made after this one, oldest first; each is read when it is asked for.
@@ -220,6 +229,11 @@ pub fn forget_buckets(draft: &mut Draft<'_>, id: ConnectionId) {
 #[must_use]
 pub fn is_buried(draft: &Draft<'_>, id: ConnectionId) -> bool {
     draft.has(&format!("tombstone/{id}"))
+}
+
+/// What remains of a connection that ended.
+pub fn tombstone(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<Tombstone>, UnreadableState> {
+    draft.get(&format!("tombstone/{id}"))
 }
 
 /// Keeps what remains of a connection that ended.

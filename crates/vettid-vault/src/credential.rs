@@ -70,7 +70,7 @@ pub fn unlock(step: &mut Step<'_>, by: Unlock) -> Result<(), UnreadableState> {
 type Answered<T> = Result<Result<T, RefusalCode>, Failure>;
 
 /// The issuer's state, once there is a credential.
-fn issuer(draft: &Draft<'_>) -> Result<Option<Issuer>, UnreadableState> {
+pub(crate) fn issuer(draft: &Draft<'_>) -> Result<Option<Issuer>, UnreadableState> {
     draft.get(ISSUER)
 }
 

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::outbox::Route;
 use crate::peer::actor;
+use crate::profile::sync;
 use crate::step::Step;
 use crate::{outbox, peer, profile, revocation, send, upkeep, view};
 use serde_json::{Value, json};
@@ -83,7 +84,7 @@ pub fn accept(step: &mut Step<'_>, asked: &AcceptInvitation) -> Answered<Connect
     };
     let (nkey_seed, pairwise) = (Secret32::random(step.rng), SigningKey::random(step.rng));
     let opening = Opening {
-        profile: Some(profile::signed(step)?),
+        profile: Some(profile::signed(step, None)?),
         nkey_pub: Some(UserKey::from_secret(nkey_seed.duplicate())?.public().as_str().to_owned()),
         pairwise_key: Some(pairwise.verifying_key().typed()),
         incarnation: (step.identity.incarnation != 1).then_some(step.identity.incarnation),
@@ -92,11 +93,12 @@ pub fn accept(step: &mut Step<'_>, asked: &AcceptInvitation) -> Answered<Connect
     let (initiator, first) = start(step, target, opening)?;
     let connection = begun(step, asked, invitation, &initiator, nkey_seed, pairwise);
     connection::put(&mut step.draft, &connection)?;
+    sync::for_handshake(step, connection.connection_id)?;
     step.draft.put(handshake_key(connection.handshake_id), &initiator)?;
     post_handshake(step, &connection, first)?;
     let summary = format!("You answered an invitation of {}", connection.display_name);
     tell(step, "connection.accept", Some(connection.connection_id), FeedOutcome::Done, Severity::Info, summary)?;
-    Ok(Ok(view::of(step, &connection)?))
+    Ok(Ok(view::changed(step, &connection)?))
 }
 
 /// The first message carries the claim for the second, and the claim is named by the handshake: the id is drawn first.
@@ -311,7 +313,7 @@ pub fn decide(step: &mut Step<'_>, asked: &Decide) -> Answered<ConnectionView> {
         if asked.accept { (FeedOutcome::Approved, "accepted") } else { (FeedOutcome::Denied, "rejected") };
     let summary = format!("You {word} the connection with {}", connection.display_name);
     tell(step, "connection.decide", Some(connection.connection_id), outcome, Severity::Info, summary)?;
-    Ok(Ok(view::of(step, &connection)?))
+    Ok(Ok(view::changed(step, &connection)?))
 }
 
 fn reject(step: &mut Step<'_>, connection: &mut Connection) -> Answered<()> {

@@ -4,7 +4,9 @@ use crate::connection;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
-use crate::{bootstrap, credential, establish, feed, mark, messages, outbox, peer, recovery, request, upkeep};
+use crate::{
+    agreement, bootstrap, credential, establish, feed, mark, messages, outbox, peer, recovery, request, upkeep,
+};
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
@@ -17,9 +19,10 @@ const AT_ONCE: usize = 32;
 const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
 const FORGOTTEN_AT: &str = "forgotten_at";
 /// What is given up without a word here.
-const QUIET: [&str; 7] = [
+const QUIET: [&str; 8] = [
     event::ConnectionRekey::ROW.name,
     event::ConnectionCredential::ROW.name,
+    event::ProfileChanged::ROW.name,
     event::MessagingText::ROW.name,
     event::MessagingReceipt::ROW.name,
     event::MessagingSeen::ROW.name,
@@ -30,6 +33,7 @@ const QUIET: [&str; 7] = [
 /// Ends what expired. One thing that cannot be ended does not hold up the others.
 pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     unanswered(step)?;
+    agreement::lapse::tick(step)?;
     establish::expire(step)?;
     bootstrap::expire(step)?;
     recovery::tick(step)?;

@@ -7,6 +7,7 @@ use crate::projection::UnreadableState;
 use vettid_core::channel::ChannelError;
 use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::handshake::HandshakeFailure;
+use vettid_crypto::agreement::AgreementError;
 use vettid_crypto::nats::key::InvalidKey;
 use vettid_crypto::nats::token::TokenError;
 use vettid_crypto::signature::SignatureError;
@@ -34,6 +35,9 @@ pub enum Failure {
     /// An object cannot be signed.
     #[error("an object cannot be signed")]
     Sign(#[from] SignatureError),
+    /// A part of an agreement cannot be signed or checked.
+    #[error("a part of an agreement cannot be made")]
+    Agreement(#[from] AgreementError),
     /// A value has no canonical form.
     #[error("a value has no canonical form")]
     Form(#[from] JsonError),

@@ -1,9 +1,11 @@
 //! The vault manager and the host that runs many of them. A vault opens what was sealed for it, checks it against what
 //! its owner agreed to, acts, and answers. It has no open port; what it holds leaves it only sealed.
 
+pub mod agreement;
 pub mod app;
 pub mod audit;
 pub mod bootstrap;
+pub mod card;
 pub mod channels;
 pub mod connection;
 pub mod credential;

@@ -13,7 +13,7 @@ use vettid_wire::base64::Base64;
 use vettid_wire::event::{EventRow, EventType, Nothing, UnlockAttempt, VaultLock, VaultLockSetup};
 use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
 use vettid_wire::key::TypedKey;
-use vettid_wire::lock::{AutoLock, LockPermit, MAX_IDLE_MINUTES};
+use vettid_wire::lock::{AutoLock, LockPermit, LockSettings, MAX_IDLE_MINUTES, SealerKind};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
@@ -30,6 +30,8 @@ pub struct LockDesk {
     pub lane_key: Option<TypedKey>,
     /// Whether a lock is set.
     pub is_set: bool,
+    /// What seals the secrets of the host, where it says so.
+    pub sealer: Option<SealerKind>,
     /// What is wished of the host once the commit is made.
     pub wishes: Vec<Wish>,
     /// Whether the owner commanded something since the host last looked.
@@ -103,6 +105,12 @@ pub fn auto(step: &mut Step<'_>, asked: &AutoLock) -> Result<Result<AutoLock, Re
 /// After how many minutes without a command the vault is to be locked.
 pub fn idle_minutes(draft: &Draft<'_>) -> Result<Option<u32>, UnreadableState> {
     Ok(draft.get::<AutoLock>(AUTO)?.and_then(|auto| auto.idle_minutes))
+}
+
+/// How the lock is set up.
+pub fn settings(step: &Step<'_>) -> Result<LockSettings, UnreadableState> {
+    let (is_set, sealer) = (step.lock.is_set, step.lock.sealer);
+    Ok(LockSettings { is_set, idle_minutes: idle_minutes(&step.draft)?, sealer })
 }
 
 /// Writes down what happened to the lock.

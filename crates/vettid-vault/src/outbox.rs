@@ -79,11 +79,16 @@ pub fn withdraw_claims(draft: &mut Draft<'_>, connection: ConnectionId) -> Resul
     Ok(())
 }
 
+/// Whether a post leaves on this connection.
+#[must_use]
+pub fn leaves_on(post: &Post, connection: ConnectionId) -> bool {
+    [Route::Peer(connection), Route::Claim(connection)].contains(&post.route)
+}
+
 /// Forgets everything that was to leave on a connection, except the post of this number.
 pub fn withdraw(draft: &mut Draft<'_>, connection: ConnectionId, except: u64) -> Result<(), UnreadableState> {
-    let routes = [Route::Peer(connection), Route::Claim(connection)];
     for post in waiting(draft)? {
-        if routes.contains(&post.route) && post.number != except {
+        if leaves_on(&post, connection) && post.number != except {
             done(draft, post.number);
         }
     }

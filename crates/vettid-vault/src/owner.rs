@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    audit, establish, feed, inventory, lock, outbox, recovery, request, revocation, rotation, rule, send, signing_keys,
-    view,
+    agreement, audit, card, establish, feed, inventory, lock, outbox, profile, recovery, request, revocation, rotation,
+    rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -220,7 +220,13 @@ fn act(
         "connection.invite" => run::<event::ConnectionInvite>(body, |request| establish::invite(step, &request)),
         "connection.accept" => run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request)),
         "connection.review" => run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id)),
-        "connection.list" => run::<event::ConnectionList>(body, |_| view::all(step)),
+        "connection.list" => run::<event::ConnectionList>(body, |request| view::list(step, &request)),
+        "profile.item.set" => run::<event::ProfileItemSet>(body, |item| profile::items::set(step, &item)),
+        "profile.item.remove" => run::<event::ProfileItemRemove>(body, |asked| profile::items::remove(step, &asked)),
+        "profile.item.list" => run::<event::ProfileItemList>(body, |_| profile::items::list(step)),
+        "profile.preview" => run::<event::ProfilePreview>(body, |asked| profile::items::preview(step, &asked)),
+        "connection.label" => run::<event::ConnectionLabel>(body, |request| card::label(step, &request)),
+        "connection.tag" => run::<event::ConnectionTag>(body, |request| card::tag(step, &request)),
         "connection.decide" => run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request)),
         "connection.verify" => {
             run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
@@ -244,6 +250,7 @@ fn act(
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
+        name if name.starts_with("agreement.") => of_agreement(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
         "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
@@ -251,6 +258,21 @@ fn act(
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Carries out a command about requests and transactions.
+fn of_agreement(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    use agreement::command;
+    match row.name {
+        "agreement.propose" => run::<event::AgreementPropose>(body, |request| command::propose(step, request)),
+        "agreement.counter" => run::<event::AgreementCounter>(body, |request| command::counter(step, request)),
+        "agreement.answer" => run::<event::AgreementAnswer>(body, |request| command::answer(step, &request)),
+        "agreement.withdraw" => run::<event::AgreementWithdraw>(body, |request| command::withdraw(step, &request)),
+        "agreement.list" => run::<event::AgreementList>(body, |request| agreement::list(step, &request)),
+        "agreement.get" => run::<event::AgreementGet>(body, |request| agreement::get(step, &request)),
+        "agreement.export" => run::<event::AgreementExport>(body, |request| agreement::export(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 
@@ -326,6 +348,7 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
         dropped_events: step.dropped,
         outbox_size: u64::try_from(outbox::size(&step.draft)).unwrap_or(u64::MAX),
         connections: u64::try_from(connections).unwrap_or(u64::MAX),
+        lock: Some(crate::lock::settings(step)?),
     }))
 }
 

@@ -1,12 +1,14 @@
 //! Events of connections and services. The order of the checks is fixed: keys, replay, row, time, contract, handler.
 //! Nothing happens for a sender that is not an active connection; an authenticated sender is told why.
 
+use crate::agreement;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
+use crate::profile::sync;
 use crate::renewal;
 use crate::revocation;
 use crate::rotation;
@@ -184,6 +186,11 @@ fn take_up(
         Seen::OtherBody => {
             return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
         }
+        // The sequence is used and the event unknown: it was refused before, or its sender was put back to an earlier state and
+        // counts again from there. Either way it has no effect, and its sender has to know (docs/decisions/0157).
+        Seen::Never if freshness == Freshness::Seen && marks_reach(step, arrived) => {
+            return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
+        }
         Seen::Never if freshness == Freshness::Seen => return Ok(()),
         Seen::Never if room == Room::Refused => {
             let refused = Err(RefusalCode::RateLimited);
@@ -255,11 +262,18 @@ fn act(
         "connection.credential" => {
             renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
+        "profile.changed" => {
+            sync::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
         "connection.rekey" => {
             rotation::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         "connection.revoked" => {
             revocation::by_peer(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "request.terms" | "transaction.terms" | "agreement.answer" | "agreement.outcome" => {
+            let (part, body) = ((row, arrived.sealed_at), arrived.content.body.clone());
+            agreement::peer::receive(step, connection, part, body, ruling).map(|done| done.map(|()| Done::Quiet))
         }
         "event.refused" => {
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))

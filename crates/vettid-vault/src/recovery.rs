@@ -95,6 +95,11 @@ impl Open {
         self.candidate
     }
 
+    /// Whether it is this recovery, of this device, and the device has not come yet.
+    fn waits_for(&self, asked: &RecoverVault, device: &VerifyingKey) -> bool {
+        self.recovery_id == asked.recovery_id && self.expects(&device.fingerprint()) && self.candidate.is_none()
+    }
+
     /// Whether this code is that of the recovery.
     #[must_use]
     pub fn has_code(&self, prekey: &KeyId) -> bool {
@@ -108,12 +113,15 @@ impl Open {
     }
 }
 
-/// Services say that somebody brought the recovery phrase: makes the code for the one new device.
+/// Services say that somebody brought the recovery phrase: makes the code for the one new device. As long as that device has
+/// not come, it may get another code in place of the one before.
 pub fn begin(step: &mut Step<'_>, asked: &RecoverVault) -> Result<EnrolmentCode, Failure> {
     let seen = format!("{SEEN}{}", asked.recovery_id);
     let Ok(key) = VerifyingKey::from_typed(&asked.app_key) else { return Err(Failure::Retry) };
     let app = app::get(&step.draft)?.ok_or(Failure::Retry)?;
-    let usable = asked.enrol.guid == step.identity.guid && !step.draft.has(&seen) && app.identity_key != asked.app_key;
+    let before = open(&step.draft)?.filter(|open| open.waits_for(asked, &key));
+    let is_due = before.is_some() || !step.draft.has(&seen);
+    let usable = asked.enrol.guid == step.identity.guid && is_due && app.identity_key != asked.app_key;
     if !usable || !credential::exists(&step.draft) {
         return Err(Failure::Retry);
     }
@@ -125,8 +133,8 @@ pub fn begin(step: &mut Step<'_>, asked: &RecoverVault) -> Result<EnrolmentCode,
         prekey,
         opened_at: step.now,
         code_until: asked.enrol.expires_at,
-        approved: false,
-        unlocked: false,
+        approved: before.as_ref().is_some_and(|before| before.approved),
+        unlocked: before.as_ref().is_some_and(|before| before.unlocked),
         candidate: None,
     };
     step.draft.put(seen, &step.now)?;

@@ -5,9 +5,11 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
 use crate::feed::Note;
+use crate::outbox::{Post, Route};
+use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{establish, outbox, renewal, request, rotation, send, view};
+use crate::{establish, outbox, renewal, request, rotation, send, upkeep, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -41,10 +43,10 @@ pub fn by_owner(step: &mut Step<'_>, asked: &Revoke) -> Result<Result<Connection
         return Ok(Err(RefusalCode::NotFound));
     };
     if connection.state == ConnectionState::Revoked {
-        return Ok(Ok(view::of(step, &connection)?));
+        return Ok(Ok(view::changed(step, &connection)?));
     }
     let notice = if connection.is_active() { Some(notice(step, &connection, asked.reason)?) } else { None };
-    let ended = end(step, connection, RevokedBy::Owner, notice)?;
+    let ended = end(step, connection, RevokedBy::Owner, Some(asked.reason), notice)?;
     step.tell(Note {
         event_type: ConnectionRevoke::ROW.event_type(),
         connection_id: Some(ended.connection_id),
@@ -53,7 +55,7 @@ pub fn by_owner(step: &mut Step<'_>, asked: &Revoke) -> Result<Result<Connection
         outcome: Outcome::Done,
         summary: format!("You ended the connection with {}", ended.display_name),
     })?;
-    Ok(Ok(view::of(step, &ended)?))
+    Ok(Ok(view::changed(step, &ended)?))
 }
 
 /// The peer ended the connection: its notice must be signed by its own key.
@@ -73,16 +75,39 @@ pub fn by_peer(step: &mut Step<'_>, connection: &Connection, body: Value) -> Res
     let Some(connection) = connection::get(&step.draft, connection.connection_id)? else {
         return Ok(Err(RefusalCode::NotConnected));
     };
-    let ended = end(step, connection, RevokedBy::Peer, None)?;
+    let reason = notice.get().reason;
+    let ended = end(step, connection, RevokedBy::Peer, Some(reason), None)?;
     step.tell(Note {
         event_type: ConnectionRevoked::ROW.event_type(),
         connection_id: Some(ended.connection_id),
         request_id: None,
         severity: Severity::Notice,
         outcome: Outcome::Done,
-        summary: format!("{} ended the connection", ended.display_name),
+        summary: format!("{} ended the connection: {}", ended.display_name, of_peer(reason)),
     })?;
     Ok(Ok(()))
+}
+
+/// A reason in words, as its receiver reads it.
+fn of_peer(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::UserRequested => "its owner wished so",
+        RevocationReason::KeyCompromise => "keys may be known to somebody else",
+        RevocationReason::ContractRejected => "the contract was rejected",
+    }
+}
+
+/// Wipes what the notices of ended connections left with, once nothing of them is on its way any more (spec 2.5.4 d).
+pub fn wipe_ways(step: &mut Step<'_>) -> Result<(), Failure> {
+    let waiting = outbox::waiting(&step.draft)?;
+    for mut connection in connection::all(&step.draft)? {
+        let leaves = |post: &Post| post.route == Route::Peer(connection.connection_id);
+        if connection.state == ConnectionState::Revoked && connection.jwt.is_some() && !waiting.iter().any(leaves) {
+            connection.strip_ways();
+            connection::put(&mut step.draft, &connection)?;
+        }
+    }
+    Ok(())
 }
 
 /// Seals the notice while the keys are still there. Returns its place in the outbox.
@@ -126,6 +151,7 @@ fn end(
     step: &mut Step<'_>,
     mut connection: Connection,
     by: RevokedBy,
+    reason: Option<RevocationReason>,
     notice: Option<u64>,
 ) -> Result<Connection, Failure> {
     let id = connection.connection_id;
@@ -135,11 +161,13 @@ fn end(
         display_name: connection.display_name.clone(),
         revoked_at: step.now,
         revoked_by: by,
+        reason,
     };
     connection::bury(&mut step.draft, &tombstone)?;
     step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
     rotation::forget(&mut step.draft, id);
     renewal::forget(&mut step.draft, id);
+    sync::forget(&mut step.draft, id);
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }
@@ -147,14 +175,18 @@ fn end(
         request::remove(&mut step.draft, &waiting);
     }
     outbox::withdraw(&mut step.draft, id, notice.unwrap_or(0))?;
+    // What earlier events of this very commit had to say to the peer does not leave after the tombstone, either.
+    step.posts.retain(|post| !outbox::leaves_on(post, id) || Some(post.number) == notice);
     step.draft.remove(&format!("handshake/{}", connection.handshake_id));
     establish::abandon(step, id)?;
     connection::forget_buckets(&mut step.draft, id);
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
+    connection.strip();
     if notice.is_none() {
-        connection.jwt = None;
+        connection.strip_ways();
     }
+    upkeep::look_soon(&mut step.draft);
     connection::put(&mut step.draft, &connection)?;
     Ok(connection)
 }

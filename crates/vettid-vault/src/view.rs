@@ -1,12 +1,14 @@
 //! Connections as their owner sees them.
 
+use crate::card::{self, Card};
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::field;
+use crate::profile::sync;
 use crate::step::Step;
 use vettid_crypto::identity::safety_number;
-use vettid_wire::connection::{ConnectionList, ConnectionState, ConnectionView, Verification};
+use vettid_wire::connection::{ConnectionList, ConnectionView, Ending, ListConnections, PAGE, Verification};
 use vettid_wire::contract::{Contract, Tier};
 use vettid_wire::event::{ConnectionVerify, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
@@ -21,11 +23,34 @@ pub fn one(step: &Step<'_>, id: ConnectionId) -> Result<Result<ConnectionView, R
     }
 }
 
-/// Every connection.
-pub fn all(step: &Step<'_>) -> Result<Result<ConnectionList, RefusalCode>, Failure> {
-    let connections = connection::all(&step.draft)?;
-    let views: Result<_, _> = connections.iter().map(|connection| of(step, connection)).collect();
-    Ok(Ok(ConnectionList { connections: views? }))
+/// Owner's command: the connections that fit, in short.
+pub fn list(step: &Step<'_>, asked: &ListConnections) -> Result<Result<ConnectionList, RefusalCode>, Failure> {
+    let sought = asked.text.as_deref().map(str::to_lowercase);
+    let mut found = Vec::new();
+    for connection in connection::later(&step.draft, asked.after) {
+        let connection = connection?;
+        if asked.state.is_some_and(|state| state != connection.state) {
+            continue;
+        }
+        let card = card::of(&step.draft, connection.connection_id)?;
+        if !card.tags.is_superset(&asked.tags) || !sought.as_deref().is_none_or(|text| names(&connection, &card, text))
+        {
+            continue;
+        }
+        if found.len() == PAGE {
+            return Ok(Ok(ConnectionList { connections: found, more: true }));
+        }
+        found.push(short(step, &connection, card)?);
+    }
+    Ok(Ok(ConnectionList { connections: found, more: false }))
+}
+
+/// Whether a text stands in a name, label or tag.
+fn names(connection: &Connection, card: &Card, text: &str) -> bool {
+    let service = connection.service_id().map(|service| service.as_str());
+    let names = [Some(connection.display_name.as_str()), card.label.as_deref(), service];
+    let tags = card.tags.iter().map(|tag| Some(tag.as_str()));
+    names.into_iter().chain(tags).flatten().any(|name| name.to_lowercase().contains(text))
 }
 
 /// The owner compared the safety number.
@@ -43,7 +68,7 @@ pub fn verify(step: &mut Step<'_>, id: ConnectionId) -> Result<Result<Connection
         outcome: Outcome::Done,
         summary: format!("You verified {}", connection.display_name),
     })?;
-    Ok(Ok(of(step, &connection)?))
+    Ok(Ok(changed(step, &connection)?))
 }
 
 /// The view of a connection.
@@ -56,20 +81,46 @@ pub fn of(step: &Step<'_>, connection: &Connection) -> Result<ConnectionView, Fa
     let peer = connection.peer.as_ref();
     let own = step.identity.fingerprint();
     Ok(ConnectionView {
+        safety_number: peer.map(|peer| safety_number(&own, &peer.fingerprint)),
+        symbols: connection.symbols.clone(),
+        profile: peer.map(|peer| peer.profile.clone()),
+        profile_stale: sync::is_stale(&step.draft, step.now, connection),
+        missing_fields: contract.as_ref().map_or(Ok(Vec::new()), |contract| missing(step, contract))?,
+        contract,
+        ..short(step, connection, card::of(&step.draft, id)?)?
+    })
+}
+
+/// What a command answers that changed a connection: without the profile, because answers are kept to be repeated, and would
+/// outlive it.
+pub fn changed(step: &Step<'_>, connection: &Connection) -> Result<ConnectionView, Failure> {
+    Ok(ConnectionView { profile: None, ..of(step, connection)? })
+}
+
+/// What a list shows of a connection.
+fn short(step: &Step<'_>, connection: &Connection, card: Card) -> Result<ConnectionView, Failure> {
+    let id = connection.connection_id;
+    let tombstone = connection::tombstone(&step.draft, id)?;
+    let known = connection.peer.is_some() || tombstone.is_some();
+    Ok(ConnectionView {
         connection_id: id,
         kind: connection.kind,
         state: connection.state,
         verification: connection.verification,
         display_name: connection.display_name.clone(),
-        peer: peer.map(|_| connection.peer_guid()),
+        label: card.label,
+        tags: card.tags,
+        peer: known.then(|| connection.peer_guid()),
         service_id: connection.service_id().cloned(),
-        peer_fingerprint: peer.map(|peer| peer.fingerprint),
-        safety_number: peer.map(|peer| safety_number(&own, &peer.fingerprint)),
-        symbols: connection.symbols.clone(),
-        profile: peer.filter(|_| connection.state != ConnectionState::Revoked).map(|peer| peer.profile.clone()),
-        missing_fields: contract.as_ref().map_or(Ok(Vec::new()), |contract| missing(step, contract))?,
-        contract,
+        peer_fingerprint: connection.peer.as_ref().map(|peer| peer.fingerprint),
+        safety_number: None,
+        symbols: None,
+        profile: None,
+        profile_stale: false,
+        contract: None,
+        missing_fields: vec![],
         created_at: connection.created_at,
+        ending: tombstone.map(|stone| Ending { at: stone.revoked_at, by: stone.revoked_by, reason: stone.reason }),
     })
 }
 

@@ -2,10 +2,19 @@
 
 use crate::base64::Base64;
 use crate::contract::{Contract, CounterSignature};
+use crate::feed::Tag;
 use crate::id::{ConnectionId, EventId, Fingerprint, InviteId, KeyId, MemberId, ServiceId};
 use crate::profile::SignedProfile;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Longest own name of a connection in characters.
+pub const MAX_LABEL_CHARS: usize = 60;
+/// Most tags of one connection.
+pub const MAX_TAGS: usize = 16;
+/// Most connections in one answer.
+pub const PAGE: usize = 200;
 
 /// Owner's command: make an invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +57,49 @@ pub struct AcceptInvitation {
 pub struct ConnectionRef {
     /// The connection.
     pub connection_id: ConnectionId,
+}
+
+/// Owner's command: list connections. Everything given has to fit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListConnections {
+    /// Stands in its name, its label or one of its tags, in whatever case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Has all of these.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<Tag>,
+    /// Stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ConnectionState>,
+    /// Comes after this one, when an answer did not hold them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ConnectionId>,
+}
+
+/// Owner's command: give a connection a name of one's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelConnection {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// At most [`MAX_LABEL_CHARS`]; absent: none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// Owner's command: put tags on a connection, or take them off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagConnection {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// To put on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub add: BTreeSet<Tag>,
+    /// To take off.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub remove: BTreeSet<Tag>,
 }
 
 /// Owner's command: accept or reject a connection under review.
@@ -174,6 +226,12 @@ pub struct ConnectionView {
     pub verification: Verification,
     /// Name to show.
     pub display_name: String,
+    /// The owner's own name for it; the other side never sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The owner's own tags; the other side never sees them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<Tag>,
     /// The peer's own id, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<MemberId>,
@@ -192,6 +250,9 @@ pub struct ConnectionView {
     /// The peer's profile, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<SignedProfile>,
+    /// The peer's profile ran out, or the peer went back to an earlier one: it may not be what the peer says today.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub profile_stale: bool,
     /// The contract under review or in force, for services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
@@ -200,14 +261,33 @@ pub struct ConnectionView {
     pub missing_fields: Vec<String>,
     /// When the connection began.
     pub created_at: Timestamp,
+    /// How it ended, if one side ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
 }
 
-/// Every connection.
+/// How a connection was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ending {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: RevokedBy,
+    /// Why, as far as the notice told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RevocationReason>,
+}
+
+/// Connections, in short: without profile, contract, safety number and symbols.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionList {
-    /// Oldest first.
+    /// Oldest first, at most [`PAGE`].
     pub connections: Vec<ConnectionView>,
+    /// There are more after the last one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// Key confirmation: the first message under the new keys.
@@ -268,6 +348,9 @@ pub struct Tombstone {
     pub revoked_at: Timestamp,
     /// Who ended it.
     pub revoked_by: RevokedBy,
+    /// Why, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RevocationReason>,
 }
 
 /// Who ended a connection.

@@ -3,7 +3,7 @@
 
 mod container;
 
-pub use container::{CredentialBackup, VaultSeen};
+pub use container::{CredentialBackup, LockBackup, VaultSeen};
 
 use crate::base64::{Base64, InvalidBase64, decode, encode};
 use crate::digest::Digest;

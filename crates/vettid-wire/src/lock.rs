@@ -169,3 +169,29 @@ pub struct AutoLock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_minutes: Option<u32>,
 }
+
+/// What a running vault says of its lock; the tries are the host's to tell (`LockStatus`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockSettings {
+    /// Whether a lock is set.
+    pub is_set: bool,
+    /// After so many minutes without a command the vault locks itself; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_minutes: Option<u32>,
+    /// What seals the secrets of the vault's host; absent where the host does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealer: Option<SealerKind>,
+}
+
+/// What seals the secrets of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SealerKind {
+    /// A key file on the same machine: a copy of the whole disk opens what it seals.
+    KeyFile,
+    /// A PKCS#11 token.
+    Pkcs11,
+    /// A TPM 2.0.
+    Tpm,
+}

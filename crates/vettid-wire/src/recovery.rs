@@ -184,6 +184,38 @@ pub struct RecoveredCredentials {
     /// The code with which this device, and no other, enrols with the member's vault; absent if there is no vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrolment: Option<String>,
+    /// There is a vault, and it opened no way in: it is locked, or its host is away. The device asks again
+    /// (`/v1/credentials/recover/enter`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vault_is_away: bool,
+}
+
+/// `POST /v1/credentials/recover/enter`: a device whose recovery was taken asks for a fresh way into the vault, within three days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnterVault {
+    /// The member.
+    pub guid: MemberId,
+    /// Which recovery; the latest one of the member.
+    pub recovery_id: EventId,
+    /// The identity key of the new device's app.
+    pub app_key: TypedKey,
+    /// When it was signed; taken within two minutes.
+    pub issued_at: Timestamp,
+    /// 16 to 64 random bytes; taken once.
+    pub nonce: Base64Url,
+    /// The signing key.
+    pub key_id: KeyId,
+    /// By the new app's key, over everything else (ctx `vettid/service-request/1`).
+    pub signature: Base64,
+}
+
+/// The way in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultEntrance {
+    /// The code with which this device, and no other, enrols with the member's vault; good for ten minutes.
+    pub enrolment: String,
 }
 
 /// `POST /v1/credentials/recover/decide`: the old device says whether the recovery is the member's own. Services hand it on to

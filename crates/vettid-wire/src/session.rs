@@ -1,8 +1,9 @@
 //! The app's session with its vault: handshake events, fresh NATS credentials and the vault's health.
 
-use crate::event::{CredentialChallenge, CredentialConfirm, CredentialUse, EventRow, EventType};
+use crate::event::{CredentialChallenge, CredentialConfirm, CredentialReplenish, CredentialUse, EventRow, EventType};
 use crate::handshake::HandshakeMessage;
 use crate::id::{DeviceId, EventId};
+use crate::lock::LockSettings;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,11 +59,21 @@ pub struct VaultHealth {
     pub outbox_size: u64,
     /// Active connections.
     pub connections: u64,
+    /// The lock of the vault at rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockSettings>,
 }
 
 /// Whether an event goes through a limited session, which neither side could tie to an earlier one: only the credential
-/// does, and its password ends the limit (spec 2.5.2).
+/// does, and its password ends the limit (spec 2.4). Transaction keys belong to it: without one there is no way to show a
+/// password (spec 2.8).
 #[must_use]
 pub fn is_open_to_limited(event_type: &EventType) -> bool {
-    [CredentialChallenge::ROW.name, CredentialUse::ROW.name, CredentialConfirm::ROW.name].contains(&event_type.as_str())
+    let open = [
+        CredentialChallenge::ROW.name,
+        CredentialUse::ROW.name,
+        CredentialConfirm::ROW.name,
+        CredentialReplenish::ROW.name,
+    ];
+    open.contains(&event_type.as_str())
 }

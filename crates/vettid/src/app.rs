@@ -1,6 +1,7 @@
 //! `vettid app`: the member's app in a terminal. Each noun has its own file; this one picks the state and opens the app.
 
 mod advice;
+mod agreement;
 mod connection;
 mod credential;
 mod data;
@@ -14,7 +15,9 @@ mod member_api;
 mod message;
 mod password;
 mod ports;
+mod private_file;
 mod profile;
+mod record;
 mod recovery;
 mod request;
 mod rule;
@@ -23,6 +26,7 @@ mod services;
 mod session;
 mod settled;
 mod status;
+mod transaction;
 mod transport;
 mod watch;
 
@@ -98,9 +102,15 @@ enum Command {
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
-    /// What waits for your decision
+    /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
+    /// Fixed terms between you and another member: yes or no
+    #[command(subcommand)]
+    Transaction(transaction::Command),
+    /// Signed records of what you agreed on
+    #[command(subcommand)]
+    Record(record::Command),
     /// Your rules: what your vault answers without asking you, and what never
     #[command(subcommand)]
     Rule(rule::Command),
@@ -135,12 +145,14 @@ enum Command {
 pub(crate) async fn run(arguments: Arguments, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
     let trust = arguments.ca_file.as_deref().map(input::certificate_file).transpose()?;
     let app = Client::new(Ports::open(&folder(&arguments, surroundings)?)?, trust);
-    let changes_credential = matches!(
-        arguments.command,
-        Command::Credential(_) | Command::Password(_) | Command::Secret(_) | Command::Session(_)
-    );
+    let changes_container = match &arguments.command {
+        Command::Credential(_) | Command::Password(_) | Command::Secret(_) | Command::Session(_) => true,
+        Command::Request(_) | Command::Transaction(_) => true,
+        Command::Lock(lock) => lock.changes_container(),
+        _ => false,
+    };
     let outcome = dispatch(arguments.command, &app, output).await;
-    if changes_credential {
+    if changes_container {
         recovery::keep_up(&app, output).await?;
     }
     for settled in app.take_settled() {
@@ -160,6 +172,8 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
+        Command::Transaction(command) => transaction::run(command, app, output).await,
+        Command::Record(command) => record::run(command, app, output).await,
         Command::Rule(command) => rule::run(command, app, output).await,
         Command::Feed(command) => feed::run(command, app, output).await,
         Command::Audit(command) => export::run(command, app, output).await,

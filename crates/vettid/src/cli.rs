@@ -3,7 +3,7 @@
 use crate::failure::{EXIT_CODES, Failure};
 use crate::output::Output;
 use crate::surroundings::Surroundings;
-use crate::{app, audit, gateway, host, services, up};
+use crate::{app, audit, gateway, host, services, up, verify};
 use clap::{Parser, Subcommand};
 
 /// VettID: your personal data vault.
@@ -30,6 +30,8 @@ enum Command {
     App(Box<app::Arguments>),
     /// Check an audit export offline
     Audit(audit::Arguments),
+    /// Check the record of a request or transaction offline
+    Verify(verify::Arguments),
     /// Run the operator's services with their broker
     Services(services::Arguments),
     /// Run vaults
@@ -46,6 +48,7 @@ impl CommandLine {
         match self.command {
             Command::App(arguments) => app::run(*arguments, surroundings, output).await,
             Command::Audit(arguments) => audit::run(&arguments, output),
+            Command::Verify(arguments) => verify::run(&arguments, output),
             Command::Services(arguments) => services::run(arguments).await,
             Command::Host(arguments) => host::run(arguments).await,
             Command::Gateway(arguments) => gateway::run(arguments).await,

@@ -14,6 +14,7 @@ mod server_process;
 mod services;
 mod surroundings;
 mod up;
+mod verify;
 
 use anyhow::Context as _;
 use clap::Parser;

@@ -16,7 +16,7 @@ use vettid_crypto::suite::x25519;
 use vettid_crypto::unlock::{Attempt, AttemptPlace, DeviceProof, Wish, seal};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::event::{EventRow, UnlockAttempt as AttemptRow, UnlockChallenge};
-use vettid_wire::id::EventId;
+use vettid_wire::id::{EventId, MemberId};
 use vettid_wire::json;
 use vettid_wire::key::KeyAlgorithm;
 use vettid_wire::lock::{
@@ -39,9 +39,9 @@ pub(super) struct Knock<'a, P: Ports> {
 }
 
 /// The lane over a connection.
-pub(super) struct Lane<'a, C> {
+pub(crate) struct Lane<'a, C> {
     connection: &'a C,
-    guid: vettid_wire::id::MemberId,
+    guid: MemberId,
     lock: &'a mut KnownLock,
     now: Timestamp,
     rng: &'a mut SystemRandom,
@@ -55,7 +55,17 @@ impl<'a, C: Connection> Lane<'a, C> {
         rng: &'a mut SystemRandom,
     ) -> Result<Self, LockError> {
         let guid = member.guid;
-        Ok(Self { connection, guid, lock: lock_of(member)?, now, rng })
+        Ok(Self::with(connection, (guid, lock_of(member)?), now, rng))
+    }
+
+    /// The lane of this member, as this lock knows it.
+    pub(crate) fn with(
+        connection: &'a C,
+        (guid, lock): (MemberId, &'a mut KnownLock),
+        now: Timestamp,
+        rng: &'a mut SystemRandom,
+    ) -> Self {
+        Self { connection, guid, lock, now, rng }
     }
 
     pub(super) fn device_secret(&self) -> &DeviceSecret {
@@ -63,7 +73,7 @@ impl<'a, C: Connection> Lane<'a, C> {
     }
 
     /// A challenge, asked for a few times.
-    pub(super) async fn challenge(&mut self) -> Result<Challenge, LockError> {
+    pub(crate) async fn challenge(&mut self) -> Result<Challenge, LockError> {
         for wait in WAITS {
             if let Some(challenge) = self.ask(wait).await? {
                 return Ok(challenge);

@@ -1,7 +1,8 @@
 //! From the slots of both credentials to the content of a container, and back on a new device. The bytes hold secrets in
 //! clear: they are sealed or wiped at once.
 
-use super::kept::Before;
+use super::kept::{self, Before};
+use crate::lock::KnownLock;
 use crate::state::{self, State, Vault};
 use crate::store::{Hold, StoreError};
 use crate::vault_credential::CredentialError;
@@ -36,13 +37,24 @@ fn slots(hold: &impl Hold, places: &Places) -> Result<Vec<Slot>, StoreError> {
 /// Names the newest packages.
 pub(super) fn newest(hold: &impl Hold) -> Result<Option<Digest>, StoreError> {
     let (vault, services) = (slots(hold, &VAULT)?, slots(hold, &SERVICES)?);
-    Ok(vault.first().map(|vault| digest(vault, services.first())))
+    let lock = lock(hold)?;
+    Ok(vault.first().map(|vault| digest(vault, services.first(), lock.as_ref())))
 }
 
-fn digest(vault: &Slot, services: Option<&Slot>) -> Digest {
+fn digest(vault: &Slot, services: Option<&Slot>, lock: Option<&KnownLock>) -> Digest {
     let hash = |slot: &Slot| h256(slot.package.encrypted_blob.as_bytes());
-    let both = [hash(vault), services.map_or([0; 32], hash)];
-    Digest::from_bytes(h256(both.as_flattened()))
+    let mut all = vec![hash(vault), services.map_or([0; 32], hash)];
+    all.extend(lock.and_then(KnownLock::digest));
+    Digest::from_bytes(h256(all.as_flattened()))
+}
+
+/// The lock of the vault, as this device knows it.
+fn lock(hold: &impl Hold) -> Result<Option<KnownLock>, StoreError> {
+    if let Some(State::Enrolled(member)) = state::load(hold)? {
+        return Ok(member.lock);
+    }
+    let device = kept::Kept::load(hold)?.and_then(|kept| kept.device);
+    Ok(device.and_then(|device| device.waiting).and_then(|waiting| waiting.lock))
 }
 
 /// The most packages of a container: the newest and three before it.
@@ -76,7 +88,8 @@ fn content(
     let mut slots = slots(hold, &VAULT)?.into_iter();
     let Some(first) = slots.next() else { return Ok(None) };
     let services = self::slots(hold, &SERVICES)?.into_iter().next();
-    let newest = digest(&first, services.as_ref());
+    let lock = lock(hold)?;
+    let newest = digest(&first, services.as_ref(), lock.as_ref());
     let Slot { package, password, .. } = first;
     // An older package that needs another password is worth nothing without what that password needs.
     let older = slots.filter(|slot| slot.password.salt == password.salt).map(|slot| slot.package);
@@ -90,6 +103,7 @@ fn content(
         credential_epoch: state.record.epoch,
         journal_head: None,
         vault_seen,
+        lock: lock.as_ref().and_then(KnownLock::backup),
     };
     Ok(Some((Content(backup), newest)))
 }
@@ -147,8 +161,25 @@ pub(super) struct Taken {
     services: Option<(Holder, SlotWrite)>,
 }
 
-/// What a container gives: the credential, what the next container takes over, and how far the vault was seen.
-pub(super) type Opened = (Taken, Before, Option<VaultSeen>);
+/// What a container gives.
+pub(super) struct Opened {
+    /// The credentials.
+    pub(super) taken: Taken,
+    /// What the next container takes over.
+    pub(super) before: Before,
+    /// How far the vault was seen.
+    pub(super) seen: Option<VaultSeen>,
+    /// The lock of the vault.
+    pub(super) lock: Option<KnownLock>,
+    /// Salt of the Services Credential, if there is one.
+    pub(super) services_salt: Option<Base64>,
+}
+
+/// Salt of the Services Credential as it is now.
+pub(super) fn services_salt(hold: &impl Hold) -> Result<Option<Base64>, StoreError> {
+    let newest = slots(hold, &SERVICES)?.into_iter().next();
+    Ok(newest.map(|slot| Base64::new(*slot.password.salt.as_bytes())))
+}
 
 /// Reads the content of a container of this member; `None` if it is not one.
 pub(super) fn read(content: &[u8], guid: MemberId, op_id: OperationId) -> Option<Opened> {
@@ -164,7 +195,13 @@ pub(super) fn read(content: &[u8], guid: MemberId, op_id: OperationId) -> Option
         Some(part) => Some(services(part, guid, op_id)?),
         None => None,
     };
-    Some((Taken { holder, write, services }, before, backup.vault_seen))
+    let lock = match &backup.lock {
+        Some(lock) => Some(KnownLock::recovered(lock)?),
+        None => None,
+    };
+    let services_salt = services.as_ref().map(|(_, write)| Base64::new(*write.slot.password.salt.as_bytes()));
+    let taken = Taken { holder, write, services };
+    Some(Opened { taken, before, seen: backup.vault_seen, lock, services_salt })
 }
 
 fn services(part: ServicesCredentialBackup, guid: MemberId, op_id: OperationId) -> Option<(Holder, SlotWrite)> {
@@ -231,6 +268,7 @@ mod tests {
             credential_epoch: 2,
             journal_head: None,
             vault_seen: None,
+            lock: None,
         };
         json::canonical(&backup).unwrap()
     }
@@ -241,8 +279,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::new(folder.path().join("app"), SystemRandom::new().unwrap());
         let guid = MemberId::from_bytes([1; 16]);
-        let (taken, ..) = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap();
-        assert_eq!(take_over(&mut store.hold().await.unwrap(), taken).unwrap(), (2, 43));
+        let opened = read(&backup(guid), guid, OperationId::from_bytes([2; 16])).unwrap();
+        assert!(opened.lock.is_none(), "a container from before there was a lock");
+        assert_eq!(take_over(&mut store.hold().await.unwrap(), opened.taken).unwrap(), (2, 43));
         let hold = store.hold().await.unwrap();
         let kept =
             Kept::load(&hold, &VAULT, guid, Some(Fingerprint::from_bytes([5; 32]))).unwrap().expect("it is kept");

@@ -1,14 +1,15 @@
 //! What the app keeps for recoveries: the keys that a phrase gave, never the phrase; and on a new device who it is.
 
+use crate::lock::KnownLock;
 use crate::store::{Hold, Place, StoreError, to_bytes};
 use serde::{Deserialize, Serialize};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::recovery::RecoveryKeys;
 use vettid_crypto::stored;
 use vettid_wire::base64::Base64;
-use vettid_wire::credential::CredentialPackage;
+use vettid_wire::credential::{CredentialPackage, VaultSeen};
 use vettid_wire::digest::Digest;
-use vettid_wire::id::MemberId;
+use vettid_wire::id::{EventId, MemberId};
 
 const VERSION: u8 = 1;
 
@@ -28,6 +29,9 @@ pub(super) struct Kept {
     /// The packages of the last container, newest first: recovery material, and never used for anything else.
     #[serde(default)]
     pub(super) before: Before,
+    /// Salt of the Services Credential that came with the container: its device secret is that of the device before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) inherited: Option<Base64>,
 }
 
 /// What the next container takes over from the last one.
@@ -49,6 +53,20 @@ pub(crate) struct NewDevice {
     pub(super) signing: SigningKey,
     pub(super) services_url: String,
     pub(super) trust: String,
+    /// There is a vault, and it did not let this device in yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// What a device needs to get into its vault.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Waiting {
+    pub(super) recovery_id: EventId,
+    /// How far the app before had seen the vault.
+    pub(super) seen: Option<VaultSeen>,
+    /// The lock of the vault, if the container told of one.
+    pub(super) lock: Option<KnownLock>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! The rest of a recovery: the new device enters the vault, proves the password there, and is the member's app.
 
 use super::RecoveryError;
-use super::kept::Kept;
+use super::kept::{Kept, Waiting};
 use crate::app::{App, Ports};
 use crate::clock::Clock;
 use crate::identity::AppIdentity;
@@ -11,9 +11,8 @@ use crate::store::Store;
 use crate::vault_credential::replace::replace_device;
 use crate::vault_credential::{CredentialError, PasswordSource};
 use serde::Serialize;
-use vettid_wire::credential::VaultSeen;
 use vettid_wire::event::{Nothing, VaultHealth};
-use vettid_wire::id::{EventId, MemberId};
+use vettid_wire::id::MemberId;
 use vettid_wire::recovery::RecoveryHold;
 
 /// This device is the member's app.
@@ -44,18 +43,14 @@ where
     }
 
     /// Enrols with the code that the vault made for this device alone.
-    pub(super) async fn enter(
-        &self,
-        hold: &mut <P::Store as Store>::Hold,
-        code: &str,
-        (recovery_id, seen): (EventId, Option<VaultSeen>),
-    ) -> Result<(), RecoveryError> {
-        let mut kept = Kept::load(hold)?.ok_or(RecoveryError::NotRecovering)?;
-        let device = kept.device.take().ok_or(RecoveryError::NotRecovering)?;
+    pub(super) async fn enter(&self, hold: &mut <P::Store as Store>::Hold, code: &str) -> Result<(), RecoveryError> {
+        let mut kept = Kept::load(hold)?.ok_or(RecoveryError::NotWaiting)?;
+        let device = kept.device.take().ok_or(RecoveryError::NotWaiting)?;
+        let Waiting { recovery_id, seen, lock } = device.waiting.ok_or(RecoveryError::NotWaiting)?;
         let (now, mut random) = (self.ports.clock().now(), self.ports.random());
         let identity = AppIdentity::with_key(device.signing, device.guid, now, &mut random);
         let identity = identity.map_err(crate::enrolment::EnrolmentError::from)?;
-        self.enrol_recovering(hold, code, (identity, Recovering { recovery_id, seen })).await?;
+        self.enrol_recovering(hold, code, (identity, Recovering { recovery_id, seen }, lock)).await?;
         Ok(kept.save(hold)?)
     }
 

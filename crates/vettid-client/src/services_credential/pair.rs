@@ -8,7 +8,7 @@ use super::{guarded, known};
 use crate::app::{App, Ports};
 use crate::line::Line;
 use crate::member_api::MemberApi;
-use crate::recovery::Known;
+use crate::recovery::{Known, inherits_device_secret};
 use crate::vault_credential::create::new_parts;
 use crate::vault_credential::desk::{Desk, Making};
 use crate::vault_credential::issuer_line::IssuerLine;
@@ -43,6 +43,8 @@ pub struct BothStates {
     pub vault: CredentialState,
     /// The Vault Services Credential, if services tell.
     pub services: Result<CredentialState, CredentialError>,
+    /// Whether [`App::renew_services_credential`] is due: it has the device secret of the device before.
+    pub renewal_is_due: bool,
 }
 
 /// The line to the vault, and who this app is to services: one state, held once.
@@ -111,12 +113,21 @@ where
         outcome
     }
 
-    /// Whether this app holds the Vault Credential, so that a password stands already.
+    /// Whether this app holds the Vault Credential, so that a password stands already. Finishes first what was left open.
+    /// The vault is asked nothing else, so a limited session is enough.
     ///
     /// # Errors
     /// [`CredentialError`].
     pub async fn holds_vault_credential(&self) -> Result<bool, CredentialError> {
-        Ok(self.credential_states().await?.vault.held_here)
+        let mut line = self.open().await?;
+        let outcome = async {
+            let mut desk = Desk::open(&mut line)?;
+            desk.recover().await?;
+            Ok(desk.kept.as_ref().is_some_and(|kept| kept.holder.newest().is_some()))
+        }
+        .await;
+        line.close().await;
+        outcome
     }
 }
 
@@ -142,7 +153,9 @@ where
             desk.recover().await?;
             desk.state().await
         };
-        Ok(BothStates { vault, services: services.await })
+        let services = services.await;
+        let renewal_is_due = inherits_device_secret(&self.line.hold)?;
+        Ok(BothStates { vault, services, renewal_is_due })
     }
 
     /// Finishes with both what was left open. A creation or change that was carried out is not done again.
@@ -250,44 +263,92 @@ where
         if is_changed { Ok(()) } else { Err(CredentialError::Overtaken) }
     }
 
-    /// The content of the inner layer, and its number.
-    async fn open_secrets(&mut self, present: &mut Entry<'_>) -> Result<(SecretBytes, u64), CredentialError> {
-        let mut line = self.services();
-        let mut desk = line.desk()?;
-        let sealed = guarded(&mut desk, OPEN_SECRETS, present, &json!({})).await?;
-        let sealed: SealedSecrets =
-            json::from_value(sealed).map_err(|_| CredentialError::Unreadable { action: OPEN_SECRETS })?;
-        let held = held(&mut desk)?;
-        let place = place(&mut desk, sealed.inner_seq)?;
-        let content = inner::open(place, &present.keys(&held).await?.inner, &sealed)?;
-        Ok((content, sealed.inner_seq))
+    async fn open_secrets(&mut self, present: &mut Entry<'_>) -> Result<Layer, CredentialError> {
+        open_secrets(&mut self.services().desk()?, present).await
     }
 
     /// Stores the request for a new password at services; it waits for the vault's password with this salt.
     async fn stage_services_change(
         &mut self,
         after: PasswordSalt,
-        (content, inner_seq): &(SecretBytes, u64),
+        layer: &Layer,
         present: &mut Entry<'_>,
         new: &mut Entry<'_>,
     ) -> Result<(), CredentialError> {
         let mut line = self.services();
         let mut desk = line.desk()?;
-        let proven = desk.prove(CHANGE_PASSWORD, true).await?;
-        let random = desk.line.random();
-        let parts = new_parts(&mut random.clone());
-        let keys = new.keys(&parts).await?;
-        let hash = StoredPassword::new(parts.salt, &keys.proof).to_string();
-        let key = duplicate(&keys.inner);
-        let place = place(&mut desk, inner_seq.saturating_add(1))?;
-        let make = |_: &Making| {
-            let secrets = inner::seal(place, &key, content, random);
-            let update = InnerUpdate { inner_seq: place.inner_seq, secrets, hash: Some(hash.clone()) };
-            (update, Some(parts.duplicate()))
-        };
-        desk.stage(proven, present, make).await?;
+        stage_change(&mut desk, layer, present, Some(new)).await?;
         wait_for(&mut desk, after)
     }
+}
+
+/// The content of the inner layer, and its number.
+type Layer = (SecretBytes, u64);
+
+async fn open_secrets<P: Ports>(
+    desk: &mut Desk<'_, ServicesLine<'_, P>>,
+    present: &mut Entry<'_>,
+) -> Result<Layer, CredentialError>
+where
+    P::Services: MemberApi,
+{
+    let sealed = guarded(desk, OPEN_SECRETS, present, &json!({})).await?;
+    let sealed: SealedSecrets =
+        json::from_value(sealed).map_err(|_| CredentialError::Unreadable { action: OPEN_SECRETS })?;
+    let held = held(desk)?;
+    let place = place(desk, sealed.inner_seq)?;
+    let content = inner::open(place, &present.keys(&held).await?.inner, &sealed)?;
+    Ok((content, sealed.inner_seq))
+}
+
+/// Makes the request for another password at services, with salt and device secret of its own; without a new password, the
+/// present one stays.
+async fn stage_change<P: Ports>(
+    desk: &mut Desk<'_, ServicesLine<'_, P>>,
+    (content, inner_seq): &Layer,
+    present: &mut Entry<'_>,
+    new: Option<&mut Entry<'_>>,
+) -> Result<(), CredentialError>
+where
+    P::Services: MemberApi,
+{
+    let proven = desk.prove(CHANGE_PASSWORD, true).await?;
+    let random = desk.line.random();
+    let parts = new_parts(&mut random.clone());
+    let keys = match new {
+        Some(new) => new.keys(&parts).await?,
+        None => present.keys(&parts).await?,
+    };
+    let hash = StoredPassword::new(parts.salt, &keys.proof).to_string();
+    let key = duplicate(&keys.inner);
+    let place = place(desk, inner_seq.saturating_add(1))?;
+    let make = |_: &Making| {
+        let secrets = inner::seal(place, &key, content, random);
+        let update = InnerUpdate { inner_seq: place.inner_seq, secrets, hash: Some(hash.clone()) };
+        (update, Some(parts.duplicate()))
+    };
+    desk.stage(proven, present, make).await?;
+    Ok(())
+}
+
+/// Another salt and device secret for the Services Credential, under the password that stands.
+pub(super) async fn renew<P: Ports>(
+    line: &mut ServicesLine<'_, P>,
+    entry: &mut Entry<'_>,
+) -> Result<(), CredentialError>
+where
+    P::Services: MemberApi,
+{
+    let mut desk = line.desk()?;
+    match desk.recover_before(CHANGE_PASSWORD).await {
+        // It was changed before the app died.
+        Err(CredentialError::EarlierDone { .. }) => return Ok(()),
+        recovered => recovered?,
+    }
+    let layer = open_secrets(&mut desk, entry).await?;
+    stage_change(&mut desk, &layer, entry, None).await?;
+    desk.keep_question()?;
+    if desk.send_change().await? { Ok(()) } else { Err(CredentialError::Overtaken) }
 }
 
 /// What a layer of this number is bound to.

@@ -25,13 +25,11 @@ impl<L: IssuerLine> Desk<'_, L> {
         if self.holder()?.newest().is_none() {
             return Err(CredentialError::NoCredential);
         }
-        // A limited session says nothing of attempts and gives no keys; the answer to the operation does both.
+        // A limited session says nothing of attempts; the answer to the operation does.
         if !is_typed && !self.line.is_limited() {
             unless_limited(self.takes_passwords(action).await)?;
         }
-        if !self.line.is_limited() {
-            unless_limited(self.replenish().await)?;
-        }
+        self.replenish().await?;
         match self.challenge(action).await {
             // The issuer does not know the transaction key any more, for example after a restore: both sides compare theirs.
             Err(error) if error.may_mean_unknown_key() => {

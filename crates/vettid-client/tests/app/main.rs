@@ -14,6 +14,7 @@ mod issuer;
 mod operator;
 mod pair;
 mod pair_crash;
+mod recovery;
 mod services;
 mod session;
 mod vault;

@@ -14,7 +14,7 @@ const NEW: &str = "another horse, another staple";
 
 impl World {
     /// A world with both credentials.
-    async fn with_both() -> Self {
+    pub(crate) async fn with_both() -> Self {
         let world = Self::enrolled().await;
         let made = world.app().create_credentials(None, &mut types(PASSWORD)).await.unwrap();
         assert_eq!(made.services.map(|services| services.cek_version), Some(1));
@@ -29,7 +29,7 @@ impl World {
 }
 
 /// Nobody is asked.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl PasswordSource for Nobody {
     fn password(&mut self) -> Result<Password, NoPassword> {

@@ -93,7 +93,7 @@ async fn change(world: &World) {
 async fn look(world: &World) {
     for _ in 0..PATIENCE {
         let looked = run(world, async |app: App<_>| app.credential_states().await).await;
-        if let Some(Ok(BothStates { vault, services: Ok(services) })) = looked {
+        if let Some(Ok(BothStates { vault, services: Ok(services), .. })) = looked {
             return assert!(vault.held_here && services.held_here);
         }
     }

@@ -31,7 +31,8 @@ use vettid_wire::digest::Digest;
 use vettid_wire::envelope::Answer;
 use vettid_wire::id::{EventId, MemberId, OperationId};
 use vettid_wire::recovery::{
-    AskRecoverySalt, DecideRecovery, RecoverCredentials, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+    AskRecoverySalt, DecideRecovery, EnterVault, RecoverCredentials, RecoveredCredentials, RecoveryDecided,
+    RecoverySaltAnswer, VaultEntrance,
 };
 use vettid_wire::services_credential::{
     CreateServicesCredential, GUARDED, OPEN_SECRETS, REMOVE_BACKUP, SealedSecrets, ServicesKeys,
@@ -55,6 +56,8 @@ pub(crate) struct Desk {
     pub(crate) is_away: bool,
     /// Guarded actions wait.
     pub(crate) holds: bool,
+    /// The container that a recovery brings, and its salt. The vault lets nobody in.
+    pub(crate) container: Option<(RecoverySaltAnswer, RecoveredCredentials)>,
 }
 
 pub(crate) type Services = Arc<Mutex<Desk>>;
@@ -70,6 +73,7 @@ pub(crate) fn services(guid: MemberId) -> Services {
         origin: "https://services.test",
         is_away: false,
         holds: false,
+        container: None,
     }))
 }
 
@@ -266,7 +270,8 @@ impl MemberApi for Operator {
         _: ServicesAddress<'_>,
         _: &AskRecoverySalt,
     ) -> Result<RecoverySaltAnswer, ServicesError> {
-        Err(REFUSED)
+        let container = self.desk.lock().unwrap().container.clone();
+        container.map(|(salt, _)| salt).ok_or(REFUSED)
     }
 
     async fn recover(
@@ -274,7 +279,12 @@ impl MemberApi for Operator {
         _: ServicesAddress<'_>,
         _: &RecoverCredentials,
     ) -> Result<RecoveredCredentials, ServicesError> {
-        Err(REFUSED)
+        let container = self.desk.lock().unwrap().container.clone();
+        container.map(|(_, recovered)| recovered).ok_or(REFUSED)
+    }
+
+    async fn enter_vault(&self, _: ServicesAddress<'_>, _: &EnterVault) -> Result<VaultEntrance, ServicesError> {
+        Err(ServicesError::Refused { status: 423 })
     }
 
     async fn decide_recovery(

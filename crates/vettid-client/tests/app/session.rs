@@ -7,6 +7,7 @@ use std::time::Duration;
 use vettid_client::command::{CommandError, WentBack};
 use vettid_client::session::MAX_SENT;
 use vettid_client::vault_credential::CredentialError;
+use vettid_core::credential::CHANGE_PASSWORD;
 use vettid_wire::event::{MessagingSend, Nothing, VaultHealth};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::messaging::SendText;
@@ -103,10 +104,7 @@ async fn the_secret_before_the_last_still_makes_a_session() {
 #[tokio::test(start_paused = true)]
 async fn a_limited_session_is_told_clearly() {
     let world = World::enrolled().await;
-    vault(&world, |vault| {
-        vault.forget_session();
-        vault.resumes.clear();
-    });
+    vault(&world, Vault::lose_sessions);
     let error = health(&world).await.unwrap_err();
     assert!(matches!(error, CommandError::LimitedSession), "{error}");
     assert!(vault(&world, |vault| vault.limited));
@@ -214,11 +212,7 @@ async fn older_keys_of_the_vault_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn the_password_ends_the_limit_of_a_session() {
     let world = World::with_credential().await;
-    let forget = |vault: &mut Vault| {
-        vault.forget_session();
-        vault.resumes.clear();
-    };
-    vault(&world, forget);
+    vault(&world, Vault::lose_sessions);
     assert!(matches!(health(&world).await, Err(CommandError::LimitedSession)));
     let wrong = world.app().restore_session(&mut types("not the password at all")).await;
     assert!(matches!(wrong, Err(CredentialError::WrongPassword { .. })), "{wrong:?}");
@@ -236,23 +230,67 @@ async fn the_password_ends_the_limit_of_a_session() {
 async fn the_use_of_a_secret_ends_the_limit_too() {
     let world = World::with_credential().await;
     world.app().add_secret(note("Door", "1234"), &mut types(PASSWORD)).await.unwrap();
-    vault(&world, |vault| {
-        vault.forget_session();
-        vault.resumes.clear();
-    });
+    vault(&world, Vault::lose_sessions);
     assert_eq!(world.show(world.secret_id("Door"), PASSWORD).await.unwrap(), "1234");
     health(&world).await.unwrap();
     assert!(!vault(&world, |vault| vault.limited));
+}
+
+/// Transaction keys live for thirty days; without a live one the password still ends the limit.
+#[tokio::test(start_paused = true)]
+async fn a_limited_session_without_a_live_key_is_restored_too() {
+    let world = World::with_credential().await;
+    vault(&world, Vault::lose_sessions);
+    world.clock.set(31 * 24 * HOUR_MS);
+    assert!(matches!(health(&world).await, Err(CommandError::LimitedSession)));
+    assert!(world.app().restore_session(&mut types(PASSWORD)).await.unwrap());
+    health(&world).await.unwrap();
+    assert!(!vault(&world, |vault| vault.limited));
+}
+
+/// Making the Services Credential needs the vault's password, so it goes through a limited session and ends the limit.
+#[tokio::test(start_paused = true)]
+async fn the_second_credential_is_made_in_a_limited_session() {
+    let world = World::with_credential().await;
+    vault(&world, Vault::lose_sessions);
+    assert!(world.app().holds_vault_credential().await.unwrap());
+    let made = world.app().create_credentials(None, &mut types(PASSWORD)).await.unwrap();
+    assert!(made.services.is_some());
+    health(&world).await.unwrap();
+    assert!(!vault(&world, |vault| vault.limited));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_credential_is_not_made_in_a_limited_session() {
+    let world = World::enrolled().await;
+    vault(&world, Vault::lose_sessions);
+    assert!(!world.app().holds_vault_credential().await.unwrap());
+    let made = world.app().create_credentials(None, &mut types(PASSWORD)).await;
+    assert!(matches!(made, Err(CredentialError::Command(CommandError::LimitedSession))), "{made:?}");
+}
+
+/// Both passwords change together in a limited session, and what services guard is guarded there, too.
+#[tokio::test(start_paused = true)]
+async fn an_app_with_both_credentials_goes_on_in_a_limited_session() {
+    let world = World::with_both().await;
+    vault(&world, Vault::lose_sessions);
+    world.app().disable_recovery(&mut types(PASSWORD)).await.unwrap();
+    assert!(matches!(health(&world).await, Err(CommandError::LimitedSession)), "services vouch for no session");
+    let new = "another horse, another staple";
+    let wrong = world.app().change_passwords(&mut types(new), &mut types(new)).await;
+    assert!(matches!(wrong, Err(CredentialError::WrongPassword { .. })), "{wrong:?}");
+    assert_eq!(world.counts(CHANGE_PASSWORD), (0, 0));
+    world.app().change_passwords(&mut types(PASSWORD), &mut types(new)).await.unwrap();
+    assert_eq!(world.counts(CHANGE_PASSWORD), (1, 1));
+    health(&world).await.unwrap();
+    world.app().disable_recovery(&mut types(new)).await.unwrap();
 }
 
 /// The app dies after the vault has lifted the limit and before it has heard so.
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_was_lifted_unheard_stays_lifted() {
     let world = World::with_credential().await;
-    vault(&world, |vault| {
-        vault.forget_session();
-        vault.resumes.clear();
-    });
+    vault(&world, Vault::lose_sessions);
     assert!(matches!(health(&world).await, Err(CommandError::LimitedSession)));
     vault(&world, Vault::keep_resumption);
     health(&world).await.unwrap();

@@ -153,6 +153,12 @@ impl Vault {
         self.sessions.clear();
     }
 
+    /// As after a restore: no session and no secret of an earlier one is known any more.
+    pub(crate) fn lose_sessions(&mut self) {
+        self.forget_session();
+        self.resumes.clear();
+    }
+
     /// Signs the next key record.
     pub(crate) fn rotate(&mut self, now: Timestamp) {
         self.record = record(self.guid, &self.identity, &self.kem, now, Some(&self.record));
@@ -392,6 +398,7 @@ impl Vault {
             dropped_events: 0,
             outbox_size: 0,
             connections: 0,
+            lock: None,
         })
     }
 

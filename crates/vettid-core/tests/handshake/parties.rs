@@ -69,6 +69,8 @@ impl Side {
             public: PublicProfile { first_name: shape.name.to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],
+            items: std::collections::BTreeMap::new(),
+            supported: vec![],
             sequence: 1,
             updated_at: start_of_day(),
             valid_until: start_of_day().plus_ms(30 * DAY_MS),

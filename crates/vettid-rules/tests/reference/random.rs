@@ -10,10 +10,10 @@ use vettid_wire::rule::{
 };
 use vettid_wire::time::Timestamp;
 
-/// The events of the standard, and one about money.
+/// Login and data of the standard, and one about money.
 pub(crate) const EVENTS: &[RuledEvent] = &[
     *rule::EVENTS.first().unwrap(),
-    *rule::EVENTS.last().unwrap(),
+    *rule::EVENTS.split_first().unwrap().1.first().unwrap(),
     RuledEvent {
         name: "test.payment",
         noun: "payment",

@@ -17,7 +17,8 @@ use vettid_crypto::secret::SecretBytes;
 use vettid_wire::credential::{ConfirmReply, CredentialStatus, LatAnswer};
 use vettid_wire::json;
 use vettid_wire::recovery::{
-    AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer, RecoveryStarted,
+    AskRecoverySalt, CredentialBackupStatus, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+    RecoveryStarted, VaultEntrance,
 };
 use vettid_wire::services_credential::ServicesKeys;
 
@@ -35,6 +36,7 @@ pub(super) fn router() -> Router<Arc<ControlPlane>> {
         .route("/v1/credentials/recover/start", post(start_recovery))
         .route("/v1/credentials/recover/salt", post(recovery_salt))
         .route("/v1/credentials/recover", post(recover))
+        .route("/v1/credentials/recover/enter", post(enter_vault))
         .route("/v1/credentials/recover/decide", post(decide_recovery))
 }
 
@@ -82,6 +84,15 @@ async fn recover(
 ) -> Answer<RecoveredCredentials> {
     plane.take(&plane.open, &from)?;
     plane.recover(received).await.map(Json)
+}
+
+async fn enter_vault(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(received): Vjson<Value>,
+) -> Answer<VaultEntrance> {
+    plane.take(&plane.open, &from)?;
+    plane.enter_vault(received).await.map(Json)
 }
 
 async fn decide_recovery(

@@ -40,6 +40,8 @@ pub(crate) enum ApiError {
     RateLimited(u32),
     /// The host or the vault does not allow it; that is not for the operator to decide.
     HostRefused,
+    /// The vault is locked, or its host is away; unlocked, it can be asked.
+    VaultAway,
     /// No host has joined.
     NoHost,
     /// The broker's disk is given away; the operator must make room.
@@ -79,6 +81,11 @@ impl ApiError {
             }
             Self::NameTaken => (StatusCode::CONFLICT, "name_taken", "this name is taken; choose another one"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "this contradicts what is recorded"),
+            Self::VaultAway => (
+                StatusCode::LOCKED,
+                "vault_away",
+                "the vault is locked, or its host is away; unlock it, or try again later",
+            ),
             Self::HostRefused => (
                 StatusCode::CONFLICT,
                 "host_refused",

@@ -72,6 +72,8 @@ pub(crate) struct Memory {
     pub(crate) commands: Vec<ControlCommand>,
     /// Commands as they came, whatever became of them.
     pub(crate) arrived: usize,
+    /// The vaults are locked: what services ask of them is refused.
+    pub(crate) is_locked: bool,
     /// So many answers get lost after the act.
     pub(crate) answers_to_lose: usize,
 }
@@ -216,8 +218,12 @@ fn carry_out(
         Received::NotHeld(command_id) => Some(ControlResult { command_id, outcome: ControlOutcome::NotHoldingUser }),
         Received::Execute(verified) => {
             let command = verified.get().clone();
-            let value = act(memory, &command);
-            let outcome = answers(&command, value)?;
+            let outcome = if memory.is_locked {
+                ControlOutcome::Refused
+            } else {
+                let value = act(memory, &command);
+                answers(&command, value)?
+            };
             let result = ControlResult { command_id: command.command_id, outcome };
             memory.journal = memory.journal.done(&verified, result.clone(), now).unwrap();
             memory.commands.push(command);

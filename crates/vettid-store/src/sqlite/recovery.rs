@@ -32,6 +32,7 @@ const RECOVER: &str = "INSERT INTO recoveries
     (recovery_id, guid, app_key, old_app_key, recovered_at, hold_until, session_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
 const LATEST: &str = "SELECT recovery_id, guid, app_key, old_app_key, recovered_at, hold_until, approved_at,
     denied_at, session_id FROM recoveries WHERE guid = ? ORDER BY recovery_id DESC LIMIT 1";
+const ENTER: &str = "UPDATE recoveries SET session_id = ? WHERE recovery_id = ? AND guid = ? AND denied_at IS NULL";
 const APPROVE: &str = "UPDATE recoveries SET approved_at = ?
     WHERE recovery_id = ? AND guid = ? AND approved_at IS NULL AND denied_at IS NULL";
 const DENY: &str = "UPDATE recoveries SET denied_at = ?
@@ -71,6 +72,14 @@ impl Recoveries for SqliteLedger {
         audit: &'a AuditEntry,
     ) -> Pending<'a, ()> {
         Box::pin(async move { recover(self.writing().await?, recovery, enrolment, audit).await })
+    }
+    fn enter_vault<'a>(
+        &'a self,
+        recovery: (MemberId, EventId),
+        enrolment: &'a Enrolment,
+        audit: &'a AuditEntry,
+    ) -> Pending<'a, ()> {
+        Box::pin(async move { enter(self.writing().await?, recovery, enrolment, audit).await })
     }
     fn latest_recovery(&self, guid: MemberId) -> Pending<'_, Option<Recovery>> {
         Box::pin(latest(&self.pool, guid))
@@ -228,6 +237,19 @@ async fn recover(
     match enrolment {
         Some(enrolment) => enrolment::start(writing, enrolment, audit).await,
         None => commit(writing, audit).await,
+    }
+}
+
+async fn enter(
+    mut writing: Writing,
+    (guid, recovery_id): (MemberId, EventId),
+    enrolment: &Enrolment,
+    audit: &AuditEntry,
+) -> Result<(), LedgerError> {
+    let row = sqlx::query(ENTER).bind(enrolment.session_id.to_string()).bind(recovery_id.to_string());
+    match row.bind(guid.to_string()).execute(&mut *writing).await?.rows_affected() {
+        1 => enrolment::start(writing, enrolment, audit).await,
+        _ => Err(LedgerError::Missing),
     }
 }
 

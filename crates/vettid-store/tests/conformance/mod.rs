@@ -51,6 +51,7 @@ pub(crate) async fn conforms(fresh: impl AsyncFn() -> Fresh) {
     recovery::tries_are_counted_before_they_are_looked_at(&*fresh().await.ledger).await;
     recovery::a_recovery_takes_the_place_of_the_app(&*fresh().await.ledger).await;
     recovery::a_recovery_that_was_denied_gives_the_app_its_place_back(&*fresh().await.ledger).await;
+    recovery::a_device_that_recovered_gets_another_way_in(&*fresh().await.ledger).await;
     credential::changes_name_their_revision(&*fresh().await.ledger).await;
     credential::a_change_is_whole_or_not_there(&*fresh().await.ledger).await;
     recovery::notices_are_read_in_both_orders(&*fresh().await.ledger).await;

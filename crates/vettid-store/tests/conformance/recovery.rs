@@ -168,6 +168,37 @@ pub(super) async fn a_recovery_that_was_denied_gives_the_app_its_place_back(ledg
     assert_eq!(told, [Notice { at: at(6), what: NoticeKind::RecoveryDenied }]);
 }
 
+pub(super) async fn a_device_that_recovered_gets_another_way_in(ledger: &dyn Ledger) {
+    with_alice(ledger).await;
+    let recovery = Recovery {
+        recovery_id: session(2),
+        guid: member(1),
+        app_key: key(2),
+        old_app_key: None,
+        recovered_at: at(5),
+        hold_until: at(HOLD_MS),
+        approved_at: None,
+        denied_at: None,
+        session_id: None,
+    };
+    ledger.recover(&recovery, None, &audit()).await.unwrap();
+    let stage = Stage::WebInitiated { code_hash: Digest::from_bytes([7; 32]) };
+    for id in [3, 4] {
+        let of_new = Enrolment { session_id: session(id), guid: member(1), expires_at: at(9), stage: stage.clone() };
+        ledger.enter_vault((member(1), session(2)), &of_new, &audit()).await.unwrap();
+        assert_eq!(ledger.latest_recovery(member(1)).await.unwrap().unwrap().session_id, Some(session(id)));
+        assert_eq!(ledger.enrolment(session(id)).await.unwrap().unwrap().record, of_new);
+    }
+    assert_eq!(ledger.enrolment(session(3)).await.unwrap().unwrap().record.stage, Stage::Closed);
+    let late = Enrolment { session_id: session(5), guid: member(1), expires_at: at(9), stage };
+    let missing = ledger.enter_vault((member(1), session(9)), &late, &audit()).await;
+    assert!(matches!(missing, Err(LedgerError::Missing)));
+    ledger.decide_recovery((member(1), session(2)), false, at(6), &audit()).await.unwrap();
+    let denied = ledger.enter_vault((member(1), session(2)), &late, &audit()).await;
+    assert!(matches!(denied, Err(LedgerError::Missing)), "denied");
+    assert!(ledger.enrolment(session(5)).await.unwrap().is_none(), "nothing of it is kept");
+}
+
 pub(super) async fn notices_are_read_in_both_orders(ledger: &dyn Ledger) {
     with_alice(ledger).await;
     start(ledger, 1).await;

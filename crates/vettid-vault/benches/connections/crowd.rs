@@ -21,6 +21,7 @@ use vettid_vault::manager::{Event, Handled, Vault};
 use vettid_vault::outbox::Post;
 use vettid_vault::projection::Draft;
 use vettid_vault::sealed_journal::SealedJournal;
+use vettid_wire::connection::{ConnectionList, ListConnections, PAGE};
 use vettid_wire::contract::Rate;
 use vettid_wire::envelope::{Answer, Content};
 use vettid_wire::event::{Delivery, EventRow, MessagingText};
@@ -38,6 +39,8 @@ const STORAGE_KEYS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Work {
+    /// The owner lists the connections, from any of them on: one page.
+    List,
     /// The owner looks at one.
     Review,
     /// The owner sends a message on one of them.
@@ -49,10 +52,11 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 4] = [Self::Review, Self::Send, Self::Receive, Self::Tick];
+    pub(crate) const ALL: [Self; 5] = [Self::List, Self::Review, Self::Send, Self::Receive, Self::Tick];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::List => "list",
             Self::Review => "review",
             Self::Send => "send",
             Self::Receive => "receive",
@@ -72,6 +76,8 @@ struct Far {
 pub(crate) struct Crowd {
     town: Town,
     far: Vec<Far>,
+    /// The one that was made by the whole handshake.
+    made: ConnectionId,
 }
 
 impl Crowd {
@@ -81,7 +87,7 @@ impl Crowd {
         let mut town = Town::at(StdRng::seed_from_u64(7), now, ENDPOINT, STORAGE_KEYS);
         town.settle();
         let made = town.connect();
-        let mut crowd = Self { town, far: vec![] };
+        let mut crowd = Self { town, far: vec![], made };
         crowd.add(made, connections - 1);
         let messages = Rate { count: 1_000_000_000, per_seconds: 1 };
         let limit = Limit { messages, bytes: None, uncommitted: Limit::SESSION.uncommitted };
@@ -137,6 +143,14 @@ impl Crowd {
         let at = self.town.rng.random_range(0..self.far.len());
         let connection_id = self.far[at].id;
         match work {
+            Work::List => {
+                let asked = ListConnections { after: Some(connection_id), ..ListConnections::default() };
+                let (list, _, took) = self.command::<ConnectionList>("connection.list", asked);
+                let ids = self.far.iter().map(|far| far.id).chain([self.made]);
+                let after = ids.filter(|id| *id > connection_id).count();
+                assert_eq!((list.connections.len(), list.more), (after.min(PAGE), after > PAGE));
+                took
+            }
             Work::Review => {
                 let asked = json!({ "connection_id": connection_id });
                 let (view, _, took) = self.command::<Value>("connection.review", asked);

@@ -33,7 +33,7 @@ impl Row {
 
     /// The owner's commands are what was asked for.
     fn verdict(&self) -> Option<bool> {
-        matches!(self.work, Work::Review | Work::Send).then(|| self.times() <= MOST_TIMES)
+        matches!(self.work, Work::List | Work::Send).then(|| self.times() <= MOST_TIMES)
     }
 }
 

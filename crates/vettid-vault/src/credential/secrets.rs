@@ -4,6 +4,7 @@
 use super::desk::OpenSecret;
 use super::durable::Durable;
 use super::{inner, value};
+use crate::agreement::lock;
 use crate::failure::Failure;
 use crate::projection::UnreadableState;
 use crate::recovery;
@@ -17,6 +18,7 @@ use vettid_core::credential::{CHANGE_PASSWORD, REPLACE_DEVICE};
 use vettid_crypto::password::{InnerKey, StoredPassword};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
+use vettid_wire::agreement::{FreePayments, PermitTerms};
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{ChangePassword, InnerUpdate, SecretField, UseRequest};
 use vettid_wire::envelope::Answer;
@@ -58,6 +60,16 @@ struct Outcome {
 
 type Acted = Result<Result<Outcome, RefusalCode>, Failure>;
 
+/// Leaves an action with its refusal.
+macro_rules! or_refuse {
+    ($allowed:expr) => {
+        match $allowed {
+            Ok(value) => value,
+            Err(code) => return Ok(Err(code)),
+        }
+    };
+}
+
 /// Carries out the action of a request. What the vault cannot read or does not know is refused.
 pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) -> Result<Done, Failure> {
     let acted = match request.action.as_str() {
@@ -68,6 +80,16 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
         secret::Rotate::NAME => with(request, |asked| rotate(step, proven, request, &asked)),
         secret::Remove::NAME => with(request, |asked| remove(step, proven, asked)),
         secret::Grant::NAME => with(request, |asked| grant(step, proven, request, &asked)),
+        secret::Permit::NAME => with(request, |asked: PermitTerms| {
+            let told = format!("You gave your password for this: {}", asked.terms.template());
+            let permitted = or_refuse!(lock::permit(step, asked)?);
+            Ok(Ok(Outcome { result: to_value(&permitted)?, summary: Some(told), ..Outcome::default() }))
+        }),
+        secret::Free::NAME => with(request, |asked: FreePayments| {
+            let told = free_sentence(&asked);
+            let freed = or_refuse!(lock::free(step, asked)?);
+            Ok(Ok(Outcome { result: to_value(&freed)?, summary: Some(told), ..Outcome::default() }))
+        }),
         // The right password is all that is wanted.
         secret::Restore::NAME => {
             with(request, |nothing: Nothing| Ok(Ok(Outcome { result: to_value(&nothing)?, ..Outcome::default() })))
@@ -83,6 +105,13 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
     Ok(Done { effect, refused, replaces: outcome.replaces, summary: outcome.summary, grant: outcome.grant })
 }
 
+fn free_sentence(asked: &FreePayments) -> String {
+    match &asked.at_most {
+        Some(most) => format!("Payments up to {most} {} need no password from now on", asked.currency),
+        None => format!("Every payment in {} needs your password", asked.currency),
+    }
+}
+
 fn with<P: serde::de::DeserializeOwned>(request: &UseRequest, act: impl FnOnce(P) -> Acted) -> Acted {
     match vjson::from_value::<P>(request.params.clone()) {
         Ok(params) => act(params),
@@ -92,16 +121,6 @@ fn with<P: serde::de::DeserializeOwned>(request: &UseRequest, act: impl FnOnce(P
 
 fn to_value(value: &impl Serialize) -> Result<Value, Failure> {
     Ok(serde_json::to_value(value).map_err(vjson::JsonError::Shape)?)
-}
-
-/// Leaves an action with its refusal.
-macro_rules! or_refuse {
-    ($allowed:expr) => {
-        match $allowed {
-            Ok(value) => value,
-            Err(code) => return Ok(Err(code)),
-        }
-    };
 }
 
 fn place(step: &Step<'_>, boxed: Boxed, request: &UseRequest, opened_by: For) -> BoxPlace {

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::connection::{self, Connection, Side};
 use crate::failure::Failure;
+use crate::profile::sync;
 use crate::step::Step;
-use crate::{profile, send};
+use crate::{card, profile, send};
 use vettid_core::handshake::{
     Answer, InvitationTerms, MAX_LINK_LIFE_MS, MAX_SCREEN_LIFE_MS, Outcome, Phase, Responder, invite as make_invitation,
 };
@@ -27,6 +28,9 @@ pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
     if !(1..=MAX_LINK_LIFE_MS).contains(&life_ms) {
         return Ok(Err(RefusalCode::InvalidRequest));
     }
+    if asked.label.as_deref().is_some_and(|label| !card::is_label(label)) {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    }
     let expires_at = step.now.plus_ms(life_ms);
     let hint: String = profile::view(&step.draft)?.public.map_or_else(String::new, |public| public.first_name);
     let terms = InvitationTerms {
@@ -41,6 +45,9 @@ pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
     // The claim also carries the last message, which may come after a long review; a first one that is late is refused.
     invitation.token = claim_token(step, invite_id, step.now.plus_ms(MAX_LINK_LIFE_MS))?;
     step.draft.put(invite_key(invite_id), &made.responder)?;
+    if let Some(label) = &asked.label {
+        step.draft.put(label_key(invite_id), label)?;
+    }
     let link = invitation.to_link("https://vettid.dev/connect")?;
     tell(step, "connection.invite", None, FeedOutcome::Done, Severity::Info, "You made an invitation".into())?;
     Ok(Ok(Invited { invite_id, link, expires_at }))
@@ -126,6 +133,10 @@ fn requested(step: &mut Step<'_>, id: InviteId, responder: &Responder) -> Result
     }
     step.draft.put(invite_of_key(connection.connection_id), &id)?;
     connection::put(&mut step.draft, &connection)?;
+    if let Some(label) = step.draft.get::<String>(&label_key(id))? {
+        card::put_label(&mut step.draft, connection.connection_id, label)?;
+        step.draft.remove(&label_key(id));
+    }
     let summary = format!("{} wants to connect with you", connection.display_name);
     tell(
         step,
@@ -150,7 +161,7 @@ pub(super) fn accept_request(step: &mut Step<'_>, connection: &mut Connection) -
         return Ok(Err(RefusalCode::InvalidRequest));
     };
     let content = Answer {
-        profile: Some(profile::signed(step)?),
+        profile: Some(sync::for_handshake(step, connection.connection_id)?),
         jwt: Some(jwt),
         nkey_pub: Some(UserKey::from_secret(connection.nkey_seed.duplicate())?.public().as_str().to_owned()),
         pairwise_key: Some(connection.pairwise.verifying_key().typed()),
@@ -201,6 +212,7 @@ pub(super) fn expire(step: &mut Step<'_>) -> Result<(), Failure> {
         if step.now > responder.expires_at() {
             step.draft.remove(&key);
             step.draft.remove(&key.replacen("invite/", "alarm/", 1));
+            step.draft.remove(&key.replacen("invite/", "invite_label/", 1));
             if let Some(id) = id {
                 step.draft.remove(&invite_of_key(id));
             }
@@ -216,6 +228,10 @@ pub(crate) fn abandon(step: &mut Step<'_>, id: ConnectionId) -> Result<(), Failu
     }
     step.draft.remove(&invite_of_key(id));
     Ok(())
+}
+
+fn label_key(id: InviteId) -> String {
+    format!("invite_label/{id}")
 }
 
 fn invite_of_key(id: ConnectionId) -> String {

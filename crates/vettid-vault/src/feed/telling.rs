@@ -61,6 +61,8 @@ fn sentence(event_type: &EventType, body: &Value, name: Option<&str>) -> String 
         ("messaging.remove", _, Some(name)) => format!("You removed a message with {name}"),
         ("messaging.react", _, Some(name)) => format!("You reacted to a message with {name}"),
         ("messaging.settings", _, Some(name)) => format!("You changed what holds for your messages with {name}"),
+        ("connection.label", _, Some(name)) => format!("You changed your own name for {name}"),
+        ("connection.tag", _, Some(name)) => format!("You changed your tags of {name}"),
         ("vault.lock", ..) => "You locked your vault".to_owned(),
         ("vault.lock.auto", ..) => "You changed when your vault locks itself".to_owned(),
         ("grant.use", ..) => "A secret was used under a grant".to_owned(),

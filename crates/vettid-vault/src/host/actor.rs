@@ -159,6 +159,7 @@ impl Actor {
     /// The vault's lock is served by this lane.
     pub(super) fn behind(mut self, lane: Option<Lane>) -> Self {
         self.vault.lock().lane_key = lane.as_ref().map(Lane::lane_key);
+        self.vault.lock().sealer = lane.as_ref().map(Lane::sealer);
         self.lane = lane;
         self
     }

@@ -10,6 +10,7 @@ use super::storage_key::StorageKeyError;
 use rand_core::CryptoRng;
 use std::path::PathBuf;
 use vettid_crypto::secret::SecretBytes;
+use vettid_wire::lock::SealerKind;
 
 /// Why a sealer does not seal or open.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,8 @@ pub enum SealerError {
 
 /// Seals what a host keeps on disk.
 pub trait Sealer: Send + Sync {
+    /// Which kind it is, for the member to see.
+    fn kind(&self) -> SealerKind;
     /// Seals bytes for a purpose.
     fn seal(&self, purpose: &str, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, SealerError>;
     /// Opens what was sealed for that purpose.

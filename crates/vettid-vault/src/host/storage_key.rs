@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::id::MemberId;
+use vettid_wire::lock::SealerKind;
 
 const PURPOSE: &str = "vettid-vault-storage-key";
 const KEPT: &str = "vettid-host-kept";
@@ -58,6 +59,12 @@ impl StorageKeys {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|source| StorageKeyError::File { path: folder.clone(), source })?;
         Ok(Self { folder, sealer })
+    }
+
+    /// What seals them.
+    #[must_use]
+    pub fn sealer_kind(&self) -> SealerKind {
+        self.sealer.kind()
     }
 
     /// The members whose vaults lie on this host.

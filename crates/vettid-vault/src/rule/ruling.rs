@@ -2,6 +2,7 @@
 //! event that the contract lets through is asked about or denied, one that the owner would be asked about is answered.
 
 use super::{book, calendar, counter_key, met};
+use crate::agreement::lock;
 use crate::connection::Connection;
 use crate::credential::secrets;
 use crate::failure::Failure;
@@ -53,8 +54,13 @@ pub fn on(
     {
         return Ok(Ruling::Repeated);
     }
+    let terms = lock::of_event(step, connection, event_type, body)?;
+    if terms.is_some_and(|(_, known)| known) {
+        return Ok(Ruling::Repeated);
+    }
     let mut facts = Facts::read(event, event_type.clone(), connection.connection_id, body);
     facts.asks = tier.is_none_or(|tier| tier == Tier::Consent);
+    facts.locked |= terms.is_some_and(|(locked, _)| locked);
     facts.locked |= names_a_secret(step, facts.field.as_deref())?;
     Ok(Ruling::Made(Box::new(made(step, facts)?)))
 }

@@ -62,6 +62,8 @@ impl Stranger {
             public: PublicProfile::default(),
             service: poses.then_some(service),
             event_types: vec![],
+            items: std::collections::BTreeMap::new(),
+            supported: vec![],
             sequence: 1,
             updated_at: town.now,
             valid_until: town.now.plus_ms(MAX_LIFE_MS),

@@ -365,6 +365,9 @@ fn a_limited_session_takes_the_credential_and_nothing_else() {
     town.resume(ALICE, false);
     assert_eq!(town.ask::<Value>(ALICE, "vault.health", json!({})), Err(RefusalCode::Locked));
     assert_eq!(town.ask::<Value>(ALICE, "secret.list", json!({})), Err(RefusalCode::Locked));
+    // Without a transaction key no password could be shown.
+    let fresh = town.ask(ALICE, "credential.utk.replenish", json!({"live_key_ids": []})).unwrap();
+    wallet.holder.replenished(fresh);
     wallet.prepare(&mut town, "secret.use", "wrong password", |_, _| {
         value(UseSecret { secret_id: note, operation: Operation::Reveal, input: None })
     });

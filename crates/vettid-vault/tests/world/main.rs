@@ -2,18 +2,23 @@
 //! office that loses, repeats, reorders and crashes. What must hold is asked of the real vault manager.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod agreements;
 mod app;
 mod attacks;
 mod bad_input;
+mod contacts;
 mod credential;
 mod feed;
 mod flows;
 mod late;
+mod letters;
 mod limits;
 mod messages;
-#[expect(dead_code, reason = "the tests of the host use more of it")]
 mod node;
+mod profiles;
+mod put_back;
 mod quarantine;
+mod race;
 mod random_runs;
 mod recovery;
 mod renewal;

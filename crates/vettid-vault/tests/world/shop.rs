@@ -88,6 +88,8 @@ impl Shop {
             public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
             service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: contract() }),
             event_types: vec![],
+            items: std::collections::BTreeMap::new(),
+            supported: vec![],
             sequence: 1,
             updated_at: now,
             valid_until: now.plus_ms(vettid_wire::profile::MAX_LIFE_MS),

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use vettid_crypto::audit::Chain;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::nats::user::UserClaims;
@@ -66,6 +66,10 @@ pub(crate) struct Town {
     pub(crate) next_crash: Option<Crash>,
     /// This vault does not run.
     pub(crate) away: Option<usize>,
+    /// What was handled before.
+    handled: HashSet<Vec<u8>>,
+    /// Messages that were dropped when they came for the first time.
+    pub(crate) unreadable: usize,
 }
 
 impl Town {
@@ -96,6 +100,8 @@ impl Town {
             last_answer: BTreeMap::new(),
             next_crash: None,
             away: None,
+            handled: HashSet::new(),
+            unreadable: 0,
         }
     }
 
@@ -275,9 +281,12 @@ impl Town {
             return true;
         }
         let who = self.nodes.iter().position(|node| node.guid == guid).unwrap();
+        let dropped = self.nodes[who].vault.dropped();
         let handled = self.give(who, vec![message.clone()]);
         if handled != Some(vec![Handled::Done]) {
             self.inboxes.get_mut(&guid).unwrap().push_back(message);
+        } else if self.handled.insert(message.1) && self.nodes[who].vault.dropped() > dropped {
+            self.unreadable += 1;
         }
         true
     }
@@ -323,6 +332,14 @@ impl Town {
     pub(crate) fn snapshot(&mut self, who: usize) {
         self.nodes[who].take_snapshot(&mut self.rng);
         self.nodes[who].crash();
+    }
+
+    /// Some of what is on its way arrives.
+    pub(crate) fn run_a_while(&mut self) {
+        for _ in 0..self.rng.random_range(0..10) {
+            self.deliver();
+        }
+        self.tick();
     }
 
     /// Until nothing is on its way.

@@ -3,6 +3,7 @@
 use super::{CredentialPackage, JournalHead, SecretField, TransactionKey};
 use crate::base64::Base64;
 use crate::id::Fingerprint;
+use crate::key::TypedKey;
 use crate::services_credential::ServicesCredentialBackup;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,21 @@ pub struct CredentialBackup {
     /// How far the app has seen the vault; a new device takes nothing older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault_seen: Option<VaultSeen>,
+    /// What opens the lock of the vault at rest, together with its password; absent as long as the app set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockBackup>,
+}
+
+/// The app's side of the lock of a vault at rest. Without PIN or password it opens nothing.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockBackup {
+    /// The app's half of every unlock key, 32 bytes.
+    pub device_secret: SecretField,
+    /// The key by which the unlock lane is known (Ed25519).
+    pub lane_key: TypedKey,
+    /// Most attempts that a host ever showed; one that shows fewer went back.
+    pub attempts_total: u64,
 }
 
 /// How far an app has seen its vault. Neither number may ever fall (spec §3 R14).

@@ -4,8 +4,8 @@ use crate::sample::Samples;
 use crate::{contract, profile, value};
 use vettid_wire::connection::{
     AcceptInvitation, ConnectionCredential, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide,
-    Invite, Invited, PeerKind, Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy, RotateKeys,
-    RotationReport, Straggler, Tombstone, Verification,
+    Ending, Invite, Invited, LabelConnection, ListConnections, PeerKind, Ready, RevocationNotice, RevocationReason,
+    Revoke, RevokedBy, RotateKeys, RotationReport, Straggler, TagConnection, Tombstone, Verification,
 };
 
 fn view() -> ConnectionView {
@@ -15,15 +15,19 @@ fn view() -> ConnectionView {
         state: ConnectionState::Review,
         verification: Verification::Verified,
         display_name: "Demo Shop".to_owned(),
+        label: Some("The shop at the corner".to_owned()),
+        tags: ["shop".parse().unwrap()].into(),
         peer: Some(value::peer()),
         service_id: Some(value::service()),
         peer_fingerprint: Some(value::peer_fingerprint()),
         safety_number: Some("12345 ".repeat(12).trim().to_owned()),
         symbols: Some(vec![0, 1, 2, 3, 61, 62, 63]),
         profile: Some(profile::signed()),
+        profile_stale: true,
         contract: Some(contract::contract()),
         missing_fields: vec!["address".to_owned()],
         created_at: value::at(0),
+        ending: Some(Ending { at: value::at(3), by: RevokedBy::Peer, reason: Some(RevocationReason::UserRequested) }),
     }
 }
 
@@ -46,6 +50,7 @@ fn tombstone() -> Tombstone {
         display_name: "Bob".to_owned(),
         revoked_at: value::at(3),
         revoked_by: RevokedBy::Owner,
+        reason: Some(RevocationReason::KeyCompromise),
     }
 }
 
@@ -72,6 +77,18 @@ fn commands(samples: &mut Samples) {
     samples.object("ConnectionRef", ConnectionRef { connection_id });
     let decide = Decide { connection_id, accept: true, optional_fields: vec!["birth_date".to_owned()] };
     samples.object("Decide", decide).optional(&["/optional_fields"]);
+    let list = ListConnections {
+        text: Some("bob".to_owned()),
+        tags: ["work".parse().unwrap()].into(),
+        state: Some(ConnectionState::Active),
+        after: Some(connection_id),
+    };
+    samples.object("ListConnections", list).optional(&["/text", "/tags", "/state", "/after"]);
+    let label = LabelConnection { connection_id, label: Some("Bob, from work".to_owned()) };
+    samples.object("LabelConnection", label).optional(&["/label"]);
+    let tags =
+        TagConnection { connection_id, add: ["work".parse().unwrap()].into(), remove: ["new".parse().unwrap()].into() };
+    samples.object("TagConnection", tags).optional(&["/add", "/remove"]);
     samples.object("Revoke", Revoke { connection_id, reason: RevocationReason::KeyCompromise });
 }
 
@@ -87,18 +104,24 @@ pub(crate) fn samples() -> Samples {
     samples
         .object("ConnectionView", view())
         .optional(&[
+            "/label",
+            "/tags",
             "/peer",
             "/service_id",
             "/peer_fingerprint",
             "/safety_number",
             "/symbols",
             "/profile",
+            "/profile_stale",
             "/contract",
             "/missing_fields",
+            "/ending/reason",
+            "/ending",
         ])
         .open(&["/profile/public/more"]);
     samples
-        .object("ConnectionList", ConnectionList { connections: vec![view()] })
+        .object("ConnectionList", ConnectionList { connections: vec![view()], more: true })
+        .optional(&["/more"])
         .open(&["/connections/0/profile/public/more"]);
     let ready = Ready { connection_id: value::connection(), counter_signature: Some(contract::counter_signature()) };
     samples.object("Ready", ready).optional(&["/counter_signature"]);
@@ -113,7 +136,8 @@ pub(crate) fn samples() -> Samples {
         ConnectionCredential { jwt: "eyJ0.eyJq.c2ln".to_owned(), way_back: "eyJ0.eyJr.c2ln".to_owned(), asks: true };
     samples.object("ConnectionCredential", credential);
     samples.object("RevocationNotice", notice());
-    samples.object("Tombstone", tombstone());
+    samples.object("Tombstone", tombstone()).optional(&["/reason"]);
+    samples.object("Ending", view().ending.unwrap()).optional(&["/reason"]);
     samples.cases("RevokedBy", [RevokedBy::Owner, RevokedBy::Peer]);
     samples
 }

@@ -3,7 +3,7 @@
 use crate::credential::{journal_head, package, transaction_key};
 use crate::sample::Samples;
 use crate::{services_credential, value};
-use vettid_wire::credential::{CredentialBackup, SecretField, VaultSeen};
+use vettid_wire::credential::{CredentialBackup, LockBackup, SecretField, VaultSeen};
 
 fn credential_backup() -> CredentialBackup {
     CredentialBackup {
@@ -16,7 +16,12 @@ fn credential_backup() -> CredentialBackup {
         credential_epoch: 1,
         journal_head: Some(journal_head()),
         vault_seen: Some(VaultSeen { incarnation: 1, journal_sequence: 812 }),
+        lock: Some(lock()),
     }
+}
+
+fn lock() -> LockBackup {
+    LockBackup { device_secret: SecretField::new(vec![0x5f; 32]), lane_key: value::ed25519(), attempts_total: 7 }
 }
 
 pub(crate) fn samples() -> Samples {
@@ -25,7 +30,9 @@ pub(crate) fn samples() -> Samples {
         "/services_credential",
         "/journal_head",
         "/vault_seen",
+        "/lock",
     ]);
+    samples.object("LockBackup", lock());
     samples.object("VaultSeen", VaultSeen { incarnation: 1, journal_sequence: 812 });
     samples
 }

@@ -3,8 +3,8 @@
 use crate::sample::Samples;
 use crate::value;
 use vettid_wire::lock::{
-    AskChallenge, AutoLock, Challenge, LockPermit, LockSalts, LockState, LockStatus, UnlockAnswer, UnlockAttempt,
-    UnlockKind, UnlockOutcome, UnlockResult,
+    AskChallenge, AutoLock, Challenge, LockPermit, LockSalts, LockSettings, LockState, LockStatus, SealerKind,
+    UnlockAnswer, UnlockAttempt, UnlockKind, UnlockOutcome, UnlockResult,
 };
 
 fn salts() -> LockSalts {
@@ -33,6 +33,10 @@ fn challenge() -> Challenge {
         key_id: value::key_id(),
         signature: value::signature(),
     }
+}
+
+pub(crate) fn settings() -> LockSettings {
+    LockSettings { is_set: true, idle_minutes: Some(15), sealer: Some(SealerKind::Tpm) }
 }
 
 pub(crate) fn samples() -> Samples {
@@ -67,6 +71,8 @@ pub(crate) fn samples() -> Samples {
     );
     let permit = LockPermit { lane_key: value::ed25519(), permit: value::bytes(32), expires_at: value::at(2) };
     samples.object("LockPermit", permit);
+    samples.object("LockSettings", settings()).optional(&["/idle_minutes", "/sealer"]);
+    samples.cases("SealerKind", [SealerKind::KeyFile, SealerKind::Pkcs11, SealerKind::Tpm]);
     samples.object("AutoLock", AutoLock { idle_minutes: Some(15) }).optional(&["/idle_minutes"]);
     samples
 }

@@ -5,9 +5,9 @@ use crate::value;
 use vettid_wire::credential::ChangePassword;
 use vettid_wire::enrolment::EnrolVault;
 use vettid_wire::recovery::{
-    AskRecoverySalt, CredentialBackupStatus, DecideRecovery, DeviceReplaced, Notice, NoticeKind, RecoverCredentials,
-    RecoverVault, RecoveredCredentials, RecoveryCode, RecoveryDecided, RecoveryHold, RecoverySaltAnswer,
-    RecoveryStarted, ReplaceDevice, StoreCredentialBackup,
+    AskRecoverySalt, CredentialBackupStatus, DecideRecovery, DeviceReplaced, EnterVault, Notice, NoticeKind,
+    RecoverCredentials, RecoverVault, RecoveredCredentials, RecoveryCode, RecoveryDecided, RecoveryHold,
+    RecoverySaltAnswer, RecoveryStarted, ReplaceDevice, StoreCredentialBackup, VaultEntrance,
 };
 
 const TOKEN: &str = "one-time-token";
@@ -32,6 +32,18 @@ fn decide() -> DecideRecovery {
         guid: value::member(),
         recovery_id: value::event(),
         approve: true,
+        app_key: value::ed25519(),
+        issued_at: value::at(0),
+        nonce: value::bytes_url(16),
+        key_id: value::key_id(),
+        signature: value::signature(),
+    }
+}
+
+fn enter() -> EnterVault {
+    EnterVault {
+        guid: value::member(),
+        recovery_id: value::event(),
         app_key: value::ed25519(),
         issued_at: value::at(0),
         nonce: value::bytes_url(16),
@@ -87,8 +99,11 @@ fn of_recoveries(samples: &mut Samples) {
         container: value::bytes(64),
         hold_until: value::at(DAY),
         enrolment: Some("VEC1.e30".to_owned()),
+        vault_is_away: true,
     };
-    samples.object("RecoveredCredentials", recovered).optional(&["/enrolment"]);
+    samples.object("RecoveredCredentials", recovered).optional(&["/enrolment", "/vault_is_away"]);
+    samples.object("EnterVault", enter());
+    samples.object("VaultEntrance", VaultEntrance { enrolment: "VEC1.e30".to_owned() });
     samples.object("DecideRecovery", decide());
     samples.object("RecoveryDecided", RecoveryDecided { recovery_id: value::event(), approve: true });
 }

@@ -1,7 +1,7 @@
 //! Samples of the app's session with its vault.
 
 use crate::sample::Samples;
-use crate::{handshake, value};
+use crate::{handshake, lock, value};
 use vettid_wire::session::{HandshakeEvent, RefreshReply, RefreshRequest, VaultHealth};
 
 fn health() -> VaultHealth {
@@ -13,6 +13,7 @@ fn health() -> VaultHealth {
         dropped_events: 0,
         outbox_size: 1,
         connections: 2,
+        lock: Some(lock::settings()),
     }
 }
 
@@ -23,6 +24,6 @@ pub(crate) fn samples() -> Samples {
     samples.object("HandshakeEvent", event).optional(&["/handshake"]);
     samples.object("RefreshRequest", RefreshRequest { device: value::device(), nkey_pub: value::nkey('U') });
     samples.object("RefreshReply", RefreshReply { jwt: value::jwt(), expires_at: value::at(24 * 60) });
-    samples.object("VaultHealth", health());
+    samples.object("VaultHealth", health()).optional(&["/lock/idle_minutes", "/lock/sealer", "/lock"]);
     samples
 }

@@ -1,6 +1,8 @@
 //! `vettid app connection`: inviting, accepting, reviewing, deciding, verifying and ending connections.
 
+mod contacts;
 mod health;
+mod picture;
 mod view;
 
 use super::advice::command;
@@ -11,8 +13,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use vettid_wire::connection::{AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke, RotateKeys};
 use vettid_wire::event::{
-    self, ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionList, ConnectionReview, ConnectionRevoke,
-    ConnectionVerify, Nothing,
+    self, ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionReview, ConnectionRevoke,
 };
 use vettid_wire::handshake::{Invitation, InvitationKind};
 use vettid_wire::id::ConnectionId;
@@ -26,8 +27,10 @@ pub(super) enum Command {
 Examples:
   vettid app connection invite
   vettid app connection invite --label 'Bob, from work' --life 24h
+  vettid app connection invite --life 24h --qr-png invitation.png
 
-Up to 10m it is also shown as a QR code. Give the link only to the person you mean.")]
+Up to 10m it is also shown as a QR code. Give link and picture only to the person you mean: the secret is in both, so a
+file of it is written for your eyes only and never over another one.")]
     Invite(InviteOptions),
     /// Answer an invitation; the link comes from standard input or a file
     #[command(after_help = "\
@@ -35,9 +38,22 @@ Examples:
   vettid app connection accept < link.txt
   vettid app connection accept --link-file link.txt --in-person")]
     Accept(Accept),
-    /// List your connections
-    #[command(after_help = "Example:\n  vettid app connection list")]
-    List,
+    /// List your connections, all or those that fit
+    #[command(after_help = "\
+Examples:
+  vettid app connection list
+  vettid app connection list --state active --tag choir
+  vettid app connection list --search bob")]
+    List(contacts::Wanted),
+    /// Give a connection a name of your own; the other side never sees it
+    #[command(after_help = "\
+Examples:
+  vettid app connection label ID 'Bob from the choir'
+  vettid app connection label ID --remove")]
+    Label(contacts::Label),
+    /// Tag a connection; the other side never sees it
+    #[command(subcommand)]
+    Tag(contacts::Tagging),
     /// Show one connection: who it is, what it asks, how to check it
     #[command(after_help = "Example:\n  vettid app connection review ID")]
     Review(One),
@@ -48,9 +64,15 @@ Examples:
   vettid app connection decide ID --accept --optional email,birthday
   vettid app connection decide ID --reject")]
     Decide(Decision),
-    /// Say that you compared the safety number and it is the same on both sides
-    #[command(after_help = "Example:\n  vettid app connection verify ID")]
-    Verify(One),
+    /// Say whether safety number or symbols are the same on both sides
+    #[command(after_help = "\
+Examples:
+  vettid app connection verify ID
+  vettid app connection verify ID --different
+
+Compare in person or by voice, never in the connection itself. If they differ, somebody sits between the two of you:
+--different ends the connection at once.")]
+    Verify(contacts::Compared),
     /// How your connections are kept: age of keys, access to the other side's broker, last traffic
     #[command(after_help = "\
 Examples:
@@ -80,6 +102,12 @@ pub(super) struct InviteOptions {
     /// How long it can be answered, up to 24h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = input::seconds)]
     life: u32,
+    /// Write the QR code into this new file, as PNG
+    #[arg(long, value_name = "FILE")]
+    qr_png: Option<PathBuf>,
+    /// Write the QR code into this new file, as SVG
+    #[arg(long, value_name = "FILE")]
+    qr_svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -165,16 +193,16 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
             let request = AcceptInvitation { link: link(&accept)?, in_person: accept.in_person };
             Ok(output.result(&app.command::<ConnectionAccept>(request).await.map_err(command)?)?)
         }
-        Command::List => Ok(output.result(&app.command::<ConnectionList>(Nothing {}).await.map_err(command)?)?),
+        Command::List(wanted) => contacts::list(wanted, app, output).await,
+        Command::Label(label) => contacts::label(label, app, output).await,
+        Command::Tag(tagging) => contacts::tag(tagging, app, output).await,
         Command::Review(one) => {
             Ok(output.result(&app.command::<ConnectionReview>(one.reference()).await.map_err(command)?)?)
         }
         Command::Decide(decision) => {
             Ok(output.result(&app.command::<ConnectionDecide>(decision.request()).await.map_err(command)?)?)
         }
-        Command::Verify(one) => {
-            Ok(output.result(&app.command::<ConnectionVerify>(one.reference()).await.map_err(command)?)?)
-        }
+        Command::Verify(compared) => contacts::verify(compared, app, output).await,
         Command::Health(wanted) => {
             let request = AskHealth { connection_id: wanted.connection, after: wanted.after };
             Ok(output.result(&app.command::<event::AskHealth>(request).await.map_err(command)?)?)
@@ -193,7 +221,15 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
 async fn invite(options: InviteOptions, app: &Client, output: Output) -> Result<(), Failure> {
     let request = Invite { label: options.label, life_seconds: Some(options.life) };
     let invited = app.command::<ConnectionInvite>(request).await.map_err(command)?;
-    Ok(output.result(&Fresh::new(invited, options.life))?)
+    let code = picture::code(&invited.link)?;
+    if let Some(path) = &options.qr_png {
+        picture::write_png(&code, path)?;
+    }
+    if let Some(path) = &options.qr_svg {
+        picture::write_svg(&code, path)?;
+    }
+    let files = [options.qr_png, options.qr_svg].into_iter().flatten().collect();
+    Ok(output.result(&Fresh::new(invited, options.life, &code, files))?)
 }
 
 /// The link, after a look at it: what is not an invitation for a connection never leaves this machine.

@@ -31,6 +31,15 @@ you find it.")]
     /// Show how it stands: wrong passwords, waits, grants
     #[command(after_help = "Examples:\n  vettid app credential status\n  vettid app --json credential status")]
     Status,
+    /// On a device that recovered: give your Services Credential a secret of this device, under the same password
+    #[command(after_help = "\
+Examples:
+  vettid app credential renew
+  vettid app credential renew --password-stdin < password.txt
+
+Until then whoever has the old device has its half of that password. It waits as long as the recovery is fresh; a change of
+the password does the same.")]
+    Renew(PasswordInput),
     /// Give up an operation whose outcome cannot be found out; it may have been carried out, once
     #[command(after_help = "Example:\n  vettid app credential give-up")]
     GiveUp,
@@ -61,10 +70,14 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
             create(app, output, grant_minutes, &mut source).await
         }
         Command::Status => {
-            let BothStates { vault, services } = app.credential_states().await.map_err(failure)?;
+            let BothStates { vault, services, renewal_is_due } = app.credential_states().await.map_err(failure)?;
             let (services, unknown) =
                 services.map_or_else(|error| (None, Some(error.to_string())), |told| (Some(told), None));
-            Ok(output.result(&Status { vault, services, services_unknown: unknown })?)
+            Ok(output.result(&Status { vault, services, services_unknown: unknown, renewal_is_due })?)
+        }
+        Command::Renew(password) => {
+            let renewed = app.renew_services_credential(&mut password.present()?).await.map_err(failure)?;
+            Ok(output.result(&Renewed { renewed })?)
         }
         Command::GiveUp => {
             let given_up = app.give_up_operation().await.map_err(failure)?;
@@ -191,12 +204,28 @@ impl Show for GivenUp {
 }
 
 #[derive(Serialize)]
+struct Renewed {
+    renewed: bool,
+}
+
+impl Show for Renewed {
+    fn show(&self, page: &mut Page) {
+        page.line(if self.renewed {
+            "Your Services Credential has a secret of this device now."
+        } else {
+            "Your Services Credential has a secret of this device already; no password was needed."
+        });
+    }
+}
+
+#[derive(Serialize)]
 struct Status {
     #[serde(flatten)]
     vault: CredentialState,
     services: Option<CredentialState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     services_unknown: Option<String>,
+    renewal_is_due: bool,
 }
 
 impl Show for Status {
@@ -226,6 +255,10 @@ impl Show for Status {
                     (true, false) => "Your Services Credential is ready.",
                 });
                 show_state(page, services);
+                if self.renewal_is_due {
+                    page.line("It still has the secret of your old device. Once nothing is on hold:");
+                    page.line("  vettid app credential renew");
+                }
             }
             (Some(_), _) => {
                 page.line("There is no Services Credential yet.");

@@ -1,14 +1,11 @@
 //! `vettid app audit`: takes the whole audit chain home and checks it on arrival.
 
-use super::{Client, advice};
-use crate::failure::{Exit, Failure};
+use super::{Client, advice, private_file};
+use crate::failure::Failure;
 use crate::output::{Output, Page, Show};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -34,17 +31,11 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
     let export = app.export_audit().await.map_err(advice::export)?;
     match out {
         Some(path) => {
-            write(&path, &export.text)?;
+            private_file::write(&path, export.text.as_bytes())?;
             Ok(output.result(&Written { file: path, entries: export.entries })?)
         }
         None => Ok(output.raw(&export.text)?),
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(|error| Failure::new(Exit::Other, format_args!("{}: {error}", path.display())))
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use vettid_client::lock::{LockError, Typed};
 use vettid_core::credential::pin::Pin;
 use vettid_crypto::password::Password;
-use vettid_wire::lock::{AutoLock, LockState, LockStatus, MAX_IDLE_MINUTES};
+use vettid_wire::lock::{AutoLock, LockSettings, LockState, LockStatus, MAX_IDLE_MINUTES, SealerKind};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +34,13 @@ pub(super) struct LockArguments {
     command: Option<LockCommand>,
 }
 
+impl LockArguments {
+    /// Whether the recovery container may have to follow: it holds what opens the lock.
+    pub(super) fn changes_container(&self) -> bool {
+        matches!(self.command, Some(LockCommand::Setup { .. } | LockCommand::Remove { .. }))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum LockCommand {
     /// Set or change PIN and password; without a terminal: the PIN, then the password, one line each
@@ -54,7 +61,7 @@ enum LockCommand {
         #[arg(long)]
         password: bool,
     },
-    /// Whether the vault is locked, and how many tries are left
+    /// Whether the vault is locked, how many tries are left, when it locks itself, and what its host seals with
     Status,
 }
 
@@ -100,8 +107,14 @@ pub(super) async fn run(arguments: LockArguments, app: &Client, output: Output) 
             Ok(output.result(&Done("The lock is removed. Whoever has your vault's host can start your vault."))?)
         }
         Some(LockCommand::Status) => {
-            let status = app.lock_status().await.map_err(advice::lock)?;
-            Ok(output.result(&StatusView(status))?)
+            // An app that knows no lock has no lane to ask; the vault tells.
+            let status = match app.lock_status().await {
+                Err(LockError::NoLock) => None,
+                status => Some(status.map_err(advice::lock)?),
+            };
+            let is_locked = status.as_ref().is_some_and(|status| status.state == LockState::Locked);
+            let settings = if is_locked { None } else { app.lock_settings().await.map_err(advice::command)? };
+            Ok(output.result(&Standing { status, settings })?)
         }
     }
 }
@@ -129,7 +142,8 @@ async fn setup(with_password: bool, app: &Client, output: Output) -> Result<(), 
     app.set_lock(&pin, &password, current.as_ref()).await.map_err(advice::lock)?;
     Ok(output.result(&Done(
         "The lock is set. From its next start on, your vault waits for your PIN or password. \
-         Without this app's state nobody opens a locked vault: keep a backup.",
+         If you lose this device, this password and your recovery phrase open it, if your recovery is on \
+         (vettid app recovery status); without a recovery nothing does.",
     ))?)
 }
 
@@ -169,6 +183,43 @@ impl Show for AutoView {
     }
 }
 
+/// How the lock stands, from the host's lane and from the vault.
+#[derive(Serialize)]
+struct Standing {
+    #[serde(flatten)]
+    status: Option<LockStatus>,
+    /// Absent while the vault is locked.
+    settings: Option<LockSettings>,
+}
+
+impl Show for Standing {
+    fn show(&self, page: &mut Page) {
+        match (&self.status, &self.settings) {
+            (Some(status), _) => show_status(status, page),
+            (None, Some(LockSettings { is_set: true, .. })) => {
+                page.line("Your vault is open. It has a lock that this app knows nothing of.");
+            }
+            (None, _) => page.line("Your vault is open and has no lock."),
+        }
+        let Some(LockSettings { idle_minutes, sealer, .. }) = &self.settings else {
+            return page.line("When it locks itself, and what its host seals with, it tells when it is unlocked.");
+        };
+        let itself = idle_minutes.map_or("never".to_owned(), |minutes| format!("after {minutes} minutes"));
+        page.field("locks itself", itself);
+        if let Some(sealer) = sealer {
+            page.field("host seals with", sealed_with(*sealer));
+        }
+    }
+}
+
+fn sealed_with(sealer: SealerKind) -> &'static str {
+    match sealer {
+        SealerKind::KeyFile => "a key file: who copies its whole disk has it too",
+        SealerKind::Pkcs11 => "a PKCS#11 token",
+        SealerKind::Tpm => "a TPM",
+    }
+}
+
 struct StatusView(LockStatus);
 
 impl Serialize for StatusView {
@@ -179,18 +230,22 @@ impl Serialize for StatusView {
 
 impl Show for StatusView {
     fn show(&self, page: &mut Page) {
-        let LockStatus { state, generation, attempts_total, pin_tries_left, password_wait_ms, .. } = &self.0;
-        page.line(match (state, generation) {
-            (LockState::Locked, _) => "Your vault is locked.",
-            (LockState::Open, 0) => "Your vault is open and has no lock.",
-            (LockState::Open, _) => "Your vault is open.",
-        });
-        if *generation > 0 {
-            page.field("PIN tries left", pin_tries_left.to_string());
-            page.field("attempts ever", attempts_total.to_string());
-        }
-        if *password_wait_ms > 0 {
-            page.field("password in", length(*password_wait_ms));
-        }
+        show_status(&self.0, page);
+    }
+}
+
+fn show_status(status: &LockStatus, page: &mut Page) {
+    let LockStatus { state, generation, attempts_total, pin_tries_left, password_wait_ms, .. } = status;
+    page.line(match (state, generation) {
+        (LockState::Locked, _) => "Your vault is locked.",
+        (LockState::Open, 0) => "Your vault is open and has no lock.",
+        (LockState::Open, _) => "Your vault is open.",
+    });
+    if *generation > 0 {
+        page.field("PIN tries left", pin_tries_left.to_string());
+        page.field("attempts ever", attempts_total.to_string());
+    }
+    if *password_wait_ms > 0 {
+        page.field("password in", length(*password_wait_ms));
     }
 }

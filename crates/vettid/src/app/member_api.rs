@@ -6,7 +6,8 @@ use vettid_client::member_api::{ActionCall, MemberApi};
 use vettid_client::services::{ServicesAddress, ServicesError};
 use vettid_wire::action::{ActionGranted, ActionRequest};
 use vettid_wire::recovery::{
-    AskRecoverySalt, DecideRecovery, RecoverCredentials, RecoveredCredentials, RecoveryDecided, RecoverySaltAnswer,
+    AskRecoverySalt, DecideRecovery, EnterVault, RecoverCredentials, RecoveredCredentials, RecoveryDecided,
+    RecoverySaltAnswer, VaultEntrance,
 };
 
 impl MemberApi for HttpServices {
@@ -33,6 +34,10 @@ impl MemberApi for HttpServices {
         request: &RecoverCredentials,
     ) -> Result<RecoveredCredentials, ServicesError> {
         post(at, "/v1/credentials/recover", None, request).await
+    }
+
+    async fn enter_vault(&self, at: ServicesAddress<'_>, request: &EnterVault) -> Result<VaultEntrance, ServicesError> {
+        post(at, "/v1/credentials/recover/enter", None, request).await
     }
 
     async fn decide_recovery(

@@ -1,5 +1,9 @@
 //! `vettid app profile`: what connections see of the member.
 
+mod items;
+
+pub(super) use items::shown;
+
 use super::advice::command;
 use super::{Client, input};
 use crate::failure::Failure;
@@ -10,9 +14,16 @@ use vettid_wire::profile::{self, ProfileView, PublicProfile};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show your profile
-    #[command(after_help = "Example:\n  vettid app profile show")]
-    Show,
+    /// Show your profile, or what one connection sees of it
+    #[command(after_help = "\
+Examples:
+  vettid app profile show
+  vettid app profile show --as ID
+  vettid app profile show --as-stranger")]
+    Show(items::Seen),
+    /// Items of your profile, each with who sees it
+    #[command(subcommand)]
+    Item(items::Command),
     /// Change your profile; what you do not name stays as it is
     #[command(after_help = "\
 Examples:
@@ -37,9 +48,14 @@ pub(super) struct Change {
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
+    let wanted = match wanted {
+        Command::Show(seen) if seen.is_preview() => return items::preview(&seen, app, output).await,
+        Command::Item(wanted) => return items::run(wanted, app, output).await,
+        wanted => wanted,
+    };
     let present = app.command::<ProfileGet>(Nothing {}).await.map_err(command)?;
     let view = match wanted {
-        Command::Show => present,
+        Command::Show(_) | Command::Item(_) => present,
         Command::Set(change) => {
             let public = change.apply(present.public.unwrap_or_default())?;
             app.command::<ProfileUpdate>(profile::ProfileUpdate { public }).await.map_err(command)?

@@ -4,11 +4,12 @@
 use super::password::{PasswordInput, Source};
 use super::{Client, advice, credential, input};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Page, Show, minute};
+use crate::output::{Output, Page, Show, length, minute};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use vettid_client::lock::LockError;
 use vettid_client::member_api::ActionError;
 use vettid_client::recovery::{NoPhrase, PhraseDesk, RecoveryError, RecoveryStatus, Replaced, Restored};
 use vettid_client::services::ServicesError;
@@ -16,10 +17,13 @@ use vettid_client::vault_credential::{NoPassword, PasswordSource};
 use vettid_crypto::password::Password;
 use vettid_crypto::recovery::{PhraseLength, RecoveryPhrase};
 use vettid_wire::recovery::{CredentialBackupStatus, RecoveryDecided};
+use vettid_wire::refusal::RefusalCode;
 use zeroize::Zeroizing;
 
 /// Words of one line on the screen.
 const WORDS_IN_A_LINE: usize = 6;
+/// What a device does whose phrase was taken and whose vault is shut.
+const GO_ON: &str = "run the command again within three days: the code and the phrase are not needed any more";
 const ENABLE: &str = "make a phrase: vettid app recovery enable";
 
 #[derive(Debug, Subcommand)]
@@ -50,9 +54,10 @@ Examples:
 Examples:
   vettid app --ca-file operator.pem recovery restore --code-file code.txt
 
-The code is used up by one try. Your password makes this device the one; the old device is cut off then.
-What is of high value waits for 24 hours, or until the old device approves. If the password has to wait,
-or something breaks off after the phrase was taken, run the command again: it asks for the password only.")]
+The code is used up by one try. If your vault is locked, the password of its lock is asked for next; a PIN
+does not do here. Your password makes this device the one; the old device is cut off then.
+What is of high value waits for 24 hours, or until the old device approves. If a password has to wait,
+or something breaks off after the phrase was taken, run the command again: it asks for passwords only.")]
     Restore(Restore),
     /// On the old device: the recovery on the new one is mine, nothing has to wait
     #[command(after_help = "\
@@ -86,7 +91,8 @@ pub(super) struct Restore {
     /// Read the code from this file instead of the first line of standard input; the phrase is the next line
     #[arg(long, value_name = "FILE")]
     code_file: Option<PathBuf>,
-    /// Read the password from the next line of standard input instead of asking for it
+    /// Read the password from the next line of standard input instead of asking for it; if the vault is locked,
+    /// the password of its lock is the line before
     #[arg(long)]
     password_stdin: bool,
 }
@@ -123,25 +129,42 @@ pub(super) async fn run(command: Command, app: &Client, output: Output) -> Resul
 /// Code and phrase, unless they were taken before, and then the password.
 async fn run_restore(wanted: Restore, app: &Client, output: Output) -> Result<(), Failure> {
     if !app.is_recovering().await.map_err(failure)? {
-        let code = match wanted.code_file {
-            Some(path) => input::line(Some(&path), "")?,
-            None => {
-                ask("Paste the code from the portal, then Enter")?;
-                input::next_line()?
-            }
-        };
-        let restored = app.restore(&code, &mut Terminal).await.map_err(failure)?;
-        if !restored.enrolled {
-            return Ok(output.result(&Back(restored))?);
+        if !app.waits_for_vault().await.map_err(failure)? && !take_over(&wanted, app, output).await? {
+            return Ok(());
+        }
+        if app.waits_for_vault().await.map_err(failure)? {
+            let mut password = password(&wanted, "Password of the vault's lock");
+            app.enter_vault(&mut *password).await.map_err(failure)?;
         }
         output.remark("The phrase is right, and your vault let this device in. It waits for your password.")?;
     }
-    let mut password: Box<dyn PasswordSource> =
-        if wanted.password_stdin { Box::new(NextLine) } else { Box::new(Source::Typed("Password")) };
-    let replaced = app.finish_recovery(&mut *password).await.map_err(failure)?;
+    let replaced = app.finish_recovery(&mut *password(&wanted, "Password")).await.map_err(failure)?;
     Ok(output.result(&Done(replaced))?)
 }
 
+/// Code and phrase; `false` if there is no vault to enter.
+async fn take_over(wanted: &Restore, app: &Client, output: Output) -> Result<bool, Failure> {
+    let code = match &wanted.code_file {
+        Some(path) => input::line(Some(path), "")?,
+        None => {
+            ask("Paste the code from the portal, then Enter")?;
+            input::next_line()?
+        }
+    };
+    let restored = app.restore(&code, &mut Terminal).await.map_err(failure)?;
+    if restored.vault_is_away {
+        output.remark("The phrase is right, and the code is used up. Your vault is locked, or its host is away.")?;
+    } else if !restored.enrolled {
+        output.result(&Back(restored))?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// A password, as the command line says.
+fn password(wanted: &Restore, prompt: &'static str) -> Box<dyn PasswordSource> {
+    if wanted.password_stdin { Box::new(NextLine) } else { Box::new(Source::Typed(prompt)) }
+}
 async fn decide(app: &Client, approve: bool, output: Output) -> Result<(), Failure> {
     Ok(output.result(&Said(app.decide_recovery(approve).await.map_err(failure)?))?)
 }
@@ -231,7 +254,18 @@ fn failure(error: RecoveryError) -> Failure {
             failure(Exit::Usage).next("make a new code in the portal")
         }
         RecoveryError::NothingToDecide => failure(Exit::Usage).next("see how it stands: vettid app recovery status"),
-        RecoveryError::NotRecovering => failure(Exit::Usage).next("begin with a code: vettid app recovery restore"),
+        RecoveryError::OnHold { .. } => failure(Exit::Refused)
+            .next("the phrase of before stays good; wait, or approve on the old device: vettid app recovery approve")
+            .refusal(RefusalCode::OnHold),
+        RecoveryError::PhraseGuarded => failure(Exit::Refused)
+            .next("the phrase of before stays good, and brings that credential back: vettid app recovery restore"),
+        RecoveryError::VaultShut => failure(Exit::Refused)
+            .next(format!("unlock it on the old device, with vettid app unlock, or wait for its host; {GO_ON}")),
+        RecoveryError::VaultAway => failure(Exit::Unreachable).next(format!("ask your operator, or wait; {GO_ON}")),
+        RecoveryError::Lock(error) => lock(error),
+        RecoveryError::NotRecovering | RecoveryError::NotWaiting => {
+            failure(Exit::Usage).next("begin with a code: vettid app recovery restore")
+        }
         RecoveryError::Enrolment(error) => advice::enrolment(error),
         RecoveryError::NoTrust => failure(Exit::Usage).next("name the operator's certificate with --ca-file FILE"),
         RecoveryError::Services(ActionError::Services(error)) => services(&error, &text),
@@ -248,6 +282,23 @@ fn failure(error: RecoveryError) -> Failure {
     }
 }
 
+/// The lock of the vault stands between the new device and the rest of its recovery.
+fn lock(error: LockError) -> Failure {
+    let text = error.to_string();
+    match error {
+        LockError::Wrong { password_wait_ms: 0, .. } => {
+            Failure::new(Exit::Refused, "the password of the vault's lock is wrong").next(GO_ON)
+        }
+        LockError::Wrong { password_wait_ms, .. } => {
+            Failure::new(Exit::Refused, "the password of the vault's lock is wrong")
+                .next(format!("wait for {}; {GO_ON}", length(password_wait_ms)))
+        }
+        LockError::Wait { .. } => Failure::new(Exit::Refused, text).next(GO_ON),
+        LockError::Unavailable | LockError::NoAnswer => Failure::new(Exit::Unreachable, text).next(GO_ON),
+        error => advice::lock(error),
+    }
+}
+
 pub(super) fn services(error: &ServicesError, text: &str) -> Failure {
     match error {
         ServicesError::Unreachable(_) => {
@@ -258,6 +309,9 @@ pub(super) fn services(error: &ServicesError, text: &str) -> Failure {
         }
         ServicesError::Refused { status: 429 } => {
             Failure::new(Exit::Refused, text).next("wait an hour, then try again")
+        }
+        ServicesError::Refused { status: 423 } => {
+            Failure::new(Exit::Refused, "your vault is locked, or its host is away").next("try again later")
         }
         ServicesError::Refused { .. } => Failure::new(Exit::Refused, text)
             .next("compare each word with the paper, and make a new code in the portal"),

@@ -1,63 +1,125 @@
-//! `vettid app request`: what waits for the member's decision.
+//! `vettid app request`: what waits for the member's decision, and requests between members.
 
 use super::Client;
 use super::advice::command;
+use super::agreement::{self, Approve, Counter, New, One};
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, count, minute};
 use clap::Subcommand;
+use serde::Serialize;
+use vettid_client::command::CommandError;
+use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary};
 use vettid_wire::auth::Decision;
-use vettid_wire::event::{Nothing, RequestDecide, RequestList};
-use vettid_wire::id::RequestId;
-use vettid_wire::request::{self, Ask, Decide, Decided, PendingRequest};
+use vettid_wire::event::{Nothing, RequestDecide, RequestList as ListRow};
+use vettid_wire::id::{AgreementId, RequestId};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::request::{Ask, Decide, Decided, PendingRequest, RequestList};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List what waits for you, oldest first
+    /// Propose terms to a connected member, who may propose others instead
+    #[command(after_help = "\
+Examples:
+  vettid app request new CONNECTION meeting --subject Lease --at 2026-12-01T09:30 --minutes 30 --place 'The station'
+  vettid app request new CONNECTION data --giver them --field address --purpose 'to send the lease'
+  vettid app request new CONNECTION document lease.pdf
+
+CONNECTION is from `vettid app connection list`. For terms that cannot be changed: vettid app transaction new")]
+    New(New),
+    /// List what waits for you, oldest first, and the requests between you and other members
     #[command(after_help = "Example:\n  vettid app request list")]
     List,
+    /// Show one request of a member: exactly what is signed
+    #[command(after_help = "Example:\n  vettid app request show ID")]
+    Show(One),
+    /// Propose other terms instead of those that you were shown
+    #[command(after_help = "\
+Example:
+  vettid app request counter ID meeting --subject Lease --at 2026-12-01T10:30 --minutes 30 --place 'The station'")]
+    Counter(Counter),
     /// Say yes
-    #[command(after_help = "Example:\n  vettid app request approve ID")]
-    Approve {
-        /// The request
-        #[arg(value_name = "ID")]
-        request: RequestId,
-    },
+    #[command(after_help = "\
+Examples:
+  vettid app request approve ID
+  vettid app request approve ID --terms HASH")]
+    Approve(Approve),
     /// Say no
     #[command(after_help = "Example:\n  vettid app request deny ID")]
-    Deny {
-        /// The request
-        #[arg(value_name = "ID")]
-        request: RequestId,
-    },
+    Deny(One),
+    /// Take your terms back, while nobody approved them
+    #[command(after_help = "Example:\n  vettid app request withdraw ID")]
+    Withdraw(One),
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
-    let decide = match wanted {
-        Command::List => {
-            let list = app.command::<RequestList>(Nothing {}).await.map_err(command)?;
-            return Ok(output.result(&list)?);
-        }
-        Command::Approve { request } => Decide { request_id: request, decision: Decision::Approve },
-        Command::Deny { request } => Decide { request_id: request, decision: Decision::Deny },
-    };
-    let decided = app.command::<RequestDecide>(decide).await.map_err(command)?;
-    Ok(output.result(&decided)?)
+    match wanted {
+        Command::New(new) => agreement::new(app, output, AgreementKind::Request, new).await,
+        Command::List => list(app, output).await,
+        Command::Show(One { id }) => agreement::show(app, output, id).await,
+        Command::Counter(counter) => agreement::counter(app, output, counter).await,
+        Command::Approve(approve) => match decide(app, approve.id, Decision::Approve).await? {
+            Some(decided) => Ok(output.result(&decided)?),
+            None => agreement::approve(app, output, approve).await,
+        },
+        Command::Deny(One { id }) => match decide(app, id, Decision::Deny).await? {
+            Some(decided) => Ok(output.result(&decided)?),
+            None => agreement::deny(app, output, id).await,
+        },
+        Command::Withdraw(One { id }) => agreement::withdraw(app, output, id).await,
+    }
 }
 
-impl Show for request::RequestList {
-    fn show(&self, page: &mut Page) {
-        if self.requests.is_empty() {
-            page.line("Nothing waits for you.");
-            return;
+async fn list(app: &Client, output: Output) -> Result<(), Failure> {
+    let RequestList { requests } = app.command::<ListRow>(Nothing {}).await.map_err(command)?;
+    let AgreementList { agreements } = agreement::list(app, Some(AgreementKind::Request)).await?;
+    Ok(output.result(&Listed { requests, agreements })?)
+}
+
+/// Decides a question that waits; `None` if none has this id.
+async fn decide(app: &Client, id: AgreementId, decision: Decision) -> Result<Option<Decided>, Failure> {
+    let asked = Decide { request_id: RequestId::from_bytes(id.to_bytes()), decision };
+    match app.command::<RequestDecide>(asked).await {
+        Ok(decided) => Ok(Some(decided)),
+        Err(CommandError::Refused { code: RefusalCode::NotFound, .. }) if agreement::find(app, id).await?.is_some() => {
+            Ok(None)
         }
-        page.line(format!("{} for you:", count(self.requests.len() as u64, "request") + wait(self.requests.len())));
-        for pending in &self.requests {
-            page.gap();
-            show(pending, page);
-        }
-        page.gap();
-        page.next("To answer", "vettid app request approve ID   or   vettid app request deny ID");
+        Err(error) => Err(command(error)),
     }
+}
+
+/// Everything that is asked and proposed.
+#[derive(Serialize)]
+struct Listed {
+    requests: Vec<PendingRequest>,
+    agreements: Vec<AgreementSummary>,
+}
+
+impl Show for Listed {
+    fn show(&self, page: &mut Page) {
+        if self.agreements.is_empty() {
+            return show_requests(&self.requests, page);
+        }
+        if !self.requests.is_empty() {
+            show_requests(&self.requests, page);
+            page.gap();
+        }
+        page.line("Between you and other members:");
+        AgreementList { agreements: self.agreements.clone() }.show(page);
+    }
+}
+
+fn show_requests(requests: &[PendingRequest], page: &mut Page) {
+    if requests.is_empty() {
+        page.line("Nothing waits for you.");
+        return;
+    }
+    page.line(format!("{} for you:", count(requests.len() as u64, "request") + wait(requests.len())));
+    for pending in requests {
+        page.gap();
+        show(pending, page);
+    }
+    page.gap();
+    page.next("To answer", "vettid app request approve ID   or   vettid app request deny ID");
 }
 
 fn wait(number: usize) -> &'static str {

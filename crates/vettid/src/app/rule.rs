@@ -11,7 +11,7 @@ use crate::output::Output;
 use clap::{Args, Subcommand};
 use options::Conditions;
 use serde::Serialize;
-use vettid_wire::connection::{ConnectionState, ConnectionView};
+use vettid_wire::connection::{ConnectionState, ConnectionView, ListConnections};
 use vettid_wire::event::{self, ConnectionList, Nothing, RuleRemove, RuleSet};
 use vettid_wire::id::{ConnectionId, RuleId};
 use vettid_wire::rule::{
@@ -143,13 +143,15 @@ async fn connection(wanted: Option<&str>, app: &Client) -> Result<Option<Connect
     if let Ok(id) = wanted.parse() {
         return Ok(Some(id));
     }
-    let list = app.command::<ConnectionList>(Nothing {}).await.map_err(command)?;
+    let asked = ListConnections { text: Some(wanted.to_owned()), ..ListConnections::default() };
+    let list = app.command::<ConnectionList>(asked).await.map_err(command)?;
     one_named(wanted, &list.connections).map(Some)
 }
 
 fn one_named(wanted: &str, connections: &[ConnectionView]) -> Result<ConnectionId, Failure> {
     let is_meant = |connection: &&ConnectionView| {
-        let names = [Some(connection.display_name.as_str()), connection.service_id.as_ref().map(|id| id.as_str())];
+        let service = connection.service_id.as_ref().map(|id| id.as_str());
+        let names = [Some(connection.display_name.as_str()), connection.label.as_deref(), service];
         connection.state == ConnectionState::Active && names.contains(&Some(wanted))
     };
     let mut meant = connections.iter().filter(is_meant);

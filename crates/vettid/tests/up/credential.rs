@@ -102,7 +102,7 @@ async fn enrols_at_a_terminal(place: &Place) {
         [at(&enrol, &answers), at(&show, &typed)]
     });
     let [enrolled, stored] = screens.await.unwrap();
-    assert!(enrolled.contains("hard to guess") && enrolled.contains("not the same"), "{enrolled}");
+    assert!(enrolled.contains("stands in lists") && enrolled.contains("not the same"), "{enrolled}");
     assert!(enrolled.contains("Your Vault Credential is made."), "{enrolled}");
     assert!(stored.contains("Stored Door (number)."), "{stored}");
     for screen in [enrolled, stored] {

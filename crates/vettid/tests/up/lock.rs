@@ -28,9 +28,12 @@ async fn a_vault_is_locked_and_unlocked_over_a_sudden_end() {
     let alice = place.app("alice");
     alice.enrol(&place.data().join("people/alice.code")).await;
     alice.say(&["data", "set", "colour"], "blue").await;
+    let none = alice.ask(&["lock", "status"]).await;
+    assert!(none["state"].is_null() && none["settings"]["is_set"] == false, "{none}");
     let without = refused(&alice, &["lock"], "").await;
     assert!(text(&without, "next").contains("lock setup"), "{without}");
-    for (input, why) in [("123456\n", "count up"), ("831940\nqwertyuiop[]\n", "hard to guess"), ("83194\n", "6 to 32")]
+    for (input, why) in
+        [("123456\n", "count up"), ("831940\nqwertyuiop[]\n", "stands in lists"), ("83194\n", "6 to 32")]
     {
         let outcome = alice.run(&["lock", "setup"], input).await;
         assert!(outcome.code == 2 && outcome.error.contains(why), "{outcome:?}");
@@ -51,6 +54,7 @@ async fn a_vault_is_locked_and_unlocked_over_a_sudden_end() {
     let mut up = start(&place).await;
     let status = alice.ask(&["lock", "status"]).await;
     assert_eq!((&status["state"], &status["pin_tries_left"]), (&"locked".into(), &4.into()));
+    assert!(status["settings"].is_null(), "a locked vault tells nothing of itself");
     for _ in 0..4 {
         refused(&alice, &["unlock"], "831941\n").await;
     }
@@ -63,6 +67,8 @@ async fn a_vault_is_locked_and_unlocked_over_a_sudden_end() {
     let changed = format!("{PIN}\n{new_pin}\n{PASSWORD}\n");
     alice.say(&["lock", "setup"], &changed).await;
     alice.ask(&["lock", "after", "15m"]).await;
+    let settings = serde_json::json!({"is_set": true, "idle_minutes": 15, "sealer": "key_file"});
+    assert_eq!(alice.ask(&["lock", "status"]).await["settings"], settings);
     alice.ask(&["lock"]).await;
     refused(&alice, &["unlock"], &format!("{PIN}\n")).await;
     alice.say(&["unlock"], &format!("{new_pin}\n")).await;

@@ -8,7 +8,9 @@
     reason = "tests may fail loudly"
 )]
 
+mod agreement;
 mod canary;
+mod contacts;
 mod credential;
 mod disk;
 mod lock;

@@ -47,6 +47,11 @@ impl App {
         Self { profile, state, ca_file }
     }
 
+    /// The options of a command line that name this app.
+    pub(crate) fn options(&self) -> String {
+        format!("--profile {} --state {}", self.profile, self.state.display())
+    }
+
     /// Runs one command.
     pub(crate) async fn run(&self, command: &[&str], input: &str) -> Outcome {
         let (state, ca_file) = (self.state.to_str().unwrap(), self.ca_file.to_str().unwrap());

@@ -1,12 +1,14 @@
 //! The recovery phrase on real processes: shown at a terminal, typed back, and typed again on a new device.
 
+mod locked;
+
 use crate::operator::open_sealed;
 use crate::party::{App, list, text};
 use crate::stack::{PROGRAM, Place, Up};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use vettid_testkit::terminal::reply_at;
+use vettid_testkit::terminal::{reply_and_type_at, reply_at, type_at};
 use vettid_wire::handshake::Invitation;
 
 const READY: &str = "Press Ctrl-C";
@@ -27,13 +29,34 @@ fn words(screen: &str) -> String {
 
 /// Turns the recovery on at a terminal; what stood there.
 async fn enable(place: &Place, reply: impl FnOnce(&str) -> String + Send + 'static) -> String {
-    let (home, state) = (place.outside(""), place.data().join("people"));
-    let command = format!(
-        "{PROGRAM} app --profile alice --state {} --ca-file {} recovery enable --words 12",
-        state.display(),
-        place.data().join("services/ca.pem").display()
-    );
+    let (home, command) = (place.outside(""), enable_command(place, &place.app("alice")));
     tokio::task::spawn_blocking(move || reply_at(&home, &command, PROMPT, reply).unwrap()).await.unwrap()
+}
+
+fn enable_command(place: &Place, app: &App) -> String {
+    let ca_file = place.data().join("services/ca.pem");
+    let (options, ca_file) = (app.options(), ca_file.display());
+    format!("{PROGRAM} app {options} --ca-file {ca_file} recovery enable --words 12")
+}
+
+/// Another phrase takes the place of the present one, with the password; the new words.
+async fn replace_phrase(place: &Place, app: &App) -> String {
+    let (home, command) = (place.outside(""), enable_command(place, app));
+    let typing = move || {
+        let reply = |screen: &str| format!("{}\n", words(screen));
+        reply_and_type_at(&home, &command, (PROMPT, reply), &[("\nPassword: ", PASSWORD)]).unwrap()
+    };
+    let screen = tokio::task::spawn_blocking(typing).await.unwrap();
+    assert!(screen.contains("Your recovery is on."), "{screen}");
+    words(screen.split_once("Type the words").unwrap().0)
+}
+
+/// While the recovery is fresh there is no other phrase, and none is shown.
+async fn no_other_phrase_yet(place: &Place, app: &App) {
+    let (home, command) = (place.outside(""), enable_command(place, app));
+    let screen = tokio::task::spawn_blocking(move || type_at(&home, &command, &[]).unwrap()).await.unwrap();
+    assert!(screen.contains("another phrase waits until") && screen.contains("recovery approve"), "{screen}");
+    assert!(words(&screen).split(' ').count() < 12, "{screen}");
 }
 
 /// A code of the portal for one try.
@@ -61,6 +84,7 @@ fn holds(folder: &Path, bytes: &[u8]) -> bool {
     })
 }
 
+const RENEW: [&str; 3] = ["credential", "renew", "--password-stdin"];
 const RESTORE: [&str; 3] = ["recovery", "restore", "--password-stdin"];
 
 /// What is typed: a fresh code, the phrase, and a password.
@@ -84,7 +108,10 @@ async fn recovers(place: &Place, services_url: &str, phrase: &str, [alice, newco
     assert_eq!((&restored["services_informed"], &restored["container_is_current"]), (&true.into(), &true.into()));
     let secrets = newcomer.ask(&["secret", "list"]).await;
     assert_eq!(text(&list(&secrets, "secrets")[0], "label"), "Door");
-    // The Services Credential came along, and waits as everything of high value does.
+    // The Services Credential came along with the secret of the old device, and waits as everything of high value does.
+    assert_eq!(newcomer.ask(&["credential", "status"]).await["renewal_is_due"], true);
+    let renewal = newcomer.run(&RENEW, PASSWORD).await;
+    assert!(renewal.code == 3 && renewal.error.contains("too fresh"), "{renewal:?}");
     let removal = newcomer.run(&["recovery", "disable", "--password-stdin"], PASSWORD).await;
     assert!(removal.code == 3 && removal.error.contains("too fresh"), "{removal:?}");
     let cut_off = alice.run(&["secret", "list"], "").await;
@@ -103,6 +130,11 @@ async fn held_until_approved(alice: &App, newcomer: &App) {
     assert!(alice.ask(&["recovery", "status"]).await["recovery"]["recovery_id"].is_string());
     assert_eq!(alice.ask(&["recovery", "approve"]).await["approve"], true);
     assert_eq!(newcomer.say(&show, PASSWORD).await["value"], "1234");
+    let wrong = newcomer.run(&RENEW, "nine green boats drift\n").await;
+    assert!(wrong.code == 3 && wrong.error.contains("the password is wrong"), "{wrong:?}");
+    assert_eq!(newcomer.say(&RENEW, PASSWORD).await["renewed"], true);
+    assert_eq!(newcomer.ask(&["credential", "status"]).await["renewal_is_due"], false);
+    assert_eq!(newcomer.say(&RENEW, PASSWORD).await["renewed"], false);
     let over = newcomer.run(&["recovery", "approve"], "").await;
     assert_eq!(over.code, 2, "nothing is left to be decided: {over:?}");
 }
@@ -157,13 +189,21 @@ async fn a_phrase_brings_the_credential_to_a_new_device() {
 
     let newcomer = place.stranger("new");
     recovers(&place, &services_url, &phrase, [&alice, &newcomer]).await;
+    no_other_phrase_yet(&place, &newcomer).await;
     held_until_approved(&alice, &newcomer).await;
-    denied(&place, &services_url, &phrase, [&newcomer, &place.stranger("third")]).await;
+    let other = replace_phrase(&place, &newcomer).await;
+    assert_ne!(other, phrase);
+    let third = place.stranger("third");
+    let old = third.run(&RESTORE, &typed(&place, &services_url, &phrase, PASSWORD).await).await;
+    assert_eq!(old.code, 3, "the phrase of before opens nothing: {old:?}");
+    denied(&place, &services_url, &other, [&newcomer, &third]).await;
 
-    let two_words = phrase.split(' ').take(2).collect::<Vec<_>>().join(" ");
     assert!(holds(&place.data(), b"BEGIN CERTIFICATE"), "the search finds what is there");
-    for folder in [place.data(), place.outside("strangers")] {
-        assert!(!holds(&folder, two_words.as_bytes()), "the phrase lies on a disk");
+    for phrase in [phrase, other] {
+        let two_words = phrase.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        for folder in [place.data(), place.outside("strangers")] {
+            assert!(!holds(&folder, two_words.as_bytes()), "a phrase lies on a disk");
+        }
     }
     up.terminate();
     assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());

@@ -146,6 +146,8 @@ impl Member {
             public: PublicProfile { first_name: "Alice".to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],
+            items: std::collections::BTreeMap::new(),
+            supported: vec![],
             sequence: 1,
             updated_at: now,
             valid_until: now.plus_ms(MAX_LIFE_MS),

@@ -22,7 +22,9 @@ use vettid_wire::event::{EventRow, UnlockAttempt as AttemptRow, UnlockChallenge}
 use vettid_wire::id::{EventId, MemberId};
 use vettid_wire::json;
 use vettid_wire::key::TypedKey;
-use vettid_wire::lock::{AskChallenge, LockState, UnlockAnswer, UnlockAttempt, UnlockOutcome, UnlockResult};
+use vettid_wire::lock::{
+    AskChallenge, LockState, SealerKind, UnlockAnswer, UnlockAttempt, UnlockOutcome, UnlockResult,
+};
 use vettid_wire::subject::Subject;
 
 /// Questions and attempts that may wait in one lane.
@@ -65,6 +67,7 @@ enum Knock {
 /// The way into one lane.
 #[derive(Clone)]
 pub(in crate::host) struct Lane {
+    sealer: SealerKind,
     knock: mpsc::Sender<Knock>,
     lane_key: TypedKey,
     has_lock: Arc<AtomicBool>,
@@ -74,6 +77,11 @@ impl Lane {
     /// The key by which the app knows the lane.
     pub(in crate::host) fn lane_key(&self) -> TypedKey {
         self.lane_key.clone()
+    }
+
+    /// What seals the host's part of the lock.
+    pub(in crate::host) fn sealer(&self) -> SealerKind {
+        self.sealer
     }
 
     /// Whether a lock is set.
@@ -130,7 +138,8 @@ impl Lanes {
         }
         let (knock, knocks) = mpsc::channel(QUEUE);
         let has_lock = Arc::new(AtomicBool::new(keeper.has_lock()));
-        self.lanes.insert(member, Lane { knock, lane_key: keeper.lane_key(), has_lock: has_lock.clone() });
+        let sealer = self.keys.sealer_kind();
+        self.lanes.insert(member, Lane { sealer, knock, lane_key: keeper.lane_key(), has_lock: has_lock.clone() });
         let server = Server { member, keeper, publisher: self.publisher.clone(), news: self.news.clone(), has_lock };
         self.tasks.spawn(server.run(knocks));
         Ok(())

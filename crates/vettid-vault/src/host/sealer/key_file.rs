@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use vettid_crypto::at_rest::{StorageKey, open_file, seal_file};
 use vettid_crypto::secret::{Secret32, SecretBytes};
+use vettid_wire::lock::SealerKind;
 use zeroize::Zeroizing;
 
 /// A key in a file of mode 0600.
@@ -44,6 +45,10 @@ impl KeyFile {
 }
 
 impl Sealer for KeyFile {
+    fn kind(&self) -> SealerKind {
+        SealerKind::KeyFile
+    }
+
     fn seal(&self, purpose: &str, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, SealerError> {
         Ok(seal_file(&self.0, purpose, plaintext, rng))
     }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use vettid_crypto::at_rest::{StorageKey, open_file, seal_file};
 use vettid_crypto::secret::{Secret32, SecretBytes};
+use vettid_wire::lock::SealerKind;
 use zeroize::Zeroizing;
 
 const MAGIC: &[u8; 4] = b"VPK\x01";
@@ -141,6 +142,10 @@ fn make(session: &Session, template: [Attribute; 3]) -> Result<ObjectHandle, Sea
 }
 
 impl Sealer for Pkcs11 {
+    fn kind(&self) -> SealerKind {
+        SealerKind::Pkcs11
+    }
+
     /// `"VPK" ‖ u8 1 ‖ nonce[12] ‖ wrapped key[48] ‖ sealed file`.
     fn seal(&self, purpose: &str, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, SealerError> {
         let key = StorageKey::random(rng);

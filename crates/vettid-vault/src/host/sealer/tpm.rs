@@ -22,6 +22,7 @@ use tss_esapi::traits::{Marshall, UnMarshall};
 use tss_esapi::{Context, TctiNameConf};
 use vettid_crypto::at_rest::{StorageKey, open_file, seal_file};
 use vettid_crypto::secret::{Secret32, SecretBytes};
+use vettid_wire::lock::SealerKind;
 use zeroize::Zeroizing;
 
 const MAGIC: &[u8; 4] = b"VTP\x01";
@@ -74,6 +75,10 @@ impl std::fmt::Debug for Tpm {
 }
 
 impl Sealer for Tpm {
+    fn kind(&self) -> SealerKind {
+        SealerKind::Tpm
+    }
+
     fn seal(&self, purpose: &str, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, SealerError> {
         Ok(seal_file(&self.0, purpose, plaintext, rng))
     }

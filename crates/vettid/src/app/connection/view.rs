@@ -1,13 +1,16 @@
 //! How a connection looks to its owner: who, how well known, what it asks, and what to type next.
 
+use super::picture;
 use crate::output::{Page, Show, minute, printable};
-use qrcode::render::unicode::Dense1x2;
-use qrcode::{EcLevel, QrCode};
+use qrcode::QrCode;
 use serde::{Serialize, Serializer};
+use std::path::PathBuf;
 use vettid_wire::connection::{
-    ConnectionList, ConnectionState, ConnectionView, Invited, PeerKind, RotationReport, Verification,
+    ConnectionList, ConnectionState, ConnectionView, Invited, PeerKind, RevocationReason, RevokedBy, RotationReport,
+    Verification,
 };
 use vettid_wire::contract::{Contract, Permission, Retention, Tier};
+use vettid_wire::feed::Tag;
 use vettid_wire::handshake::SYMBOLS;
 use vettid_wire::id::ConnectionId;
 
@@ -17,12 +20,14 @@ const MAX_SCREEN_SECONDS: u32 = 600;
 /// A new invitation.
 pub(super) struct Fresh {
     invited: Invited,
-    on_screen: bool,
+    drawing: Option<String>,
+    files: Vec<PathBuf>,
 }
 
 impl Fresh {
-    pub(super) fn new(invited: Invited, life_seconds: u32) -> Self {
-        Self { invited, on_screen: life_seconds <= MAX_SCREEN_SECONDS }
+    pub(super) fn new(invited: Invited, life_seconds: u32, code: &QrCode, files: Vec<PathBuf>) -> Self {
+        let drawing = (life_seconds <= MAX_SCREEN_SECONDS).then(|| picture::drawing(code));
+        Self { invited, drawing, files }
     }
 }
 
@@ -34,17 +39,19 @@ impl Serialize for Fresh {
 
 impl Show for Fresh {
     fn show(&self, page: &mut Page) {
-        if self.on_screen
-            && let Ok(code) = QrCode::with_error_correction_level(&self.invited.link, EcLevel::L)
-        {
-            // Dark on light in most terminals, as scanners want it.
-            let drawing = code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build();
-            page.drawing(&drawing);
+        if let Some(drawing) = &self.drawing {
+            page.drawing(drawing);
             page.gap();
         }
         page.line(&self.invited.link);
         page.gap();
         page.line(format!("Whoever holds this can answer it once, until {}.", minute(self.invited.expires_at)));
+        for file in &self.files {
+            page.line(format!(
+                "The secret is in {}, too: give it to nobody else, and remove it afterwards.",
+                file.display()
+            ));
+        }
         page.next("When it was answered", "vettid app connection list");
     }
 }
@@ -92,26 +99,42 @@ impl Show for Rotation {
 impl Show for ConnectionList {
     fn show(&self, page: &mut Page) {
         if self.connections.is_empty() {
-            page.line("No connections yet.");
+            page.line("No connections, or none that fits.");
             page.next("To invite somebody", "vettid app connection invite");
             return;
         }
         let rows: Vec<_> = self.connections.iter().map(row).collect();
-        page.table(["NAME", "KIND", "STATE", "KNOWN", "ID"], &rows);
+        page.table(["NAME", "KIND", "STATE", "KNOWN", "TAGS", "ID"], &rows);
+        if let Some(last) = self.connections.last().filter(|_| self.more) {
+            page.next("There are more", &format!("vettid app connection list --after {}", last.connection_id));
+        }
     }
 }
 
-fn row(view: &ConnectionView) -> [String; 5] {
+fn row(view: &ConnectionView) -> [String; 6] {
     let known = if view.state == ConnectionState::Active { verification(view.verification) } else { "" };
-    let name = name(view).to_owned();
-    [name, kind(view.kind).to_owned(), state(view.state).to_owned(), known.to_owned(), view.connection_id.to_string()]
+    let name = match &view.label {
+        Some(label) => format!("{label} ({})", name(view)),
+        None => name(view).to_owned(),
+    };
+    let state = state(view.state).to_owned();
+    [name, kind(view.kind).to_owned(), state, known.to_owned(), tags(view), view.connection_id.to_string()]
 }
 
 impl Show for ConnectionView {
     fn show(&self, page: &mut Page) {
         page.line(format!("{} ({}): {}", name(self), kind(self.kind), state(self.state)));
         page.field("id", self.connection_id.to_string());
+        if let Some(label) = &self.label {
+            page.field("your name", label);
+        }
+        if !self.tags.is_empty() {
+            page.field("tags", tags(self));
+        }
         page.field("since", minute(self.created_at));
+        if let Some(why) = why_not(self) {
+            page.line(why);
+        }
         if let Some(fingerprint) = &self.peer_fingerprint {
             page.field("fingerprint", fingerprint.to_string());
         }
@@ -136,6 +159,12 @@ impl Parts for ConnectionView {
         let more = self.profile.iter().flat_map(|profile| &profile.public.more);
         for (name, text) in more {
             page.field(&printable(name), text);
+        }
+        for (name, value) in self.profile.iter().flat_map(|profile| &profile.items) {
+            page.field(&printable(name), super::super::profile::shown(value));
+        }
+        if self.profile_stale {
+            page.field("careful", "this profile is old: it may not be what the other side says today");
         }
     }
 
@@ -227,6 +256,36 @@ impl<const N: usize> MapFirst for Vec<[String; N]> {
 
 fn name(view: &ConnectionView) -> &str {
     if view.display_name.trim().is_empty() { "(no name yet)" } else { &view.display_name }
+}
+
+fn tags(view: &ConnectionView) -> String {
+    view.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a connection is not in use any more, in words.
+fn why_not(view: &ConnectionView) -> Option<String> {
+    let who = printable(name(view));
+    match (view.state, &view.ending) {
+        (ConnectionState::Rejected, _) => Some("You rejected it. Nothing of it is used, and nobody was told why.".into()),
+        (ConnectionState::Expired, _) => Some("It was not finished in time. To try again, make a new invitation.".into()),
+        (ConnectionState::Aborted, _) => {
+            Some("The handshake failed: what came was not what it should be. Nothing of it is used. Try again with a new invitation.".into())
+        }
+        (ConnectionState::Revoked, Some(ending)) => {
+            let whoever = if ending.by == RevokedBy::Owner { "You".to_owned() } else { who };
+            let reason = ending.reason.map_or_else(String::new, |reason| format!(" ({})", because(reason)));
+            Some(format!("{whoever} ended it on {}{reason}. Neither side reaches the other any more.", minute(ending.at)))
+        }
+        _ => None,
+    }
+}
+
+fn because(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::UserRequested => "by wish",
+        RevocationReason::KeyCompromise => "keys may be known to somebody else",
+        RevocationReason::ContractRejected => "the contract was rejected",
+    }
 }
 
 fn kind(kind: PeerKind) -> &'static str {

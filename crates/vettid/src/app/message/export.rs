@@ -17,7 +17,7 @@ use vettid_wire::id::ConnectionId;
 use vettid_wire::messaging::{ExportMessages, MessageView};
 
 #[derive(Debug, Args)]
-pub(super) struct Export {
+pub(in crate::app) struct Export {
     /// The connection
     #[arg(value_name = "ID")]
     connection: ConnectionId,

@@ -1,0 +1,188 @@
+//! Profiles that keep themselves up to date: each connection is told when what it sees changes or nears its end, and what it
+//! tells replaces what is known of it (spec 2.5.3). An older or expired profile never replaces a newer one.
+
+use super::{publish_again, signed, unsigned};
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::feed::Note;
+use crate::projection::Draft;
+use crate::send;
+use crate::step::Step;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use vettid_core::channel::body_hash;
+use vettid_crypto::key_record;
+use vettid_crypto::profile::{self as signed_profile, ProfileError, VerifiedProfile};
+use vettid_wire::base64::Base64Url;
+use vettid_wire::connection::PeerKind;
+use vettid_wire::event::{self, EventRow};
+use vettid_wire::feed::{Outcome, Severity};
+use vettid_wire::id::ConnectionId;
+use vettid_wire::json as vjson;
+use vettid_wire::key_record::KeyRecord;
+use vettid_wire::profile::{ProfileChanged, SignedProfile};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
+
+/// A profile is sent anew when it is valid for less than this, in milliseconds (10 of its 30 days).
+const RENEW_BEFORE_MS: i64 = 10 * 24 * 3600 * 1000;
+
+/// What a connection was told last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    /// Of everything that it says, without sequence, times and signature.
+    content: Base64Url,
+    sequence: u64,
+    valid_until: Timestamp,
+}
+
+fn told_key(id: ConnectionId) -> String {
+    format!("profile_told/{id}")
+}
+
+fn stale_key(id: ConnectionId) -> String {
+    format!("profile_stale/{id}")
+}
+
+/// Forgets what a connection was told and whether its profile is old.
+pub fn forget(draft: &mut Draft<'_>, id: ConnectionId) {
+    draft.remove(&told_key(id));
+    draft.remove(&stale_key(id));
+}
+
+/// Whether what is known of the other side may not be what it says today.
+pub fn is_stale(draft: &Draft<'_>, now: Timestamp, connection: &Connection) -> bool {
+    let expired = connection.peer.as_ref().is_some_and(|peer| peer.profile.valid_until < now);
+    connection.peer.is_some() && (expired || draft.has(&stale_key(connection.connection_id)))
+}
+
+/// The profile that a handshake carries, noted as what this connection was told.
+pub fn for_handshake(step: &mut Step<'_>, id: ConnectionId) -> Result<SignedProfile, Failure> {
+    let profile = signed(step, Some(id))?;
+    note(step, id, &profile)?;
+    Ok(profile)
+}
+
+fn note(step: &mut Step<'_>, id: ConnectionId, profile: &SignedProfile) -> Result<(), Failure> {
+    let told = Told { content: content(profile)?, sequence: profile.sequence, valid_until: profile.valid_until };
+    Ok(step.draft.put(told_key(id), &told)?)
+}
+
+fn content(profile: &SignedProfile) -> Result<Base64Url, Failure> {
+    Ok(body_hash(&(&profile.public, &profile.items, &profile.event_types, &profile.supported, &profile.key_record))?)
+}
+
+/// Publishes the profile anew before the published one runs out. Gives when to look again.
+pub fn pass_time(step: &mut Step<'_>) -> Result<Option<Timestamp>, Failure> {
+    let Some(valid_until) = super::valid_until(&step.draft)? else { return Ok(None) };
+    let renew_at = valid_until.plus_ms(-RENEW_BEFORE_MS);
+    if renew_at <= step.now {
+        publish_again(step)?;
+        return Ok(Some(step.now));
+    }
+    Ok(Some(renew_at))
+}
+
+/// Tells a connection what changed for it. Gives when to look again.
+pub fn tell(step: &mut Step<'_>, connection: &Connection) -> Result<Option<Timestamp>, Failure> {
+    let id = connection.connection_id;
+    let Some(row) = send::row_to(connection.kind, &event::ProfileChanged::ROW.event_type()) else {
+        return Ok(None);
+    };
+    let told: Option<Told> = step.draft.get(&told_key(id))?;
+    let present = unsigned(step, Some(id))?;
+    let is_due = match &told {
+        None => true,
+        Some(told) => told.content != content(&present)? || told.valid_until.plus_ms(-RENEW_BEFORE_MS) <= step.now,
+    };
+    if !is_due {
+        return Ok(told.map(|told| told.valid_until.plus_ms(-RENEW_BEFORE_MS)));
+    }
+    // The receiver takes nothing that does not rise.
+    if told.is_some_and(|told| told.sequence >= present.sequence) {
+        publish_again(step)?;
+    }
+    let profile = signed(step, Some(id))?;
+    note(step, id, &profile)?;
+    let again = profile.valid_until.plus_ms(-RENEW_BEFORE_MS);
+    send::to_peer(step, connection, row, ProfileChanged { profile }, None)?;
+    Ok(Some(again))
+}
+
+/// The peer sent a version of its profile.
+pub fn receive(step: &mut Step<'_>, connection: &Connection, body: Value) -> Result<Result<(), RefusalCode>, Failure> {
+    let Ok(ProfileChanged { profile }) = vjson::from_value::<ProfileChanged>(body) else {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    };
+    let Some(mut connection) = connection::get(&step.draft, connection.connection_id)? else {
+        return Ok(Err(RefusalCode::NotConnected));
+    };
+    let id = connection.connection_id;
+    let Some(peer) = connection.peer.as_mut().filter(|_| connection.kind == PeerKind::Member) else {
+        return Ok(Err(RefusalCode::NotAllowed));
+    };
+    let verified = match signed_profile::verify(profile, step.now) {
+        Ok(verified) => verified,
+        Err(ProfileError::Stale) => return Ok(Ok(step.draft.put(stale_key(id), &true)?)),
+        Err(_) => return Ok(Err(RefusalCode::InvalidRequest)),
+    };
+    if !is_of(&verified, &peer.profile) {
+        return Ok(Err(RefusalCode::NotAllowed));
+    }
+    if verified.get().sequence == peer.profile.sequence {
+        return Ok(Ok(()));
+    }
+    if !verified.replaces(&peer.profile) {
+        return Ok(Ok(step.draft.put(stale_key(id), &true)?));
+    }
+    if !follows(&peer.profile.key_record, &verified) {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    }
+    let shown = |profile: &SignedProfile| (profile.public.clone(), profile.items.clone());
+    let is_new = shown(verified.get()) != shown(&peer.profile);
+    peer.signing_key = verified.key_record().signing().typed();
+    peer.profile = verified.get().clone();
+    let before = std::mem::replace(&mut connection.display_name, name_of(verified.get()));
+    connection::put(&mut step.draft, &connection)?;
+    step.draft.remove(&stale_key(id));
+    if is_new {
+        announce(step, &connection, &before)?
+    }
+    Ok(Ok(()))
+}
+
+/// Whether a profile is one of the party that is known, who shows itself as a member.
+fn is_of(profile: &VerifiedProfile, known: &SignedProfile) -> bool {
+    let new = profile.get();
+    new.guid == known.guid && new.public_key == known.public_key && new.service.is_none()
+}
+
+/// Whether the keys inside are those that are known, or their next ones.
+fn follows(known: &KeyRecord, profile: &VerifiedProfile) -> bool {
+    if profile.key_record().record() == known {
+        return true;
+    }
+    let known = key_record::reload(known.clone());
+    known.is_ok_and(|known| known.accept(profile.key_record().clone()).is_ok())
+}
+
+fn name_of(profile: &SignedProfile) -> String {
+    profile.public.first_name.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+fn announce(step: &mut Step<'_>, connection: &Connection, before: &str) -> Result<(), Failure> {
+    let summary = if connection.display_name == before {
+        format!("{before} has a new profile")
+    } else {
+        format!("{before} is called {} now", connection.display_name)
+    };
+    step.tell(Note {
+        event_type: event::ProfileChanged::ROW.event_type(),
+        connection_id: Some(connection.connection_id),
+        request_id: None,
+        severity: Severity::Info,
+        outcome: Outcome::Done,
+        summary,
+    })?;
+    Ok(())
+}

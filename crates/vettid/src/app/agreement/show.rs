@@ -1,0 +1,76 @@
+//! Requests and transactions on the screen.
+
+use super::{noun, waits};
+use crate::output::{Page, Show, minute};
+use vettid_wire::agreement::{AgreementList, AgreementView, Need, Standing};
+
+impl Show for AgreementView {
+    fn show(&self, page: &mut Page) {
+        page.line(format!("With {}:", self.display_name));
+        page.block(&self.displayed.join("\n"));
+        page.gap();
+        page.line(sentence(self.standing));
+        for need in &self.needs {
+            page.line(match need {
+                Need::Verification => "Before you can approve: verify the connection.",
+                Need::Credential => "Before you can approve: make your Vault Credential.",
+                Need::Password => "To approve, your password is asked for.",
+            });
+        }
+        page.field("round", self.round.to_string());
+        page.field("terms", self.terms_hash.to_string());
+        page.field("id", self.agreement_id.to_string());
+        let (noun, id) = (noun(self.kind), self.agreement_id);
+        if waits(self.standing) {
+            page.next("To answer", &format!("vettid app {noun} approve {id}   or   vettid app {noun} deny {id}"));
+        }
+        if self.has_record {
+            page.next("To keep the record", &format!("vettid app record export {id} --to FILE"));
+        }
+    }
+}
+
+fn sentence(standing: Standing) -> &'static str {
+    match standing {
+        Standing::ToAnswer => "You are to answer.",
+        Standing::Waits => "The other side is to answer.",
+        Standing::Answered => "You answered; the other side has to confirm that it came in time.",
+        Standing::Over => "The time for an answer is over.",
+        Standing::Approved => "Both sides approved.",
+        Standing::Denied => "Denied.",
+        Standing::Expired => "Nobody answered in time.",
+        Standing::Withdrawn => "Taken back.",
+    }
+}
+
+fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::ToAnswer => "for you",
+        Standing::Waits => "for them",
+        Standing::Answered => "answered",
+        Standing::Over => "over",
+        Standing::Approved => "approved",
+        Standing::Denied => "denied",
+        Standing::Expired => "expired",
+        Standing::Withdrawn => "taken back",
+    }
+}
+
+impl Show for AgreementList {
+    fn show(&self, page: &mut Page) {
+        if self.agreements.is_empty() {
+            page.line("There are none.");
+            return;
+        }
+        let rows: Vec<[String; 5]> = self
+            .agreements
+            .iter()
+            .map(|one| {
+                let standing = word(one.standing).to_owned();
+                let (title, id) = (one.title.clone(), one.agreement_id.to_string());
+                [standing, one.display_name.clone(), title, minute(one.expires_at), id]
+            })
+            .collect();
+        page.table(["STANDING", "WITH", "WHAT", "ANSWER BEFORE", "ID"], &rows);
+    }
+}
