@@ -47,12 +47,10 @@ pub(crate) enum Work {
     Send,
     /// A message comes on one of them.
     Receive,
-    /// A second passes.
-    Tick,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 5] = [Self::List, Self::Review, Self::Send, Self::Receive, Self::Tick];
+    pub(crate) const ALL: [Self; 4] = [Self::List, Self::Review, Self::Send, Self::Receive];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -60,7 +58,6 @@ impl Work {
             Self::Review => "review",
             Self::Send => "send",
             Self::Receive => "receive",
-            Self::Tick => "tick",
         }
     }
 }
@@ -164,13 +161,6 @@ impl Crowd {
                 took
             }
             Work::Receive => self.receive(at),
-            Work::Tick => {
-                self.town.now = self.town.now.plus_ms(1000);
-                let (handled, posts, took) = self.handle(Event::Tick);
-                assert_eq!(handled, [Handled::Done]);
-                self.sent(&posts);
-                took
-            }
         }
     }
 

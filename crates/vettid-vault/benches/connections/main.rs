@@ -1,5 +1,5 @@
-//! A vault with 10 connections beside one with 10,000, in the same rounds: what the owner's commands, a peer's message and the
-//! passing of time take in the vault itself, from the sealed event to the commit applied. No broker is between, whose own time
+//! A vault with 10 connections beside one with 10,000, in the same rounds: what the owner's commands and a peer's message take
+//! in the vault itself, from the sealed event to the commit applied. No broker is between, whose own time
 //! would hide the difference. Each answer is checked, and one wrong answer ends the run.
 #![expect(
     clippy::unwrap_used,
@@ -33,8 +33,6 @@ const MANY: usize = 10_000;
 const ROUNDS: usize = 20;
 /// How often each work is done in one round.
 const EACH: usize = 25;
-/// Seconds that pass in one round.
-const SECONDS: usize = 3;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,8 +49,7 @@ fn main() {
     for round in 0..=ROUNDS {
         for (crowd, times) in crowds.iter_mut().zip(&mut times) {
             for work in Work::ALL {
-                let count = if work == Work::Tick { SECONDS } else { EACH };
-                let samples: Vec<_> = (0..count).map(|_| crowd.one(work)).collect();
+                let samples: Vec<_> = (0..EACH).map(|_| crowd.one(work)).collect();
                 // The first round warms up.
                 times.entry(work).or_default().extend(samples.into_iter().filter(|_| round > 0));
             }
