@@ -7,7 +7,7 @@ use crate::identity::AppIdentity;
 use crate::intent::Intent;
 use crate::lock::KnownLock;
 use crate::session::Session;
-use crate::store::{Hold, Place, StoreError};
+use crate::store::{Hold, Place, StoreError, to_bytes};
 use crate::transport::Delivery;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,12 +21,9 @@ use vettid_wire::digest::Digest;
 use vettid_wire::envelope::{Content, Envelope};
 use vettid_wire::id::{DeviceId, EventId, Fingerprint, InviteId, MemberId};
 use vettid_wire::time::Timestamp;
-use zeroize::Zeroizing;
 
 /// The form of the stored state.
 const VERSION: u8 = 1;
-/// Room for a usual state, so that no half-written copies are left behind while it grows.
-const CAPACITY_BYTES: usize = 128 * 1024;
 /// Resumption secrets that both sides keep (spec 2.4).
 const KEPT_RESUMPTIONS: usize = 2;
 
@@ -249,7 +246,6 @@ pub(crate) fn save_member(hold: &mut impl Hold, member: &Member) -> Result<(), S
 }
 
 fn save(hold: &mut impl Hold, state: impl Serialize) -> Result<(), StoreError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
-    serde_json::to_writer(&mut *bytes, &Stored { version: VERSION, state }).map_err(StoreError::Form)?;
+    let bytes = to_bytes(&Stored { version: VERSION, state })?;
     hold.save(Place::App, &bytes)
 }

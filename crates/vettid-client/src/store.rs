@@ -5,10 +5,13 @@ pub mod disk;
 pub mod file;
 mod region;
 
+use serde::Serialize;
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use vettid_crypto::at_rest::SealedFileError;
 use vettid_crypto::secret::SecretBytes;
+use zeroize::Zeroizing;
 
 /// A place for the state of one app.
 pub trait Store: Send + Sync {
@@ -78,6 +81,33 @@ impl Place {
     pub fn is_slot(self) -> bool {
         matches!(self, Self::SlotA | Self::SlotB | Self::ServicesSlotA | Self::ServicesSlotB)
     }
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The stored form of a value, in a buffer of just its size: no half-written copy is left behind while it grows, and no more
+/// has to be wiped than was written.
+///
+/// # Errors
+/// [`StoreError::Form`].
+pub(crate) fn to_bytes(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value).map_err(StoreError::Form)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *bytes, value).map_err(StoreError::Form)?;
+    Ok(bytes)
 }
 
 /// Why the state cannot be read or saved.

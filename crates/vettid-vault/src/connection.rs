@@ -167,6 +167,16 @@ pub fn all(draft: &Draft<'_>) -> Result<Vec<Connection>, UnreadableState> {
     draft.values(PREFIX)
 }
 
+/// The connections made after this one, oldest first; each is read when it is asked for.
+pub fn later<'d>(
+    draft: &'d Draft<'_>,
+    after: Option<ConnectionId>,
+) -> impl Iterator<Item = Result<Connection, UnreadableState>> + 'd {
+    let first = after.map_or_else(|| PREFIX.to_owned(), |after| key(after) + "\0");
+    let keys = draft.keys_from(PREFIX, &first, usize::MAX);
+    keys.into_iter().filter_map(|key| draft.get(&key).transpose())
+}
+
 fn key(id: ConnectionId) -> String {
     format!("{PREFIX}{id}")
 }

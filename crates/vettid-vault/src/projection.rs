@@ -166,21 +166,32 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The keys that begin with `prefix`, in order, at most `limit`.
+    /// The keys that begin with `prefix`, in order, at most `limit`. Takes as long as these, however many there are.
     #[must_use]
     pub fn keys(&self, prefix: &str, limit: usize) -> Vec<String> {
-        let mut found: BTreeMap<&str, bool> = BTreeMap::new();
-        let stored = self.base.entries.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        for key in stored.map(|(key, _)| key).take_while(|key| key.starts_with(prefix)) {
-            found.insert(key, true);
-        }
+        self.keys_from(prefix, prefix, limit)
+    }
+
+    /// The same from the key `first` on.
+    #[must_use]
+    pub fn keys_from(&self, prefix: &str, first: &str, limit: usize) -> Vec<String> {
+        let from = (Bound::Included(first), Bound::Unbounded);
+        let mut changed: BTreeMap<&str, bool> = BTreeMap::new();
         for changes in [&self.kept, &self.step] {
-            let changed = changes.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-            for (key, value) in changed.take_while(|(key, _)| key.starts_with(prefix)) {
-                found.insert(key, value.is_some());
-            }
+            let of_prefix = changes.range::<str, _>(from).take_while(|(key, _)| key.starts_with(prefix));
+            changed.extend(of_prefix.map(|(key, value)| (key.as_str(), value.is_some())));
         }
-        found.into_iter().filter(|(_, present)| *present).map(|(key, _)| key.to_owned()).take(limit).collect()
+        let stored = self.base.entries.range::<str, _>(from).map(|(key, _)| key.as_str());
+        let mut stored =
+            stored.take_while(|key| key.starts_with(prefix)).filter(|key| !changed.contains_key(key)).peekable();
+        let mut put = changed.iter().filter(|(_, is_there)| **is_there).map(|(key, _)| *key).peekable();
+        let next = std::iter::from_fn(|| match (stored.peek(), put.peek()) {
+            (Some(old), Some(new)) if old < new => stored.next(),
+            (Some(_), None) => stored.next(),
+            (_, Some(_)) => put.next(),
+            (None, None) => None,
+        });
+        next.take(limit).map(str::to_owned).collect()
     }
 
     /// The keys that begin with `prefix` and that this draft puts or removes.
@@ -228,6 +239,9 @@ fn unreadable(key: &str, source: serde_json::Error) -> UnreadableState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn state() -> Projection {
         let mut state = Projection::default();
@@ -260,6 +274,36 @@ mod tests {
         let changes = draft.into_changes();
         state.apply(&changes);
         assert_eq!(Draft::new(&state).keys("a/", 9), ["a/2"]);
+    }
+
+    proptest! {
+        /// However puts and removals lie over the base, the keys are those that are there, in order.
+        #[test]
+        fn keys_are_those_that_are_there(
+            stored in btree_set("[ab]/[0-9]", 0..12),
+            changes in vec(("[ab]/[0-9]", any::<bool>(), any::<bool>()), 0..16),
+            first in "b/[0-9]",
+            limit in 0..6usize,
+        ) {
+            let mut there: BTreeSet<String> = stored.clone();
+            let mut state = Projection::default();
+            state.apply(&stored.into_iter().map(|key| (key, Some(vec![]))).collect());
+            let mut draft = Draft::new(&state);
+            for (key, is_put, is_kept) in changes {
+                if is_put {
+                    draft.put_bytes(key.clone(), vec![]);
+                    there.insert(key);
+                } else {
+                    draft.remove(&key);
+                    there.remove(&key);
+                }
+                if is_kept {
+                    draft.keep_step();
+                }
+            }
+            let wanted = there.into_iter().filter(|key| *key >= first && key.starts_with("b/"));
+            prop_assert_eq!(draft.keys_from("b/", &first, limit), wanted.take(limit).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -27,9 +27,9 @@ pub fn one(step: &Step<'_>, id: ConnectionId) -> Result<Result<ConnectionView, R
 pub fn list(step: &Step<'_>, asked: &ListConnections) -> Result<Result<ConnectionList, RefusalCode>, Failure> {
     let sought = asked.text.as_deref().map(str::to_lowercase);
     let mut found = Vec::new();
-    for connection in connection::all(&step.draft)? {
-        let later = asked.after.is_none_or(|after| connection.connection_id > after);
-        if !later || asked.state.is_some_and(|state| state != connection.state) {
+    for connection in connection::later(&step.draft, asked.after) {
+        let connection = connection?;
+        if asked.state.is_some_and(|state| state != connection.state) {
             continue;
         }
         let card = card::of(&step.draft, connection.connection_id)?;

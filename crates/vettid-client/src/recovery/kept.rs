@@ -1,7 +1,7 @@
 //! What the app keeps for recoveries: the keys that a phrase gave, never the phrase; and on a new device who it is.
 
 use crate::lock::KnownLock;
-use crate::store::{Hold, Place, StoreError};
+use crate::store::{Hold, Place, StoreError, to_bytes};
 use serde::{Deserialize, Serialize};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::recovery::RecoveryKeys;
@@ -10,11 +10,8 @@ use vettid_wire::base64::Base64;
 use vettid_wire::credential::{CredentialPackage, VaultSeen};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{EventId, MemberId};
-use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
-/// More than the value ever takes, so that no half-written copies are left behind while it grows.
-const CAPACITY_BYTES: usize = 512 * 1024;
 
 /// What is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -93,9 +90,7 @@ impl Kept {
 
     /// Stores it.
     pub(super) fn save(&self, hold: &mut impl Hold) -> Result<(), StoreError> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
-        serde_json::to_writer(&mut *bytes, &Versioned { version: VERSION, recovery: self })
-            .map_err(StoreError::Form)?;
+        let bytes = to_bytes(&Versioned { version: VERSION, recovery: self })?;
         hold.save(Place::Recovery, &bytes)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::failure::CredentialError;
 use crate::intent::Intent;
-use crate::store::{Hold, Place, StoreError};
+use crate::store::{Hold, Place, StoreError, to_bytes};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use vettid_core::credential::holder::record::SlotName;
@@ -15,12 +15,9 @@ use vettid_wire::base64::Base64;
 use vettid_wire::id::{Fingerprint, MemberId, SecretId};
 use vettid_wire::secret::Operation;
 use vettid_wire::time::Timestamp;
-use zeroize::Zeroizing;
 
 /// The form of the stored value.
 const VERSION: u8 = 1;
-/// Room for a usual value, so that no half-written copies are left behind while it grows.
-const CAPACITY_BYTES: usize = 128 * 1024;
 /// Most grants whose keys are kept; the ones that end first are forgotten first.
 const MAX_GRANTS: usize = 128;
 
@@ -137,8 +134,7 @@ impl Kept {
             after: self.after.as_ref(),
             grants: &self.grants,
         };
-        let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_BYTES));
-        serde_json::to_writer(&mut *bytes, &view).map_err(StoreError::Form)?;
+        let bytes = to_bytes(&view)?;
         hold.save(self.places.state, &bytes)?;
         self.has_new_keys = false;
         Ok(())
