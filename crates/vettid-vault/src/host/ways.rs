@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
@@ -61,8 +61,17 @@ pub struct ServicesKeys {
 pub struct Ways {
     guid: MemberId,
     sender: Sender,
-    lanes: HashMap<Route, mpsc::Sender<Post>>,
+    lanes: HashMap<Route, Lane>,
     on_the_way: HashSet<u64>,
+}
+
+/// Where posts of one route queue up.
+struct Lane {
+    posts: mpsc::Sender<Post>,
+    /// What its way shows to the peer's broker; nothing on the host's own connection.
+    token: Option<String>,
+    /// Ends the pause of a way that was refused, because there is something else to show.
+    is_renewed: Arc<Notify>,
 }
 
 impl Ways {
@@ -89,30 +98,39 @@ impl Ways {
         self.on_the_way.remove(&number);
     }
 
-    /// Closes the ways of connections that ended, once what they still had to carry is gone.
+    /// Closes the ways of connections that ended, once what they still had to carry is gone, and those whose credential was
+    /// replaced: the next ones show the new one.
     pub fn close_ended(&mut self, vault: &Vault) {
         let Ok(waiting) = vault.waiting() else { return };
         self.lanes.retain(|route, lane| {
             let is_used = match route {
                 Route::Host => true,
                 Route::Peer(id) | Route::Claim(id) => {
-                    let has_ended = vault.connection(*id).is_ok_and(|peer| peer.is_none_or(|peer| !peer.is_live()));
+                    let Ok(peer) = vault.connection(*id) else { return true };
+                    let token = peer.as_ref().and_then(|peer| door(route, peer)).map(|door| door.jwt);
+                    if token.is_some() && token != lane.token {
+                        lane.is_renewed.notify_one();
+                        return false;
+                    }
+                    let has_ended = peer.is_none_or(|peer| !peer.is_live());
                     !has_ended || waiting.iter().any(|post| post.route == *route)
                 }
             };
-            is_used && !lane.is_closed()
+            is_used && !lane.posts.is_closed()
         });
     }
 
     /// The open lane of a route.
     fn lane(&mut self, vault: &Vault, route: &Route) -> Option<mpsc::Sender<Post>> {
-        if let Some(lane) = self.lanes.get(route).filter(|lane| !lane.is_closed()) {
-            return Some(lane.clone());
+        if let Some(lane) = self.lanes.get(route).filter(|lane| !lane.posts.is_closed()) {
+            return Some(lane.posts.clone());
         }
         let way = self.way(vault, route)?;
         let (lane, posts) = mpsc::channel(QUEUE);
-        tokio::spawn(run(way, posts, self.sender.work.clone()));
-        self.lanes.insert(route.clone(), lane.clone());
+        let is_renewed = Arc::new(Notify::new());
+        let kept = Lane { posts: lane.clone(), token: way.token(), is_renewed: is_renewed.clone() };
+        tokio::spawn(run(way, posts, self.sender.work.clone(), is_renewed));
+        self.lanes.insert(route.clone(), kept);
         Some(lane)
     }
 
@@ -130,10 +148,7 @@ impl Ways {
                 return None;
             }
         };
-        let door = match route {
-            Route::Claim(_) => claim_door(&peer)?,
-            _ => peer_door(&peer)?,
-        };
+        let door = door(route, &peer)?;
         let Some(endpoint) = self.sender.brokers.endpoint(&door.space) else {
             tracing::warn!("a peer lives on a broker that this host does not go to");
             return None;
@@ -195,6 +210,13 @@ struct Door {
     is_refused: bool,
 }
 
+fn door(route: &Route, peer: &Peer) -> Option<Door> {
+    match route {
+        Route::Claim(_) => claim_door(peer),
+        _ => peer_door(peer),
+    }
+}
+
 fn peer_door(peer: &Peer) -> Option<Door> {
     let key = UserKey::from_secret(peer.nkey_seed.duplicate()).ok()?;
     let identity = MemberIdentity::Connection(peer.connection_id);
@@ -246,7 +268,7 @@ enum Way {
 }
 
 /// Sends what comes, in order, until nothing came for a while.
-async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSender<Work>) {
+async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSender<Work>, is_renewed: Arc<Notify>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let post = match &way {
@@ -274,9 +296,12 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
         }
         report(&post, arrived, &work).await;
         if !arrived {
-            tokio::time::sleep(pause).await;
-            if way.is_refused() {
-                // The next way is made with what the peer may have sent meanwhile.
+            // The next way is made with what the peer may have sent meanwhile.
+            let must_end = tokio::select! {
+                () = tokio::time::sleep(pause) => way.is_refused(),
+                () = is_renewed.notified() => true,
+            };
+            if must_end {
                 break;
             }
         }
@@ -307,6 +332,13 @@ async fn report(post: &Post, arrived: bool, work: &mpsc::WeakSender<Work>) {
 }
 
 impl Way {
+    fn token(&self) -> Option<String> {
+        match self {
+            Self::Host { .. } => None,
+            Self::Peer { door, .. } => Some(door.jwt.clone()),
+        }
+    }
+
     fn is_refused(&self) -> bool {
         matches!(self, Self::Peer { door, .. } if door.is_refused)
     }
@@ -388,7 +420,12 @@ mod tests {
         let door = Door { space, identity, key: Some(key.clone()), jwt, is_refused: false };
         let (work, mut news) = mpsc::channel(QUEUE);
         let (lane, posts) = mpsc::channel(QUEUE);
-        let way = tokio::spawn(run(Way::Peer { door, endpoint, open: None }, posts, work.downgrade()));
+        let way = tokio::spawn(run(
+            Way::Peer { door, endpoint, open: None },
+            posts,
+            work.downgrade(),
+            Arc::new(Notify::new()),
+        ));
         let post = |number| Post {
             number,
             route: Route::Peer(id),
@@ -405,6 +442,40 @@ mod tests {
         claims.revoke(key.public(), clock::now());
         broker.push(&account, &claims).await.unwrap();
         timeout(AT_ONCE, lane.closed()).await.unwrap();
+        timeout(AT_ONCE, way).await.unwrap().unwrap();
+        broker.shut().await;
+    }
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_refused_way_ends_as_soon_as_there_is_something_else_to_show() {
+        let broker = TestServer::start().await.unwrap();
+        let (peer, other) =
+            (broker.space(Placement::Hosted).await.unwrap(), broker.space(Placement::Hosted).await.unwrap());
+        let (id, key) = (ConnectionId::from_bytes([7; 16]), Arc::new(fresh_key().unwrap()));
+        let identity = MemberIdentity::Connection(id);
+        let foreign = other.mint(&identity, key.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
+        let endpoint = broker.endpoint().unwrap();
+        let space = SpaceUri::new(&endpoint.address, peer.member).unwrap();
+        let jwt = format!("{}x", foreign.jwt.as_str());
+        let door = Door { space, identity, key: Some(key.clone()), jwt, is_refused: false };
+        let (work, mut news) = mpsc::channel(QUEUE);
+        let (lane, posts) = mpsc::channel(QUEUE);
+        let is_renewed = Arc::new(Notify::new());
+        let way = Way::Peer { door, endpoint, open: None };
+        let way = tokio::spawn(run(way, posts, work.downgrade(), is_renewed.clone()));
+        lane.send(Post {
+            number: 1,
+            route: Route::Peer(id),
+            subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
+            event_id: fresh_event(),
+            delivery: Delivery::Durable,
+            bytes: Base64::new(b"sealed".to_vec()),
+            created_at: clock::now(),
+        })
+        .await
+        .unwrap();
+        assert!(matches!(news.recv().await, Some(Work::NotSent(1))));
+        assert!(!way.is_finished());
+        is_renewed.notify_one();
         timeout(AT_ONCE, way).await.unwrap().unwrap();
         broker.shut().await;
     }

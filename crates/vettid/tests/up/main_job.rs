@@ -203,8 +203,9 @@ impl<'p> Outside<'p> {
         assert_eq!((services.len(), text(services[0], "state")), (1, "active".into()), "{listed}");
         let offered: Value =
             serde_json::from_slice(&fs::read(self.place.data().join("shop/contract.json")).unwrap()).unwrap();
-        assert_eq!(services[0]["contract"], offered, "Alice agreed to something else than the shop offers");
         self.shop_connection = text(services[0], "connection_id");
+        let whole = self.alice.ask(&["connection", "review", &self.shop_connection]).await;
+        assert_eq!(whole["contract"], offered, "Alice agreed to something else than the shop offers");
         let (_, view) = self.shop.get(&format!("/v1/connections/{}", self.shop_connection)).await;
         assert_eq!((text(&view, "state"), &view["contract_version"]), ("active".into(), &json!(1)));
         assert_eq!(view["optional_fields_accepted"], json!([]), "she agreed to no optional field");
