@@ -105,8 +105,8 @@ fn answer_of(operation: &Operation) -> Result<Option<Value>, Failure> {
 }
 
 /// Lets go of operations that are older than they have to be kept, but for the one that made the newest version. Their ids rise with time, so the oldest come first.
-fn forget_old(step: &mut Step<'_>) -> Result<(), UnreadableState> {
-    let newest = issuer(&step.draft)?.and_then(|issuer| issuer.newest_operation()).map(operation_key);
+fn forget_old(step: &mut Step<'_>, issuer: &Issuer) -> Result<(), UnreadableState> {
+    let newest = issuer.newest_operation().map(operation_key);
     for key in step.draft.keys(OPERATION, FORGET_AT_ONCE) {
         if newest.as_ref() == Some(&key) {
             continue;

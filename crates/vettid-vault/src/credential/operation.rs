@@ -136,7 +136,7 @@ pub fn compare(step: &mut Step<'_>, op_id: OperationId) -> Result<(), Failure> {
             }
             put_issuer(step, &issuer, if is_right { Durable::Done } else { Durable::Failed })?;
             put_operation(&mut step.draft, op_id, &operation)?;
-            forget_old(step)?;
+            forget_old(step, &issuer)?;
             stored_answer(Some(&operation))?
         }
         Err(Failure::Credential(IssuerFailed::Overtaken(_))) => Err(RefusalCode::Conflict),
