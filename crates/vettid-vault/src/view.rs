@@ -25,6 +25,10 @@ pub fn one(step: &Step<'_>, id: ConnectionId) -> Result<Result<ConnectionView, R
 
 /// Owner's command: the connections that fit, in short.
 pub fn list(step: &Step<'_>, asked: &ListConnections) -> Result<Result<ConnectionList, RefusalCode>, Failure> {
+    let page = asked.limit.map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    if !(1..=PAGE).contains(&page) {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    }
     let sought = asked.text.as_deref().map(str::to_lowercase);
     let mut found = Vec::new();
     for connection in connection::later(&step.draft, asked.after) {
@@ -37,7 +41,7 @@ pub fn list(step: &Step<'_>, asked: &ListConnections) -> Result<Result<Connectio
         {
             continue;
         }
-        if found.len() == PAGE {
+        if found.len() == page {
             return Ok(Ok(ConnectionList { connections: found, more: true }));
         }
         found.push(short(step, &connection, card)?);

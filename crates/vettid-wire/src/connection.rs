@@ -75,6 +75,9 @@ pub struct ListConnections {
     /// Comes after this one, when an answer did not hold them all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<ConnectionId>,
+    /// At most so many, from 1 to [`PAGE`]; absent: as many as there may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
 }
 
 /// Owner's command: give a connection a name of one's own.

@@ -21,7 +21,7 @@ use vettid_vault::manager::{Event, Handled, Vault};
 use vettid_vault::outbox::Post;
 use vettid_vault::projection::Draft;
 use vettid_vault::sealed_journal::SealedJournal;
-use vettid_wire::connection::{ConnectionList, ListConnections, PAGE};
+use vettid_wire::connection::{ConnectionList, ListConnections};
 use vettid_wire::contract::Rate;
 use vettid_wire::envelope::{Answer, Content};
 use vettid_wire::event::{Delivery, EventRow, MessagingText};
@@ -33,13 +33,15 @@ use vettid_wire::time::Timestamp;
 
 /// Connections that one commit stores.
 const AT_ONCE: usize = 100;
+/// Connections on one page.
+const LISTED: usize = 5;
 const TEXT_BYTES: usize = 1024;
 const STORAGE_KEYS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Work {
-    /// The owner lists the connections, from any of them on: one page.
+    /// The owner lists as many connections as stand on a screen of a small vault, from any of them on.
     List,
     /// The owner looks at one.
     Review,
@@ -141,11 +143,14 @@ impl Crowd {
         let connection_id = self.far[at].id;
         match work {
             Work::List => {
-                let asked = ListConnections { after: Some(connection_id), ..ListConnections::default() };
+                let mut ids: Vec<_> = self.far.iter().map(|far| far.id).chain([self.made]).collect();
+                ids.sort_unstable();
+                let after = ids[at / 2];
+                let limit = u32::try_from(LISTED).ok();
+                let asked = ListConnections { after: Some(after), limit, ..ListConnections::default() };
                 let (list, _, took) = self.command::<ConnectionList>("connection.list", asked);
-                let ids = self.far.iter().map(|far| far.id).chain([self.made]);
-                let after = ids.filter(|id| *id > connection_id).count();
-                assert_eq!((list.connections.len(), list.more), (after.min(PAGE), after > PAGE));
+                let later = ids.iter().filter(|id| **id > after).count();
+                assert_eq!((list.connections.len(), list.more), (LISTED, later > LISTED));
                 took
             }
             Work::Review => {

@@ -109,3 +109,20 @@ fn of_an_ended_connection_its_name_remains_and_nothing_to_reach_it_with() {
         town.check(ALICE);
     }
 }
+
+#[test]
+fn a_page_of_the_list_is_as_short_as_is_asked_for() {
+    let mut town = Town::settled(93);
+    let mut all = [town.connect(), town.connect_shop()];
+    all.sort_unstable();
+    let page = |town: &mut Town, asked: Value| -> Result<ConnectionList, RefusalCode> {
+        town.ask(ALICE, "connection.list", asked)
+    };
+    let first = page(&mut town, json!({"limit": 1})).unwrap();
+    assert_eq!((first.connections[0].connection_id, first.connections.len(), first.more), (all[0], 1, true));
+    let second = page(&mut town, json!({"limit": 1, "after": all[0]})).unwrap();
+    assert_eq!((second.connections[0].connection_id, second.connections.len(), second.more), (all[1], 1, false));
+    for limit in [0, 201] {
+        assert_eq!(page(&mut town, json!({"limit": limit})).unwrap_err(), RefusalCode::InvalidRequest, "{limit}");
+    }
+}

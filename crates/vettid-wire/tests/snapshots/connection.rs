@@ -82,8 +82,9 @@ fn commands(samples: &mut Samples) {
         tags: ["work".parse().unwrap()].into(),
         state: Some(ConnectionState::Active),
         after: Some(connection_id),
+        limit: Some(20),
     };
-    samples.object("ListConnections", list).optional(&["/text", "/tags", "/state", "/after"]);
+    samples.object("ListConnections", list).optional(&["/text", "/tags", "/state", "/after", "/limit"]);
     let label = LabelConnection { connection_id, label: Some("Bob, from work".to_owned()) };
     samples.object("LabelConnection", label).optional(&["/label"]);
     let tags =

@@ -110,6 +110,7 @@ pub(super) async fn list(wanted: Wanted, app: &Client, output: Output) -> Result
         tags: wanted.tag.into_iter().collect(),
         state: wanted.in_state.map(ConnectionState::from),
         after: wanted.after,
+        limit: None,
     };
     Ok(output.result(&app.command::<ConnectionList>(request).await.map_err(command)?)?)
 }
