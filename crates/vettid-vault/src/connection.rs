@@ -151,6 +151,8 @@ impl Connection {
 }
 
 const PREFIX: &str = "connection/";
+/// Keys that are looked up at once where only the first few connections may be wanted.
+const KEYS_AT_ONCE: usize = 16;
 
 /// The connection of this id.
 pub fn get(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<Connection>, UnreadableState> {
@@ -172,9 +174,17 @@ pub fn later<'d>(
     draft: &'d Draft<'_>,
     after: Option<ConnectionId>,
 ) -> impl Iterator<Item = Result<Connection, UnreadableState>> + 'd {
-    let first = after.map_or_else(|| PREFIX.to_owned(), |after| key(after) + "\0");
-    let keys = draft.keys_from(PREFIX, &first, usize::MAX);
-    keys.into_iter().filter_map(|key| draft.get(&key).transpose())
+    let mut first = after.map_or_else(|| PREFIX.to_owned(), |after| key(after) + "\0");
+    let mut keys = Vec::new().into_iter();
+    let next_key = std::iter::from_fn(move || {
+        if keys.len() == 0 {
+            let more = draft.keys_from(PREFIX, &first, KEYS_AT_ONCE);
+            first = format!("{}\0", more.last()?);
+            keys = more.into_iter();
+        }
+        keys.next()
+    });
+    next_key.filter_map(|key| draft.get(&key).transpose())
 }
 
 fn key(id: ConnectionId) -> String {

@@ -126,3 +126,14 @@ fn a_page_of_the_list_is_as_short_as_is_asked_for() {
         assert_eq!(page(&mut town, json!({"limit": limit})).unwrap_err(), RefusalCode::InvalidRequest, "{limit}");
     }
 }
+
+#[test]
+fn a_list_of_many_leaves_none_out() {
+    let mut town = Town::settled(94);
+    let mut all: Vec<_> = (0..40).map(|_| town.connect()).collect();
+    all.sort_unstable();
+    assert_eq!(found(&mut town, json!({})), all);
+    for at in [0, 14, 15, 16, 17, 39] {
+        assert_eq!(found(&mut town, json!({"after": all[at]})), all[at + 1..], "{at}");
+    }
+}
