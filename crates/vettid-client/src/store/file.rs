@@ -184,7 +184,8 @@ impl<W: Watch> FileHold<W> {
         let Written { file, size, .. } = before;
         let region = (before.region + 1) % regions;
         if let Err(error) = self.disk.overwrite(target, &file, region::start(region, size), framed) {
-            // Nobody counts on it; so it must not be found either.
+            // Nobody counts on it, so it had better not be found. If it is, after a failure of this as well, it is as if the program
+            // had ended after the sync: whatever it stored is finished or tried again, and the next value goes over it.
             let _ = self.disk.wipe(target, &file, region::start(region, size), framed.len());
             return Err(error);
         }

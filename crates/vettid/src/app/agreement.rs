@@ -117,15 +117,8 @@ pub(super) async fn new(app: &Client, output: Output, kind: AgreementKind, new: 
         terms: new.template.terms(AgreementSide::Proposer)?,
         expires_at: app.after_ms(new.within.ms()),
     };
-    let send = || app.command::<AgreementPropose>(propose.clone());
-    let stepped = send().await.map_err(advice::command)?;
-    let view = match stepped {
-        Stepped::Missing(Need::Password) => {
-            permit(app, propose.agreement_id, &propose.terms, &new.password).await?;
-            done(send().await.map_err(advice::command)?)?
-        }
-        stepped => done(stepped)?,
-    };
+    let send = async || app.command::<AgreementPropose>(propose.clone()).await.map_err(advice::command);
+    let view = with_password(app, (propose.agreement_id, &propose.terms), &new.password, send).await?;
     Ok(output.result(&view)?)
 }
 
@@ -137,14 +130,8 @@ pub(super) async fn counter(app: &Client, output: Output, counter: Counter) -> R
         terms: counter.template.terms(before.side)?,
         expires_at: app.after_ms(counter.within.ms()),
     };
-    let send = || app.command::<AgreementCounter>(asked.clone());
-    let view = match send().await.map_err(advice::command)? {
-        Stepped::Missing(Need::Password) => {
-            permit(app, counter.id, &asked.terms, &counter.password).await?;
-            done(send().await.map_err(advice::command)?)?
-        }
-        stepped => done(stepped)?,
-    };
+    let send = async || app.command::<AgreementCounter>(asked.clone()).await.map_err(advice::command);
+    let view = with_password(app, (counter.id, &asked.terms), &counter.password, send).await?;
     Ok(output.result(&view)?)
 }
 
@@ -204,6 +191,22 @@ fn confirmed(view: &AgreementView) -> Result<Digest, Failure> {
 }
 
 /// The password for these terms.
+/// Sends terms; if the vault wants the password for them, it is asked for, and they are sent again.
+async fn with_password(
+    app: &Client,
+    (id, terms): (AgreementId, &Terms),
+    input: &PasswordInput,
+    send: impl AsyncFn() -> Result<Stepped, Failure>,
+) -> Result<AgreementView, Failure> {
+    match send().await? {
+        Stepped::Missing(Need::Password) => {
+            permit(app, id, terms, input).await?;
+            done(send().await?)
+        }
+        stepped => done(stepped),
+    }
+}
+
 async fn permit(app: &Client, id: AgreementId, terms: &Terms, input: &PasswordInput) -> Result<(), Failure> {
     let asked = PermitTerms { agreement_id: id, terms: terms.clone() };
     app.permit_terms(asked, &mut input.present()?).await.map(drop).map_err(credential_failure)
