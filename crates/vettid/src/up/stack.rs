@@ -227,6 +227,7 @@ fn host_config(name: &str, log: &str, services: &Value) -> Result<String> {
         peer_brokers: Vec::new(),
         public_endpoint: None,
         log: log.into(),
+        limits: host::LimitsFile::default(),
     };
     Ok(toml::to_string(&file)?)
 }

@@ -13,6 +13,10 @@ mod canary;
 mod contacts;
 mod credential;
 mod disk;
+#[expect(dead_code, reason = "these tests only post to services")]
+#[path = "../../src/https.rs"]
+mod https;
+mod letters;
 mod lock;
 mod main_job;
 mod memory;
