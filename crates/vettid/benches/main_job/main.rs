@@ -6,13 +6,16 @@
 
 mod app;
 mod arguments;
+mod busy;
 mod figures;
 #[expect(dead_code, reason = "the benchmark does not ask how far an enrolment is")]
 #[path = "../../src/https.rs"]
 mod https;
 mod measured;
+mod pairs;
 mod parties;
 mod raw;
+mod raw_post;
 mod report;
 mod rounds;
 mod sealing;
