@@ -47,6 +47,16 @@ pub struct Buckets {
     fields: BTreeMap<String, Bucket>,
 }
 
+impl Buckets {
+    /// Nothing is left of any rate: it is not known what was used.
+    #[must_use]
+    pub fn spent(contract: &Contract, now: Timestamp) -> Self {
+        let empty = Bucket::empty(now);
+        let fields = contract.fields.iter().map(|field| (field.field.clone(), empty)).collect();
+        Self { overall: Some(empty), fields }
+    }
+}
+
 /// Decides a request to read a field. A refused request takes nothing from the buckets of granted ones, except
 /// that the overall rate counts every request that quotes the right contract.
 pub fn read_field(

@@ -13,7 +13,7 @@ use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
+use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
@@ -292,6 +292,12 @@ impl Vault {
         self.commanded(clocks, rng, |step| recovery::decide(step, received))
     }
 
+    /// The host put this vault back to an earlier state, the one that it was just loaded from: the commit that says so. From it
+    /// on the vault waits for its owner's word.
+    pub fn put_back(&mut self, clocks: Clocks, rng: &mut dyn CryptoRng) -> Result<Commanded<()>, Failure> {
+        self.commanded(clocks, rng, restore::put_back)
+    }
+
     /// One command of services, in a commit of its own.
     fn commanded<T>(
         &mut self,
@@ -403,7 +409,8 @@ impl Vault {
 
     /// Items of the outbox that still have to arrive.
     pub fn waiting(&self) -> Result<Vec<Post>, UnreadableState> {
-        outbox::waiting(&Draft::new(&self.projection))
+        let draft = Draft::new(&self.projection);
+        if restore::is_pending(&draft) { Ok(vec![]) } else { outbox::waiting(&draft) }
     }
 
     /// How much is in quarantine.

@@ -22,6 +22,7 @@ mod race;
 mod random_runs;
 mod recovery;
 mod renewal;
+mod restore;
 mod rotation;
 mod rules;
 mod shop;
