@@ -293,9 +293,16 @@ impl Vault {
     }
 
     /// The host put this vault back to an earlier state, the one that it was just loaded from: the commit that says so. From it
-    /// on the vault waits for its owner's word.
-    pub fn put_back(&mut self, clocks: Clocks, rng: &mut dyn CryptoRng) -> Result<Commanded<()>, Failure> {
-        self.commanded(clocks, rng, restore::put_back)
+    /// on the vault waits for its owner's word. `known` is the highest incarnation that the host knows of, or 0.
+    pub fn put_back(&mut self, clocks: Clocks, rng: &mut dyn CryptoRng, known: u64) -> Result<Commanded<()>, Failure> {
+        self.commanded(clocks, rng, |step| restore::put_back(step, known))
+    }
+
+    /// The state of `earlier` in the place of that of this vault, as the next record of this vault's journal: a stored object (name
+    /// and bytes), and the record that names it. The object is stored first, and what is before the record goes after it.
+    pub fn replaced_by(&self, earlier: &Self, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Prepared) {
+        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, earlier.projection.all(), rng);
+        (name, object, prepare(&self.journal, &self.chain, RecordKind::Snapshot, changes, rng))
     }
 
     /// One command of services, in a commit of its own.

@@ -2,6 +2,7 @@
 //! credential, and then as a new incarnation (spec §3 R15, R17, 2.7.6). Before that nothing of it leaves and nothing is taken.
 
 use crate::app::{self, Session};
+use crate::channels::ChannelName;
 use crate::credential;
 use crate::failure::Failure;
 use crate::feed::Note;
@@ -40,6 +41,8 @@ const OPEN: [&str; 7] = [
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Pending {
     put_back_at: Timestamp,
+    /// The highest incarnation that its host knew of.
+    known: u64,
     /// What the app said, while the password is still to come.
     agreed: Option<Incarnation>,
 }
@@ -66,9 +69,16 @@ pub fn said(draft: &Draft<'_>) -> Result<Option<Incarnation>, UnreadableState> {
     draft.get(SAID)
 }
 
-/// The host put this vault back.
-pub fn put_back(step: &mut Step<'_>) -> Result<(), Failure> {
-    step.draft.put(PENDING.into(), &Pending { put_back_at: step.now, agreed: None })?;
+/// The host put this vault back. Sessions of the app end with it: their keys may be in an old copy.
+pub fn put_back(step: &mut Step<'_>, known: u64) -> Result<(), Failure> {
+    if let Some(mut app) = app::get(&step.draft)? {
+        if let Some(session) = app.session.take() {
+            app::forget_session(step, session);
+            step.channels.wipe(&mut step.draft, ChannelName::Session(session));
+        }
+        app::put(&mut step.draft, &app)?;
+    }
+    step.draft.put(PENDING.into(), &Pending { put_back_at: step.now, known, agreed: None })?;
     step.audit("host", &VaultRestore::ROW.event_type(), AuditOutcome::Success, json!({"put_back": true}))?;
     let summary = "Your vault was put back to an earlier state. It does nothing before your word: vettid app restore";
     tell(step, Severity::Alarm, Outcome::Pending, summary.to_owned())
@@ -91,7 +101,7 @@ pub fn by_owner(
         let done = Restoring { incarnation: said.incarnation, needs_password: false };
         return Ok(if is_done { Ok(done) } else { Err(RefusalCode::NotAllowed) });
     };
-    if said.incarnation <= step.identity.incarnation {
+    if said.incarnation <= step.identity.incarnation.max(pending.known) {
         return Ok(Err(RefusalCode::Conflict));
     }
     let needs_password = credential::exists(&step.draft);

@@ -87,7 +87,7 @@ impl Node {
     /// The host puts the vault back to an earlier state.
     pub(crate) fn put_back(&mut self, now: Timestamp, rng: &mut StdRng, backup: &Backup) {
         self.continued_from(backup);
-        let done = self.vault.put_back(clocks(now), rng).unwrap();
+        let done = self.vault.put_back(clocks(now), rng, 0).unwrap();
         self.keep(&done.prepared);
     }
 

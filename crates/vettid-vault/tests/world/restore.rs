@@ -3,9 +3,12 @@
 
 use crate::town::{ALICE, BOB, DAY_MS, MINUTE_MS, Town};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use vettid_core::resync;
 use vettid_crypto::identity::SigningKey;
+
 use vettid_vault::manager::{Event, Handled};
+use vettid_vault::outbox::Post;
 use vettid_wire::connection::{ConnectionState, ConnectionView};
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::messaging::{MessageList, MessageView, MessagingSettings, Sent};
