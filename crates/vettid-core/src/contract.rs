@@ -76,6 +76,16 @@ pub struct Buckets {
     fields: BTreeMap<String, Bucket>,
 }
 
+impl Buckets {
+    /// Nothing is left of any rate: it is not known what was used.
+    #[must_use]
+    pub fn empty(contract: &Contract, now: Timestamp) -> Self {
+        let empty = Bucket::empty(now);
+        let fields = contract.fields.iter().map(|field| (field.field.clone(), empty)).collect();
+        Self { overall: Some(empty), fields }
+    }
+}
+
 /// Decides a request to read a field. Every request that quotes the right contract counts against the overall rate; against
 /// that of the field counts what passes everything before it.
 pub fn read_field(

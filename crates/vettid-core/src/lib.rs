@@ -16,5 +16,6 @@ pub mod journal;
 pub mod lock;
 pub mod rate;
 pub mod recovery;
+pub mod resync;
 pub mod rule;
 pub mod window;

@@ -24,6 +24,7 @@ pub mod password;
 pub mod profile;
 pub mod recovery;
 pub mod rekey;
+pub mod resync;
 pub mod secret;
 pub mod secret_box;
 pub mod signature;

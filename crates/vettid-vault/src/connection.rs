@@ -124,7 +124,7 @@ impl Connection {
     /// Whether it is active or may become so.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.is_under_way() || self.is_active()
+        self.is_under_way() || self.is_active() || self.state == ConnectionState::Reconciling
     }
 
     /// Takes away who the other side was and what was made for it, but not what the notice of its end leaves with.

@@ -9,6 +9,7 @@ mod control;
 mod loader;
 mod lock;
 pub mod sealer;
+pub mod states;
 pub mod storage_key;
 mod to_services;
 mod vaults;

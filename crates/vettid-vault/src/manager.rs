@@ -13,7 +13,7 @@ use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
+use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
@@ -292,6 +292,19 @@ impl Vault {
         self.commanded(clocks, rng, |step| recovery::decide(step, received))
     }
 
+    /// The host put this vault back to an earlier state, the one that it was just loaded from: the commit that says so. From it
+    /// on the vault waits for its owner's word. `known` is the highest incarnation that the host knows of, or 0.
+    pub fn put_back(&mut self, clocks: Clocks, rng: &mut dyn CryptoRng, known: u64) -> Result<Commanded<()>, Failure> {
+        self.commanded(clocks, rng, |step| restore::put_back(step, known))
+    }
+
+    /// The state of `earlier` in the place of that of this vault, as the next record of this vault's journal: a stored object (name
+    /// and bytes), and the record that names it. The object is stored first, and what is before the record goes after it.
+    pub fn replaced_by(&self, earlier: &Self, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Prepared) {
+        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, earlier.projection.all(), rng);
+        (name, object, prepare(&self.journal, &self.chain, RecordKind::Snapshot, changes, rng))
+    }
+
     /// One command of services, in a commit of its own.
     fn commanded<T>(
         &mut self,
@@ -403,7 +416,8 @@ impl Vault {
 
     /// Items of the outbox that still have to arrive.
     pub fn waiting(&self) -> Result<Vec<Post>, UnreadableState> {
-        outbox::waiting(&Draft::new(&self.projection))
+        let draft = Draft::new(&self.projection);
+        if restore::is_pending(&draft) { Ok(vec![]) } else { outbox::waiting(&draft) }
     }
 
     /// How much is in quarantine.

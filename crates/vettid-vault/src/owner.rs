@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    agreement, audit, card, establish, feed, inventory, lock, outbox, profile, recovery, request, revocation, rotation,
-    rule, send, signing_keys, view,
+    agreement, audit, card, establish, feed, inventory, lock, outbox, profile, recovery, request, restore, revocation,
+    rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,6 +114,9 @@ fn take_up(
     if step.identity.is_behind(content.to_incarnation) {
         return answer(step, session, event_type, question, &Err(RefusalCode::Unavailable));
     }
+    if restore::is_pending(&step.draft) && !restore::is_open(event_type) {
+        return answer(step, session, event_type, question, &Err(RefusalCode::OnHold));
+    }
     // A fresh credential is fetched by programs, too; everything else shows that the owner is here.
     step.lock.owner_was_here |= *event_type != event::SessionRefresh::ROW.event_type();
     let told = step.told.len();
@@ -214,6 +217,9 @@ fn act(
     match row.name {
         "session.refresh" => run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request)),
         "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
+        "vault.restore" => run::<event::VaultRestore>(body, |request| restore::by_owner(step, session, &request)),
+        // The vault alone says when a conversation has to be brought together.
+        "messaging.recover" => Ok(Err(RefusalCode::NotAllowed)),
         "vault.lock" => run::<event::VaultLock>(body, |_| lock::lock(step)),
         "vault.lock.setup" => run::<event::VaultLockSetup>(body, |_| lock::setup(step)),
         "vault.lock.auto" => run::<event::VaultLockAuto>(body, |request| lock::auto(step, &request)),
@@ -349,6 +355,8 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
         outbox_size: u64::try_from(outbox::size(&step.draft)).unwrap_or(u64::MAX),
         connections: u64::try_from(connections).unwrap_or(u64::MAX),
         lock: Some(crate::lock::settings(step)?),
+        awaits_restore: restore::is_pending(&step.draft),
+        reconciling: restore::reconciling(&step.draft)?,
     }))
 }
 

@@ -10,6 +10,7 @@ use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
 use crate::profile::sync;
 use crate::renewal;
+use crate::resync;
 use crate::revocation;
 use crate::rotation;
 use crate::rule::ruling::{self, Ruling};
@@ -57,6 +58,8 @@ struct Arrived {
     question: InReplyTo,
     /// Bytes on the wire.
     size: u64,
+    /// It was sealed in the running epoch.
+    is_running: bool,
 }
 
 /// Whether an envelope was one of an active connection (docs/decisions/0178).
@@ -80,6 +83,9 @@ pub fn receive(
     envelope: &Envelope,
     size: u64,
 ) -> Result<Opened, Failure> {
+    if let Some(opened) = resync::out_of_line(step, subject, envelope)? {
+        return Ok(opened);
+    }
     let Some(connection) = sender(step, subject, envelope)? else {
         return Ok(Opened::No);
     };
@@ -93,7 +99,7 @@ pub fn receive(
         let is_repeated = has_closed && mark::is_known(&step.draft, &scope, envelope.event_id);
         return Ok(if is_repeated { Opened::Before } else { Opened::No });
     };
-    let allowance = *channel.allowance();
+    let (allowance, is_running) = (*channel.allowance(), opened.epoch == channel.epoch());
     let hash = body_hash(&opened.content.body)?;
     let arrived = Arrived {
         event_id: envelope.event_id,
@@ -104,6 +110,7 @@ pub fn receive(
         content: opened.content,
         body_hash: hash,
         size,
+        is_running,
     };
     // While the key confirmation is under way, what overtook it comes again.
     let overtook = !connection.is_active() && arrived.event_type != event::ConnectionReady::ROW.event_type();
@@ -127,6 +134,9 @@ pub fn receive_by_way_back(step: &mut Step<'_>, subject: &Subject, bytes: &[u8])
     let Ok(envelope) = Envelope::read(bytes) else {
         return Ok(Opened::No);
     };
+    if let Some(opened) = resync::out_of_line(step, subject, &envelope)? {
+        return Ok(opened);
+    }
     let lane = match sender(step, subject, &envelope)?.map(|connection| connection.kind) {
         Some(PeerKind::Member) => Lane::Connection,
         Some(PeerKind::Service) => Lane::Service,
@@ -209,7 +219,11 @@ fn take_up(
     let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
     let (decided, ruling) = match admit(step, connection, arrived, &mut buckets)? {
         Ok((row, tier)) => {
-            let ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
+            let mut ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
+            // Before this vault was restored it may have been decided already: nobody but the owner decides it now.
+            if arrived.content.to_incarnation < step.identity.incarnation {
+                ruling = ruling.asked();
+            }
             (act(step, connection, arrived, row, tier, &ruling)?, ruling)
         }
         Err(code) => (Err(code), Ruling::None),
@@ -267,9 +281,8 @@ fn act(
         "connection.credential" => {
             renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
-        "profile.changed" => {
-            sync::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
-        }
+        "profile.changed" => sync::receive(step, connection, arrived.content.body.clone(), arrived.is_running)
+            .map(|done| done.map(|()| Done::Quiet)),
         "connection.rekey" => {
             rotation::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
@@ -279,6 +292,10 @@ fn act(
         "request.terms" | "transaction.terms" | "agreement.answer" | "agreement.outcome" => {
             let (part, body) = ((row, arrived.sealed_at), arrived.content.body.clone());
             agreement::peer::receive(step, connection, part, body, ruling).map(|done| done.map(|()| Done::Quiet))
+        }
+        // Only whoever came back asks for what it lost.
+        "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {
+            Ok(Err(RefusalCode::NotAllowed))
         }
         "event.refused" => {
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))

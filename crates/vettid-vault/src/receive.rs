@@ -5,11 +5,14 @@ use crate::manager::Event;
 use crate::pause::{Pause, Sender};
 use crate::step::Step;
 use crate::{
-    bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, revocation, signing_keys,
+    bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, restore, revocation, signing_keys,
 };
 use vettid_wire::envelope::Envelope;
 use vettid_wire::event::{self, Lane};
 use vettid_wire::subject::Subject;
+
+/// A vault that was put back takes nothing before its owner's word: what others sent comes again after so many milliseconds.
+const UNTIL_RESTORED_MS: i64 = 60_000;
 
 /// Takes up one event.
 pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
@@ -42,6 +45,9 @@ fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), F
     match subject {
         Subject::ForVault(_, event_type) if event::find(Lane::Bootstrap, event_type).is_some() => {
             bootstrap::receive(step, event_type, bytes)
+        }
+        Subject::Invite(..) | Subject::ForOwner(..) | Subject::FromService(..) if restore::is_pending(&step.draft) => {
+            Err(Failure::Wait(UNTIL_RESTORED_MS))
         }
         Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),
         Subject::ForVault(..) => sealed(step, bytes, |step, envelope| owner::receive(step, subject, envelope)),

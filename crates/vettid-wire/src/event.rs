@@ -5,7 +5,7 @@ use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
     agreement, auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile,
-    refusal, request, rule, secret, session,
+    refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -227,6 +227,8 @@ events! {
     VaultLockSetup: "vault.lock.setup", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => lock::LockPermit;
     #[doc = "Says after which idle time the vault locks itself."]
     VaultLockAuto: "vault.lock.auto", Owner, BestEffort, within 2 minutes, up to 4 KiB, lock::AutoLock => lock::AutoLock;
+    #[doc = "Lets a vault that was put back go on from its earlier state, as a new incarnation."]
+    VaultRestore: "vault.restore", Owner, BestEffort, within 2 minutes, up to 4 KiB, restore::RestoreVault => restore::Restoring;
     #[doc = "Reads the owner's profile."]
     ProfileGet: "profile.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => profile::ProfileView;
     #[doc = "Changes and publishes the owner's profile."]
@@ -289,6 +291,8 @@ events! {
     MessagingSettings: "messaging.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::SetMessaging => messaging::MessagingSettings;
     #[doc = "Ends what time ends among the messages; the vault does so by itself."]
     MessagingTidy: "messaging.tidy", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => messaging::Tidied;
+    #[doc = "Brings a conversation together again after a restore; the vault does so by itself."]
+    MessagingRecover: "messaging.recover", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::RecoverConversation => Nothing;
     #[doc = "Lists the messages of a connection."]
     MessagingList: "messaging.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ListMessages => messaging::MessageList;
     #[doc = "Lists what waits for the owner's decision."]
@@ -369,6 +373,8 @@ events! {
     ConnectionRevoked: "connection.revoked", Connection, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "A step towards the keys of the next epoch."]
     ConnectionRekey: "connection.rekey", Connection, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "New keys after one side came back from an earlier state."]
+    ConnectionResync: "connection.resync", Connection, Durable, up to 8 KiB, restore::Resync => Nothing;
     #[doc = "A fresh NATS credential for the receiver."]
     ConnectionCredential: "connection.credential", Connection, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A new version of the peer's profile, as this connection sees it."]
@@ -383,6 +389,12 @@ events! {
     MessagingReaction: "messaging.reaction", Connection, Durable, up to 4 KiB, messaging::Reaction => Nothing;
     #[doc = "After how long the sender's owner wants messages to disappear."]
     MessagingDisappear: "messaging.disappear", Connection, Durable, up to 4 KiB, messaging::Disappearing => Nothing;
+    #[doc = "What a restored vault has of a conversation: it asks for the rest."]
+    MessagingResume: "messaging.resume", Connection, Durable, up to 8 KiB, messaging::ResumeConversation => Nothing;
+    #[doc = "How far the sender has sent again what the receiver lost."]
+    MessagingResumed: "messaging.resumed", Connection, Durable, up to 8 KiB, messaging::ResumedConversation => Nothing;
+    #[doc = "A message that the receiver wrote and does not have any more."]
+    MessagingReturned: "messaging.returned", Connection, Durable, up to 64 KiB, messaging::ReturnedMessage => Nothing;
     #[doc = "Terms of a request: the first ones, or others in their place; signed by their maker."]
     RequestTerms: "request.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
     #[doc = "The fixed terms of a transaction, signed by their maker."]

@@ -31,6 +31,7 @@ pub mod profile;
 pub mod recovery;
 pub mod refusal;
 pub mod request;
+pub mod restore;
 pub mod rule;
 pub mod secret;
 pub mod services_credential;

@@ -1,7 +1,7 @@
 //! Texts on their way: sending one, and taking in one of a peer.
 
 use super::conversation::{self, Kept, find, store};
-use super::{disappear, encode, member, reaction, settings, tidy};
+use super::{disappear, encode, member, reaction, recovery, settings, tidy};
 use crate::shown;
 use vettid_handler::event::{Context, Peer};
 use vettid_handler::feed::FeedNote;
@@ -31,6 +31,9 @@ pub(super) fn send(host: &mut dyn Host, context: &Context, request: SendText) ->
     if let Some(answered) = request.reply_to {
         find(host, connection_id, answered)?.ok_or(RefusalCode::NotFound)?;
     }
+    if !recovery::is_settled(host, connection_id)? {
+        return Err(RefusalCode::Unavailable.into());
+    }
     let number = conversation::next_number(host, connection_id)?;
     let disappear_after_s = settings::chosen(host, connection_id)?.agreed_s();
     let SendText { text, reply_to, .. } = request;
@@ -58,7 +61,7 @@ pub(super) fn text(
     Ok(Outcome::Done)
 }
 
-fn check(message: &TextMessage) -> Result<(), RefusalCode> {
+pub(super) fn check(message: &TextMessage) -> Result<(), RefusalCode> {
     settings::check(message.disappear_after_s)?;
     let is_text = (1..=MAX_TEXT_BYTES).contains(&message.text.len()) && message.number > 0;
     let is_small = json::canonical(message).is_ok_and(|bytes| bytes.len() <= MAX_MESSAGE_BYTES);
@@ -105,7 +108,7 @@ fn repeated(message: &TextMessage, known: &MessageView) -> Result<Receipt, Refus
     }
 }
 
-fn view(message: TextMessage, direction: Direction, delivered_at: Option<Timestamp>) -> MessageView {
+pub(super) fn view(message: TextMessage, direction: Direction, delivered_at: Option<Timestamp>) -> MessageView {
     let TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s } = message;
     MessageView {
         message_id,
@@ -121,5 +124,6 @@ fn view(message: TextMessage, direction: Direction, delivered_at: Option<Timesta
         disappears_at: None,
         own_reaction: None,
         peer_reaction: None,
+        is_returned: false,
     }
 }

@@ -24,6 +24,7 @@ mod race;
 mod random_runs;
 mod recovery;
 mod renewal;
+mod restore;
 mod rotation;
 mod rules;
 mod shop;

@@ -23,6 +23,13 @@ pub(crate) enum Crash {
     AfterSecondCommit,
 }
 
+/// The stored state of a vault at some moment.
+#[derive(Clone)]
+pub(crate) struct Backup {
+    records: Vec<Vec<u8>>,
+    snapshot: Option<Vec<u8>>,
+}
+
 pub(crate) struct Node {
     pub(crate) guid: MemberId,
     pub(crate) vault: Vault,
@@ -64,6 +71,24 @@ impl Node {
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.limits = limits;
         self.crash();
+    }
+
+    /// The state as it is stored now, for a later restore.
+    pub(crate) fn backup(&self) -> Backup {
+        Backup { records: self.records.clone(), snapshot: self.snapshot.clone() }
+    }
+
+    /// Somebody puts the state there without a word.
+    pub(crate) fn continued_from(&mut self, backup: &Backup) {
+        self.snapshot.clone_from(&backup.snapshot);
+        self.continued(backup.records.clone());
+    }
+
+    /// The host puts the vault back to an earlier state.
+    pub(crate) fn put_back(&mut self, now: Timestamp, rng: &mut StdRng, backup: &Backup) {
+        self.continued_from(backup);
+        let done = self.vault.put_back(clocks(now), rng, 0).unwrap();
+        self.keep(&done.prepared);
     }
 
     /// The journal as it is stored.

@@ -87,6 +87,7 @@ impl Shop {
             guid: self.guid,
             public_key: self.record.identity().typed(),
             key_record: self.record.record().clone(),
+            restore_key: None,
             public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
             service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: contract() }),
             event_types: vec![],

@@ -34,6 +34,7 @@ mod recovery;
 mod refusal;
 mod rekey;
 mod request;
+mod restore;
 mod rule;
 mod secret;
 mod services_credential;
@@ -76,6 +77,7 @@ fn all() -> Vec<Samples> {
         refusal::samples(),
         rekey::samples(),
         request::samples(),
+        restore::samples(),
         rule::samples(),
         secret::samples(),
         services_credential::samples(),
