@@ -17,4 +17,5 @@ pub mod lock;
 pub mod rate;
 pub mod recovery;
 pub mod rule;
+pub mod transfer;
 pub mod window;

@@ -4,7 +4,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
 
-const CODES: [RefusalCode; 15] = [
+const CODES: [RefusalCode; 16] = [
     RefusalCode::UnsupportedEvent,
     RefusalCode::InvalidRequest,
     RefusalCode::NotAllowed,
@@ -19,6 +19,7 @@ const CODES: [RefusalCode; 15] = [
     RefusalCode::Conflict,
     RefusalCode::Locked,
     RefusalCode::OnHold,
+    RefusalCode::NoRoom,
     RefusalCode::Unavailable,
 ];
 

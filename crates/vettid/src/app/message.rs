@@ -192,7 +192,7 @@ async fn send(wanted: Send, app: &Client) -> Result<Sent, Failure> {
     if text.is_empty() {
         return Err(Failure::usage("the message is empty"));
     }
-    let request = SendText { connection_id: wanted.connection, text, reply_to: wanted.reply_to };
+    let request = SendText { reply_to: wanted.reply_to, ..SendText::new(wanted.connection, text) };
     app.command::<MessagingSend>(request).await.map_err(command)
 }
 
