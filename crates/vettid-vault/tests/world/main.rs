@@ -9,6 +9,7 @@ mod bad_input;
 mod contacts;
 mod credential;
 mod feed;
+mod files;
 mod flows;
 mod late;
 mod letters;

@@ -313,6 +313,9 @@ fn body(message: &MessageView, others: &[MessageView], page: &mut Page) {
         page.block(&format!("in reply to {quoted}"));
     }
     page.block(&message.text);
+    if let Some(file) = &message.file {
+        page.block(&format!("file: {}", super::file::described(file)));
+    }
     for (who, reaction) in [("you", &message.own_reaction), ("they", &message.peer_reaction)] {
         reaction.iter().for_each(|symbol| page.block(&format!("{who} reacted {symbol}")));
     }
