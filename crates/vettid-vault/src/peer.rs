@@ -60,11 +60,13 @@ struct Arrived {
     size: u64,
 }
 
-/// Whether an envelope was one of an active connection.
+/// Whether an envelope was one of an active connection (docs/decisions/0178).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     /// It opened under the keys of its connection.
     Yes,
+    /// Its epoch is closed, so nothing was tried, and an event of its id was taken up before.
+    Before,
     /// It did not, for whatever reason.
     No,
 }
@@ -87,7 +89,10 @@ pub fn receive(
         return Ok(Opened::No);
     };
     let Ok(opened) = channel.open(subject, envelope) else {
-        return Ok(Opened::No);
+        let has_closed = channel.has_closed(envelope.encryption.epoch);
+        let scope = connection.connection_id.to_string();
+        let is_repeated = has_closed && mark::is_known(&step.draft, &scope, envelope.event_id);
+        return Ok(if is_repeated { Opened::Before } else { Opened::No });
     };
     let allowance = *channel.allowance();
     let question = in_reply_to(envelope.event_id, &opened.content.body)?;

@@ -68,11 +68,18 @@ fn from_peer(step: &mut Step<'_>, lane: Lane, subject: &Subject, bytes: &[u8]) -
     }
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let opened = match Envelope::read(bytes) {
-        Ok(envelope) => peer::receive(step, lane, subject, &envelope, size)?,
+        Ok(envelope) => {
+            let opened = peer::receive(step, lane, subject, &envelope, size)?;
+            let Envelope { event_id, sequence, .. } = &envelope;
+            tracing::debug!(%event_id, sequence, epoch = envelope.encryption.epoch, ?opened, "from a connection");
+            opened
+        }
         Err(_) => peer::Opened::No,
     };
-    if opened == peer::Opened::No {
+    if opened != peer::Opened::Yes {
         step.dropped += 1;
+    }
+    if opened == peer::Opened::No {
         sender.into_iter().for_each(|sender| step.pauses.undecryptable(sender, step.now));
     }
     Ok(())

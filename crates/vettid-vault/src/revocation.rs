@@ -5,7 +5,7 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
 use crate::feed::Note;
-use crate::outbox::{Post, Route};
+use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
@@ -19,7 +19,7 @@ use vettid_wire::connection::{
 };
 use vettid_wire::event::{ConnectionRevoke, ConnectionRevoked, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
-use vettid_wire::id::EventId;
+use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json;
 use vettid_wire::refusal::RefusalCode;
 
@@ -97,17 +97,15 @@ fn of_peer(reason: RevocationReason) -> &'static str {
     }
 }
 
-/// Wipes what the notices of ended connections left with, once nothing of them is on its way any more (spec 2.5.4 d).
-pub fn wipe_ways(step: &mut Step<'_>) -> Result<(), Failure> {
-    let waiting = outbox::waiting(&step.draft)?;
-    for mut connection in connection::all(&step.draft)? {
-        let leaves = |post: &Post| post.route == Route::Peer(connection.connection_id);
-        if connection.state == ConnectionState::Revoked && connection.jwt.is_some() && !waiting.iter().any(leaves) {
-            connection.strip_ways();
-            connection::put(&mut step.draft, &connection)?;
-        }
+/// Wipes what the notice of an ended connection left with, once nothing of it is on its way any more (spec 2.5.4 d). Whether it is
+/// wiped.
+pub fn wipe_ways(step: &mut Step<'_>, id: ConnectionId) -> Result<bool, Failure> {
+    let has_left = !outbox::waiting(&step.draft)?.iter().any(|post| post.route == Route::Peer(id));
+    if has_left && let Some(mut connection) = connection::get(&step.draft, id)? {
+        connection.strip_ways();
+        connection::put(&mut step.draft, &connection)?;
     }
-    Ok(())
+    Ok(has_left)
 }
 
 /// Seals the notice while the keys are still there. Returns its place in the outbox.
@@ -187,7 +185,7 @@ fn end(
     if notice.is_none() {
         connection.strip_ways();
     }
-    upkeep::look_soon(&mut step.draft);
+    upkeep::look_soon_at(&mut step.draft, step.now, id)?;
     connection::put(&mut step.draft, &connection)?;
     Ok(connection)
 }

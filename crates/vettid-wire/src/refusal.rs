@@ -27,6 +27,8 @@ pub enum RefusalCode {
     Denied,
     /// The owner did not answer in time, or the event came too late.
     Expired,
+    /// The contract lets it be handed out once, and it was.
+    Spent,
     /// The contract allows it, but the member holds no such value.
     NotAvailable,
     /// No such thing.
@@ -55,6 +57,7 @@ impl fmt::Display for RefusalCode {
             Self::RateLimited => "rate limit reached",
             Self::Denied => "denied by the owner",
             Self::Expired => "expired",
+            Self::Spent => "handed out already, as often as the contract says",
             Self::NotAvailable => "no such value is held",
             Self::NotFound => "not found",
             Self::Conflict => "same event id with other content",

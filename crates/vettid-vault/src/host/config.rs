@@ -24,6 +24,6 @@ pub struct HostConfig {
     pub peers: Arc<Vec<String>>,
     /// Room for the large values of all vaults here, in bytes: pieces of files, and stored states.
     pub files_bytes: u64,
-    /// How much each sender may send to a vault. Only a measurement takes others than those of the standard.
+    /// How much each sender may send to a vault. Only a test or a measurement takes more than the standard.
     pub limits: Limits,
 }

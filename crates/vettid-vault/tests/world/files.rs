@@ -260,9 +260,10 @@ fn a_fetch_goes_on_where_a_restart_interrupted_it() {
     }
     let had: BTreeSet<u32> = town.nodes[BOB].pieces.keys().map(|(_, index)| *index).collect();
     assert!(had.len() < 8);
-    let guids = [ALICE, BOB].map(|who| town.nodes[who].guid);
-    guids.map(|guid| town.take_inbox(guid));
-    [ALICE, BOB].into_iter().for_each(|who| town.nodes[who].crash());
+    for who in [ALICE, BOB] {
+        let _lost = town.take_inbox(town.nodes[who].guid);
+        town.nodes[who].crash();
+    }
     let from = town.log.len();
     arrives(&mut town, id, message);
     assert_eq!(read(&mut town, id, message), content);

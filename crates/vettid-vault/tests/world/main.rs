@@ -16,6 +16,7 @@ mod letters;
 mod limits;
 mod messages;
 mod node;
+mod once;
 mod profiles;
 mod put_back;
 mod quarantine;

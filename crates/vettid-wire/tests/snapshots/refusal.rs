@@ -4,7 +4,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
 
-const CODES: [RefusalCode; 16] = [
+const CODES: [RefusalCode; 17] = [
     RefusalCode::UnsupportedEvent,
     RefusalCode::InvalidRequest,
     RefusalCode::NotAllowed,
@@ -14,6 +14,7 @@ const CODES: [RefusalCode; 16] = [
     RefusalCode::RateLimited,
     RefusalCode::Denied,
     RefusalCode::Expired,
+    RefusalCode::Spent,
     RefusalCode::NotAvailable,
     RefusalCode::NotFound,
     RefusalCode::Conflict,

@@ -26,6 +26,11 @@ use raw::Raw;
 use stack::Stack;
 use std::process::ExitCode;
 use std::time::Instant;
+use zeroizing_alloc::ZeroAlloc;
+
+/// As in the program: every piece of memory that is given back is wiped.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     match arguments::read().and_then(|arguments| arguments.map_or(Ok(()), run)) {
