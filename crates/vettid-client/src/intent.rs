@@ -7,8 +7,9 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview,
     CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch,
-    FeedUnread, MessagingExport, MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList,
-    Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    FeedUnread, FileGet, FileList, FilePieceGet, FileStatus, FileUploadStatus, MessagingExport, MessagingGet,
+    MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList,
+    SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -45,7 +46,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 28] = [
+const READS: [&str; 33] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -60,6 +61,11 @@ const READS: [&str; 28] = [
     MessagingExport::ROW.name,
     MessagingGet::ROW.name,
     MessagingList::ROW.name,
+    FileUploadStatus::ROW.name,
+    FileList::ROW.name,
+    FileStatus::ROW.name,
+    FileGet::ROW.name,
+    FilePieceGet::ROW.name,
     RequestList::ROW.name,
     AgreementList::ROW.name,
     AgreementGet::ROW.name,

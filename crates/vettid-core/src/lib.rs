@@ -18,4 +18,5 @@ pub mod rate;
 pub mod recovery;
 pub mod resync;
 pub mod rule;
+pub mod transfer;
 pub mod window;

@@ -5,10 +5,12 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::failure::Failure;
+use crate::file::desk::FileDesk;
 use crate::identity::{self, VaultIdentity};
 use crate::lock::{self, LockDesk};
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
+use crate::pieces::{Done, Wish};
 use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
@@ -51,6 +53,8 @@ pub enum Event {
     Compare(OperationId),
     /// Something happened to the lock of the vault.
     Lock(lock::News),
+    /// Something was done with stored pieces of files.
+    Pieces(Done),
     /// A message that could not be handled again and again: it is kept apart.
     Quarantine {
         /// Where it arrived.
@@ -84,6 +88,8 @@ pub struct Batch {
     pub posts: Vec<Post>,
     /// What is handled next, after the commit.
     pub afterwards: Vec<Event>,
+    /// What is to be done with stored pieces of files, after the commit.
+    pub wishes: Vec<Wish>,
 }
 
 /// A commit that the journal does not have yet.
@@ -138,6 +144,7 @@ pub struct Vault {
     pauses: Pauses,
     desk: Desk,
     lock: LockDesk,
+    files: FileDesk,
     rules: RuleDesk,
     endpoint: String,
     dropped: u64,
@@ -228,6 +235,7 @@ impl Vault {
             pauses: Pauses::default(),
             desk: Desk::default(),
             lock: LockDesk::default(),
+            files: FileDesk::default(),
             rules: RuleDesk::default(),
             endpoint,
             dropped: 0,
@@ -253,13 +261,13 @@ impl Vault {
         let mut step = self.step(clocks, rng);
         let handled = events.iter().map(|event| one(&mut step, event)).collect();
         let (posts, afterwards) = (std::mem::take(&mut step.posts), std::mem::take(&mut step.afterwards));
-        let durable = std::mem::take(&mut step.durable);
+        let (durable, wishes) = (std::mem::take(&mut step.durable), std::mem::take(&mut step.wishes));
         let changes = step.draft.into_changes();
         let dropped = step.dropped;
         self.dropped = dropped;
         let commit =
             (!changes.is_empty()).then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
-        Batch { handled, commit, durable, posts, afterwards }
+        Batch { handled, commit, durable, posts, afterwards, wishes }
     }
 
     /// Makes an enrolment code.
@@ -340,12 +348,14 @@ impl Vault {
             pauses: &mut self.pauses,
             desk: &mut self.desk,
             lock: &mut self.lock,
+            files: &mut self.files,
             rules: &mut self.rules,
             feed: &self.feed,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
             afterwards: Vec::new(),
+            wishes: Vec::new(),
             durable: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),

@@ -6,6 +6,7 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
+use crate::file;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
 use crate::profile::sync;
@@ -18,7 +19,7 @@ use crate::send;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::allowance::Room;
-use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::channel::in_reply_to;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::base64::Base64Url;
@@ -100,15 +101,15 @@ pub fn receive(
         return Ok(if is_repeated { Opened::Before } else { Opened::No });
     };
     let (allowance, is_running) = (*channel.allowance(), opened.epoch == channel.epoch());
-    let hash = body_hash(&opened.content.body)?;
+    let question = in_reply_to(envelope.event_id, &opened.content.body)?;
     let arrived = Arrived {
         event_id: envelope.event_id,
         event_type: envelope.event_type.clone(),
         sealed_at: envelope.timestamp,
         lane,
-        question: in_reply_to(envelope.event_id, &opened.content.body)?,
+        body_hash: question.body_hash.clone(),
+        question,
         content: opened.content,
-        body_hash: hash,
         size,
         is_running,
     };
@@ -179,6 +180,13 @@ fn take_up(
     arrived: &Arrived,
     freshness: Freshness,
 ) -> Result<(), Failure> {
+    if arrived.lane == Lane::Connection && file::peer::is_of_pieces(&arrived.event_type) {
+        if freshness != Freshness::New || step.identity.is_behind(arrived.content.to_incarnation) {
+            step.dropped += 1;
+            return Ok(());
+        }
+        return file::peer::receive(step, connection, &arrived.event_type, arrived.content.body.clone());
+    }
     let room = room_for(step, connection, arrived)?;
     if let Room::Later(wait_ms) = room {
         return Err(Failure::Wait(wait_ms));
@@ -297,13 +305,23 @@ fn act(
         "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {
             Ok(Err(RefusalCode::NotAllowed))
         }
+        "file.received" => {
+            file::peer::received(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
         "event.refused" => {
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         _ => {
             let tier = ruling.tier(tier);
             let context = context(step, connection, arrived.lane, arrived.event_id, &arrived.event_type, tier, None)?;
-            let done = handle(step, connection, &context, &arrived.content.body, ruling)?;
+            let body = &arrived.content.body;
+            if let Err(code) = file::peer::check(step, connection, &arrived.event_type, body)? {
+                return Ok(Err(code));
+            }
+            let done = handle(step, connection, &context, body, ruling)?;
+            if done.is_ok() {
+                file::peer::came(step, connection, &arrived.event_type, body)?;
+            }
             messages::look_soon(step, &arrived.event_type)?;
             Ok(done)
         }

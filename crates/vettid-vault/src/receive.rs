@@ -5,7 +5,8 @@ use crate::manager::Event;
 use crate::pause::{Pause, Sender};
 use crate::step::Step;
 use crate::{
-    bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, restore, revocation, signing_keys,
+    bootstrap, credential, establish, expiry, file, lock, outbox, owner, peer, quarantine, restore, revocation,
+    signing_keys,
 };
 use vettid_wire::envelope::Envelope;
 use vettid_wire::event::{self, Lane};
@@ -26,6 +27,7 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
         Event::Quarantine { subject, bytes } => quarantine::keep(step, subject, bytes),
         Event::Compare(op_id) => credential::operation::compare(step, *op_id),
         Event::Lock(news) => lock::news(step, *news),
+        Event::Pieces(done) => file::done(step, done),
         Event::CutOff(user_nkey) => {
             revocation::was_cut_off(&mut step.draft, user_nkey);
             Ok(())

@@ -9,7 +9,7 @@ use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{establish, outbox, renewal, request, resync, rotation, send, upkeep, view};
+use crate::{establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -168,6 +168,7 @@ fn end(
     renewal::forget(&mut step.draft, id);
     sync::forget(&mut step.draft, id);
     resync::forget(step, id)?;
+    file::end_connection(step, id)?;
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }

@@ -4,8 +4,8 @@
 use crate::id::InvalidId;
 use crate::subject::Pattern;
 use crate::{
-    agreement, auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile,
-    refusal, request, restore, rule, secret, session,
+    agreement, auth, connection, credential, data, enrolment, feed, file, handshake, inventory, lock, messaging,
+    profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -295,6 +295,22 @@ events! {
     MessagingRecover: "messaging.recover", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::RecoverConversation => Nothing;
     #[doc = "Lists the messages of a connection."]
     MessagingList: "messaging.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ListMessages => messaging::MessageList;
+    #[doc = "Prepares to send a file, or goes on with one that was interrupted."]
+    FileBegin: "file.begin", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::BeginFile => file::FileBegun;
+    #[doc = "Stores one sealed piece of a file that is being prepared; the same piece may come again."]
+    FilePut: "file.put", Owner, BestEffort, within 2 minutes, up to 700 KiB, file::FilePiece => Nothing;
+    #[doc = "Says which pieces of a file that is being prepared are missing."]
+    FileUploadStatus: "file.upload.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::UploadRef => file::UploadStatus;
+    #[doc = "Lists the files of a connection, newest first, and how far each came."]
+    FileList: "file.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::ListFiles => file::FileList;
+    #[doc = "Says how far the file of a message came."]
+    FileStatus: "file.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileView;
+    #[doc = "Gives what it takes to check and open the file of a message."]
+    FileGet: "file.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileManifest;
+    #[doc = "Reads one sealed piece of a received file."]
+    FilePieceGet: "file.piece.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::PieceRef => file::PieceBytes;
+    #[doc = "Has the vault fetch a received file that waits for its owner's word, or that failed."]
+    FileFetch: "file.fetch", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileView;
     #[doc = "Lists what waits for the owner's decision."]
     RequestList: "request.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => request::RequestList;
     #[doc = "Approves or denies a waiting request."]
@@ -395,6 +411,14 @@ events! {
     MessagingResumed: "messaging.resumed", Connection, Durable, up to 8 KiB, messaging::ResumedConversation => Nothing;
     #[doc = "A message that the receiver wrote and does not have any more."]
     MessagingReturned: "messaging.returned", Connection, Durable, up to 64 KiB, messaging::ReturnedMessage => Nothing;
+    #[doc = "Asks for one piece of a file that was sent on this connection."]
+    FileAsk: "file.ask", Connection, BestEffort, up to 4 KiB, file::AskPiece => Nothing;
+    #[doc = "One sealed piece of a file that the receiver asked for."]
+    FilePieceSent: "file.piece", Connection, BestEffort, up to 700 KiB, file::FilePiece => Nothing;
+    #[doc = "A file that the receiver asked for is not held by the sender any more."]
+    FileIsGone: "file.gone", Connection, BestEffort, up to 4 KiB, file::FileGone => Nothing;
+    #[doc = "The sender's vault has the whole of a file."]
+    FileArrived: "file.received", Connection, Durable, up to 4 KiB, file::FileReceived => Nothing;
     #[doc = "Terms of a request: the first ones, or others in their place; signed by their maker."]
     RequestTerms: "request.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
     #[doc = "The fixed terms of a transaction, signed by their maker."]

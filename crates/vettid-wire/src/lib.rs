@@ -18,6 +18,7 @@ pub mod enrolment;
 pub mod envelope;
 pub mod event;
 pub mod feed;
+pub mod file;
 pub mod handshake;
 pub mod id;
 pub mod inventory;

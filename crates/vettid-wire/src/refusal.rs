@@ -39,6 +39,8 @@ pub enum RefusalCode {
     Locked,
     /// A recovery is fresh: what is of high value waits until its hold is over or the old device approves.
     OnHold,
+    /// What is kept for this purpose is full.
+    NoRoom,
     /// The vault could not do it now; the same event may be sent again.
     Unavailable,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for RefusalCode {
             Self::Conflict => "same event id with other content",
             Self::Locked => "locked",
             Self::OnHold => "on hold after a recovery",
+            Self::NoRoom => "no room for it",
             Self::Unavailable => "not available now",
         };
         f.write_str(text)

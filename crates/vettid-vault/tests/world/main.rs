@@ -10,6 +10,7 @@ mod borders;
 mod contacts;
 mod credential;
 mod feed;
+mod files;
 mod flows;
 mod late;
 mod letters;

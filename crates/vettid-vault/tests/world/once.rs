@@ -51,11 +51,11 @@ fn of_two_that_wait_for_consent_one_is_served() {
     }
     let [denied, served, late] = ids;
     decide(&mut town, denied, "deny").unwrap();
-    assert_eq!(outcome(&town.shop.last().1), json!({"refused": {"code": "denied"}}));
+    assert_eq!(outcome(town.shop.last().1), json!({"refused": {"code": "denied"}}));
     decide(&mut town, served, "approve").unwrap();
-    assert_eq!(outcome(&town.shop.last().1)["served"]["value"], "licence");
+    assert_eq!(outcome(town.shop.last().1)["served"]["value"], "licence");
     assert_eq!(decide(&mut town, late, "approve"), Err(RefusalCode::Spent));
-    assert_eq!(outcome(&town.shop.last().1), spent());
+    assert_eq!(outcome(town.shop.last().1), spent());
     town.now = town.now.plus_ms(MINUTE_MS);
     let next = request_id(&mut town);
     assert_eq!(outcome(&ask_field(&mut town, "licence", next)), spent());

@@ -22,6 +22,7 @@ mod enrolment;
 mod envelope;
 mod event;
 mod feed;
+mod file;
 mod handshake;
 mod inventory;
 mod invitation;
@@ -65,6 +66,7 @@ fn all() -> Vec<Samples> {
         envelope::samples(),
         event::samples(),
         feed::samples(),
+        file::samples(),
         handshake::samples(),
         inventory::samples(),
         invitation::samples(),

@@ -4,7 +4,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
 
-const CODES: [RefusalCode; 16] = [
+const CODES: [RefusalCode; 17] = [
     RefusalCode::UnsupportedEvent,
     RefusalCode::InvalidRequest,
     RefusalCode::NotAllowed,
@@ -20,6 +20,7 @@ const CODES: [RefusalCode; 16] = [
     RefusalCode::Conflict,
     RefusalCode::Locked,
     RefusalCode::OnHold,
+    RefusalCode::NoRoom,
     RefusalCode::Unavailable,
 ];
 

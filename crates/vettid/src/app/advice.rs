@@ -203,6 +203,7 @@ fn refused(code: RefusalCode) -> &'static str {
         RefusalCode::Conflict => "run the command again with the same input as before",
         RefusalCode::Locked => "unlock the vault first",
         RefusalCode::OnHold => "this device recovered, so this waits; see: vettid app credential status",
+        RefusalCode::NoRoom => "make room: remove messages with files that you do not need any more",
         RefusalCode::Unavailable => AGAIN,
     }
 }
