@@ -5,6 +5,7 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::failure::Failure;
+use crate::fleeting::Fleeting;
 use crate::identity::{self, VaultIdentity};
 use crate::lock::{self, LockDesk};
 use crate::outbox::{self, Post};
@@ -13,7 +14,7 @@ use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
+use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
@@ -24,6 +25,7 @@ use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, RotateSigningKeys, SigningKeysRotated, VaultDeployed};
+use vettid_wire::event::FeedItem;
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
@@ -137,6 +139,7 @@ pub struct Vault {
     limits: Limits,
     pauses: Pauses,
     desk: Desk,
+    fleeting: Fleeting,
     lock: LockDesk,
     rules: RuleDesk,
     endpoint: String,
@@ -227,6 +230,7 @@ impl Vault {
             limits: Limits::default(),
             pauses: Pauses::default(),
             desk: Desk::default(),
+            fleeting: Fleeting::default(),
             lock: LockDesk::default(),
             rules: RuleDesk::default(),
             endpoint,
@@ -326,6 +330,7 @@ impl Vault {
             limits: self.limits,
             pauses: &mut self.pauses,
             desk: &mut self.desk,
+            fleeting: &mut self.fleeting,
             lock: &mut self.lock,
             rules: &mut self.rules,
             feed: &self.feed,
@@ -488,16 +493,7 @@ fn one(step: &mut Step<'_>, event: &Event) -> Handled {
 /// Pushes new feed entries to the app.
 fn tell_app(step: &mut Step<'_>, from: usize) -> Result<(), Failure> {
     let entries: Vec<_> = step.told.iter().skip(from).cloned().collect();
-    let running = app::get(&step.draft)?.and_then(|app| app.session);
-    let session = match running {
-        Some(key_id) if !entries.is_empty() => app::session(&step.draft, key_id)?,
-        _ => None,
-    };
-    // Whoever could not prove an earlier session is told nothing.
-    match session.filter(|session| !session.limited) {
-        Some(session) => entries.iter().try_for_each(|entry| send::push_feed(step, session.key_id, entry)),
-        None => Ok(()),
-    }
+    entries.iter().try_for_each(|entry| send::push::<FeedItem>(step, entry))
 }
 
 fn prepare(

@@ -6,6 +6,7 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::feed::{self, Note};
+use crate::fleeting::Fleeting;
 use crate::identity::VaultIdentity;
 use crate::lock::LockDesk;
 use crate::manager::Event;
@@ -44,6 +45,8 @@ pub struct Step<'s> {
     pub limits: Limits,
     /// What lies open in memory only.
     pub desk: &'s mut Desk,
+    /// What is known for a while and never stored.
+    pub fleeting: &'s mut Fleeting,
     /// Connections that are paused.
     pub pauses: &'s mut Pauses,
     /// What host and vault tell each other about the lock.

@@ -6,6 +6,7 @@ mod agreements;
 mod app;
 mod attacks;
 mod bad_input;
+mod calls;
 mod contacts;
 mod credential;
 mod feed;
