@@ -6,6 +6,7 @@
 pub mod agreement;
 pub mod app;
 pub mod breached;
+pub mod call;
 pub mod clock;
 pub mod command;
 mod context;

@@ -6,6 +6,7 @@ use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::failure::Failure;
 use crate::file::desk::FileDesk;
+use crate::fleeting::Fleeting;
 use crate::identity::{self, VaultIdentity};
 use crate::lock::{self, LockDesk};
 use crate::outbox::{self, Post};
@@ -26,6 +27,7 @@ use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, RotateSigningKeys, SigningKeysRotated, VaultDeployed};
+use vettid_wire::event::FeedItem;
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
@@ -143,6 +145,7 @@ pub struct Vault {
     limits: Limits,
     pauses: Pauses,
     desk: Desk,
+    fleeting: Fleeting,
     lock: LockDesk,
     files: FileDesk,
     rules: RuleDesk,
@@ -234,6 +237,7 @@ impl Vault {
             limits: Limits::default(),
             pauses: Pauses::default(),
             desk: Desk::default(),
+            fleeting: Fleeting::default(),
             lock: LockDesk::default(),
             files: FileDesk::default(),
             rules: RuleDesk::default(),
@@ -347,6 +351,7 @@ impl Vault {
             limits: self.limits,
             pauses: &mut self.pauses,
             desk: &mut self.desk,
+            fleeting: &mut self.fleeting,
             lock: &mut self.lock,
             files: &mut self.files,
             rules: &mut self.rules,
@@ -512,16 +517,7 @@ fn one(step: &mut Step<'_>, event: &Event) -> Handled {
 /// Pushes new feed entries to the app.
 fn tell_app(step: &mut Step<'_>, from: usize) -> Result<(), Failure> {
     let entries: Vec<_> = step.told.iter().skip(from).cloned().collect();
-    let running = app::get(&step.draft)?.and_then(|app| app.session);
-    let session = match running {
-        Some(key_id) if !entries.is_empty() => app::session(&step.draft, key_id)?,
-        _ => None,
-    };
-    // Whoever could not prove an earlier session is told nothing.
-    match session.filter(|session| !session.limited) {
-        Some(session) => entries.iter().try_for_each(|entry| send::push_feed(step, session.key_id, entry)),
-        None => Ok(()),
-    }
+    entries.iter().try_for_each(|entry| send::push::<FeedItem>(step, entry))
 }
 
 fn prepare(

@@ -10,7 +10,7 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    agreement, audit, card, establish, feed, file, inventory, lock, outbox, profile, recovery, request, restore,
+    agreement, audit, call, card, establish, feed, file, inventory, lock, outbox, profile, recovery, request, restore,
     revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
@@ -273,6 +273,7 @@ fn act(
         }
         name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
+        name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
         "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
@@ -320,6 +321,22 @@ fn of_agreement(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes
         "agreement.list" => run::<event::AgreementList>(body, |request| agreement::list(step, &request)),
         "agreement.get" => run::<event::AgreementGet>(body, |request| agreement::get(step, &request)),
         "agreement.export" => run::<event::AgreementExport>(body, |request| agreement::export(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Carries out a command about calls.
+fn of_call(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    use call::command;
+    match row.name {
+        "call.offer" => run::<event::PlaceCall>(body, |request| command::place(step, request)),
+        "call.answer" => run::<event::TakeCall>(body, |request| command::take(step, request)),
+        "call.decline" => run::<event::DeclineCall>(body, |request| command::hang_up(step, &request)),
+        "call.hang_up" => run::<event::HangUpCall>(body, |request| command::hang_up(step, &request)),
+        "call.candidates" => run::<event::AddCandidates>(body, |request| command::add_candidates(step, request)),
+        "call.list" => run::<event::CallList>(body, |request| command::list(step, &request)),
+        "call.get" => run::<event::CallGet>(body, |request| command::get(step, &request)),
+        "call.settings" => run::<event::CallSettings>(body, |request| call::settings::set(step, &request)),
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }

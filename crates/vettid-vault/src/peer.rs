@@ -2,6 +2,7 @@
 //! Nothing happens for a sender that is not an active connection; an authenticated sender is told why.
 
 use crate::agreement;
+use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -160,8 +161,11 @@ fn sender(step: &Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<Opt
     let connection =
         connection::get(&step.draft, id)?.filter(|connection| connection.is_active() || connection.awaits_ready());
     Ok(connection.filter(|connection| match subject {
-        Subject::ForOwner(_, named, event_type) => {
-            *named == id && connection.service_id().is_none() && *event_type == envelope.event_type
+        Subject::ForOwner(_, named, event_type) | Subject::Call(_, named, event_type) => {
+            let is_call = event::find(Lane::Connection, event_type).is_some_and(Row::is_call);
+            let may_stand_here = is_call == matches!(subject, Subject::Call(..));
+            let is_own = *named == id && connection.service_id().is_none();
+            is_own && may_stand_here && *event_type == envelope.event_type
         }
         Subject::FromService(_, named, event_type) => {
             connection.service_id() == Some(named) && *event_type == envelope.event_type
@@ -308,6 +312,8 @@ fn act(
         "file.received" => {
             file::peer::received(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
+        _ if row.is_call() => call::peer::receive(step, connection, row, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
         "event.refused" => {
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
@@ -342,6 +348,9 @@ fn peer_refused(step: &mut Step<'_>, connection: &Connection, body: Value) -> Re
     let Ok(refused) = vjson::from_value::<EventRefused>(body) else {
         return Ok(Err(RefusalCode::InvalidRequest));
     };
+    if refused.event_type == event::CallOffer::ROW.event_type() {
+        call::peer::refused(step, connection)?;
+    }
     step.tell(Note {
         event_type: refused.event_type.clone(),
         connection_id: Some(connection.connection_id),

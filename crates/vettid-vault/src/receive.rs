@@ -53,7 +53,7 @@ fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), F
         }
         Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),
         Subject::ForVault(..) => sealed(step, bytes, |step, envelope| owner::receive(step, subject, envelope)),
-        Subject::ForOwner(..) => from_peer(step, Lane::Connection, subject, bytes),
+        Subject::ForOwner(..) | Subject::Call(..) => from_peer(step, Lane::Connection, subject, bytes),
         Subject::FromService(..) => from_peer(step, Lane::Service, subject, bytes),
         _ => {
             step.dropped += 1;

@@ -1,6 +1,7 @@
 //! The end of a connection: tombstone first, in the same commit the signed notice and the end of everything that was
 //! waiting; then the broker cuts the peer's user off (spec 2.5.4).
 
+use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
@@ -163,6 +164,7 @@ fn end(
         reason,
     };
     connection::bury(&mut step.draft, &tombstone)?;
+    call::cut(step, id)?;
     step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
     rotation::forget(&mut step.draft, id);
     renewal::forget(&mut step.draft, id);

@@ -7,6 +7,7 @@ use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::feed::{self, Note};
 use crate::file::desk::FileDesk;
+use crate::fleeting::Fleeting;
 use crate::identity::VaultIdentity;
 use crate::lock::LockDesk;
 use crate::manager::Event;
@@ -46,6 +47,8 @@ pub struct Step<'s> {
     pub limits: Limits,
     /// What lies open in memory only.
     pub desk: &'s mut Desk,
+    /// What is known for a while and never stored.
+    pub fleeting: &'s mut Fleeting,
     /// Connections that are paused.
     pub pauses: &'s mut Pauses,
     /// What host and vault tell each other about the lock.

@@ -1,10 +1,10 @@
 //! Event types, one row each. Parsing, dispatch, grants, stream subjects, the handler manifest and the
 //! documentation table all follow from these rows.
 
-use crate::id::InvalidId;
-use crate::subject::Pattern;
+use crate::id::{ConnectionId, InvalidId, MemberId};
+use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, connection, credential, data, enrolment, feed, file, handshake, inventory, lock, messaging,
+    agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, lock, messaging,
     profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
@@ -147,6 +147,22 @@ impl Row {
         EventType(self.name.to_owned())
     }
 
+    /// Whether its events travel on the subjects of calls.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        self.lane == Lane::Connection && self.name.starts_with("call.")
+    }
+
+    /// The subject on which an event of this row reaches one peer of a connection.
+    #[must_use]
+    pub fn to_peer(&self, peer: MemberId, connection: ConnectionId) -> Subject {
+        if self.is_call() {
+            Subject::Call(peer, connection, self.event_type())
+        } else {
+            Subject::ForOwner(peer, connection, self.event_type())
+        }
+    }
+
     /// The subjects on which events of this row reach any vault, for streams and subscriptions of a host.
     #[must_use]
     pub fn arrival(&self) -> Option<Pattern> {
@@ -154,6 +170,7 @@ impl Row {
         match self.lane {
             Lane::Bootstrap | Lane::Owner => Some(Pattern::ForVault(None, event)),
             Lane::Invite => Some(Pattern::Invite(None, None)),
+            Lane::Connection if self.is_call() => Some(Pattern::Call(None, None, event)),
             Lane::Connection | Lane::Member => Some(Pattern::ForOwner(None, None, event)),
             Lane::Service => Some(Pattern::FromService(None, None, event)),
             Lane::Services => Some(Pattern::ForServices(None, event)),
@@ -329,6 +346,22 @@ events! {
     AgreementGet: "agreement.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementView;
     #[doc = "Gives the signed record of an agreement, for checking offline."]
     AgreementExport: "agreement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementRecord;
+    #[doc = "Calls a connected member."]
+    PlaceCall: "call.offer", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::PlaceCall => call::CallView;
+    #[doc = "Answers the call that rings."]
+    TakeCall: "call.answer", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::TakeCall => call::CallView;
+    #[doc = "Does not take the call that rings."]
+    DeclineCall: "call.decline", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::CallRef => call::CallView;
+    #[doc = "Ends a call."]
+    HangUpCall: "call.hang_up", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::CallRef => call::CallView;
+    #[doc = "Gives the other side of a call further ways to reach this one."]
+    AddCandidates: "call.candidates", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::AddCandidates => call::CallView;
+    #[doc = "Lists calls, newest first."]
+    CallList: "call.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::ListCalls => call::CallList;
+    #[doc = "Shows one call, and while it lasts what the other side's app said."]
+    CallGet: "call.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::CallRef => call::CallDetail;
+    #[doc = "Reads or changes who may ring."]
+    CallSettings: "call.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::SetCalls => call::CallSettings;
     #[doc = "Lists the feed, newest first."]
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
     #[doc = "Finds entries of the feed by text, tags and filters."]
@@ -380,6 +413,9 @@ events! {
     #[doc = "Tells the app of a new entry in the feed."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
 
+    #[doc = "Tells the app of a change of a call."]
+    CallChanged: "call.changed", App, BestEffort, up to 64 KiB, call::CallDetail => Nothing;
+
     #[doc = "Handshake message under an invitation."]
     ConnectionHandshake: "connection.handshake", Invite, Durable, up to 64 KiB, handshake::HandshakeMessage => Nothing;
 
@@ -427,6 +463,18 @@ events! {
     TermsAnswer: "agreement.answer", Connection, Durable, up to 16 KiB, agreement::SignedAnswer => Nothing;
     #[doc = "How terms of the sender ended, signed."]
     TermsOutcome: "agreement.outcome", Connection, Durable, up to 16 KiB, agreement::SignedOutcome => Nothing;
+    #[doc = "The receiver is called."]
+    CallOffer: "call.offer", Connection, BestEffort, up to 64 KiB, call::CallOffer => Nothing;
+    #[doc = "The call of the receiver rings."]
+    CallRinging: "call.ringing", Connection, BestEffort, up to 4 KiB, call::CallRef => Nothing;
+    #[doc = "The call of the receiver was answered."]
+    CallAnswer: "call.answer", Connection, BestEffort, up to 64 KiB, call::CallAnswer => Nothing;
+    #[doc = "The answer of the receiver has arrived: the call is connected."]
+    CallConnected: "call.connected", Connection, BestEffort, up to 4 KiB, call::CallRef => Nothing;
+    #[doc = "Further ways to reach the sender's side of a call."]
+    CallCandidates: "call.candidates", Connection, BestEffort, up to 32 KiB, call::AddCandidates => Nothing;
+    #[doc = "A call is over; the receiver may have missed it."]
+    CallEnd: "call.end", Connection, Durable, up to 4 KiB, call::CallEnd => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
 

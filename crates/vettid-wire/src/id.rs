@@ -103,6 +103,10 @@ uuid_id!(
     AgreementId, "agreement id"
 );
 uuid_id!(
+    /// One call between two members, the same on both sides; chosen by the app that calls.
+    CallId, "call id"
+);
+uuid_id!(
     /// One operation with a credential; stays the same over retries.
     OperationId, "operation id"
 );

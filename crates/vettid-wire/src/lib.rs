@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod base64;
+pub mod call;
 pub mod connection;
 pub mod contract;
 pub mod control;

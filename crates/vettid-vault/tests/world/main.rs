@@ -7,6 +7,7 @@ mod app;
 mod attacks;
 mod bad_input;
 mod borders;
+mod calls;
 mod contacts;
 mod credential;
 mod feed;

@@ -4,11 +4,13 @@ use rand::rngs::StdRng;
 use std::collections::BTreeMap;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::{BootId, Clocks};
+use vettid_core::journal::Record;
 use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::Secret32;
 use vettid_vault::manager::{Event, Handled, Vault};
 use vettid_vault::outbox::Post;
 use vettid_vault::pieces::{Done, Found, Wish};
+use vettid_vault::sealed_journal::SealedJournal;
 use vettid_wire::id::{FileId, MemberId};
 use vettid_wire::time::Timestamp;
 
@@ -102,6 +104,13 @@ impl Node {
     /// The journal as it is stored.
     pub(crate) fn records(&self) -> &[Vec<u8>] {
         &self.records
+    }
+
+    /// Every value that a commit ever wrote, in clear.
+    pub(crate) fn written(&self) -> Vec<Vec<u8>> {
+        let journal = SealedJournal::new(self.guid, storage_key(self.key));
+        let opened = self.records.iter().map(|sealed| journal.open_record(sealed).unwrap());
+        opened.flat_map(|bytes| Record::from_bytes(&bytes).unwrap().changes.into_values().flatten()).collect()
     }
 
     /// The vault as somebody else continued its journal.

@@ -12,6 +12,7 @@ mod agreement;
 mod audit;
 mod auth;
 mod backup;
+mod call;
 mod connection;
 mod container;
 mod contract;
@@ -56,6 +57,7 @@ fn all() -> Vec<Samples> {
         audit::samples(),
         auth::samples(),
         backup::samples(),
+        call::samples(),
         connection::samples(),
         container::samples(),
         contract::samples(),

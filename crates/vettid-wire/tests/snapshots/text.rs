@@ -33,6 +33,7 @@ fn ids(samples: &mut Samples) {
     samples.text("id::ConnectionId", value::connection());
     samples.text("id::RequestId", value::request());
     samples.text("id::AgreementId", crate::agreement::id());
+    samples.text("id::CallId", crate::call::id());
     samples.text("id::OperationId", value::operation());
     samples.text("id::SecretId", crate::secret::secret_id());
     samples.text("id::InviteId", value::invite());
