@@ -4,6 +4,7 @@
 pub mod action;
 pub mod agreement;
 pub mod allowance;
+pub mod call;
 pub mod channel;
 pub mod contract;
 pub mod control;
@@ -16,5 +17,7 @@ pub mod journal;
 pub mod lock;
 pub mod rate;
 pub mod recovery;
+pub mod resync;
 pub mod rule;
+pub mod transfer;
 pub mod window;

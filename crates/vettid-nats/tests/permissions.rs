@@ -61,10 +61,12 @@ fn subjects_of(member: MemberId) -> Vec<Subject> {
     for kind in ["messaging.text", "event.refused", "data.response", "auth.response", "not.known"] {
         let connection = ConnectionId::from_bytes(OWN);
         all.push(Subject::ForOwner(member, connection, kind.parse().unwrap()));
-        all.push(Subject::Call(member, connection, kind.parse().unwrap()));
     }
     for id in [OWN, OTHER] {
         all.push(Subject::ForOwner(member, ConnectionId::from_bytes(id), "messaging.text".parse().unwrap()));
+        for kind in ["call.offer", "call.end", "not.known"] {
+            all.push(Subject::Call(member, ConnectionId::from_bytes(id), kind.parse().unwrap()));
+        }
         all.push(Subject::Invite(member, InviteId::from_bytes(id)));
     }
     for service in [SERVICE, "other-shop"] {
@@ -103,7 +105,9 @@ fn patterns_of(member: Option<MemberId>) -> Vec<Pattern> {
         Pattern::OwnerProfile(member),
         Pattern::OwnerProfileGet(member),
         Pattern::PeerInbox(member, None),
-        Pattern::Call(member, None),
+        Pattern::Call(member, None, None),
+        Pattern::Call(member, Some(ConnectionId::from_bytes(OWN)), None),
+        Pattern::Call(member, Some(ConnectionId::from_bytes(OTHER)), None),
         Pattern::ControlGlobal,
         Pattern::ControlEnclave(None),
         Pattern::ControlUser(member),

@@ -9,7 +9,7 @@ use crate::outbox::Route;
 use crate::peer::actor;
 use crate::profile::sync;
 use crate::step::Step;
-use crate::{outbox, peer, profile, revocation, send, upkeep, view};
+use crate::{outbox, peer, profile, resync, revocation, send, upkeep, view};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use vettid_core::channel::Channel;
@@ -385,6 +385,7 @@ pub(crate) fn credential_for(step: &Step<'_>, connection: &Connection) -> Result
 
 fn open_channel(step: &mut Step<'_>, connection: &mut Connection, outcome: Outcome) -> Result<(), Failure> {
     connection.symbols = Some(outcome.symbols().to_vec());
+    resync::keep(&mut step.draft, connection.connection_id, outcome.resume())?;
     let (keys, _) = outcome.into_keys(step.identity.incarnation);
     connection.key_id = Some(keys.key_id);
     connection::index(&mut step.draft, keys.key_id, connection.connection_id)?;

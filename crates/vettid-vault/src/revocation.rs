@@ -1,6 +1,7 @@
 //! The end of a connection: tombstone first, in the same commit the signed notice and the end of everything that was
 //! waiting; then the broker cuts the peer's user off (spec 2.5.4).
 
+use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
@@ -9,7 +10,7 @@ use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{establish, outbox, renewal, request, rotation, send, upkeep, view};
+use crate::{establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -130,7 +131,8 @@ fn notice(step: &mut Step<'_>, connection: &Connection, reason: RevocationReason
 
 /// Has services cut the peer's user off, if this vault may have issued it a credential.
 pub fn cut_off(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failure> {
-    let issued = matches!(connection.state, ConnectionState::Accepted | ConnectionState::Active);
+    let issued =
+        connection.is_active() || matches!(connection.state, ConnectionState::Accepted | ConnectionState::Reconciling);
     let Some(user_nkey) = connection.peer_nkey.take().filter(|_| issued) else {
         return Ok(());
     };
@@ -162,10 +164,13 @@ fn end(
         reason,
     };
     connection::bury(&mut step.draft, &tombstone)?;
+    call::cut(step, id)?;
     step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
     rotation::forget(&mut step.draft, id);
     renewal::forget(&mut step.draft, id);
     sync::forget(&mut step.draft, id);
+    resync::forget(step, id)?;
+    file::end_connection(step, id)?;
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }

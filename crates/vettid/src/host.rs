@@ -52,6 +52,9 @@ pub(crate) struct File {
     /// The broker's address as other parties reach it; absent: the one that services name.
     #[serde(default)]
     pub(crate) public_endpoint: Option<String>,
+    /// Room for the large values of all vaults of this broker in bytes: pieces of files, and stored states. Leave the journals some.
+    #[serde(default = "default_files_bytes")]
+    pub(crate) files_bytes: u64,
     /// What is logged, such as `info`.
     #[serde(default = "default_log")]
     pub(crate) log: String,
@@ -168,6 +171,10 @@ fn tpm(_: &str, _: PathBuf) -> Result<SealerConfig> {
     bail!("this program was built without TPM; build it with: cargo build -p vettid --features tpm")
 }
 
+fn default_files_bytes() -> u64 {
+    vettid_nats::pieces::DEFAULT_MOST_BYTES
+}
+
 fn default_log() -> String {
     "info".into()
 }
@@ -217,6 +224,7 @@ async fn serve(path: &Path) -> Result<()> {
         broker_tls: ClientTls::trusting(&authority)?,
         public_endpoint: file.public_endpoint,
         peers: Arc::new(file.peer_brokers),
+        files_bytes: file.files_bytes,
         limits: file.limits.limits(),
     };
     LimitsFile::warn_of_high_ones(&config.limits);

@@ -78,6 +78,13 @@ pub(super) struct Rotation {
     untold: bool,
 }
 
+impl Rotation {
+    /// The last sequence that this side may use in the running epoch, if it said so.
+    pub(super) fn announced_end(&self) -> Option<u64> {
+        self.announced
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Coming {
     #[serde(with = "stored")]

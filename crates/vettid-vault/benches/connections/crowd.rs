@@ -227,6 +227,7 @@ impl Crowd {
             sent_at: *now,
             reply_to: None,
             disappear_after_s: None,
+            file: None,
         };
         let content = Content { body, to_incarnation: 1, in_reply_to: None, expires_at: None };
         let event_type = MessagingText::ROW.event_type();

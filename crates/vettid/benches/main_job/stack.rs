@@ -148,6 +148,7 @@ impl Plan {
             broker_tls: ClientTls::trusting(authority)?,
             public_endpoint: None,
             peers: Arc::default(),
+            files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
             limits: unlimited(),
         })
     }

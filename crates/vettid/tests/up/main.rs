@@ -13,6 +13,7 @@ mod canary;
 mod contacts;
 mod credential;
 mod disk;
+mod files;
 #[expect(dead_code, reason = "these tests only post to services")]
 #[path = "../../src/https.rs"]
 mod https;
@@ -22,6 +23,7 @@ mod main_job;
 mod memory;
 mod operator;
 mod party;
+mod people;
 mod planted;
 mod processes;
 mod recovery;
