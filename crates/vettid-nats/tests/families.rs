@@ -39,7 +39,7 @@ FromService      data.request            --  --   --   o-   --   --   --     -- 
 OwnerProfile     _                       --  --   -s   -s   --   --   s-     s-     --     a-     --     --     --     --
 OwnerProfileGet  _                       --  --   s-   s-   --   --   --     --     --     --     --     --     --     --
 PeerInbox        _                       --  --   -o   -o   -o   --   --     --     --     --     --     --     --     --
-Call             call.offer              --  --   --   --   --   --   --     --     --     --     --     --     --     --
+Call             call.offer              --  --   o-   --   --   --   -s     --     -a     --     --     --     --     --
 ControlGlobal    health.request          --  --   --   --   --   -a   --     --     -a     --     --     a-     --     --
 ControlEnclave   health.request          --  --   --   --   --   --   --     --     -o     --     --     a-     --     --
 ControlUser      health.request          --  --   --   --   --   -s   --     --     -a     --     --     a-     --     --
