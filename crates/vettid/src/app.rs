@@ -2,6 +2,7 @@
 
 mod advice;
 mod agreement;
+mod call;
 mod connection;
 mod credential;
 mod data;
@@ -102,6 +103,9 @@ enum Command {
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
+    /// Calls with your connections: who rings, and what their apps need to find each other
+    #[command(subcommand)]
+    Call(call::Command),
     /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
@@ -171,6 +175,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Secret(command) => secret::run(command, app, output).await,
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
+        Command::Call(command) => call::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 122] = [
+const COMMANDS: [&str; 132] = [
     "",
     "app",
     "app enroll",
@@ -61,6 +61,16 @@ const COMMANDS: [&str; 122] = [
     "app message remove",
     "app message settings",
     "app message export",
+    "app call",
+    "app call offer",
+    "app call answer",
+    "app call decline",
+    "app call candidate",
+    "app call hang-up",
+    "app call show",
+    "app call list",
+    "app call watch",
+    "app call settings",
     "app request",
     "app request new",
     "app request new money",
