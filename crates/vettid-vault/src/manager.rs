@@ -16,7 +16,7 @@ use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
+use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;

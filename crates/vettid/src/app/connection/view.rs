@@ -298,6 +298,7 @@ fn state(state: ConnectionState) -> &'static str {
         ConnectionState::Rejected => "rejected",
         ConnectionState::Expired => "expired",
         ConnectionState::Aborted => "failed",
+        ConnectionState::Reconciling => "getting new keys after a restore",
         ConnectionState::Revoked => "ended",
     }
 }
