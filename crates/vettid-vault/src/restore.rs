@@ -80,7 +80,7 @@ pub fn put_back(step: &mut Step<'_>, known: u64) -> Result<(), Failure> {
     }
     step.draft.put(PENDING.into(), &Pending { put_back_at: step.now, known, agreed: None })?;
     step.audit("host", &VaultRestore::ROW.event_type(), AuditOutcome::Success, json!({"put_back": true}))?;
-    let summary = "Your vault was put back to an earlier state. It does nothing before your word: vettid app restore";
+    let summary = "Your vault was put back to an earlier state. It does nothing before your word";
     tell(step, Severity::Alarm, Outcome::Pending, summary.to_owned())
 }
 

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::profile::sync;
 use crate::projection::Draft;
 use crate::renewal;
+use crate::resync;
 use crate::revocation;
 use crate::rotation;
 use crate::signing_keys;
@@ -30,6 +31,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     revocation::wipe_ways(step)?;
+    resync::wipe_former(step)?;
     let active: Vec<Connection> = connection::all(&step.draft)?.into_iter().filter(Connection::is_active).collect();
     let mut next = step.now.plus_ms(SELDOM_MS).min(signing_keys::pass_time(step)?);
     if let Some(at) = sync::pass_time(step)? {

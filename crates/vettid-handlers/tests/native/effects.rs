@@ -64,6 +64,7 @@ fn the_table_of_handlers_is_the_one_that_is_published() {
             "Owner messaging.list messaging",
             "Owner messaging.react messaging",
             "Owner messaging.read messaging",
+            "Owner messaging.recover messaging",
             "Owner messaging.remove messaging",
             "Owner messaging.send messaging",
             "Owner messaging.settings messaging",
@@ -73,13 +74,16 @@ fn the_table_of_handlers_is_the_one_that_is_published() {
             "Connection messaging.disappear messaging",
             "Connection messaging.reaction messaging",
             "Connection messaging.receipt messaging",
+            "Connection messaging.resume messaging",
+            "Connection messaging.resumed messaging",
+            "Connection messaging.returned messaging",
             "Connection messaging.seen messaging",
             "Connection messaging.text messaging",
             "Service auth.challenge auth_challenge",
             "Service data.request data_request",
         ]
     );
-    assert_eq!(handlers.event_types().len(), 22);
+    assert_eq!(handlers.event_types().len(), 26);
     assert!(handlers.find(Lane::Connection, &"messaging.send".parse().unwrap()).is_none(), "a peer gives no commands");
 }
 

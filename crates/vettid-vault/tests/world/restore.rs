@@ -2,20 +2,23 @@
 //! be known any more is not done again.
 
 use crate::town::{ALICE, BOB, DAY_MS, MINUTE_MS, Town};
+use crate::wallet::Wallet;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use vettid_core::credential::RESTORE;
 use vettid_core::resync;
 use vettid_crypto::identity::SigningKey;
-
 use vettid_vault::manager::{Event, Handled};
-use vettid_vault::outbox::Post;
 use vettid_wire::connection::{ConnectionState, ConnectionView};
+use vettid_wire::credential::{CredentialStatus, ReplenishKeys, ReplenishedKeys, UseStatus};
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::messaging::{MessageList, MessageView, MessagingSettings, Sent};
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::restore::{RestoreVault, Restoring};
+use vettid_wire::restore::{KnownCredential, RestoreVault, Restoring};
 use vettid_wire::session::VaultHealth;
 use vettid_wire::subject::Subject;
+
+const PASSWORD: &str = "correct horse battery";
 
 fn write(town: &mut Town, who: usize, id: ConnectionId, text: &str) -> EventId {
     let sent: Sent = town.ask(who, "messaging.send", json!({"connection_id": id, "text": text})).unwrap();
@@ -113,6 +116,12 @@ fn both_conversations_end_equal_with_reactions_receipts_and_numbers() {
     assert!(!before.is_returned && before.read_at.is_some() && !theirs.is_returned);
     let settings: MessagingSettings = town.ask(ALICE, "messaging.settings", json!({"connection_id": id})).unwrap();
     assert_eq!(settings.peer_disappear_after_s, Some(86_400));
+    // What was said again was said under the id that it had.
+    let subject = Subject::ForOwner(town.nodes[ALICE].guid, id, "messaging.reaction".parse().unwrap());
+    let said = town.log.iter().filter(|post| post.subject == subject);
+    let reactions: Vec<EventId> = said.map(|post| post.event_id).collect();
+    let ids: BTreeSet<EventId> = reactions.iter().copied().collect();
+    assert!(ids.len() == 2 && reactions.len() >= 4, "{reactions:?}");
     // The next reaction holds over the one that Alice does not know of any more, and the next number is free.
     let _: Value = town.ask(ALICE, "messaging.react", react(answer, "🎉")).unwrap();
     write(&mut town, ALICE, id, "after");
@@ -165,6 +174,51 @@ fn what_comes_too_late_is_sent_anew_and_a_repeated_ask_changes_nothing() {
         "an ask that was answered changes nothing when it comes again"
     );
     assert_eq!(told(&mut town, BOB, "Alice restored their vault"), 1);
+}
+
+/// Where there is a credential, the vault goes on only with the password, and with a version that the earlier state holds.
+#[test]
+fn the_password_of_the_credential_has_to_follow() {
+    let mut town = Town::settled(3_105);
+    let id = town.connect();
+    let mut wallet = Wallet::create(&mut town, ALICE, PASSWORD);
+    let backup = town.nodes[ALICE].backup();
+    write(&mut town, BOB, id, "lost");
+    town.run();
+    town.nodes[ALICE].put_back(town.now, &mut town.rng, &backup);
+    town.resume(ALICE, false);
+    let version = wallet.package().cek_version;
+    let word = |town: &Town, version: Option<u64>| {
+        let known = |version| KnownCredential { version, highest_version: version, epoch: 1, attempts_total: 40 };
+        RestoreVault { credential: version.map(known), ..town.word(ALICE, 2) }
+    };
+    let ask = |town: &mut Town, word: RestoreVault| town.ask::<Restoring>(ALICE, "vault.restore", word);
+    let (none, other, right) = (word(&town, None), word(&town, Some(version + 5)), word(&town, Some(version)));
+    wallet.prepare(&mut town, "session.restore", PASSWORD, |_, _| json!({}));
+    assert_eq!(wallet.send(&mut town).unwrap_err(), RefusalCode::OnHold, "the password serves nothing else");
+    wallet.holder.give_up();
+    assert_eq!(ask(&mut town, none).unwrap_err(), RefusalCode::InvalidRequest);
+    assert_eq!(ask(&mut town, other).unwrap_err(), RefusalCode::NotAvailable, "the state does not hold that version");
+    let expected = Restoring { incarnation: 2, needs_password: true };
+    assert_eq!(ask(&mut town, right.clone()).unwrap(), expected);
+    // No transaction key of before is trusted.
+    let fresh: ReplenishedKeys =
+        town.ask(ALICE, "credential.utk.replenish", ReplenishKeys { live_key_ids: vec![] }).unwrap();
+    wallet.holder.replenished(fresh);
+    assert_eq!(ask(&mut town, right).unwrap(), expected, "said twice, the keys stay");
+    let nothing = |_, _: &mut Town| json!({});
+    let wrong = wallet.run::<Value>(&mut town, RESTORE, "wrong horse battery", nothing);
+    assert_eq!(wrong.unwrap_err(), UseStatus::WrongPassword);
+    assert_eq!(town.nodes[ALICE].vault.identity().incarnation, 1, "nothing goes on");
+    wallet.run::<Value>(&mut town, RESTORE, PASSWORD, nothing).unwrap().unwrap();
+    let health = health(&mut town, ALICE);
+    assert_eq!((health.incarnation, health.awaits_restore), (2, false));
+    let status: CredentialStatus = town.ask(ALICE, "credential.status", json!({})).unwrap();
+    assert_eq!(status.credential_epoch, 2);
+    assert!(status.attempts_total >= 42, "attempts that the state does not know of count: {status:?}");
+    town.run();
+    assert_eq!(town.texts(ALICE, id, "received"), [(1, "lost".to_owned())]);
+    town.check(ALICE);
 }
 
 #[test]
@@ -220,7 +274,15 @@ fn a_peer_that_was_away_for_long_answers_by_the_way_back() {
     town.restore(ALICE, &backup);
     town.run();
     assert_eq!(town.texts(ALICE, id, "received"), [(1, "lost".to_owned())]);
-    town.now = town.now.plus_ms(DAY_MS);
-    town.handle(ALICE, &[Event::Tick]);
-    town.check(ALICE);
+    // The keys before go as those of an epoch do.
+    let former = |town: &Town| {
+        [ALICE, BOB].map(|who| town.nodes[who].vault.state().all().keys().any(|key| key.starts_with("channel/former/")))
+    };
+    assert_eq!(former(&town), [true; 2]);
+    town.now = town.now.plus_ms(31 * DAY_MS);
+    for who in [ALICE, BOB] {
+        town.handle(who, &[Event::Tick]);
+    }
+    assert_eq!(former(&town), [false; 2]);
+    [ALICE, BOB].into_iter().for_each(|who| town.check(who));
 }
