@@ -5,12 +5,15 @@ use crate::town::{ALICE, BOB, DAY_MS, MINUTE_MS, Town};
 use crate::wallet::Wallet;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use vettid_core::channel::Channel;
 use vettid_core::credential::RESTORE;
 use vettid_core::resync;
 use vettid_crypto::identity::SigningKey;
+use vettid_crypto::signature::{Context, sign_object};
 use vettid_vault::manager::{Event, Handled};
 use vettid_wire::connection::{ConnectionState, ConnectionView};
 use vettid_wire::credential::{CredentialStatus, ReplenishKeys, ReplenishedKeys, UseStatus};
+use vettid_wire::envelope::{Content, Envelope};
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::messaging::{MessageList, MessageView, MessagingSettings, Sent};
 use vettid_wire::refusal::RefusalCode;
@@ -100,6 +103,10 @@ fn both_conversations_end_equal_with_reactions_receipts_and_numbers() {
     let _: Value = town.ask(BOB, "messaging.react", react(early, "☕")).unwrap();
     let _: Value = town.ask(ALICE, "messaging.react", react(answer, "❤")).unwrap();
     let _: Value = town.ask(BOB, "messaging.read", json!({"connection_id": id})).unwrap();
+    let _: Value = town.ask(ALICE, "profile.update", json!({"public": {"first_name": "Alicia"}})).unwrap();
+    town.tick();
+    town.run();
+    assert_eq!(town.view(BOB, id).display_name, "Alicia");
     let wish = json!({"connection_id": id, "disappear_after_s": 86_400});
     let _: MessagingSettings = town.ask(BOB, "messaging.settings", wish).unwrap();
     town.run();
@@ -110,6 +117,12 @@ fn both_conversations_end_equal_with_reactions_receipts_and_numbers() {
     assert_eq!(refused.unwrap_err(), RefusalCode::NotConnected, "which numbers are free is not known yet");
     town.run();
     assert_eq!(town.view(ALICE, id).state, ConnectionState::Active);
+    for _ in 0..2 {
+        town.tick();
+        town.run();
+    }
+    let view = town.view(BOB, id);
+    assert_eq!((view.display_name.as_str(), view.profile_stale), ("Alice", false), "what she says today");
     let [back, before, theirs] = [lost, early, answer].map(|message_id| message(&mut town, ALICE, id, message_id));
     assert!(back.is_returned && back.delivered_at.is_some() && back.read_at.is_some(), "{back:?}");
     assert_eq!((back.peer_reaction.as_deref(), before.peer_reaction.as_deref()), (Some("👍"), Some("☕")));
@@ -133,7 +146,7 @@ fn both_conversations_end_equal_with_reactions_receipts_and_numbers() {
         assert_eq!(town.texts(who, id, direction), expected, "{direction}");
     }
     assert_eq!(town.unreadable, 0);
-    assert_eq!(told(&mut town, BOB, "Alice restored their vault"), 1);
+    assert_eq!(told(&mut town, BOB, "restored their vault"), 1);
     assert_eq!(told(&mut town, ALICE, "gives back what you wrote"), 1);
     [ALICE, BOB].into_iter().for_each(|who| town.check(who));
 }
@@ -219,6 +232,49 @@ fn the_password_of_the_credential_has_to_follow() {
     town.run();
     assert_eq!(town.texts(ALICE, id, "received"), [(1, "lost".to_owned())]);
     town.check(ALICE);
+}
+
+/// An old copy may still open epochs that are not closed; it does not name another app with them.
+#[test]
+fn nobody_names_another_app_under_keys_of_an_earlier_epoch() {
+    let mut town = Town::settled(3_106);
+    let id = town.connect();
+    town.run();
+    let stored = |town: &Town| -> Value {
+        let state = town.nodes[ALICE].vault.state().all();
+        serde_json::from_slice(state[&format!("channel/connection/{id}")].as_ref().unwrap()).unwrap()
+    };
+    let mut copy = stored(&town);
+    // A message that never comes keeps the epoch open at Bob's, and leaves a place for another one.
+    write(&mut town, ALICE, id, "lost");
+    let (_, lost) = town.take_inbox(town.nodes[BOB].guid).pop().unwrap();
+    copy["reserved"] = json!(Envelope::read(&lost).unwrap().sequence - 1);
+    let _: Value = town.ask(ALICE, "connection.rotate", json!({})).unwrap();
+    town.run();
+    write(&mut town, ALICE, id, "in the new epoch");
+    town.run();
+    let known = town.view(BOB, id).profile.unwrap();
+    let stranger = SigningKey::random(&mut town.rng).verifying_key().typed();
+    let mut profile = serde_json::to_value(&known).unwrap();
+    profile["restore_key"] = json!(stranger);
+    profile["sequence"] = json!(known.sequence + 5);
+    let signed = sign_object(Context::Profile, town.nodes[ALICE].vault.identity().signing_key(), &profile).unwrap();
+    let say = |town: &mut Town, channel: Value| {
+        let mut channel: Channel = serde_json::from_value(channel).unwrap();
+        let (event_id, event_type) = (town.fresh_event(), "profile.changed".parse().unwrap());
+        let subject = Subject::ForOwner(town.nodes[BOB].guid, id, event_type);
+        let body = json!({"profile": signed});
+        let content = Content { body, to_incarnation: 1, in_reply_to: None, expires_at: None };
+        let event_type = "profile.changed".parse().unwrap();
+        let bytes = channel.seal(town.now, &mut town.rng, &subject, event_id, &event_type, &content).unwrap();
+        let before = town.nodes[BOB].vault.dropped();
+        town.give(BOB, vec![(subject, bytes)]);
+        assert_eq!(town.nodes[BOB].vault.dropped(), before, "it opened");
+        town.view(BOB, id).profile.unwrap().restore_key
+    };
+    assert_eq!(say(&mut town, copy), known.restore_key);
+    let running = stored(&town);
+    assert_eq!(say(&mut town, running), Some(stranger), "the running epoch is the member's own");
 }
 
 #[test]
