@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, ConnectionList, ConnectionReview,
-    CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch,
-    FeedUnread, MessagingExport, MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList,
-    Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, CallGet, CallList, ConnectionList,
+    ConnectionReview, CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow, EventType, FeedGet, FeedList,
+    FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus, FileUploadStatus, MessagingExport,
+    MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest,
+    SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -45,7 +46,7 @@ impl Intent {
 }
 
 /// Rows that only read: asking twice does no harm, so they need no log.
-const READS: [&str; 28] = [
+const READS: [&str; 35] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -60,8 +61,15 @@ const READS: [&str; 28] = [
     MessagingExport::ROW.name,
     MessagingGet::ROW.name,
     MessagingList::ROW.name,
+    FileUploadStatus::ROW.name,
+    FileList::ROW.name,
+    FileStatus::ROW.name,
+    FileGet::ROW.name,
+    FilePieceGet::ROW.name,
     RequestList::ROW.name,
     AgreementList::ROW.name,
+    CallList::ROW.name,
+    CallGet::ROW.name,
     AgreementGet::ROW.name,
     AgreementExport::ROW.name,
     RuleList::ROW.name,

@@ -6,12 +6,14 @@
 pub mod agreement;
 pub mod app;
 pub mod breached;
+pub mod call;
 pub mod clock;
 pub mod command;
 mod context;
 pub mod credential;
 pub mod enrolment;
 pub mod export;
+pub mod file;
 pub mod handshake;
 pub mod identity;
 pub mod intent;

@@ -1,4 +1,5 @@
-//! Staying connected: each entry of the feed as it is made, none twice and none left out.
+//! Staying connected: each entry of the feed as it is made, none twice and none left out; and the way on which the vault tells
+//! the app anything unasked.
 //!
 //! The state is held only while something is opened or asked, so other commands run beside a watch.
 
@@ -10,9 +11,10 @@ use crate::services::ServicesError;
 use crate::state::{self, Member, State};
 use crate::store::{Store, StoreError};
 use crate::transport::{Connection, Delivery, Subscription, TransportError};
+use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::time::Duration;
-use vettid_wire::event::{self, EventRow, FeedItem};
+use vettid_wire::event::{self, EventRow, FeedItem, Row};
 use vettid_wire::feed::{FeedEntry, ListFeed, MAX_ENTRIES};
 use vettid_wire::json;
 use vettid_wire::subject::Pattern;
@@ -38,11 +40,23 @@ pub enum Watched {
 
 /// A watch. Entries from before its start are not shown.
 pub struct Watch<'a, P: Ports> {
-    app: &'a App<P>,
-    live: Option<Live<P>>,
+    pushes: Pushes<'a, P>,
+    seen: Seen,
+}
+
+/// What a watch has seen of the feed.
+#[derive(Default)]
+struct Seen {
     /// Number of the newest entry that was seen.
     newest: Option<u64>,
     waiting: VecDeque<FeedEntry>,
+}
+
+/// The way on which the vault pushes the events of one row.
+pub(crate) struct Pushes<'a, P: Ports> {
+    app: &'a App<P>,
+    row: Row,
+    live: Option<Live<P>>,
     pause_ms: i64,
 }
 
@@ -53,10 +67,25 @@ struct Live<P: Ports> {
     good_for: tokio::time::Instant,
 }
 
+/// What came on that way.
+pub(crate) enum Came<T> {
+    /// It is not connected: what was missed has to be fetched with the next connection.
+    NotConnected,
+    /// The vault pushed this.
+    Pushed(T),
+    /// It is not connected, and there is a pause before the next try.
+    Away {
+        /// Why.
+        error: String,
+        /// When it tries again.
+        retry_ms: i64,
+    },
+}
+
 impl<P: Ports> App<P> {
     /// Starts to watch the feed.
     pub fn watch(&self) -> Watch<'_, P> {
-        Watch { app: self, live: None, newest: None, waiting: VecDeque::new(), pause_ms: 0 }
+        Watch { pushes: Pushes::of(self, FeedItem::ROW), seen: Seen::default() }
     }
 }
 
@@ -67,68 +96,39 @@ impl<P: Ports> Watch<'_, P> {
     /// [`CommandError`] that waiting cannot mend.
     pub async fn next(&mut self) -> Result<Watched, CommandError> {
         loop {
-            if let Some(entry) = self.waiting.pop_front() {
+            if let Some(entry) = self.seen.waiting.pop_front() {
                 return Ok(Watched::Entry(entry));
             }
-            match self.live.as_mut() {
-                None => return self.connect().await,
-                Some(live) => match tokio::time::timeout_at(live.good_for, live.pushes.next()).await {
-                    Ok(Ok(delivery)) => self.take(&delivery).await?,
-                    Ok(Err(error)) => return self.away(error.into()).await,
-                    Err(_) => self.hang_up().await,
-                },
-            }
+            let came = match self.pushes.next::<FeedEntry>().await? {
+                Came::NotConnected => {
+                    let seen = &mut self.seen;
+                    self.pushes.connect(async |line| seen.catch_up(line).await).await?
+                }
+                Came::Pushed(entry) => {
+                    self.take(entry).await;
+                    continue;
+                }
+                away @ Came::Away { .. } => away,
+            };
+            return Ok(match came {
+                Came::Away { error, retry_ms } => Watched::Away { error, retry_ms },
+                Came::NotConnected | Came::Pushed(_) => Watched::Connected,
+            });
         }
     }
 
-    async fn hang_up(&mut self) {
-        if let Some(live) = self.live.take() {
-            drop(live.pushes);
-            live.connection.close().await;
+    /// An entry that does not follow shows that others were lost: they are fetched with the next connection.
+    async fn take(&mut self, entry: FeedEntry) {
+        match self.seen.newest {
+            Some(newest) if entry.number > newest + 1 => self.pushes.hang_up().await,
+            _ => self.seen.see(entry),
         }
     }
+}
 
-    /// Connects after the pause that is due.
-    async fn connect(&mut self) -> Result<Watched, CommandError> {
-        tokio::time::sleep(milliseconds(self.pause_ms)).await;
-        match self.try_connect().await {
-            Ok(()) => {
-                self.pause_ms = 0;
-                Ok(Watched::Connected)
-            }
-            Err(error) => self.away(error).await,
-        }
-    }
-
-    async fn away(&mut self, error: CommandError) -> Result<Watched, CommandError> {
-        self.hang_up().await;
-        if !is_passing(&error) {
-            return Err(error);
-        }
-        self.pause_ms = (self.pause_ms * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
-        Ok(Watched::Away { error: error.to_string(), retry_ms: self.pause_ms })
-    }
-
-    async fn try_connect(&mut self) -> Result<(), CommandError> {
-        let mut line = self.app.open().await?;
-        line.renew_credential().await?;
-        if line.credential_is_fresh {
-            // The connection still stands on the old credential, which dies before the new one is half gone.
-            line.close().await;
-            line = self.app.open().await?;
-        }
-        let event_type = FeedItem::ROW.event_type();
-        let pushes = line.connection.subscribe(&Pattern::ForApp(Some(line.member.guid), Some(event_type))).await?;
-        self.catch_up(&mut line).await?;
-        let now = self.app.ports.clock().now();
-        let good_ms = line.member.credential.half_life().since_ms(now).max(LONGEST_PAUSE_MS);
-        let good_for = tokio::time::Instant::now() + milliseconds(good_ms);
-        self.live = Some(Live { connection: line.into_connection(), pushes, good_for });
-        Ok(())
-    }
-
+impl Seen {
     /// What was made since the newest entry that was seen, oldest first.
-    async fn catch_up(&mut self, line: &mut Line<'_, P>) -> Result<(), CommandError> {
+    async fn catch_up<P: Ports>(&mut self, line: &mut Line<'_, P>) -> Result<(), CommandError> {
         let mut missed = VecDeque::new();
         let mut before = None;
         loop {
@@ -149,26 +149,89 @@ impl<P: Ports> Watch<'_, P> {
         Ok(())
     }
 
-    /// Opens a push. One that does not follow shows that others were lost: they are fetched with the next connection.
-    async fn take(&mut self, delivery: &Delivery) -> Result<(), CommandError> {
-        let Some(entry) = self.open(delivery).await? else {
-            return Ok(());
-        };
-        match self.newest {
-            Some(newest) if entry.number > newest + 1 => self.hang_up().await,
-            _ => self.see(entry),
-        }
-        Ok(())
-    }
-
     fn see(&mut self, entry: FeedEntry) {
         if self.newest.is_none_or(|newest| entry.number > newest) {
             self.newest = Some(entry.number);
             self.waiting.push_back(entry);
         }
     }
+}
 
-    async fn open(&self, delivery: &Delivery) -> Result<Option<FeedEntry>, CommandError> {
+impl<'a, P: Ports> Pushes<'a, P> {
+    /// Of this row; not connected yet.
+    pub(crate) fn of(app: &'a App<P>, row: Row) -> Self {
+        Self { app, row, live: None, pause_ms: 0 }
+    }
+
+    /// Waits for the next push.
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Came<T>, CommandError> {
+        loop {
+            let Some(live) = self.live.as_mut() else { return Ok(Came::NotConnected) };
+            match tokio::time::timeout_at(live.good_for, live.pushes.next()).await {
+                Ok(Ok(delivery)) => {
+                    if let Some(pushed) = self.open(&delivery).await? {
+                        return Ok(Came::Pushed(pushed));
+                    }
+                }
+                Ok(Err(error)) => return self.away(error.into()).await,
+                Err(_) => self.hang_up().await,
+            }
+        }
+    }
+
+    pub(crate) async fn hang_up(&mut self) {
+        if let Some(live) = self.live.take() {
+            drop(live.pushes);
+            live.connection.close().await;
+        }
+    }
+
+    /// Connects after the pause that is due, and fetches what was missed. Not connected afterwards means that it is, now.
+    pub(crate) async fn connect<T>(
+        &mut self,
+        catch_up: impl AsyncFnOnce(&mut Line<'_, P>) -> Result<(), CommandError>,
+    ) -> Result<Came<T>, CommandError> {
+        tokio::time::sleep(milliseconds(self.pause_ms)).await;
+        match self.try_connect(catch_up).await {
+            Ok(()) => {
+                self.pause_ms = 0;
+                Ok(Came::NotConnected)
+            }
+            Err(error) => self.away(error).await,
+        }
+    }
+
+    async fn away<T>(&mut self, error: CommandError) -> Result<Came<T>, CommandError> {
+        self.hang_up().await;
+        if !is_passing(&error) {
+            return Err(error);
+        }
+        self.pause_ms = (self.pause_ms * 2).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        Ok(Came::Away { error: error.to_string(), retry_ms: self.pause_ms })
+    }
+
+    async fn try_connect(
+        &mut self,
+        catch_up: impl AsyncFnOnce(&mut Line<'_, P>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        let mut line = self.app.open().await?;
+        line.renew_credential().await?;
+        if line.credential_is_fresh {
+            // The connection still stands on the old credential, which dies before the new one is half gone.
+            line.close().await;
+            line = self.app.open().await?;
+        }
+        let event_type = self.row.event_type();
+        let pushes = line.connection.subscribe(&Pattern::ForApp(Some(line.member.guid), Some(event_type))).await?;
+        catch_up(&mut line).await?;
+        let now = self.app.ports.clock().now();
+        let good_ms = line.member.credential.half_life().since_ms(now).max(LONGEST_PAUSE_MS);
+        let good_for = tokio::time::Instant::now() + milliseconds(good_ms);
+        self.live = Some(Live { connection: line.into_connection(), pushes, good_for });
+        Ok(())
+    }
+
+    async fn open<T: DeserializeOwned>(&self, delivery: &Delivery) -> Result<Option<T>, CommandError> {
         let mut hold = match self.app.ports.store().hold().await {
             // Another command takes long; what is missed now is fetched later.
             Err(StoreError::Busy) => return Ok(None),
@@ -177,15 +240,15 @@ impl<P: Ports> Watch<'_, P> {
         let Some(State::Enrolled(mut member)) = state::load(&hold)? else {
             return Err(CommandError::NotEnrolled);
         };
-        let Some(entry) = open_push(&mut member, delivery) else {
+        let Some(pushed) = open_push(&mut member, delivery) else {
             return Ok(None);
         };
         state::save_member(&mut hold, &member)?;
-        Ok(Some(entry))
+        Ok(Some(pushed))
     }
 }
 
-fn open_push(member: &mut Member, delivery: &Delivery) -> Option<FeedEntry> {
+fn open_push<T: DeserializeOwned>(member: &mut Member, delivery: &Delivery) -> Option<T> {
     let opened = member.open(delivery)?;
     if opened.content.in_reply_to.is_some() {
         return None;

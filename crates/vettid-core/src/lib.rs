@@ -4,6 +4,7 @@
 pub mod action;
 pub mod agreement;
 pub mod allowance;
+pub mod call;
 pub mod channel;
 pub mod contract;
 pub mod control;
@@ -18,4 +19,5 @@ pub mod rate;
 pub mod recovery;
 pub mod resync;
 pub mod rule;
+pub mod transfer;
 pub mod window;

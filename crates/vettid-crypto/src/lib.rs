@@ -12,6 +12,7 @@ pub mod backup;
 mod committed;
 pub mod credential;
 pub mod envelope;
+pub mod file;
 pub mod handshake;
 pub mod identity;
 pub mod kdf;

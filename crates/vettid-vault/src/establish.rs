@@ -159,7 +159,7 @@ fn post_handshake(step: &mut Step<'_>, connection: &Connection, reaction: Reacti
 pub fn receive(step: &mut Step<'_>, id: InviteId, bytes: &[u8]) -> Result<(), Failure> {
     let Ok(message) = HandshakeMessage::read(bytes) else {
         let subject = Subject::Invite(step.identity.guid, id);
-        if peer::receive_by_way_back(step, &subject, bytes)? == peer::Opened::No {
+        if peer::receive_by_way_back(step, &subject, bytes)? != peer::Opened::Yes {
             step.dropped += 1;
         }
         return Ok(());
@@ -400,7 +400,7 @@ fn arrived(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failu
 }
 
 fn connected(step: &mut Step<'_>, connection: &Connection) -> Result<(), Failure> {
-    upkeep::look_soon(&mut step.draft);
+    upkeep::look_soon_at(&mut step.draft, step.now, connection.connection_id)?;
     let event_type = event::ConnectionReady::ROW.event_type();
     step.audit(
         &actor(connection),

@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
 use crate::{
-    agreement, bootstrap, credential, establish, feed, kept, mark, messages, outbox, peer, recovery, request, restore,
-    resync, upkeep,
+    agreement, bootstrap, call, credential, establish, feed, file, kept, mark, messages, outbox, peer, recovery,
+    request, restore, resync, upkeep,
 };
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 32;
 const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
 const FORGOTTEN_AT: &str = "forgotten_at";
 /// What is given up without a word here.
-const QUIET: [&str; 12] = [
+const QUIET: [&str; 14] = [
     event::ConnectionRekey::ROW.name,
     event::ConnectionCredential::ROW.name,
     event::ProfileChanged::ROW.name,
@@ -33,6 +33,8 @@ const QUIET: [&str; 12] = [
     event::MessagingResumed::ROW.name,
     event::MessagingReturned::ROW.name,
     event::ConnectionResync::ROW.name,
+    event::FileArrived::ROW.name,
+    event::CallEnd::ROW.name,
 ];
 
 /// Ends what expired. One thing that cannot be ended does not hold up the others.
@@ -42,6 +44,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
         return Ok(credential::pass_time(step)?);
     }
     unanswered(step)?;
+    call::tick(step)?;
     agreement::lapse::tick(step)?;
     establish::expire(step)?;
     bootstrap::expire(step)?;
@@ -53,6 +56,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     messages::tick(step)?;
     resync::ask_again(step)?;
     kept::tick(step)?;
+    file::tick(step)?;
     Ok(credential::pass_time(step)?)
 }
 

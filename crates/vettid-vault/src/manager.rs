@@ -5,15 +5,18 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::failure::Failure;
+use crate::file::desk::FileDesk;
+use crate::fleeting::Fleeting;
 use crate::identity::{self, VaultIdentity};
 use crate::lock::{self, LockDesk};
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
+use crate::pieces::{Done, Wish};
 use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{app, audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
+use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
@@ -24,6 +27,7 @@ use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, RotateSigningKeys, SigningKeysRotated, VaultDeployed};
+use vettid_wire::event::FeedItem;
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
@@ -51,6 +55,8 @@ pub enum Event {
     Compare(OperationId),
     /// Something happened to the lock of the vault.
     Lock(lock::News),
+    /// Something was done with stored pieces of files.
+    Pieces(Done),
     /// A message that could not be handled again and again: it is kept apart.
     Quarantine {
         /// Where it arrived.
@@ -84,6 +90,8 @@ pub struct Batch {
     pub posts: Vec<Post>,
     /// What is handled next, after the commit.
     pub afterwards: Vec<Event>,
+    /// What is to be done with stored pieces of files, after the commit.
+    pub wishes: Vec<Wish>,
 }
 
 /// A commit that the journal does not have yet.
@@ -137,7 +145,9 @@ pub struct Vault {
     limits: Limits,
     pauses: Pauses,
     desk: Desk,
+    fleeting: Fleeting,
     lock: LockDesk,
+    files: FileDesk,
     rules: RuleDesk,
     endpoint: String,
     dropped: u64,
@@ -227,7 +237,9 @@ impl Vault {
             limits: Limits::default(),
             pauses: Pauses::default(),
             desk: Desk::default(),
+            fleeting: Fleeting::default(),
             lock: LockDesk::default(),
+            files: FileDesk::default(),
             rules: RuleDesk::default(),
             endpoint,
             dropped: 0,
@@ -253,13 +265,13 @@ impl Vault {
         let mut step = self.step(clocks, rng);
         let handled = events.iter().map(|event| one(&mut step, event)).collect();
         let (posts, afterwards) = (std::mem::take(&mut step.posts), std::mem::take(&mut step.afterwards));
-        let durable = std::mem::take(&mut step.durable);
+        let (durable, wishes) = (std::mem::take(&mut step.durable), std::mem::take(&mut step.wishes));
         let changes = step.draft.into_changes();
         let dropped = step.dropped;
         self.dropped = dropped;
         let commit =
             (!changes.is_empty()).then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
-        Batch { handled, commit, durable, posts, afterwards }
+        Batch { handled, commit, durable, posts, afterwards, wishes }
     }
 
     /// Makes an enrolment code.
@@ -339,13 +351,16 @@ impl Vault {
             limits: self.limits,
             pauses: &mut self.pauses,
             desk: &mut self.desk,
+            fleeting: &mut self.fleeting,
             lock: &mut self.lock,
+            files: &mut self.files,
             rules: &mut self.rules,
             feed: &self.feed,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
             afterwards: Vec::new(),
+            wishes: Vec::new(),
             durable: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),
@@ -502,16 +517,7 @@ fn one(step: &mut Step<'_>, event: &Event) -> Handled {
 /// Pushes new feed entries to the app.
 fn tell_app(step: &mut Step<'_>, from: usize) -> Result<(), Failure> {
     let entries: Vec<_> = step.told.iter().skip(from).cloned().collect();
-    let running = app::get(&step.draft)?.and_then(|app| app.session);
-    let session = match running {
-        Some(key_id) if !entries.is_empty() => app::session(&step.draft, key_id)?,
-        _ => None,
-    };
-    // Whoever could not prove an earlier session is told nothing.
-    match session.filter(|session| !session.limited) {
-        Some(session) => entries.iter().try_for_each(|entry| send::push_feed(step, session.key_id, entry)),
-        None => Ok(()),
-    }
+    entries.iter().try_for_each(|entry| send::push::<FeedItem>(step, entry))
 }
 
 fn prepare(

@@ -4,6 +4,7 @@
 use crate::connection;
 use crate::failure::Failure;
 use crate::feed::{self, Note};
+use crate::file;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::projection::UnreadableState;
 use crate::step::Step;
@@ -46,8 +47,14 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
         step.draft.put(DUE.into(), &step.now.plus_ms(SELDOM_MS))?;
         return Ok(());
     };
-    tidied.undelivered.iter().try_for_each(|message| tell_undelivered(step, message))?;
-    tidied.removed.iter().try_for_each(|message| forget_entry(step, message))?;
+    for message in &tidied.undelivered {
+        tell_undelivered(step, message)?;
+        file::undelivered(step, message.connection_id, message.message_id)?;
+    }
+    for message in &tidied.removed {
+        forget_entry(step, message)?;
+        file::forget(step, message.connection_id, message.message_id)?;
+    }
     if !tidied.undelivered.is_empty() || !tidied.removed.is_empty() {
         let detail = json!({"undelivered": tidied.undelivered, "removed": tidied.removed});
         step.audit("vault", &MessagingTidy::ROW.event_type(), AuditOutcome::Success, detail)?;

@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    agreement, audit, card, establish, feed, inventory, lock, outbox, profile, recovery, request, restore, revocation,
-    rotation, rule, send, signing_keys, view,
+    agreement, audit, call, card, establish, feed, file, inventory, lock, outbox, profile, recovery, request, restore,
+    revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +29,7 @@ use vettid_wire::event::{self, EventRow, EventType, Lane, Nothing, Row};
 use vettid_wire::feed::{AuditStretch, Outcome, Severity};
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json as vjson;
+use vettid_wire::messaging::MessageRef;
 use vettid_wire::refusal::{Refusal, RefusalCode};
 use vettid_wire::request::RequestList;
 use vettid_wire::session::{VaultHealth, is_open_to_limited};
@@ -125,6 +126,12 @@ fn take_up(
             Some(outcome) => outcome,
             None => return Ok(step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?),
         },
+        Ok(row) if file::owner::waits_for_store(row) => {
+            match file::owner::to_store(step, session, row, &question, &content.body)? {
+                Ok(()) => return Ok(()),
+                Err(code) => Err(code),
+            }
+        }
         Ok(row) => act(step, session, row, event_id, &content.body)?,
         Err(code) => Err(code),
     };
@@ -256,7 +263,17 @@ fn act(
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
+        "messaging.send" => send_message(step, row, event_id, body),
+        "messaging.remove" => {
+            let removed = by_handler(step, row, event_id, body)?;
+            if let (Ok(_), Ok(message)) = (&removed, vjson::from_value::<MessageRef>(body.clone())) {
+                file::forget(step, message.connection_id, message.message_id)?;
+            }
+            Ok(removed)
+        }
+        name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
+        name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
         "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
@@ -264,6 +281,32 @@ fn act(
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Sends a message, and with it the file that it is to carry.
+fn send_message(step: &mut Step<'_>, row: &Row, event_id: EventId, body: &Value) -> Result<Outcomes, Failure> {
+    let manifest = match file::owner::to_send(step, body)? {
+        Ok(manifest) => manifest,
+        Err(code) => return Ok(Err(code)),
+    };
+    let sent = by_handler(step, row, event_id, body)?;
+    let connection_id = body.get("connection_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    if let (Ok(_), Some(manifest), Some(connection_id)) = (&sent, manifest, connection_id) {
+        file::owner::sent(step, connection_id, event_id, manifest)?;
+    }
+    Ok(sent)
+}
+
+/// Carries out a command about files that needs no store.
+fn of_file(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "file.begin" => run::<event::FileBegin>(body, |request| file::owner::begin(step, request)),
+        "file.list" => run::<event::FileList>(body, |request| file::owner::list(step, &request)),
+        "file.status" => run::<event::FileStatus>(body, |request| file::owner::status(step, &request)),
+        "file.get" => run::<event::FileGet>(body, |request| file::owner::get(step, &request)),
+        "file.fetch" => run::<event::FileFetch>(body, |request| file::owner::fetch(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 
@@ -278,6 +321,22 @@ fn of_agreement(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes
         "agreement.list" => run::<event::AgreementList>(body, |request| agreement::list(step, &request)),
         "agreement.get" => run::<event::AgreementGet>(body, |request| agreement::get(step, &request)),
         "agreement.export" => run::<event::AgreementExport>(body, |request| agreement::export(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Carries out a command about calls.
+fn of_call(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    use call::command;
+    match row.name {
+        "call.offer" => run::<event::PlaceCall>(body, |request| command::place(step, request)),
+        "call.answer" => run::<event::TakeCall>(body, |request| command::take(step, request)),
+        "call.decline" => run::<event::DeclineCall>(body, |request| command::hang_up(step, &request)),
+        "call.hang_up" => run::<event::HangUpCall>(body, |request| command::hang_up(step, &request)),
+        "call.candidates" => run::<event::AddCandidates>(body, |request| command::add_candidates(step, request)),
+        "call.list" => run::<event::CallList>(body, |request| command::list(step, &request)),
+        "call.get" => run::<event::CallGet>(body, |request| command::get(step, &request)),
+        "call.settings" => run::<event::CallSettings>(body, |request| call::settings::set(step, &request)),
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }

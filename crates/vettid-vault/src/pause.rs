@@ -28,7 +28,7 @@ impl Sender {
     #[must_use]
     pub fn on(subject: &Subject) -> Option<Self> {
         match subject {
-            Subject::ForOwner(_, id, _) => Some(Self::Connection(*id)),
+            Subject::ForOwner(_, id, _) | Subject::Call(_, id, _) => Some(Self::Connection(*id)),
             Subject::FromService(_, id, _) => Some(Self::Service(id.clone())),
             _ => None,
         }

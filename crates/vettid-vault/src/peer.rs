@@ -2,10 +2,12 @@
 //! Nothing happens for a sender that is not an active connection; an authenticated sender is told why.
 
 use crate::agreement;
+use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
+use crate::file;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
 use crate::profile::sync;
@@ -18,7 +20,7 @@ use crate::send;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::allowance::Room;
-use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::channel::in_reply_to;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::base64::Base64Url;
@@ -62,11 +64,13 @@ struct Arrived {
     is_running: bool,
 }
 
-/// Whether an envelope was one of an active connection.
+/// Whether an envelope was one of an active connection (docs/decisions/0178).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     /// It opened under the keys of its connection.
     Yes,
+    /// Its epoch is closed, so nothing was tried, and an event of its id was taken up before.
+    Before,
     /// It did not, for whatever reason.
     No,
 }
@@ -92,18 +96,21 @@ pub fn receive(
         return Ok(Opened::No);
     };
     let Ok(opened) = channel.open(subject, envelope) else {
-        return Ok(Opened::No);
+        let has_closed = channel.has_closed(envelope.encryption.epoch);
+        let scope = connection.connection_id.to_string();
+        let is_repeated = has_closed && mark::is_known(&step.draft, &scope, envelope.event_id);
+        return Ok(if is_repeated { Opened::Before } else { Opened::No });
     };
     let (allowance, is_running) = (*channel.allowance(), opened.epoch == channel.epoch());
-    let hash = body_hash(&opened.content.body)?;
+    let question = in_reply_to(envelope.event_id, &opened.content.body)?;
     let arrived = Arrived {
         event_id: envelope.event_id,
         event_type: envelope.event_type.clone(),
         sealed_at: envelope.timestamp,
         lane,
-        question: in_reply_to(envelope.event_id, &opened.content.body)?,
+        body_hash: question.body_hash.clone(),
+        question,
         content: opened.content,
-        body_hash: hash,
         size,
         is_running,
     };
@@ -154,8 +161,11 @@ fn sender(step: &Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<Opt
     let connection =
         connection::get(&step.draft, id)?.filter(|connection| connection.is_active() || connection.awaits_ready());
     Ok(connection.filter(|connection| match subject {
-        Subject::ForOwner(_, named, event_type) => {
-            *named == id && connection.service_id().is_none() && *event_type == envelope.event_type
+        Subject::ForOwner(_, named, event_type) | Subject::Call(_, named, event_type) => {
+            let is_call = event::find(Lane::Connection, event_type).is_some_and(Row::is_call);
+            let may_stand_here = is_call == matches!(subject, Subject::Call(..));
+            let is_own = *named == id && connection.service_id().is_none();
+            is_own && may_stand_here && *event_type == envelope.event_type
         }
         Subject::FromService(_, named, event_type) => {
             connection.service_id() == Some(named) && *event_type == envelope.event_type
@@ -174,6 +184,13 @@ fn take_up(
     arrived: &Arrived,
     freshness: Freshness,
 ) -> Result<(), Failure> {
+    if arrived.lane == Lane::Connection && file::peer::is_of_pieces(&arrived.event_type) {
+        if freshness != Freshness::New || step.identity.is_behind(arrived.content.to_incarnation) {
+            step.dropped += 1;
+            return Ok(());
+        }
+        return file::peer::receive(step, connection, &arrived.event_type, arrived.content.body.clone());
+    }
     let room = room_for(step, connection, arrived)?;
     if let Room::Later(wait_ms) = room {
         return Err(Failure::Wait(wait_ms));
@@ -292,13 +309,25 @@ fn act(
         "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {
             Ok(Err(RefusalCode::NotAllowed))
         }
+        "file.received" => {
+            file::peer::received(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        _ if row.is_call() => call::peer::receive(step, connection, row, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
         "event.refused" => {
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         _ => {
             let tier = ruling.tier(tier);
             let context = context(step, connection, arrived.lane, arrived.event_id, &arrived.event_type, tier, None)?;
-            let done = handle(step, connection, &context, &arrived.content.body, ruling)?;
+            let body = &arrived.content.body;
+            if let Err(code) = file::peer::check(step, connection, &arrived.event_type, body)? {
+                return Ok(Err(code));
+            }
+            let done = handle(step, connection, &context, body, ruling)?;
+            if done.is_ok() {
+                file::peer::came(step, connection, &arrived.event_type, body)?;
+            }
             messages::look_soon(step, &arrived.event_type)?;
             Ok(done)
         }
@@ -319,6 +348,9 @@ fn peer_refused(step: &mut Step<'_>, connection: &Connection, body: Value) -> Re
     let Ok(refused) = vjson::from_value::<EventRefused>(body) else {
         return Ok(Err(RefusalCode::InvalidRequest));
     };
+    if refused.event_type == event::CallOffer::ROW.event_type() {
+        call::peer::refused(step, connection)?;
+    }
     step.tell(Note {
         event_type: refused.event_type.clone(),
         connection_id: Some(connection.connection_id),

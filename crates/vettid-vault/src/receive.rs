@@ -5,7 +5,8 @@ use crate::manager::Event;
 use crate::pause::{Pause, Sender};
 use crate::step::Step;
 use crate::{
-    bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, restore, revocation, signing_keys,
+    bootstrap, credential, establish, expiry, file, lock, outbox, owner, peer, quarantine, restore, revocation,
+    signing_keys,
 };
 use vettid_wire::envelope::Envelope;
 use vettid_wire::event::{self, Lane};
@@ -26,6 +27,7 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
         Event::Quarantine { subject, bytes } => quarantine::keep(step, subject, bytes),
         Event::Compare(op_id) => credential::operation::compare(step, *op_id),
         Event::Lock(news) => lock::news(step, *news),
+        Event::Pieces(done) => file::done(step, done),
         Event::CutOff(user_nkey) => {
             revocation::was_cut_off(&mut step.draft, user_nkey);
             Ok(())
@@ -51,7 +53,7 @@ fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), F
         }
         Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),
         Subject::ForVault(..) => sealed(step, bytes, |step, envelope| owner::receive(step, subject, envelope)),
-        Subject::ForOwner(..) => from_peer(step, Lane::Connection, subject, bytes),
+        Subject::ForOwner(..) | Subject::Call(..) => from_peer(step, Lane::Connection, subject, bytes),
         Subject::FromService(..) => from_peer(step, Lane::Service, subject, bytes),
         _ => {
             step.dropped += 1;
@@ -73,11 +75,18 @@ fn from_peer(step: &mut Step<'_>, lane: Lane, subject: &Subject, bytes: &[u8]) -
     }
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let opened = match Envelope::read(bytes) {
-        Ok(envelope) => peer::receive(step, lane, subject, &envelope, size)?,
+        Ok(envelope) => {
+            let opened = peer::receive(step, lane, subject, &envelope, size)?;
+            let Envelope { event_id, sequence, .. } = &envelope;
+            tracing::debug!(%event_id, sequence, epoch = envelope.encryption.epoch, ?opened, "from a connection");
+            opened
+        }
         Err(_) => peer::Opened::No,
     };
-    if opened == peer::Opened::No {
+    if opened != peer::Opened::Yes {
         step.dropped += 1;
+    }
+    if opened == peer::Opened::No {
         sender.into_iter().for_each(|sender| step.pauses.undecryptable(sender, step.now));
     }
     Ok(())

@@ -159,8 +159,11 @@ fn trust_no_counter(step: &mut Step<'_>) -> Result<(), Failure> {
     rule::spend(step)?;
     for connection in connection::all(&step.draft)? {
         if let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? {
-            let spent = Buckets::spent(&accepted.contract, step.now);
-            connection::put_buckets(&mut step.draft, connection.connection_id, &spent)?;
+            let id = connection.connection_id;
+            connection::put_buckets(&mut step.draft, id, &Buckets::empty(&accepted.contract, step.now))?;
+            let mut spent = connection::spent(&step.draft, id)?;
+            spent.close(&accepted);
+            connection::put_spent(&mut step.draft, id, &spent)?;
         }
     }
     Ok(())

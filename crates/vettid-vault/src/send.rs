@@ -1,6 +1,7 @@
 //! Sealing what leaves the vault: answers to the app, events to connections, refusals. Nothing leaves here that is not
 //! sealed, and nothing to a connection that is not active.
 
+use crate::app;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -9,6 +10,7 @@ use crate::outbox::{Post, Route};
 use crate::step::Step;
 use serde::Serialize;
 use serde_json::Value;
+use std::borrow::Borrow;
 use vettid_core::channel::Channel;
 use vettid_core::grants::mint::way_back_name;
 use vettid_crypto::signature::{Context as SignatureContext, sign_object};
@@ -18,7 +20,6 @@ use vettid_wire::base64::Base64;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::envelope::{Content, InReplyTo};
 use vettid_wire::event::{self, AuthChallenge, Delivery, EventRow, EventType, Lane, Row};
-use vettid_wire::feed::FeedEntry;
 use vettid_wire::id::{ConnectionId, EventId, SessionKeyId};
 use vettid_wire::json;
 use vettid_wire::refusal::{EventRefused, RefusalCode};
@@ -64,7 +65,7 @@ pub fn to_peer(
 ) -> Result<EventId, Failure> {
     let event_id = EventId::v7(step.now, step.random());
     let (id, event_type) = (connection.connection_id, row.event_type());
-    let subject = Subject::ForOwner(connection.peer_guid(), id, event_type.clone());
+    let subject = row.to_peer(connection.peer_guid(), id);
     let to_incarnation = incarnation_of(step, ChannelName::Connection(id))?;
     if kept::is_kept(&event_type) && row.lane == Lane::Connection {
         let body = serde_json::to_value(&body).map_err(json::JsonError::Shape)?;
@@ -145,10 +146,14 @@ pub fn to_app(
     Ok(())
 }
 
-/// Tells the app of a new entry in the feed.
-pub fn push_feed(step: &mut Step<'_>, session: SessionKeyId, entry: &FeedEntry) -> Result<(), Failure> {
+/// Tells the app something unasked, if it has a session.
+pub fn push<R: EventRow>(step: &mut Step<'_>, body: impl Borrow<R::Request>) -> Result<(), Failure> {
+    let running = app::get(&step.draft)?.and_then(|app| app.session);
+    let session = running.map(|key_id| app::session(&step.draft, key_id)).transpose()?.flatten();
+    // Whoever could not prove an earlier session is told nothing.
+    let Some(session) = session.filter(|session| !session.limited) else { return Ok(()) };
     let event_id = EventId::v7(step.now, step.random());
-    to_app(step, session, &event::FeedItem::ROW.event_type(), event_id, entry, None)
+    to_app(step, session.key_id, &R::ROW.event_type(), event_id, body.borrow(), None)
 }
 
 /// Signs an object where the event's row lets the vault sign: the answer to a login, by the pairwise key.

@@ -1,11 +1,11 @@
 //! Event types, one row each. Parsing, dispatch, grants, stream subjects, the handler manifest and the
 //! documentation table all follow from these rows.
 
-use crate::id::InvalidId;
-use crate::subject::Pattern;
+use crate::id::{ConnectionId, InvalidId, MemberId};
+use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, connection, credential, data, enrolment, feed, handshake, inventory, lock, messaging, profile,
-    refusal, request, restore, rule, secret, session,
+    agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, lock, messaging,
+    profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -147,6 +147,22 @@ impl Row {
         EventType(self.name.to_owned())
     }
 
+    /// Whether its events travel on the subjects of calls.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        self.lane == Lane::Connection && self.name.starts_with("call.")
+    }
+
+    /// The subject on which an event of this row reaches one peer of a connection.
+    #[must_use]
+    pub fn to_peer(&self, peer: MemberId, connection: ConnectionId) -> Subject {
+        if self.is_call() {
+            Subject::Call(peer, connection, self.event_type())
+        } else {
+            Subject::ForOwner(peer, connection, self.event_type())
+        }
+    }
+
     /// The subjects on which events of this row reach any vault, for streams and subscriptions of a host.
     #[must_use]
     pub fn arrival(&self) -> Option<Pattern> {
@@ -154,6 +170,7 @@ impl Row {
         match self.lane {
             Lane::Bootstrap | Lane::Owner => Some(Pattern::ForVault(None, event)),
             Lane::Invite => Some(Pattern::Invite(None, None)),
+            Lane::Connection if self.is_call() => Some(Pattern::Call(None, None, event)),
             Lane::Connection | Lane::Member => Some(Pattern::ForOwner(None, None, event)),
             Lane::Service => Some(Pattern::FromService(None, None, event)),
             Lane::Services => Some(Pattern::ForServices(None, event)),
@@ -295,6 +312,22 @@ events! {
     MessagingRecover: "messaging.recover", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::RecoverConversation => Nothing;
     #[doc = "Lists the messages of a connection."]
     MessagingList: "messaging.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ListMessages => messaging::MessageList;
+    #[doc = "Prepares to send a file, or goes on with one that was interrupted."]
+    FileBegin: "file.begin", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::BeginFile => file::FileBegun;
+    #[doc = "Stores one sealed piece of a file that is being prepared; the same piece may come again."]
+    FilePut: "file.put", Owner, BestEffort, within 2 minutes, up to 700 KiB, file::FilePiece => Nothing;
+    #[doc = "Says which pieces of a file that is being prepared are missing."]
+    FileUploadStatus: "file.upload.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::UploadRef => file::UploadStatus;
+    #[doc = "Lists the files of a connection, newest first, and how far each came."]
+    FileList: "file.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::ListFiles => file::FileList;
+    #[doc = "Says how far the file of a message came."]
+    FileStatus: "file.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileView;
+    #[doc = "Gives what it takes to check and open the file of a message."]
+    FileGet: "file.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileManifest;
+    #[doc = "Reads one sealed piece of a received file."]
+    FilePieceGet: "file.piece.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::PieceRef => file::PieceBytes;
+    #[doc = "Has the vault fetch a received file that waits for its owner's word, or that failed."]
+    FileFetch: "file.fetch", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileView;
     #[doc = "Lists what waits for the owner's decision."]
     RequestList: "request.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => request::RequestList;
     #[doc = "Approves or denies a waiting request."]
@@ -313,6 +346,22 @@ events! {
     AgreementGet: "agreement.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementView;
     #[doc = "Gives the signed record of an agreement, for checking offline."]
     AgreementExport: "agreement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementRecord;
+    #[doc = "Calls a connected member."]
+    PlaceCall: "call.offer", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::PlaceCall => call::CallView;
+    #[doc = "Answers the call that rings."]
+    TakeCall: "call.answer", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::TakeCall => call::CallView;
+    #[doc = "Does not take the call that rings."]
+    DeclineCall: "call.decline", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::CallRef => call::CallView;
+    #[doc = "Ends a call."]
+    HangUpCall: "call.hang_up", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::CallRef => call::CallView;
+    #[doc = "Gives the other side of a call further ways to reach this one."]
+    AddCandidates: "call.candidates", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::AddCandidates => call::CallView;
+    #[doc = "Lists calls, newest first."]
+    CallList: "call.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::ListCalls => call::CallList;
+    #[doc = "Shows one call, and while it lasts what the other side's app said."]
+    CallGet: "call.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::CallRef => call::CallDetail;
+    #[doc = "Reads or changes who may ring."]
+    CallSettings: "call.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::SetCalls => call::CallSettings;
     #[doc = "Lists the feed, newest first."]
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
     #[doc = "Finds entries of the feed by text, tags and filters."]
@@ -364,6 +413,9 @@ events! {
     #[doc = "Tells the app of a new entry in the feed."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
 
+    #[doc = "Tells the app of a change of a call."]
+    CallChanged: "call.changed", App, BestEffort, up to 64 KiB, call::CallDetail => Nothing;
+
     #[doc = "Handshake message under an invitation."]
     ConnectionHandshake: "connection.handshake", Invite, Durable, up to 64 KiB, handshake::HandshakeMessage => Nothing;
 
@@ -395,6 +447,14 @@ events! {
     MessagingResumed: "messaging.resumed", Connection, Durable, up to 8 KiB, messaging::ResumedConversation => Nothing;
     #[doc = "A message that the receiver wrote and does not have any more."]
     MessagingReturned: "messaging.returned", Connection, Durable, up to 64 KiB, messaging::ReturnedMessage => Nothing;
+    #[doc = "Asks for one piece of a file that was sent on this connection."]
+    FileAsk: "file.ask", Connection, BestEffort, up to 4 KiB, file::AskPiece => Nothing;
+    #[doc = "One sealed piece of a file that the receiver asked for."]
+    FilePieceSent: "file.piece", Connection, BestEffort, up to 700 KiB, file::FilePiece => Nothing;
+    #[doc = "A file that the receiver asked for is not held by the sender any more."]
+    FileIsGone: "file.gone", Connection, BestEffort, up to 4 KiB, file::FileGone => Nothing;
+    #[doc = "The sender's vault has the whole of a file."]
+    FileArrived: "file.received", Connection, Durable, up to 4 KiB, file::FileReceived => Nothing;
     #[doc = "Terms of a request: the first ones, or others in their place; signed by their maker."]
     RequestTerms: "request.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
     #[doc = "The fixed terms of a transaction, signed by their maker."]
@@ -403,6 +463,18 @@ events! {
     TermsAnswer: "agreement.answer", Connection, Durable, up to 16 KiB, agreement::SignedAnswer => Nothing;
     #[doc = "How terms of the sender ended, signed."]
     TermsOutcome: "agreement.outcome", Connection, Durable, up to 16 KiB, agreement::SignedOutcome => Nothing;
+    #[doc = "The receiver is called."]
+    CallOffer: "call.offer", Connection, BestEffort, up to 64 KiB, call::CallOffer => Nothing;
+    #[doc = "The call of the receiver rings."]
+    CallRinging: "call.ringing", Connection, BestEffort, up to 4 KiB, call::CallRef => Nothing;
+    #[doc = "The call of the receiver was answered."]
+    CallAnswer: "call.answer", Connection, BestEffort, up to 64 KiB, call::CallAnswer => Nothing;
+    #[doc = "The answer of the receiver has arrived: the call is connected."]
+    CallConnected: "call.connected", Connection, BestEffort, up to 4 KiB, call::CallRef => Nothing;
+    #[doc = "Further ways to reach the sender's side of a call."]
+    CallCandidates: "call.candidates", Connection, BestEffort, up to 32 KiB, call::AddCandidates => Nothing;
+    #[doc = "A call is over; the receiver may have missed it."]
+    CallEnd: "call.end", Connection, Durable, up to 4 KiB, call::CallEnd => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
 

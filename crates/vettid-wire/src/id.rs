@@ -103,6 +103,10 @@ uuid_id!(
     AgreementId, "agreement id"
 );
 uuid_id!(
+    /// One call between two members, the same on both sides; chosen by the app that calls.
+    CallId, "call id"
+);
+uuid_id!(
     /// One operation with a credential; stays the same over retries.
     OperationId, "operation id"
 );
@@ -159,6 +163,10 @@ random_id!(
 random_id!(
     /// Names the keys of a connection or session (`connection_key_id`, `session_id`); made by the handshake.
     SessionKeyId, "session key id"
+);
+random_id!(
+    /// One file that a member sends; chosen by the sender's vault; 22 base64url characters.
+    FileId, "file id"
 );
 
 impl HandshakeId {

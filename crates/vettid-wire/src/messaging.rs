@@ -1,5 +1,6 @@
 //! Messages between connected members, and what each side is told of them.
 
+use crate::file::{FileManifest, FileSummary};
 use crate::id::{ConnectionId, EventId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,18 +15,21 @@ pub const MAX_TEXT_BYTES: usize = 32 * 1024;
 pub struct SendText {
     /// To whom.
     pub connection_id: ConnectionId,
-    /// The text.
+    /// The text; may be empty beside a file.
     pub text: String,
     /// The message of the same connection that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<EventId>,
+    /// A file whose pieces the vault has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileManifest>,
 }
 
 impl SendText {
     /// A text that answers no other message.
     #[must_use]
     pub fn new(connection_id: ConnectionId, text: impl Into<String>) -> Self {
-        Self { connection_id, text: text.into(), reply_to: None }
+        Self { connection_id, text: text.into(), reply_to: None, file: None }
     }
 }
 
@@ -55,6 +59,9 @@ pub struct TextMessage {
     /// It disappears so many seconds after its delivery, as both sides wanted when it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disappear_after_s: Option<u32>,
+    /// The file that it carries, to be fetched from the sender's vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileManifest>,
 }
 
 /// Longest reaction in bytes.
@@ -403,6 +410,9 @@ pub struct MessageView {
     /// The vault had lost it in a restore, and the peer gave it back: what it says is the peer's word.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_returned: bool,
+    /// The file that it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileSummary>,
 }
 
 /// How far a message came.

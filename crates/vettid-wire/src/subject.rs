@@ -28,7 +28,7 @@ pub enum Subject {
     OwnerProfile(MemberId),
     /// Connection reads the last profile (request).
     OwnerProfileGet(MemberId),
-    /// Signalling of one call.
+    /// Connection to vault: signalling of calls.
     Call(MemberId, ConnectionId, EventType),
     /// Services to every host.
     ControlGlobal(EventType),
@@ -70,7 +70,7 @@ pub enum Pattern {
     /// `MessageSpace.{guid}.r.{name}.>`: the private inbox of a connection, service or invitation holder.
     PeerInbox(Option<MemberId>, Option<PeerName>),
     /// `MessageSpace.{guid}.call.{connection_id}.{event}`
-    Call(Option<MemberId>, Option<ConnectionId>),
+    Call(Option<MemberId>, Option<ConnectionId>, Option<EventType>),
     /// `Control.global.{command}`
     ControlGlobal,
     /// `Control.enclave.{host_id}.{command}`
@@ -199,7 +199,10 @@ impl Display for Pattern {
             Self::PeerInbox(guid, name) => {
                 write!(f, "{MESSAGE}.{}.r.{}.>", Token(guid), Token(name))
             }
-            Self::Call(guid, call) => write!(f, "{MESSAGE}.{}.call.{}.>", Token(guid), Token(call)),
+            Self::Call(guid, None, None) => write!(f, "{MESSAGE}.{}.call.>", Token(guid)),
+            Self::Call(guid, connection, event) => {
+                write!(f, "{MESSAGE}.{}.call.{}.{}", Token(guid), Token(connection), Tail(event))
+            }
             Self::ControlGlobal => f.write_str("Control.global.>"),
             Self::ControlEnclave(host) => write!(f, "Control.enclave.{}.>", Token(host)),
             Self::ControlUser(guid) => write!(f, "Control.user.{}.>", Token(guid)),
@@ -220,6 +223,7 @@ impl Pattern {
             Self::ForOwner(guid, None, None) => {
                 format!("{MESSAGE}.{}.forOwner.{NAME_TEMPLATE}.>", Token(guid))
             }
+            Self::Call(guid, None, None) => format!("{MESSAGE}.{}.call.{NAME_TEMPLATE}.>", Token(guid)),
             Self::FromService(guid, None, None) => {
                 format!("{MESSAGE}.{}.fromService.{NAME_TEMPLATE}.>", Token(guid))
             }

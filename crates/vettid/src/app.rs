@@ -8,6 +8,7 @@ mod data;
 mod enroll;
 mod export;
 mod feed;
+mod file;
 mod input;
 mod keys;
 mod lock;
@@ -102,6 +103,9 @@ enum Command {
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
+    /// Files to and from your connections
+    #[command(subcommand)]
+    File(file::Command),
     /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
@@ -171,6 +175,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Secret(command) => secret::run(command, app, output).await,
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
+        Command::File(command) => file::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,

@@ -156,6 +156,12 @@ impl Channel {
         self.sent().saturating_add(self.received)
     }
 
+    /// Whether an epoch is over, and its keys are wiped.
+    #[must_use]
+    pub fn has_closed(&self, epoch: u64) -> bool {
+        epoch < self.epoch && self.closing(epoch).is_none()
+    }
+
     /// Earlier epochs that still wait for messages.
     #[must_use]
     pub fn open_epochs(&self) -> usize {

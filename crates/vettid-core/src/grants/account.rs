@@ -97,7 +97,7 @@ pub fn vault_host(accounts: &OperatorAccounts, keys: &HostKeys, disk_bytes: i64)
             service(&Pattern::ForVault(None, None), one),
             service(&Pattern::ForOwner(None, None, None), one),
             service(&Pattern::FromService(None, None, None), one),
-            service(&Pattern::Call(None, None), one),
+            service(&Pattern::Call(None, None, None), one),
             profile_export(&Pattern::OwnerProfile(None)),
             service(&Pattern::ControlGlobal, ResponseType::Stream),
             service(&Pattern::ControlEnclave(None), one),
@@ -146,7 +146,7 @@ pub fn hosted_message_space(member: MemberId, accounts: &OperatorAccounts, keys:
         imports: vec![
             import(Traffic::Service, &Pattern::ForOwner(some, None, None), host),
             import(Traffic::Service, &Pattern::FromService(some, None, None), host),
-            import(Traffic::Service, &Pattern::Call(some, None), host),
+            import(Traffic::Service, &Pattern::Call(some, None, None), host),
             import(Traffic::Stream, &Pattern::OwnerProfile(some), host),
             profile_import(member, host),
         ],

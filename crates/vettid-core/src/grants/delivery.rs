@@ -72,7 +72,7 @@ pub fn of_member(pattern: Pattern, member: MemberId) -> Pattern {
         Pattern::OwnerProfile(_) => Pattern::OwnerProfile(guid),
         Pattern::OwnerProfileGet(_) => Pattern::OwnerProfileGet(guid),
         Pattern::PeerInbox(_, name) => Pattern::PeerInbox(guid, name),
-        Pattern::Call(_, connection) => Pattern::Call(guid, connection),
+        Pattern::Call(_, connection, event) => Pattern::Call(guid, connection, event),
         Pattern::ControlUser(_) => Pattern::ControlUser(guid),
         Pattern::Journal(_) => Pattern::Journal(guid),
         same @ (Pattern::ControlGlobal

@@ -170,7 +170,11 @@ impl MemberRole {
             ),
             Self::AppBootstrap => bootstrap(self, guid),
             Self::HomeOwner => home_owner(self, guid),
-            Self::Connection => self.peer(guid, &Pattern::ForOwner(some, None, None), true),
+            Self::Connection => {
+                let mut grant = self.peer(guid, &Pattern::ForOwner(some, None, None), true);
+                grant.publish.push(named(&Pattern::Call(some, None, None)));
+                grant
+            }
             Self::Service => self.peer(guid, &Pattern::FromService(some, None, None), true),
             Self::Claim => Grant { bearer: true, ..self.peer(guid, &Pattern::Invite(some, None), false) },
             Self::HomeMessage => home(self, guid, Receiver::Vault),

@@ -225,10 +225,10 @@ fn send_late(
     tidy::await_receipt(host, id, message_id, sent_at)
 }
 
-/// A stored message as it travels.
+/// A stored message as it travels. The vault adds the file that it carries: the store has no more than a file's summary.
 fn message_of(view: MessageView) -> TextMessage {
     let MessageView { message_id, number, text, sent_at, reply_to, disappear_after_s, .. } = view;
-    TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s }
+    TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s, file: None }
 }
 
 /// What one event may still send.

@@ -12,7 +12,6 @@
 #[path = "../../tests/world/app.rs"]
 mod app;
 mod crowd;
-#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/world/node.rs"]
 mod node;
 mod report;

@@ -25,6 +25,8 @@ const UPKEEP: &[&str] = &[
     "messaging.seen",
     "messaging.read",
     "messaging.tidy",
+    "call.answer",
+    "call.candidates",
 ];
 
 /// A command of the owner was carried out, and everything from `told` on was told meanwhile.
@@ -61,6 +63,8 @@ fn sentence(event_type: &EventType, body: &Value, name: Option<&str>) -> String 
         ("messaging.remove", _, Some(name)) => format!("You removed a message with {name}"),
         ("messaging.react", _, Some(name)) => format!("You reacted to a message with {name}"),
         ("messaging.settings", _, Some(name)) => format!("You changed what holds for your messages with {name}"),
+        ("call.settings", _, Some(name)) => format!("You changed whether {name} may ring"),
+        ("call.settings", ..) => "You changed when nobody may ring".to_owned(),
         ("connection.label", _, Some(name)) => format!("You changed your own name for {name}"),
         ("connection.tag", _, Some(name)) => format!("You changed your tags of {name}"),
         ("vault.lock", ..) => "You locked your vault".to_owned(),

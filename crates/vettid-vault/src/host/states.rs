@@ -14,6 +14,7 @@ use vettid_core::credential::attempts::{BootId, Clocks};
 use vettid_nats::connection::{Connection, Endpoint};
 use vettid_nats::journal::Journal;
 use vettid_nats::objects::Objects;
+use vettid_nats::pieces::Pieces;
 use vettid_wire::base64::Base64;
 use vettid_wire::id::MemberId;
 
@@ -75,6 +76,7 @@ impl States {
             storage_keys: std::sync::Arc::new(storage_keys),
             journal: Journal::new(publisher.clone()),
             objects: Objects::open(&publisher).await?,
+            pieces: Pieces::new(publisher.clone(), config.files_bytes),
             handlers: vettid_handlers::native().build()?,
             endpoint: config.public_endpoint.clone().unwrap_or(endpoint.address),
             limits: config.limits,

@@ -182,6 +182,7 @@ impl Desk {
             broker_tls: self.broker.endpoint().unwrap().tls,
             public_endpoint: None,
             peers: Arc::default(),
+            files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
             limits: Limits { connection, ..Limits::default() },
         }
     }

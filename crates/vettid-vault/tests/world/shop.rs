@@ -53,7 +53,9 @@ fn contract() -> Contract {
         {"field":"date_of_birth","tier":"consent","purpose":"p","retention":"session"},
         {"field":"email","tier":"required","purpose":"p","retention":"session"},
         {"field":"phone","tier":"optional","purpose":"p","retention":"session"},
-        {"field":"city","tier":"optional","purpose":"p","retention":"session"}],
+        {"field":"city","tier":"optional","purpose":"p","retention":"session"},
+        {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
+        {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
         "permissions":["request_authentication"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )
     .unwrap()

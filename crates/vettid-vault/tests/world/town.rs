@@ -226,7 +226,7 @@ impl Town {
                     self.last_answer.insert(who, (post.subject.clone(), bytes.clone()));
                     self.answers.entry(*event_id).or_default().push((post.subject.clone(), bytes));
                 }
-                Subject::ForOwner(guid, ..) | Subject::Invite(guid, _) => {
+                Subject::ForOwner(guid, ..) | Subject::Call(guid, ..) | Subject::Invite(guid, _) => {
                     let inbox = self.inboxes.entry(*guid).or_default();
                     inbox.push_back((post.subject.clone(), bytes));
                 }

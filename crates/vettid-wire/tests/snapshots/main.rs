@@ -12,6 +12,7 @@ mod agreement;
 mod audit;
 mod auth;
 mod backup;
+mod call;
 mod connection;
 mod container;
 mod contract;
@@ -22,6 +23,7 @@ mod enrolment;
 mod envelope;
 mod event;
 mod feed;
+mod file;
 mod handshake;
 mod inventory;
 mod invitation;
@@ -55,6 +57,7 @@ fn all() -> Vec<Samples> {
         audit::samples(),
         auth::samples(),
         backup::samples(),
+        call::samples(),
         connection::samples(),
         container::samples(),
         contract::samples(),
@@ -65,6 +68,7 @@ fn all() -> Vec<Samples> {
         envelope::samples(),
         event::samples(),
         feed::samples(),
+        file::samples(),
         handshake::samples(),
         inventory::samples(),
         invitation::samples(),

@@ -27,6 +27,7 @@ fn view() -> MessageView {
         own_reaction: Some("☕".to_owned()),
         peer_reaction: Some("👍".to_owned()),
         is_returned: true,
+        file: Some(crate::file::summary()),
     }
 }
 
@@ -75,8 +76,16 @@ pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("messaging");
     let (connection_id, message_id) = (value::connection(), value::message());
     samples
-        .object("SendText", SendText { connection_id, text: TEXT.to_owned(), reply_to: Some(message_id) })
-        .optional(&["/reply_to"]);
+        .object(
+            "SendText",
+            SendText {
+                connection_id,
+                text: TEXT.to_owned(),
+                reply_to: Some(message_id),
+                file: Some(crate::file::manifest()),
+            },
+        )
+        .optional(&["/reply_to", "/file"]);
     samples.object("Sent", Sent { message_id });
     samples
         .object(
@@ -88,9 +97,10 @@ pub(crate) fn samples() -> Samples {
                 sent_at: value::at(0),
                 reply_to: Some(message_id),
                 disappear_after_s: Some(3600),
+                file: Some(crate::file::manifest()),
             },
         )
-        .optional(&["/reply_to", "/disappear_after_s"]);
+        .optional(&["/reply_to", "/disappear_after_s", "/file"]);
     let symbol = Some("☕".to_owned());
     samples.object("React", React { connection_id, message_id, symbol: symbol.clone() }).optional(&["/symbol"]);
     samples.object("Reaction", Reaction { message_id, symbol, revision: 1 }).optional(&["/symbol"]);
@@ -137,6 +147,7 @@ pub(crate) fn samples() -> Samples {
         "/own_reaction",
         "/peer_reaction",
         "/is_returned",
+        "/file",
     ]);
     samples.object("ExportMessages", ExportMessages { connection_id, from: 1 });
     samples.object("MessageStretch", MessageStretch { messages: vec![view()], next: Some(2) }).optional(&["/next"]);

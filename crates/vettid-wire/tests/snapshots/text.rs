@@ -33,11 +33,13 @@ fn ids(samples: &mut Samples) {
     samples.text("id::ConnectionId", value::connection());
     samples.text("id::RequestId", value::request());
     samples.text("id::AgreementId", crate::agreement::id());
+    samples.text("id::CallId", crate::call::id());
     samples.text("id::OperationId", value::operation());
     samples.text("id::SecretId", crate::secret::secret_id());
     samples.text("id::InviteId", value::invite());
     samples.text("id::HandshakeId", value::handshake());
     samples.text("id::SessionKeyId", value::session_key());
+    samples.text("id::FileId", crate::file::id());
     samples.text("id::ServiceId", value::service());
     samples.text("id::HostId", value::host());
     samples.text("id::DeviceId", value::device());

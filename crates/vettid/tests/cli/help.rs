@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 122] = [
+const COMMANDS: [&str; 128] = [
     "",
     "app",
     "app enroll",
@@ -61,6 +61,12 @@ const COMMANDS: [&str; 122] = [
     "app message remove",
     "app message settings",
     "app message export",
+    "app file",
+    "app file send",
+    "app file get",
+    "app file list",
+    "app file status",
+    "app file fetch",
     "app request",
     "app request new",
     "app request new money",

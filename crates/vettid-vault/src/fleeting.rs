@@ -1,0 +1,11 @@
+//! What a vault knows for a while and never stores: no journal, snapshot or backup has it, and a vault that is locked or restarted
+//! has forgotten it.
+
+use crate::call::texts::CallTexts;
+
+/// What is in memory only.
+#[derive(Debug, Default)]
+pub struct Fleeting {
+    /// What the apps of the call that is on said to each other.
+    pub call: CallTexts,
+}
