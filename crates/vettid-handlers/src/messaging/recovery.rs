@@ -44,7 +44,7 @@ pub(super) fn recover(
 ) -> Result<Outcome<Nothing>, HandlerError> {
     match request {
         RecoverConversation::Begin(wanted) => begin(host, context, &wanted)?,
-        RecoverConversation::Late(late) => peer::give_back_late(host, late)?,
+        RecoverConversation::Late(late) => peer::give_back_late(host, *late)?,
     }
     Ok(Outcome::Reply(Nothing {}))
 }

@@ -39,6 +39,7 @@ fn text() -> TextMessage {
         sent_at: value::at(0),
         reply_to: Some(value::message()),
         disappear_after_s: Some(3600),
+        file: None,
     }
 }
 
@@ -69,7 +70,8 @@ fn recovered(samples: &mut Samples) {
     samples.object("BeginRecovery", begun.clone());
     let late = LateMessage { connection_id, message: text() };
     samples.object("LateMessage", late.clone()).optional(&["/message/reply_to", "/message/disappear_after_s"]);
-    samples.cases("RecoverConversation", [RecoverConversation::Begin(begun), RecoverConversation::Late(late)]);
+    samples
+        .cases("RecoverConversation", [RecoverConversation::Begin(begun), RecoverConversation::Late(Box::new(late))]);
 }
 
 pub(crate) fn samples() -> Samples {
