@@ -13,6 +13,7 @@
 mod app;
 mod crowd;
 #[path = "../../tests/world/node.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod node;
 mod report;
 #[expect(dead_code, reason = "the tests use more of it")]

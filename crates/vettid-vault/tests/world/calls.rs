@@ -337,7 +337,7 @@ fn bad_day(seed: u64) {
         let body = json!({"connection_id": id, "may_ring": "always"});
         let _: Value = town.ask(who, "call.settings", body).unwrap();
     }
-    town.faults = Faults { lose: 25, repeat: 20, crash: if seed % 2 == 0 { 0 } else { 4 }, reorder: true };
+    town.faults = Faults { lose: 25, repeat: 20, crash: if seed.is_multiple_of(2) { 0 } else { 4 }, reorder: true };
     let mut calls = vec![];
     for _ in 0..40 {
         let who = town.rng.random_range(0..2);
