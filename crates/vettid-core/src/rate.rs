@@ -72,6 +72,13 @@ mod tests {
 
     const RATE: Rate = Rate { count: 3, per_seconds: 60 };
 
+    #[test]
+    fn an_empty_bucket_gives_nothing_until_it_refills() {
+        let mut bucket = Bucket::empty(at(0));
+        assert!(!bucket.take(RATE, at(0)) && !bucket.take(RATE, at(19_999)));
+        assert!(bucket.take(RATE, at(20_000)) && !bucket.take(RATE, at(20_000)));
+    }
+
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_unix_ms(1_000_000 + ms)
     }

@@ -91,6 +91,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_spent_is_so_until_the_period_ends() {
+        let at = clocks("2026-11-21T22:30:00.000Z", 0, 1);
+        let spent = Counter::spent(None, DAYS, &at);
+        assert_eq!(spent.met(DAYS, &at), u32::MAX);
+        assert_eq!(spent.met(DAYS, &clocks("2026-11-21T23:30:00.000Z", 3_600_000, 1)), 0);
+    }
+
+    #[test]
     fn a_day_ends_at_the_owners_midnight() {
         let at = clocks("2026-11-21T22:30:00.000Z", 0, 1);
         let counter = Counter::after(Some(Counter::after(None, DAYS, &at)), DAYS, &at);

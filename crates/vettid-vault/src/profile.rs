@@ -23,6 +23,10 @@ pub mod items;
 pub mod sync;
 
 const KEY: &str = "profile";
+/// Sequences of the profiles of one incarnation: those of the next one are all higher.
+const SEQUENCES: u64 = 1 << 32;
+/// Sequences stay below what the wire can carry.
+const MAX_INCARNATION: u64 = 1 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Published {
@@ -68,6 +72,16 @@ pub fn publish(step: &mut Step<'_>, public: PublicProfile) -> Result<u64, Profil
     step.post(post)?;
     upkeep::look_soon(&mut step.draft);
     Ok(sequence)
+}
+
+/// After a restore: publishes the profile above every sequence that a former incarnation may have used.
+pub fn publish_anew(step: &mut Step<'_>, incarnation: u64) -> Result<(), ProfileFailed> {
+    let Some(mut published) = step.draft.get::<Published>(KEY)? else { return Ok(()) };
+    let floor = incarnation.saturating_sub(1).min(MAX_INCARNATION) * SEQUENCES;
+    published.sequence = published.sequence.max(floor);
+    step.draft.put(KEY.into(), &published)?;
+    publish_again(step)?;
+    Ok(())
 }
 
 /// Until when the published profile is valid; nothing before there is one.

@@ -9,7 +9,7 @@ use crate::feed::Note;
 use crate::identity::{self, VaultIdentity};
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{agreement, connection, resync, rule, upkeep};
+use crate::{agreement, connection, profile, resync, rule, upkeep};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vettid_core::contract::Buckets;
@@ -80,7 +80,7 @@ pub fn put_back(step: &mut Step<'_>, known: u64) -> Result<(), Failure> {
     }
     step.draft.put(PENDING.into(), &Pending { put_back_at: step.now, known, agreed: None })?;
     step.audit("host", &VaultRestore::ROW.event_type(), AuditOutcome::Success, json!({"put_back": true}))?;
-    let summary = "Your vault was put back to an earlier state. It does nothing before your word: vettid app restore";
+    let summary = "Your vault was put back to an earlier state. It does nothing before your word";
     tell(step, Severity::Alarm, Outcome::Pending, summary.to_owned())
 }
 
@@ -141,6 +141,7 @@ fn complete(step: &mut Step<'_>, said: &Incarnation) -> Result<(), Failure> {
     step.draft.put(SAID.into(), said)?;
     step.draft.remove(PENDING);
     trust_no_counter(step)?;
+    profile::publish_anew(step, said.incarnation)?;
     let asked = resync::begin(step, said)?;
     upkeep::look_soon(&mut step.draft);
     let detail = json!({"incarnation": said.incarnation, "connections": asked});

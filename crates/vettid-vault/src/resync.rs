@@ -39,6 +39,8 @@ use vettid_wire::time::Timestamp;
 
 /// What overtakes the new keys comes again after this time, in milliseconds.
 const AGAIN_MS: i64 = 5_000;
+/// Keys of before are wiped after this time, in milliseconds (30 days, as an epoch).
+const FORMER_LIFE_MS: i64 = 30 * 24 * 3600 * 1000;
 /// A restore that is refused is told at most this often, in milliseconds (one day).
 const TOLD_EVERY_MS: i64 = 24 * 3600 * 1000;
 
@@ -50,6 +52,8 @@ struct StoredLifeline(#[serde(with = "stored")] Lifeline);
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Former {
     key_ids: Vec<SessionKeyId>,
+    /// Since when they are.
+    since: Option<Timestamp>,
     /// It was the peer that came back: what it sealed with them and this side has not taken is given back.
     gives_back: bool,
 }
@@ -58,8 +62,10 @@ fn lifeline_key(id: ConnectionId) -> String {
     format!("lifeline/{id}")
 }
 
+const FORMER: &str = "former/";
+
 fn former_key(id: ConnectionId) -> String {
-    format!("former/{id}")
+    format!("{FORMER}{id}")
 }
 
 fn peer_key(id: ConnectionId) -> String {
@@ -79,6 +85,20 @@ pub fn keep(draft: &mut Draft<'_>, id: ConnectionId, resume: &Secret32) -> Resul
 
 fn lifeline(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<Lifeline>, UnreadableState> {
     Ok(draft.get::<StoredLifeline>(&lifeline_key(id))?.map(|stored| stored.0))
+}
+
+/// Wipes keys of before that nothing comes under any more.
+pub fn wipe_former(step: &mut Step<'_>) -> Result<(), UnreadableState> {
+    for key in step.draft.keys(FORMER, usize::MAX) {
+        let Some(former) = step.draft.get::<Former>(&key)? else { continue };
+        let is_old = former.since.is_some_and(|since| step.now.since_ms(since) >= FORMER_LIFE_MS);
+        let Some(id) = key.strip_prefix(FORMER).and_then(|id| id.parse().ok()).filter(|_| is_old) else { continue };
+        // One that is still being asked is known by them.
+        if connection::get(&step.draft, id)?.is_some_and(|connection| connection.is_active()) {
+            step.channels.wipe(&mut step.draft, ChannelName::Former(id));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the peer of a connection came back from an earlier state once.
@@ -231,7 +251,7 @@ fn set_aside(step: &mut Step<'_>, mut connection: Connection, gives_back: bool) 
     let id = connection.connection_id;
     let mut former: Former = step.draft.get(&former_key(id))?.unwrap_or_default();
     former.key_ids.extend(connection.key_id.take());
-    former.gives_back = gives_back;
+    (former.gives_back, former.since) = (gives_back, Some(step.now));
     step.draft.put(former_key(id), &former)?;
     step.channels.rename(&mut step.draft, ChannelName::Connection(id), ChannelName::Former(id))?;
     outbox::withdraw(&mut step.draft, id, 0)?;

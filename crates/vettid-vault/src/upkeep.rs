@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState, numbered};
 use crate::renewal;
+use crate::resync;
 use crate::revocation;
 use crate::rotation;
 use crate::signing_keys;
@@ -60,6 +61,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
 
 /// Looks after what is the vault's own. Gives when to look again.
 fn own(step: &mut Step<'_>) -> Result<Timestamp, Failure> {
+    resync::wipe_former(step)?;
     let mut next = step.now.plus_ms(SELDOM_MS).min(signing_keys::pass_time(step)?);
     if let Some(at) = sync::pass_time(step)? {
         next = next.min(at);

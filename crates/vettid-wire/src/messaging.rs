@@ -189,7 +189,7 @@ pub enum RecoverConversation {
     /// This vault was restored, and has new keys with this connection.
     Begin(BeginRecovery),
     /// A message of the peer's former incarnation came after the peer was restored.
-    Late(LateMessage),
+    Late(Box<LateMessage>),
 }
 
 /// The conversation to bring together again.

@@ -15,11 +15,11 @@ use crate::restore;
 use crate::send;
 use crate::step::Step;
 use serde_json::{Value, json};
-use vettid_core::credential::REPLACE_DEVICE;
 use vettid_core::credential::issuer::Begin;
 use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::credential::issuer::operation::{Counted, Operation, Proven, Started, Verdict};
 use vettid_core::credential::issuer::record::Refusal;
+use vettid_core::credential::{REPLACE_DEVICE, RESTORE};
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::credential::UseRequest;
 use vettid_wire::envelope::InReplyTo;
@@ -46,6 +46,10 @@ pub fn begin(
         alarm(step, "Your app has seen later commits of this vault than it has: it was put back")?;
         audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
         return Ok(Some(Err(RefusalCode::Conflict)));
+    }
+    // A vault that was put back takes the password for going on, or for a new device, and for nothing else.
+    if restore::is_pending(&step.draft) && ![RESTORE, REPLACE_DEVICE].contains(&request.action.as_str()) {
+        return Ok(Some(Err(RefusalCode::OnHold)));
     }
     let recovers = recovery::is_candidate(&step.draft, session.key_id)?;
     let known = operation(&step.draft, request.op_id)?;

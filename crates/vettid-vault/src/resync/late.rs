@@ -46,7 +46,7 @@ pub(super) fn receive(
         return Ok(Opened::Yes);
     }
     let Ok(message) = vjson::from_value::<TextMessage>(opened.content.body) else { return Ok(Opened::Yes) };
-    let late = LateMessage { connection_id: id, message };
+    let late = Box::new(LateMessage { connection_id: id, message });
     messages::recover(step, &RecoverConversation::Late(late))?;
     let mark = Mark { body_hash: hash, at: step.now, answer: None };
     mark::put(&mut step.draft, &scope, envelope.event_id, &mark)?;

@@ -306,6 +306,34 @@ fn rules_deny_and_approve_by_amount_and_never_lower_the_lock() {
     town.check(BOB);
 }
 
+/// Rules decide nothing of what may have been decided before a restore, and whoever has the first answer keeps it.
+#[test]
+fn what_was_decided_before_a_restore_is_not_decided_by_a_rule_again() {
+    let (mut town, connection) = connected(31);
+    put_rule(
+        &mut town,
+        json!({"rule_id": "meetings", "outcome": "deny", "event_type": "request.terms", "connection_id": connection}),
+    );
+    let backup = town.nodes[BOB].backup();
+    let (id, body) = proposal(&mut town, connection, "request", &meeting("here"));
+    done(step(&mut town, ALICE, "agreement.propose", &body));
+    town.run();
+    assert_eq!([ALICE, BOB].map(|who| view(&mut town, who, id).standing), [Standing::Denied; 2]);
+    town.restore(BOB, &backup);
+    town.run();
+    assert_eq!(view(&mut town, BOB, id).standing, Standing::ToAnswer, "the owner is asked");
+    assert_eq!(told(&mut town, BOB, "Your rule meetings denied"), 0);
+    done(answer(&mut town, BOB, id, "approve"));
+    town.run();
+    assert_eq!(view(&mut town, ALICE, id).standing, Standing::Denied, "what was answered first stands");
+    assert!(!matches!(view(&mut town, BOB, id).standing, Standing::Approved));
+    // What is proposed after the restore the rule decides as ever.
+    let (later, body) = proposal(&mut town, connection, "request", &meeting("there"));
+    done(step(&mut town, ALICE, "agreement.propose", &body));
+    town.run();
+    assert_eq!(view(&mut town, BOB, later).standing, Standing::Denied);
+}
+
 #[test]
 fn a_vault_that_dies_at_any_step_gives_one_record() {
     for (seed, crash) in [(8, Crash::BeforeCommit), (9, Crash::AfterCommit)] {

@@ -2,20 +2,26 @@
 //! be known any more is not done again.
 
 use crate::town::{ALICE, BOB, DAY_MS, MINUTE_MS, Town};
+use crate::wallet::Wallet;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use vettid_core::channel::Channel;
+use vettid_core::credential::RESTORE;
 use vettid_core::resync;
 use vettid_crypto::identity::SigningKey;
-
+use vettid_crypto::signature::{Context, sign_object};
 use vettid_vault::manager::{Event, Handled};
-use vettid_vault::outbox::Post;
 use vettid_wire::connection::{ConnectionState, ConnectionView};
+use vettid_wire::credential::{CredentialStatus, ReplenishKeys, ReplenishedKeys, UseStatus};
+use vettid_wire::envelope::{Content, Envelope};
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::messaging::{MessageList, MessageView, MessagingSettings, Sent};
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::restore::{RestoreVault, Restoring};
+use vettid_wire::restore::{KnownCredential, RestoreVault, Restoring};
 use vettid_wire::session::VaultHealth;
 use vettid_wire::subject::Subject;
+
+const PASSWORD: &str = "correct horse battery";
 
 fn write(town: &mut Town, who: usize, id: ConnectionId, text: &str) -> EventId {
     let sent: Sent = town.ask(who, "messaging.send", json!({"connection_id": id, "text": text})).unwrap();
@@ -97,6 +103,10 @@ fn both_conversations_end_equal_with_reactions_receipts_and_numbers() {
     let _: Value = town.ask(BOB, "messaging.react", react(early, "☕")).unwrap();
     let _: Value = town.ask(ALICE, "messaging.react", react(answer, "❤")).unwrap();
     let _: Value = town.ask(BOB, "messaging.read", json!({"connection_id": id})).unwrap();
+    let _: Value = town.ask(ALICE, "profile.update", json!({"public": {"first_name": "Alicia"}})).unwrap();
+    town.tick();
+    town.run();
+    assert_eq!(town.view(BOB, id).display_name, "Alicia");
     let wish = json!({"connection_id": id, "disappear_after_s": 86_400});
     let _: MessagingSettings = town.ask(BOB, "messaging.settings", wish).unwrap();
     town.run();
@@ -107,12 +117,24 @@ fn both_conversations_end_equal_with_reactions_receipts_and_numbers() {
     assert_eq!(refused.unwrap_err(), RefusalCode::NotConnected, "which numbers are free is not known yet");
     town.run();
     assert_eq!(town.view(ALICE, id).state, ConnectionState::Active);
+    for _ in 0..2 {
+        town.tick();
+        town.run();
+    }
+    let view = town.view(BOB, id);
+    assert_eq!((view.display_name.as_str(), view.profile_stale), ("Alice", false), "what she says today");
     let [back, before, theirs] = [lost, early, answer].map(|message_id| message(&mut town, ALICE, id, message_id));
     assert!(back.is_returned && back.delivered_at.is_some() && back.read_at.is_some(), "{back:?}");
     assert_eq!((back.peer_reaction.as_deref(), before.peer_reaction.as_deref()), (Some("👍"), Some("☕")));
     assert!(!before.is_returned && before.read_at.is_some() && !theirs.is_returned);
     let settings: MessagingSettings = town.ask(ALICE, "messaging.settings", json!({"connection_id": id})).unwrap();
     assert_eq!(settings.peer_disappear_after_s, Some(86_400));
+    // What was said again was said under the id that it had.
+    let subject = Subject::ForOwner(town.nodes[ALICE].guid, id, "messaging.reaction".parse().unwrap());
+    let said = town.log.iter().filter(|post| post.subject == subject);
+    let reactions: Vec<EventId> = said.map(|post| post.event_id).collect();
+    let ids: BTreeSet<EventId> = reactions.iter().copied().collect();
+    assert!(ids.len() == 2 && reactions.len() >= 4, "{reactions:?}");
     // The next reaction holds over the one that Alice does not know of any more, and the next number is free.
     let _: Value = town.ask(ALICE, "messaging.react", react(answer, "🎉")).unwrap();
     write(&mut town, ALICE, id, "after");
@@ -124,7 +146,7 @@ fn both_conversations_end_equal_with_reactions_receipts_and_numbers() {
         assert_eq!(town.texts(who, id, direction), expected, "{direction}");
     }
     assert_eq!(town.unreadable, 0);
-    assert_eq!(told(&mut town, BOB, "Alice restored their vault"), 1);
+    assert_eq!(told(&mut town, BOB, "restored their vault"), 1);
     assert_eq!(told(&mut town, ALICE, "gives back what you wrote"), 1);
     [ALICE, BOB].into_iter().for_each(|who| town.check(who));
 }
@@ -165,6 +187,94 @@ fn what_comes_too_late_is_sent_anew_and_a_repeated_ask_changes_nothing() {
         "an ask that was answered changes nothing when it comes again"
     );
     assert_eq!(told(&mut town, BOB, "Alice restored their vault"), 1);
+}
+
+/// Where there is a credential, the vault goes on only with the password, and with a version that the earlier state holds.
+#[test]
+fn the_password_of_the_credential_has_to_follow() {
+    let mut town = Town::settled(3_105);
+    let id = town.connect();
+    let mut wallet = Wallet::create(&mut town, ALICE, PASSWORD);
+    let backup = town.nodes[ALICE].backup();
+    write(&mut town, BOB, id, "lost");
+    town.run();
+    town.nodes[ALICE].put_back(town.now, &mut town.rng, &backup);
+    town.resume(ALICE, false);
+    let version = wallet.package().cek_version;
+    let word = |town: &Town, version: Option<u64>| {
+        let known = |version| KnownCredential { version, highest_version: version, epoch: 1, attempts_total: 40 };
+        RestoreVault { credential: version.map(known), ..town.word(ALICE, 2) }
+    };
+    let ask = |town: &mut Town, word: RestoreVault| town.ask::<Restoring>(ALICE, "vault.restore", word);
+    let (none, other, right) = (word(&town, None), word(&town, Some(version + 5)), word(&town, Some(version)));
+    wallet.prepare(&mut town, "session.restore", PASSWORD, |_, _| json!({}));
+    assert_eq!(wallet.send(&mut town).unwrap_err(), RefusalCode::OnHold, "the password serves nothing else");
+    wallet.holder.give_up();
+    assert_eq!(ask(&mut town, none).unwrap_err(), RefusalCode::InvalidRequest);
+    assert_eq!(ask(&mut town, other).unwrap_err(), RefusalCode::NotAvailable, "the state does not hold that version");
+    let expected = Restoring { incarnation: 2, needs_password: true };
+    assert_eq!(ask(&mut town, right.clone()).unwrap(), expected);
+    // No transaction key of before is trusted.
+    let fresh: ReplenishedKeys =
+        town.ask(ALICE, "credential.utk.replenish", ReplenishKeys { live_key_ids: vec![] }).unwrap();
+    wallet.holder.replenished(fresh);
+    assert_eq!(ask(&mut town, right).unwrap(), expected, "said twice, the keys stay");
+    let nothing = |_, _: &mut Town| json!({});
+    let wrong = wallet.run::<Value>(&mut town, RESTORE, "wrong horse battery", nothing);
+    assert_eq!(wrong.unwrap_err(), UseStatus::WrongPassword);
+    assert_eq!(town.nodes[ALICE].vault.identity().incarnation, 1, "nothing goes on");
+    wallet.run::<Value>(&mut town, RESTORE, PASSWORD, nothing).unwrap().unwrap();
+    let health = health(&mut town, ALICE);
+    assert_eq!((health.incarnation, health.awaits_restore), (2, false));
+    let status: CredentialStatus = town.ask(ALICE, "credential.status", json!({})).unwrap();
+    assert_eq!(status.credential_epoch, 2);
+    assert!(status.attempts_total >= 42, "attempts that the state does not know of count: {status:?}");
+    town.run();
+    assert_eq!(town.texts(ALICE, id, "received"), [(1, "lost".to_owned())]);
+    town.check(ALICE);
+}
+
+/// An old copy may still open epochs that are not closed; it does not name another app with them.
+#[test]
+fn nobody_names_another_app_under_keys_of_an_earlier_epoch() {
+    let mut town = Town::settled(3_106);
+    let id = town.connect();
+    town.run();
+    let stored = |town: &Town| -> Value {
+        let state = town.nodes[ALICE].vault.state().all();
+        serde_json::from_slice(state[&format!("channel/connection/{id}")].as_ref().unwrap()).unwrap()
+    };
+    let mut copy = stored(&town);
+    // A message that never comes keeps the epoch open at Bob's, and leaves a place for another one.
+    write(&mut town, ALICE, id, "lost");
+    let (_, lost) = town.take_inbox(town.nodes[BOB].guid).pop().unwrap();
+    copy["reserved"] = json!(Envelope::read(&lost).unwrap().sequence - 1);
+    let _: Value = town.ask(ALICE, "connection.rotate", json!({})).unwrap();
+    town.run();
+    write(&mut town, ALICE, id, "in the new epoch");
+    town.run();
+    let known = town.view(BOB, id).profile.unwrap();
+    let stranger = SigningKey::random(&mut town.rng).verifying_key().typed();
+    let mut profile = serde_json::to_value(&known).unwrap();
+    profile["restore_key"] = json!(stranger);
+    profile["sequence"] = json!(known.sequence + 5);
+    let signed = sign_object(Context::Profile, town.nodes[ALICE].vault.identity().signing_key(), &profile).unwrap();
+    let say = |town: &mut Town, channel: Value| {
+        let mut channel: Channel = serde_json::from_value(channel).unwrap();
+        let (event_id, event_type) = (town.fresh_event(), "profile.changed".parse().unwrap());
+        let subject = Subject::ForOwner(town.nodes[BOB].guid, id, event_type);
+        let body = json!({"profile": signed});
+        let content = Content { body, to_incarnation: 1, in_reply_to: None, expires_at: None };
+        let event_type = "profile.changed".parse().unwrap();
+        let bytes = channel.seal(town.now, &mut town.rng, &subject, event_id, &event_type, &content).unwrap();
+        let before = town.nodes[BOB].vault.dropped();
+        town.give(BOB, vec![(subject, bytes)]);
+        assert_eq!(town.nodes[BOB].vault.dropped(), before, "it opened");
+        town.view(BOB, id).profile.unwrap().restore_key
+    };
+    assert_eq!(say(&mut town, copy), known.restore_key);
+    let running = stored(&town);
+    assert_eq!(say(&mut town, running), Some(stranger), "the running epoch is the member's own");
 }
 
 #[test]
@@ -220,7 +330,15 @@ fn a_peer_that_was_away_for_long_answers_by_the_way_back() {
     town.restore(ALICE, &backup);
     town.run();
     assert_eq!(town.texts(ALICE, id, "received"), [(1, "lost".to_owned())]);
-    town.now = town.now.plus_ms(DAY_MS);
-    town.handle(ALICE, &[Event::Tick]);
-    town.check(ALICE);
+    // The keys before go as those of an epoch do.
+    let former = |town: &Town| {
+        [ALICE, BOB].map(|who| town.nodes[who].vault.state().all().keys().any(|key| key.starts_with("channel/former/")))
+    };
+    assert_eq!(former(&town), [true; 2]);
+    town.now = town.now.plus_ms(31 * DAY_MS);
+    for who in [ALICE, BOB] {
+        town.handle(who, &[Event::Tick]);
+    }
+    assert_eq!(former(&town), [false; 2]);
+    [ALICE, BOB].into_iter().for_each(|who| town.check(who));
 }

@@ -36,6 +36,12 @@ impl Show for View {
         page.field("device", device.to_string());
         page.field("vault", vault_fingerprint.to_string());
         page.field("connections", health.connections.to_string());
+        if health.reconciling > 0 {
+            page.field("coming back", crate::output::count(health.reconciling, "connection"));
+        }
+        if health.awaits_restore {
+            page.field("careful", "your vault was put back to an earlier state and does nothing before your word");
+        }
         page.field("audit entries", health.audit_size.to_string());
         page.field("journal", format!("{} commits, incarnation {}", health.journal_sequence, health.incarnation));
         page.field("on their way", crate::output::count(health.outbox_size, "message"));

@@ -25,6 +25,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         disappearing(),
         one_sided(),
         removed(),
+        given_back(),
     ];
     scenarios.extend(refused());
     scenarios
@@ -370,6 +371,41 @@ fn early_reaction() -> Scenario {
     steps.push((reaction(200, Some("👍"), 1), Expect::Refuse(RefusalCode::NotFound)));
     steps.push((reaction(100, None, 2), Expect::None));
     scenario("a reaction that overtook its message waits for it, within bounds", steps)
+}
+
+fn given_back() -> Scenario {
+    let begin = owner("messaging.recover", json!({"begin": {"connection_id": BOB, "incarnation": 2}}));
+    let back = |number: u8, at_number: u64| {
+        let message = body(number, at_number, "lost", 10);
+        member("messaging.returned", json!({"message": message, "received_at": at(20)}))
+    };
+    let late = member("messaging.returned", json!({"message": body(7, 2, "late", 30)}));
+    let resumed = member("messaging.resumed", json!({"highest": 2, "received": {"up_to": 2}}));
+    let returned = |number: u8, at_number: u64, text: &str, ms: i64, delivered: Option<i64>| {
+        let mut message = view(body(number, at_number, text, ms), "sent", delivered);
+        message["is_returned"] = true.into();
+        message
+    };
+    let before = view(body(1, 1, "known", 0), "sent", Some(0));
+    let shown = [before, returned(2, 2, "lost", 10, Some(20)), returned(7, 3, "late", 30, None)];
+    scenario(
+        "what the peer gives back after a restore is there once, and the next number is free",
+        vec![
+            (back(2, 2), Expect::Refuse(RefusalCode::NotAllowed)),
+            (send(BOB, "known", 1, 0), sent(1)),
+            (begin, Expect::Body(json!({}))),
+            (send(BOB, "too early", 3, 0), Expect::Refuse(RefusalCode::Unavailable)),
+            (back(2, 2), Expect::None),
+            (back(2, 2), Expect::None),
+            (back(4, 1), Expect::None),
+            (late.clone(), Expect::None),
+            (resumed, Expect::None),
+            (late, Expect::None),
+            (back(5, 9), Expect::Refuse(RefusalCode::InvalidRequest)),
+            (list(BOB), listed(&shown)),
+            (send(BOB, "after", 6, 40), sent(6)),
+        ],
+    )
 }
 
 fn exported() -> Scenario {

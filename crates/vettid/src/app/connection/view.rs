@@ -169,9 +169,14 @@ impl Parts for ConnectionView {
     }
 
     fn show_check(&self, page: &mut Page) {
-        let ended =
-            !matches!(self.state, ConnectionState::Review | ConnectionState::Accepted | ConnectionState::Active);
-        if ended {
+        let is_in_use = matches!(
+            self.state,
+            ConnectionState::Review
+                | ConnectionState::Accepted
+                | ConnectionState::Active
+                | ConnectionState::Reconciling
+        );
+        if !is_in_use {
             return;
         }
         page.field("known as", verification(self.verification));
@@ -262,6 +267,9 @@ fn why_not(view: &ConnectionView) -> Option<String> {
     match (view.state, &view.ending) {
         (ConnectionState::Rejected, _) => Some("You rejected it. Nothing of it is used, and nobody was told why.".into()),
         (ConnectionState::Expired, _) => Some("It was not finished in time. To try again, make a new invitation.".into()),
+        (ConnectionState::Reconciling, _) => Some(format!(
+            "Your vault came back from an earlier state and asks {who} for new keys and for what it lost; until then nothing can be sent."
+        )),
         (ConnectionState::Aborted, _) => {
             Some("The handshake failed: what came was not what it should be. Nothing of it is used. Try again with a new invitation.".into())
         }
@@ -295,6 +303,7 @@ fn state(state: ConnectionState) -> &'static str {
         ConnectionState::Review => "waits for you",
         ConnectionState::Accepted => "accepted by you",
         ConnectionState::Active => "active",
+        ConnectionState::Reconciling => "coming back",
         ConnectionState::Rejected => "rejected",
         ConnectionState::Expired => "expired",
         ConnectionState::Aborted => "failed",
