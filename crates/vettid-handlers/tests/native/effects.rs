@@ -83,7 +83,7 @@ fn the_table_of_handlers_is_the_one_that_is_published() {
             "Service data.request data_request",
         ]
     );
-    assert_eq!(handlers.event_types().len(), 22);
+    assert_eq!(handlers.event_types().len(), 26);
     assert!(handlers.find(Lane::Connection, &"messaging.send".parse().unwrap()).is_none(), "a peer gives no commands");
 }
 
