@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
 use crate::{
-    agreement, bootstrap, call, credential, establish, feed, mark, messages, outbox, peer, recovery, request, upkeep,
+    agreement, bootstrap, call, credential, establish, feed, location, mark, messages, outbox, peer, recovery, request,
+    upkeep,
 };
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
@@ -19,7 +20,7 @@ const AT_ONCE: usize = 32;
 const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
 const FORGOTTEN_AT: &str = "forgotten_at";
 /// What is given up without a word here.
-const QUIET: [&str; 9] = [
+const QUIET: [&str; 10] = [
     event::ConnectionRekey::ROW.name,
     event::ConnectionCredential::ROW.name,
     event::ProfileChanged::ROW.name,
@@ -29,12 +30,14 @@ const QUIET: [&str; 9] = [
     event::MessagingReaction::ROW.name,
     event::MessagingDisappear::ROW.name,
     event::CallEnd::ROW.name,
+    event::ShareEnd::ROW.name,
 ];
 
 /// Ends what expired. One thing that cannot be ended does not hold up the others.
 pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     unanswered(step)?;
     call::tick(step)?;
+    location::tick(step)?;
     agreement::lapse::tick(step)?;
     establish::expire(step)?;
     bootstrap::expire(step)?;

@@ -20,6 +20,7 @@ pub mod handler_host;
 pub mod host;
 pub mod identity;
 pub mod inventory;
+pub mod location;
 pub mod lock;
 pub mod manager;
 pub mod mark;

@@ -11,6 +11,7 @@ mod export;
 mod feed;
 mod input;
 mod keys;
+mod location;
 mod lock;
 mod member_api;
 mod message;
@@ -106,6 +107,9 @@ enum Command {
     /// Calls with your connections: who rings, and what their apps need to find each other
     #[command(subcommand)]
     Call(call::Command),
+    /// Where you are, shown to a connection for a while, and where they are
+    #[command(subcommand)]
+    Location(location::Command),
     /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
@@ -176,6 +180,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::Call(command) => call::run(command, app, output).await,
+        Command::Location(command) => location::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 132] = [
+const COMMANDS: [&str; 137] = [
     "",
     "app",
     "app enroll",
@@ -71,6 +71,11 @@ const COMMANDS: [&str; 132] = [
     "app call list",
     "app call watch",
     "app call settings",
+    "app location",
+    "app location share",
+    "app location stop",
+    "app location update",
+    "app location list",
     "app request",
     "app request new",
     "app request new money",
