@@ -7,8 +7,9 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, CallGet, CallList, ConnectionList,
     ConnectionReview, CredentialChallenge, CredentialStatus, DataGet, DataList, EventRow, EventType, FeedGet, FeedList,
-    FeedSearch, FeedUnread, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus, FileUploadStatus, LocationList,
+    LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview,
+    RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -45,7 +46,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 32] = [
+const READS: [&str; 37] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -60,6 +61,11 @@ const READS: [&str; 32] = [
     MessagingExport::ROW.name,
     MessagingGet::ROW.name,
     MessagingList::ROW.name,
+    FileUploadStatus::ROW.name,
+    FileList::ROW.name,
+    FileStatus::ROW.name,
+    FileGet::ROW.name,
+    FilePieceGet::ROW.name,
     RequestList::ROW.name,
     AgreementList::ROW.name,
     CallList::ROW.name,

@@ -13,6 +13,7 @@ mod context;
 pub mod credential;
 pub mod enrolment;
 pub mod export;
+pub mod file;
 pub mod handshake;
 pub mod identity;
 pub mod intent;

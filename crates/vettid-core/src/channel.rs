@@ -28,6 +28,8 @@ use vettid_wire::time::Timestamp;
 
 /// Sequences that one stored form of the channel reserves.
 pub(crate) const RESERVE: u64 = 64;
+/// Sequences that a side passes over which does not know how many it has used.
+const LEAP: u64 = 250_000;
 
 /// A session or connection in its running epoch, and what is left of the epochs around it. `Serialize` is for sealed stores alone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -231,6 +233,14 @@ impl Channel {
             self.unsaved = true;
         }
         next
+    }
+
+    /// This side came back from an earlier state and goes on under the same keys: it passes over the sequences that it may have
+    /// used since. As far as the end of the epoch was announced, that stays its end.
+    pub fn leap(&mut self) {
+        let most = self.rotation.announced_end().unwrap_or(u64::MAX);
+        self.reserved = self.sent().saturating_add(LEAP).min(most);
+        (self.used, self.unsaved) = (None, true);
     }
 
     /// Opens an envelope that arrived on this subject, and marks its sequence. The first one of the next epoch makes that epoch

@@ -1,12 +1,12 @@
 //! What a service may have under the contract that the member accepted. Refuses unless every check passes, in
-//! one fixed order: contract current, field declared, tier, rate; and for other acts, permission and rate.
+//! one fixed order: contract current, field declared, tier, spent, rate; and for other acts, permission and rate.
 
 use crate::rate::Bucket;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vettid_crypto::kdf::{Lp, h256};
 use vettid_wire::base64::Base64Url;
-use vettid_wire::contract::{Acceptance, Contract, ContractField, CounterSignature, Permission, Tier};
+use vettid_wire::contract::{Acceptance, Access, Contract, ContractField, CounterSignature, Permission, Tier};
 use vettid_wire::json::JsonError;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -33,11 +33,40 @@ pub struct AcceptedContract {
 /// How a field may be handed out now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Access {
+pub enum Grant {
     /// At once.
     Granted,
     /// After the owner said yes.
     Consent,
+}
+
+/// The fields of one connection that were handed out and are so only once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Spent(BTreeSet<String>);
+
+impl Spent {
+    /// A field was handed out; whether that is to be remembered.
+    pub fn served(&mut self, accepted: &AcceptedContract, name: &str) -> bool {
+        let once = accepted.contract.field(name).is_some_and(|field| field.access == Access::OneTime);
+        once && self.0.insert(name.to_owned())
+    }
+
+    /// After a restore nobody knows what was handed out meanwhile (spec §3 R17).
+    pub fn close(&mut self, accepted: &AcceptedContract) {
+        let once = accepted.contract.fields.iter().filter(|field| field.access == Access::OneTime);
+        self.0.extend(once.map(|field| field.field.clone()));
+    }
+
+    /// Whether this field may be handed out no more.
+    #[must_use]
+    pub fn covers(&self, accepted: &AcceptedContract, name: &str) -> bool {
+        accepted.contract.field(name).is_some_and(|field| self.has(field))
+    }
+
+    fn has(&self, field: &ContractField) -> bool {
+        field.access == Access::OneTime && self.0.contains(&field.field)
+    }
 }
 
 /// What is left of each rate of one contract.
@@ -47,27 +76,41 @@ pub struct Buckets {
     fields: BTreeMap<String, Bucket>,
 }
 
-/// Decides a request to read a field. A refused request takes nothing from the buckets of granted ones, except
-/// that the overall rate counts every request that quotes the right contract.
+impl Buckets {
+    /// Nothing is left of any rate: it is not known what was used.
+    #[must_use]
+    pub fn empty(contract: &Contract, now: Timestamp) -> Self {
+        let empty = Bucket::empty(now);
+        let fields = contract.fields.iter().map(|field| (field.field.clone(), empty)).collect();
+        Self { overall: Some(empty), fields }
+    }
+}
+
+/// Decides a request to read a field. Every request that quotes the right contract counts against the overall rate; against
+/// that of the field counts what passes everything before it.
 pub fn read_field(
     now: Timestamp,
     accepted: &AcceptedContract,
-    buckets: &mut Buckets,
+    (buckets, spent): (&mut Buckets, &Spent),
     quoted_hash: &Base64Url,
     name: &str,
-) -> Result<Access, RefusalCode> {
+) -> Result<Grant, RefusalCode> {
     check_current(accepted, quoted_hash)?;
-    take_overall(now, accepted, buckets)?;
+    let within_rate = take_overall(now, accepted, buckets);
     let field = accepted.contract.field(name).ok_or(RefusalCode::NotInContract)?;
-    let access = tier_access(accepted, field)?;
+    let grant = tier_grant(accepted, field)?;
+    if spent.has(field) {
+        return Err(RefusalCode::Spent);
+    }
+    within_rate?;
     take_field(now, field, buckets)?;
-    Ok(access)
+    Ok(grant)
 }
 
 /// Whether the contract names a field and the member agreed to it, whatever the rate and however it is handed out.
 #[must_use]
 pub fn may_read(accepted: &AcceptedContract, name: &str) -> bool {
-    accepted.contract.field(name).is_some_and(|field| tier_access(accepted, field).is_ok())
+    accepted.contract.field(name).is_some_and(|field| tier_grant(accepted, field).is_ok())
 }
 
 /// Decides any other act of the service.
@@ -77,19 +120,19 @@ pub fn act(
     buckets: &mut Buckets,
     permission: Permission,
 ) -> Result<(), RefusalCode> {
-    take_overall(now, accepted, buckets)?;
-    if accepted.contract.permissions.contains(&permission) { Ok(()) } else { Err(RefusalCode::NotInContract) }
+    let within_rate = take_overall(now, accepted, buckets);
+    if accepted.contract.permissions.contains(&permission) { within_rate } else { Err(RefusalCode::NotInContract) }
 }
 
 fn check_current(accepted: &AcceptedContract, quoted_hash: &Base64Url) -> Result<(), RefusalCode> {
     if accepted.contract_hash == *quoted_hash { Ok(()) } else { Err(RefusalCode::ContractMismatch) }
 }
 
-fn tier_access(accepted: &AcceptedContract, field: &ContractField) -> Result<Access, RefusalCode> {
+fn tier_grant(accepted: &AcceptedContract, field: &ContractField) -> Result<Grant, RefusalCode> {
     match field.tier {
-        Tier::Required | Tier::OnDemand => Ok(Access::Granted),
-        Tier::Consent => Ok(Access::Consent),
-        Tier::Optional if accepted.acceptance.optional_fields_accepted.contains(&field.field) => Ok(Access::Granted),
+        Tier::Required | Tier::OnDemand => Ok(Grant::Granted),
+        Tier::Consent => Ok(Grant::Consent),
+        Tier::Optional if accepted.acceptance.optional_fields_accepted.contains(&field.field) => Ok(Grant::Granted),
         Tier::Optional => Err(RefusalCode::NotInContract),
     }
 }
@@ -139,17 +182,23 @@ mod tests {
         AcceptedContract { contract, contract_hash, acceptance, counter_signature: None }
     }
 
-    fn read(field: &str) -> Result<Access, RefusalCode> {
+    fn read(field: &str) -> Result<Grant, RefusalCode> {
         let accepted = accepted();
-        read_field(Timestamp::default(), &accepted, &mut Buckets::default(), &accepted.contract_hash, field)
+        read_field(
+            Timestamp::default(),
+            &accepted,
+            (&mut Buckets::default(), &Spent::default()),
+            &accepted.contract_hash,
+            field,
+        )
     }
 
     #[test]
     fn each_tier() {
-        assert_eq!(read("address"), Ok(Access::Granted));
-        assert_eq!(read("email"), Ok(Access::Granted));
-        assert_eq!(read("date_of_birth"), Ok(Access::Consent));
-        assert_eq!(read("phone"), Ok(Access::Granted));
+        assert_eq!(read("address"), Ok(Grant::Granted));
+        assert_eq!(read("email"), Ok(Grant::Granted));
+        assert_eq!(read("date_of_birth"), Ok(Grant::Consent));
+        assert_eq!(read("phone"), Ok(Grant::Granted));
         assert_eq!(read("city"), Err(RefusalCode::NotInContract));
         assert_eq!(read("ssn"), Err(RefusalCode::NotInContract));
         assert_eq!(read(""), Err(RefusalCode::NotInContract));
@@ -159,21 +208,44 @@ mod tests {
     fn another_contract_is_refused_first() {
         let accepted = accepted();
         let other = Base64Url::new([0; 32]);
-        let answer = read_field(Timestamp::default(), &accepted, &mut Buckets::default(), &other, "address");
+        let answer = read_field(
+            Timestamp::default(),
+            &accepted,
+            (&mut Buckets::default(), &Spent::default()),
+            &other,
+            "address",
+        );
         assert_eq!(answer, Err(RefusalCode::ContractMismatch));
     }
 
     #[test]
     fn the_rate_of_a_field_and_of_the_contract() {
-        let (accepted, mut buckets) = (accepted(), Buckets::default());
-        let mut ask = |field| read_field(Timestamp::default(), &accepted, &mut buckets, &accepted.contract_hash, field);
-        assert_eq!(ask("address"), Ok(Access::Granted));
-        assert_eq!(ask("address"), Ok(Access::Granted));
+        let (accepted, mut buckets, spent) = (accepted(), Buckets::default(), Spent::default());
+        let mut ask =
+            |field| read_field(Timestamp::default(), &accepted, (&mut buckets, &spent), &accepted.contract_hash, field);
+        assert_eq!(ask("address"), Ok(Grant::Granted));
+        assert_eq!(ask("address"), Ok(Grant::Granted));
         assert_eq!(ask("address"), Err(RefusalCode::RateLimited));
         for _ in 0..7 {
-            assert_eq!(ask("email"), Ok(Access::Granted));
+            assert_eq!(ask("email"), Ok(Grant::Granted));
         }
         assert_eq!(ask("email"), Err(RefusalCode::RateLimited));
+    }
+
+    #[test]
+    fn what_is_handed_out_once_is_spent_by_being_served() {
+        let mut accepted = accepted();
+        accepted.contract.fields[2].access = Access::OneTime;
+        let (mut buckets, mut spent) = (Buckets::default(), Spent::default());
+        let mut ask = |spent: &Spent, field| {
+            read_field(Timestamp::default(), &accepted, (&mut buckets, spent), &accepted.contract_hash, field)
+        };
+        assert_eq!((ask(&spent, "email"), ask(&spent, "email")), (Ok(Grant::Granted), Ok(Grant::Granted)));
+        assert!(spent.served(&accepted, "email") && !spent.served(&accepted, "address"));
+        assert_eq!((ask(&spent, "email"), ask(&spent, "address")), (Err(RefusalCode::Spent), Ok(Grant::Granted)));
+        let mut restored = Spent::default();
+        restored.close(&accepted);
+        assert_eq!(restored, spent);
     }
 
     #[test]

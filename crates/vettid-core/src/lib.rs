@@ -18,5 +18,7 @@ pub mod location;
 pub mod lock;
 pub mod rate;
 pub mod recovery;
+pub mod resync;
 pub mod rule;
+pub mod transfer;
 pub mod window;

@@ -20,6 +20,12 @@ impl Bucket {
         Self { level: capacity(rate), as_of: now }
     }
 
+    /// An empty bucket.
+    #[must_use]
+    pub fn empty(now: Timestamp) -> Self {
+        Self { level: 0, as_of: now }
+    }
+
     /// Takes one token; `false` when none is left.
     #[must_use]
     pub fn take(&mut self, rate: Rate, now: Timestamp) -> bool {

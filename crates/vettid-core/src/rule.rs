@@ -53,6 +53,12 @@ impl Counter {
         Self { period, met, as_of, monotonic_ms: clocks.monotonic_ms, boot_id: clocks.boot_id }
     }
 
+    /// The counter when it is not known how many events were met in the present period: no more may be.
+    #[must_use]
+    pub fn spent(before: Option<Self>, calendar: Calendar, clocks: &Clocks) -> Self {
+        Self { met: u32::MAX, ..Self::after(before, calendar, clocks) }
+    }
+
     /// The time as far as it can be believed: never earlier than before, and no faster than the clock that nobody can set.
     fn believed(&self, clocks: &Clocks) -> Timestamp {
         let passed_ms = clocks.monotonic_ms.saturating_sub(self.monotonic_ms);

@@ -2,7 +2,7 @@
 //!
 //! Must never hand out a part of a content: every chunk verifies, or nothing comes back.
 
-mod format;
+pub(crate) mod format;
 pub mod manifest;
 mod reader;
 mod writer;

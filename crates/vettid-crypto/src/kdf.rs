@@ -25,6 +25,29 @@ pub fn h256_parts(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// SHA-256 over what comes piece by piece.
+#[derive(Clone, Default)]
+pub struct RunningHash(Sha256);
+
+impl RunningHash {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of everything that was taken.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+impl std::fmt::Debug for RunningHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RunningHash")
+    }
+}
+
 /// `Ext(salt, ikm)`: HKDF-SHA-256 Extract (RFC 5869 §2.2).
 #[must_use]
 pub fn extract(salt: &[u8], input: &[u8]) -> Secret32 {

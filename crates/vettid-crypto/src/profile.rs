@@ -126,6 +126,7 @@ mod tests {
             guid: MemberId::from_bytes([1; 16]),
             public_key: key(1).verifying_key().typed(),
             key_record: record.record().clone(),
+            restore_key: None,
             public: PublicProfile { first_name: "Alice".to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],

@@ -110,6 +110,11 @@ impl SecretBytes {
         Self(bytes)
     }
 
+    /// The place of the bytes, for what is opened in place.
+    pub(crate) fn expose_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
     /// The bytes themselves. Never log, store or send them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {

@@ -47,6 +47,7 @@ pub(crate) fn signed(
         guid: identity.guid,
         public_key: key.verifying_key().typed(),
         key_record: identity.key_record().record().clone(),
+        restore_key: None,
         public: PublicProfile { first_name: presentation.name.clone(), ..PublicProfile::default() },
         service: Some(ServiceProfile {
             service_id: presentation.offer.contract.service_id.clone(),

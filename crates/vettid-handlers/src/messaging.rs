@@ -5,6 +5,7 @@ mod conversation;
 mod disappear;
 mod reaction;
 mod receipts;
+mod recovery;
 mod settings;
 mod text;
 mod tidy;
@@ -16,8 +17,8 @@ use vettid_handler::manifest::{FieldScope, HostCall, Manifest};
 use vettid_handler::reply::{Fault, HandlerError};
 use vettid_wire::event::{
     EventRow, MessagingDisappear, MessagingExport, MessagingGet, MessagingList, MessagingReact, MessagingReaction,
-    MessagingRead, MessagingReceipt, MessagingRemove, MessagingSeen, MessagingSend, MessagingSettings, MessagingText,
-    MessagingTidy,
+    MessagingRead, MessagingReceipt, MessagingRecover, MessagingRemove, MessagingResume, MessagingResumed,
+    MessagingReturned, MessagingSeen, MessagingSend, MessagingSettings, MessagingText, MessagingTidy,
 };
 use vettid_wire::json;
 use vettid_wire::refusal::RefusalCode;
@@ -34,6 +35,9 @@ pub const MANIFEST: Manifest = Manifest::linked(
         Cow::Borrowed(MessagingSeen::ROW.name),
         Cow::Borrowed(MessagingReaction::ROW.name),
         Cow::Borrowed(MessagingDisappear::ROW.name),
+        Cow::Borrowed(MessagingResume::ROW.name),
+        Cow::Borrowed(MessagingResumed::ROW.name),
+        Cow::Borrowed(MessagingReturned::ROW.name),
     ],
     FieldScope::NONE,
 );
@@ -56,6 +60,10 @@ pub fn add(handlers: HandlersBuilder) -> HandlersBuilder {
         .on::<MessagingDisappear>(&MANIFEST, settings::disappear)
         .on::<MessagingReact>(&MANIFEST, reaction::react)
         .on::<MessagingReaction>(&MANIFEST, reaction::reaction)
+        .on::<MessagingRecover>(&MANIFEST, recovery::recover)
+        .on::<MessagingResume>(&MANIFEST, recovery::resume)
+        .on::<MessagingResumed>(&MANIFEST, recovery::resumed)
+        .on::<MessagingReturned>(&MANIFEST, recovery::returned)
 }
 
 /// Messages come from members, not from services.

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod inbox;
 pub mod journal;
 pub mod objects;
+pub mod pieces;
 pub mod profiles;
 pub mod provisioner;
 pub mod server;

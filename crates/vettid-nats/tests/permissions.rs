@@ -2,11 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod raw;
+#[path = "raw/tries.rs"]
+mod tries;
 
 use std::collections::BTreeSet;
 
-use async_nats::Client;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tries::Raw;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_core::grants::role::{Grant, MemberRole, OperatorRole};
@@ -22,61 +23,6 @@ const OTHER: [u8; 16] = [8; 16];
 const DEVICE: &str = "phone";
 const SERVICE: &str = "demo-shop";
 const PROCESS: &str = "host-1";
-
-/// A client and the lines that the server sent it.
-struct Raw {
-    client: Client,
-    lines: UnboundedReceiver<String>,
-}
-
-/// Nobody may publish there: the server's answer to it marks the end of its answers to what came before.
-const MARK: &str = "nobody.may.publish.here";
-/// The client library forgets lines beyond its own bound, so a stretch must be shorter.
-const STRETCH: usize = 40;
-
-impl Raw {
-    /// The subjects among these that the server does not let it publish to.
-    async fn denied_publish(&mut self, subjects: &[String]) -> BTreeSet<String> {
-        let mut denied = BTreeSet::new();
-        for stretch in subjects.chunks(STRETCH) {
-            for subject in stretch {
-                self.client.publish(subject.clone(), "".into()).await.unwrap();
-            }
-            denied.extend(self.denials("Publish to").await);
-        }
-        denied
-    }
-
-    /// The subjects among these that the server does not let it subscribe to.
-    async fn denied_subscribe(&mut self, subjects: &[String]) -> BTreeSet<String> {
-        let mut denied = BTreeSet::new();
-        for stretch in subjects.chunks(STRETCH) {
-            let mut held = Vec::new();
-            for subject in stretch {
-                held.push(self.client.subscribe(subject.clone()).await.unwrap());
-            }
-            denied.extend(self.denials("Subscription to").await);
-            for mut subscriber in held {
-                subscriber.unsubscribe().await.unwrap();
-            }
-        }
-        denied
-    }
-
-    async fn denials(&mut self, what: &str) -> BTreeSet<String> {
-        self.client.publish(MARK, "".into()).await.unwrap();
-        let mut denied = BTreeSet::new();
-        loop {
-            let line = self.lines.recv().await.unwrap();
-            let subject = line.split('"').nth(1).unwrap_or_default().to_owned();
-            if subject == MARK {
-                return denied;
-            }
-            assert!(line.to_lowercase().contains(&what.to_lowercase()), "{line}");
-            denied.insert(subject);
-        }
-    }
-}
 
 /// To publish is to name one subject, in which a wildcard is a token like any other; to subscribe is to name many.
 #[derive(Clone, Copy, PartialEq)]
@@ -241,9 +187,7 @@ fn candidates(member: MemberId, other: MemberId) -> Vec<String> {
 
 /// What a role does on the server must be what its grant says, cell by cell.
 async fn check(endpoint: &Endpoint, grant: &Grant, credential: Credential, candidates: &[String]) {
-    let (sender, lines) = unbounded_channel();
-    let client = raw::connect(endpoint, credential, sender).await;
-    let mut raw = Raw { client, lines };
+    let mut raw = Raw::connect(endpoint, credential).await;
     let outside = |allowed: &[String], used: Use| -> BTreeSet<String> {
         let denied = candidates.iter().filter(|subject| !allowed.iter().any(|pattern| covers(pattern, subject, used)));
         denied.cloned().collect()

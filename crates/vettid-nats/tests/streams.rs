@@ -6,8 +6,12 @@ use bytes::Bytes;
 use vettid_core::grants::delivery::Receiver;
 use vettid_core::grants::role::OperatorRole;
 use vettid_nats::objects::{ObjectError, Objects};
+use vettid_nats::pieces::{DEFAULT_MOST_BYTES, PieceError, Pieces};
 use vettid_nats::streams::{self, InitialisationMark, StreamError, StreamLimits, StreamPlan};
 use vettid_testkit::broker::TestServer;
+use vettid_testkit::space::fresh_member;
+use vettid_wire::file::MAX_SEALED_PIECE_BYTES;
+use vettid_wire::id::FileId;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_lost_its_streams_is_not_filled_anew() {
@@ -68,6 +72,54 @@ async fn objects_are_kept_replaced_and_removed() {
     for wrong in ["", "a b", "a*", "\u{e9}"] {
         assert!(matches!(objects.put(wrong, &large).await, Err(ObjectError::InvalidName)), "{wrong:?}");
     }
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_are_kept_replaced_listed_and_removed_each_vault_its_own() {
+    let broker = TestServer::start().await.unwrap();
+    let host = broker.connect(OperatorRole::HostPublishing, "host-1").await.unwrap();
+    let (objects, pieces) = (Objects::open(&host).await.unwrap(), Pieces::new(host.clone(), DEFAULT_MOST_BYTES));
+    let (alice, bob) = (fresh_member(), fresh_member());
+    let [one, two] = [1, 2].map(|n| FileId::from_bytes([n; 16]));
+    objects.put("vault/snapshot-1", &Bytes::from("state")).await.unwrap();
+    let large = Bytes::from(vec![7; MAX_SEALED_PIECE_BYTES]);
+    for (member, file, index) in [(alice, one, 0), (alice, one, 11), (alice, two, 0), (bob, one, 0)] {
+        pieces.put(member, file, index, large.clone()).await.unwrap();
+    }
+    pieces.put(alice, one, 11, Bytes::from("other")).await.unwrap();
+    assert_eq!(pieces.get(alice, one, 0).await.unwrap(), Some(large));
+    assert_eq!(pieces.get(alice, one, 11).await.unwrap(), Some(Bytes::from("other")));
+    assert_eq!(pieces.get(alice, one, 1).await.unwrap(), None);
+    assert_eq!(pieces.list(alice, one).await.unwrap(), [0, 11].into());
+    assert_eq!(
+        (pieces.files(alice).await.unwrap(), pieces.files(bob).await.unwrap()),
+        ([one, two].into(), [one].into())
+    );
+    assert!(pieces.files(fresh_member()).await.unwrap().is_empty());
+
+    pieces.erase(alice, one).await.unwrap();
+    assert!(pieces.list(alice, one).await.unwrap().is_empty());
+    assert_eq!((pieces.files(alice).await.unwrap(), pieces.files(bob).await.unwrap()), ([two].into(), [one].into()));
+    pieces.erase(alice, one).await.unwrap();
+    assert_eq!(objects.get("vault/snapshot-1", 100).await.unwrap(), "state", "files share a bucket with states");
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_take_no_more_room_than_they_may() {
+    let broker = TestServer::start().await.unwrap();
+    let host = broker.connect(OperatorRole::HostPublishing, "host-1").await.unwrap();
+    let (pieces, member, file) = (Pieces::new(host, 100_000), fresh_member(), FileId::from_bytes([1; 16]));
+    let bytes = Bytes::from(vec![7; 30_000]);
+    for index in 0..3 {
+        pieces.put(member, file, index, bytes.clone()).await.unwrap();
+    }
+    let outcome = pieces.put(member, file, 3, bytes.clone()).await;
+    assert!(matches!(outcome, Err(PieceError::NoRoom)), "{outcome:?}");
+    pieces.erase(member, file).await.unwrap();
+    pieces.put(member, file, 3, bytes).await.unwrap();
+    assert_eq!(pieces.list(member, file).await.unwrap(), [3].into());
     broker.shut().await;
 }
 

@@ -71,6 +71,7 @@ fn sign_profile(keys: &Keys, sequence: u64, now: Timestamp) -> Result<SignedProf
         guid: keys.registry_guid,
         public_key: identity.verifying_key().typed(),
         key_record: key_record(keys, now)?,
+        restore_key: None,
         public: PublicProfile { first_name: "VettID registry".to_owned(), ..PublicProfile::default() },
         service: None,
         items: std::collections::BTreeMap::new(),

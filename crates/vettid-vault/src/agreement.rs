@@ -195,3 +195,8 @@ fn ended_as(outcome: AgreementOutcome) -> (Outcome, &'static str) {
         AgreementOutcome::Withdrawn => (Outcome::Done, "was taken back"),
     }
 }
+
+/// After a restore nothing that the owner gave leave for ahead of time still holds: it may have been used up or taken back.
+pub fn forget_leave(step: &mut Step<'_>) {
+    lock::forget_all(step);
+}

@@ -81,6 +81,6 @@ fn change(
     }
     put(&mut step.draft, id, &card)?;
     // Tags decide what the connection sees of the profile.
-    upkeep::look_soon(&mut step.draft);
+    upkeep::look_soon_at(&mut step.draft, step.now, id)?;
     Ok(Ok(view::changed(step, &connection)?))
 }

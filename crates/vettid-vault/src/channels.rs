@@ -14,6 +14,8 @@ pub enum ChannelName {
     Session(SessionKeyId),
     /// A connection.
     Connection(ConnectionId),
+    /// The keys of a connection before one side came back from an earlier state.
+    Former(ConnectionId),
 }
 
 impl fmt::Display for ChannelName {
@@ -21,6 +23,7 @@ impl fmt::Display for ChannelName {
         match self {
             Self::Session(id) => write!(f, "channel/session/{id}"),
             Self::Connection(id) => write!(f, "channel/connection/{id}"),
+            Self::Former(id) => write!(f, "channel/former/{id}"),
         }
     }
 }
@@ -96,6 +99,19 @@ impl Channels {
     #[must_use]
     pub fn must_store(&self, name: ChannelName) -> bool {
         self.unsaved.contains(&name) || self.loaded.get(&name).is_some_and(Channel::must_store)
+    }
+
+    /// Puts a channel under another name, in the place of whatever is there.
+    pub fn rename(&mut self, draft: &mut Draft<'_>, from: ChannelName, to: ChannelName) -> Result<(), UnreadableState> {
+        if self.get(draft, from)?.is_none() {
+            return Ok(());
+        }
+        self.wipe(draft, to);
+        if let Some(channel) = self.loaded.remove(&from) {
+            self.add(draft, to, channel)?;
+        }
+        self.wipe(draft, from);
+        Ok(())
     }
 
     /// Wipes a channel and its keys.

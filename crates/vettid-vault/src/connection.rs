@@ -3,7 +3,7 @@
 
 use crate::projection::{Draft, UnreadableState};
 use serde::{Deserialize, Serialize};
-use vettid_core::contract::{AcceptedContract, Buckets};
+use vettid_core::contract::{AcceptedContract, Buckets, Spent};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::stored;
@@ -124,7 +124,7 @@ impl Connection {
     /// Whether it is active or may become so.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.is_under_way() || self.is_active()
+        self.is_under_way() || self.is_active() || self.state == ConnectionState::Reconciling
     }
 
     /// Takes away who the other side was and what was made for it, but not what the notice of its end leaves with.
@@ -230,9 +230,20 @@ pub fn put_buckets(draft: &mut Draft<'_>, id: ConnectionId, buckets: &Buckets) -
     draft.put(format!("buckets/{id}"), buckets)
 }
 
-/// Forgets the rates of a connection that ended.
+/// Forgets the rates of a connection that ended, and what it was given once.
 pub fn forget_buckets(draft: &mut Draft<'_>, id: ConnectionId) {
     draft.remove(&format!("buckets/{id}"));
+    draft.remove(&format!("spent/{id}"));
+}
+
+/// What was handed out and is so only once.
+pub fn spent(draft: &Draft<'_>, id: ConnectionId) -> Result<Spent, UnreadableState> {
+    Ok(draft.get(&format!("spent/{id}"))?.unwrap_or_default())
+}
+
+/// Stores what was handed out.
+pub fn put_spent(draft: &mut Draft<'_>, id: ConnectionId, spent: &Spent) -> Result<(), UnreadableState> {
+    draft.put(format!("spent/{id}"), spent)
 }
 
 /// Whether a connection ended.

@@ -22,7 +22,7 @@ use vettid_core::credential::attempts::Unlock;
 use vettid_core::credential::grant::GrantLife;
 use vettid_core::credential::issuer::keys::KeyPool;
 use vettid_core::credential::issuer::operation::Operation;
-use vettid_core::credential::issuer::record::Confirmation;
+use vettid_core::credential::issuer::record::{Confirmation, KnownByApp};
 use vettid_core::credential::issuer::{ConfirmAnswer, Issuer, NewCredential, creation_binding};
 use vettid_crypto::kdf::h256;
 use vettid_crypto::password::{PasswordSalt, StoredPassword};
@@ -133,6 +133,18 @@ pub fn pass_time(step: &mut Step<'_>) -> Result<(), UnreadableState> {
     }
     step.desk.is_waiting = Some(issuer.record().attempts.wait.is_some());
     Ok(())
+}
+
+/// The earlier state to which the vault was put back goes on with this version (spec 2.7.6), which is taken once, for a restore.
+/// `false` if that state does not hold it.
+pub fn begin_restore(step: &mut Step<'_>, version: u64, known: &KnownByApp) -> Result<bool, UnreadableState> {
+    let Some(mut issuer) = issuer(&step.draft)? else { return Ok(false) };
+    if issuer.restore(version, known).is_err() {
+        return Ok(false);
+    }
+    step.desk.is_waiting = None;
+    step.draft.put(ISSUER.into(), &issuer)?;
+    Ok(true)
 }
 
 /// How the credential stands.

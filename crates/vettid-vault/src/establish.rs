@@ -9,7 +9,7 @@ use crate::outbox::Route;
 use crate::peer::actor;
 use crate::profile::sync;
 use crate::step::Step;
-use crate::{outbox, peer, profile, revocation, send, upkeep, view};
+use crate::{outbox, peer, profile, resync, revocation, send, upkeep, view};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use vettid_core::channel::Channel;
@@ -159,7 +159,7 @@ fn post_handshake(step: &mut Step<'_>, connection: &Connection, reaction: Reacti
 pub fn receive(step: &mut Step<'_>, id: InviteId, bytes: &[u8]) -> Result<(), Failure> {
     let Ok(message) = HandshakeMessage::read(bytes) else {
         let subject = Subject::Invite(step.identity.guid, id);
-        if peer::receive_by_way_back(step, &subject, bytes)? == peer::Opened::No {
+        if peer::receive_by_way_back(step, &subject, bytes)? != peer::Opened::Yes {
             step.dropped += 1;
         }
         return Ok(());
@@ -385,6 +385,7 @@ pub(crate) fn credential_for(step: &Step<'_>, connection: &Connection) -> Result
 
 fn open_channel(step: &mut Step<'_>, connection: &mut Connection, outcome: Outcome) -> Result<(), Failure> {
     connection.symbols = Some(outcome.symbols().to_vec());
+    resync::keep(&mut step.draft, connection.connection_id, outcome.resume())?;
     let (keys, _) = outcome.into_keys(step.identity.incarnation);
     connection.key_id = Some(keys.key_id);
     connection::index(&mut step.draft, keys.key_id, connection.connection_id)?;
@@ -399,7 +400,7 @@ fn arrived(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failu
 }
 
 fn connected(step: &mut Step<'_>, connection: &Connection) -> Result<(), Failure> {
-    upkeep::look_soon(&mut step.draft);
+    upkeep::look_soon_at(&mut step.draft, step.now, connection.connection_id)?;
     let event_type = event::ConnectionReady::ROW.event_type();
     step.audit(
         &actor(connection),

@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
 use crate::{
-    agreement, bootstrap, call, credential, establish, feed, location, mark, messages, outbox, peer, recovery, request,
-    upkeep,
+    agreement, bootstrap, call, credential, establish, feed, file, kept, location, mark, messages, outbox, peer,
+    recovery, request, restore, resync, upkeep,
 };
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 32;
 const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
 const FORGOTTEN_AT: &str = "forgotten_at";
 /// What is given up without a word here.
-const QUIET: [&str; 10] = [
+const QUIET: [&str; 15] = [
     event::ConnectionRekey::ROW.name,
     event::ConnectionCredential::ROW.name,
     event::ProfileChanged::ROW.name,
@@ -29,12 +29,21 @@ const QUIET: [&str; 10] = [
     event::MessagingSeen::ROW.name,
     event::MessagingReaction::ROW.name,
     event::MessagingDisappear::ROW.name,
+    event::MessagingResume::ROW.name,
+    event::MessagingResumed::ROW.name,
+    event::MessagingReturned::ROW.name,
+    event::ConnectionResync::ROW.name,
+    event::FileArrived::ROW.name,
     event::CallEnd::ROW.name,
     event::ShareEnd::ROW.name,
 ];
 
 /// Ends what expired. One thing that cannot be ended does not hold up the others.
 pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
+    if restore::is_pending(&step.draft) {
+        bootstrap::expire(step)?;
+        return Ok(credential::pass_time(step)?);
+    }
     unanswered(step)?;
     call::tick(step)?;
     location::tick(step)?;
@@ -47,6 +56,9 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     feed::tidy(step)?;
     upkeep::tick(step)?;
     messages::tick(step)?;
+    resync::ask_again(step)?;
+    kept::tick(step)?;
+    file::tick(step)?;
     Ok(credential::pass_time(step)?)
 }
 

@@ -8,7 +8,9 @@ pub mod config;
 mod control;
 mod loader;
 mod lock;
+mod pieces;
 pub mod sealer;
+pub mod states;
 pub mod storage_key;
 mod to_services;
 mod vaults;
@@ -45,6 +47,7 @@ use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError};
 use vettid_nats::inbox::{Inbox, InboxError, InboxMessage, Members};
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
+use vettid_nats::pieces::Pieces;
 use vettid_wire::enrolment::{HostJoined, JoinHost};
 use vettid_wire::id::MemberId;
 use vettid_wire::subject::Subject;
@@ -266,6 +269,7 @@ impl Host {
             storage_keys: Arc::new(storage_keys),
             journal: Journal::new(publisher.clone()),
             objects: Objects::open(&publisher).await?,
+            pieces: Pieces::new(publisher.clone(), config.files_bytes),
             handlers: vettid_handlers::native().build()?,
             endpoint: public,
             limits: config.limits,

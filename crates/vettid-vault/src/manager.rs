@@ -5,16 +5,18 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::failure::Failure;
+use crate::file::desk::FileDesk;
 use crate::fleeting::Fleeting;
 use crate::identity::{self, VaultIdentity};
 use crate::lock::{self, LockDesk};
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
+use crate::pieces::{Done, Wish};
 use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, revocation, send};
+use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
@@ -53,6 +55,8 @@ pub enum Event {
     Compare(OperationId),
     /// Something happened to the lock of the vault.
     Lock(lock::News),
+    /// Something was done with stored pieces of files.
+    Pieces(Done),
     /// A message that could not be handled again and again: it is kept apart.
     Quarantine {
         /// Where it arrived.
@@ -86,6 +90,8 @@ pub struct Batch {
     pub posts: Vec<Post>,
     /// What is handled next, after the commit.
     pub afterwards: Vec<Event>,
+    /// What is to be done with stored pieces of files, after the commit.
+    pub wishes: Vec<Wish>,
 }
 
 /// A commit that the journal does not have yet.
@@ -141,6 +147,7 @@ pub struct Vault {
     desk: Desk,
     fleeting: Fleeting,
     lock: LockDesk,
+    files: FileDesk,
     rules: RuleDesk,
     endpoint: String,
     dropped: u64,
@@ -232,6 +239,7 @@ impl Vault {
             desk: Desk::default(),
             fleeting: Fleeting::default(),
             lock: LockDesk::default(),
+            files: FileDesk::default(),
             rules: RuleDesk::default(),
             endpoint,
             dropped: 0,
@@ -257,13 +265,13 @@ impl Vault {
         let mut step = self.step(clocks, rng);
         let handled = events.iter().map(|event| one(&mut step, event)).collect();
         let (posts, afterwards) = (std::mem::take(&mut step.posts), std::mem::take(&mut step.afterwards));
-        let durable = std::mem::take(&mut step.durable);
+        let (durable, wishes) = (std::mem::take(&mut step.durable), std::mem::take(&mut step.wishes));
         let changes = step.draft.into_changes();
         let dropped = step.dropped;
         self.dropped = dropped;
         let commit =
             (!changes.is_empty()).then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
-        Batch { handled, commit, durable, posts, afterwards }
+        Batch { handled, commit, durable, posts, afterwards, wishes }
     }
 
     /// Makes an enrolment code.
@@ -294,6 +302,19 @@ impl Vault {
         received: &Value,
     ) -> Result<Commanded<RecoveryDecided>, Failure> {
         self.commanded(clocks, rng, |step| recovery::decide(step, received))
+    }
+
+    /// The host put this vault back to an earlier state, the one that it was just loaded from: the commit that says so. From it
+    /// on the vault waits for its owner's word. `known` is the highest incarnation that the host knows of, or 0.
+    pub fn put_back(&mut self, clocks: Clocks, rng: &mut dyn CryptoRng, known: u64) -> Result<Commanded<()>, Failure> {
+        self.commanded(clocks, rng, |step| restore::put_back(step, known))
+    }
+
+    /// The state of `earlier` in the place of that of this vault, as the next record of this vault's journal: a stored object (name
+    /// and bytes), and the record that names it. The object is stored first, and what is before the record goes after it.
+    pub fn replaced_by(&self, earlier: &Self, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Prepared) {
+        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, earlier.projection.all(), rng);
+        (name, object, prepare(&self.journal, &self.chain, RecordKind::Snapshot, changes, rng))
     }
 
     /// One command of services, in a commit of its own.
@@ -332,12 +353,14 @@ impl Vault {
             desk: &mut self.desk,
             fleeting: &mut self.fleeting,
             lock: &mut self.lock,
+            files: &mut self.files,
             rules: &mut self.rules,
             feed: &self.feed,
             handlers: &self.handlers,
             endpoint: &self.endpoint,
             posts: Vec::new(),
             afterwards: Vec::new(),
+            wishes: Vec::new(),
             durable: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),
@@ -408,7 +431,8 @@ impl Vault {
 
     /// Items of the outbox that still have to arrive.
     pub fn waiting(&self) -> Result<Vec<Post>, UnreadableState> {
-        outbox::waiting(&Draft::new(&self.projection))
+        let draft = Draft::new(&self.projection);
+        if restore::is_pending(&draft) { Ok(vec![]) } else { outbox::waiting(&draft) }
     }
 
     /// How much is in quarantine.

@@ -56,6 +56,12 @@ pub fn look_up(
     })
 }
 
+/// Whether an event of this sender was processed, whatever its body was.
+#[must_use]
+pub fn is_known(draft: &Draft<'_>, sender: &str, event_id: EventId) -> bool {
+    draft.has(&key(sender, event_id))
+}
+
 /// Marks an event as processed, or gives it another answer.
 pub fn put(draft: &mut Draft<'_>, sender: &str, event_id: EventId, mark: &Mark) -> Result<(), UnreadableState> {
     draft.put(key(sender, event_id), mark)

@@ -4,21 +4,24 @@
 use crate::connection;
 use crate::failure::Failure;
 use crate::feed::{self, Note};
+use crate::file;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::projection::UnreadableState;
 use crate::step::Step;
+use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
 use vettid_handler::event::{Context, Event};
 use vettid_handler::reply::Reply;
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::event::{
-    EventRow, EventType, MessagingReceipt, MessagingSeen, MessagingSend, MessagingText, MessagingTidy, Nothing,
+    EventRow, EventType, MessagingReceipt, MessagingRecover, MessagingSeen, MessagingSend, MessagingText,
+    MessagingTidy, Nothing, Row,
 };
 use vettid_wire::feed::{Filter, Outcome, SearchFeed, Severity, Shelf};
 use vettid_wire::id::EventId;
 use vettid_wire::json as vjson;
-use vettid_wire::messaging::{MessageRef, RemovedMessage, Tidied};
+use vettid_wire::messaging::{MessageRef, RecoverConversation, RemovedMessage, Tidied};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
@@ -44,8 +47,14 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
         step.draft.put(DUE.into(), &step.now.plus_ms(SELDOM_MS))?;
         return Ok(());
     };
-    tidied.undelivered.iter().try_for_each(|message| tell_undelivered(step, message))?;
-    tidied.removed.iter().try_for_each(|message| forget_entry(step, message))?;
+    for message in &tidied.undelivered {
+        tell_undelivered(step, message)?;
+        file::undelivered(step, message.connection_id, message.message_id)?;
+    }
+    for message in &tidied.removed {
+        forget_entry(step, message)?;
+        file::forget(step, message.connection_id, message.message_id)?;
+    }
     if !tidied.undelivered.is_empty() || !tidied.removed.is_empty() {
         let detail = json!({"undelivered": tidied.undelivered, "removed": tidied.removed});
         step.audit("vault", &MessagingTidy::ROW.event_type(), AuditOutcome::Success, detail)?;
@@ -82,9 +91,19 @@ fn forget_entry(step: &mut Step<'_>, message: &RemovedMessage) -> Result<(), Fai
     Ok(())
 }
 
-/// Runs the handler as a command that nobody gave; `None` if there is none or it cannot now.
+/// Has the handler bring a conversation together after a restore.
+pub fn recover(step: &mut Step<'_>, wanted: &RecoverConversation) -> Result<(), Failure> {
+    let done = run(step, &MessagingRecover::ROW, wanted)?;
+    done.map(|_| ()).ok_or(Failure::Retry)
+}
+
 fn tidy(step: &mut Step<'_>) -> Result<Option<Tidied>, Failure> {
-    let row = MessagingTidy::ROW;
+    let done = run(step, &MessagingTidy::ROW, &Nothing {})?;
+    Ok(done.map(|body| vjson::read(&body)).transpose()?)
+}
+
+/// Runs the handler as a command that nobody gave; `None` if there is none or it cannot now.
+fn run(step: &mut Step<'_>, row: &Row, body: &impl Serialize) -> Result<Option<Vec<u8>>, Failure> {
     let Some(handler) = step.handlers.find(row.lane, &row.event_type()).cloned() else {
         return Ok(None);
     };
@@ -96,14 +115,14 @@ fn tidy(step: &mut Step<'_>) -> Result<Option<Tidied>, Failure> {
         peer: None,
         answer: None,
     };
-    let event = Event { context: context.clone(), payload: vjson::canonical(&Nothing {})? };
+    let event = Event { context: context.clone(), payload: vjson::canonical(body)? };
     let mut host = HandlerHost::new(step, &context, &handler.manifest().name, FieldAuthority::Nothing);
     let replied = handler.handle(&mut host, &event);
     if let Some(failure) = host.into_failure() {
         return Err(failure.into());
     }
     match replied {
-        Ok(Reply::Body(body)) => Ok(Some(vjson::read(&body)?)),
+        Ok(Reply::Body(body)) => Ok(Some(body)),
         other => {
             tracing::error!(is_error = other.is_err(), "the messages could not be looked after");
             Ok(None)

@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    agreement, audit, call, card, establish, feed, inventory, location, lock, outbox, profile, recovery, request,
-    revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, call, card, establish, feed, file, inventory, location, lock, outbox, profile, recovery, request,
+    restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +29,7 @@ use vettid_wire::event::{self, EventRow, EventType, Lane, Nothing, Row};
 use vettid_wire::feed::{AuditStretch, Outcome, Severity};
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json as vjson;
+use vettid_wire::messaging::MessageRef;
 use vettid_wire::refusal::{Refusal, RefusalCode};
 use vettid_wire::request::RequestList;
 use vettid_wire::session::{VaultHealth, is_open_to_limited};
@@ -114,6 +115,9 @@ fn take_up(
     if step.identity.is_behind(content.to_incarnation) {
         return answer(step, session, event_type, question, &Err(RefusalCode::Unavailable));
     }
+    if restore::is_pending(&step.draft) && !restore::is_open(event_type) {
+        return answer(step, session, event_type, question, &Err(RefusalCode::OnHold));
+    }
     // A fresh credential is fetched by programs, too; everything else shows that the owner is here.
     step.lock.owner_was_here |= *event_type != event::SessionRefresh::ROW.event_type();
     let told = step.told.len();
@@ -122,6 +126,12 @@ fn take_up(
             Some(outcome) => outcome,
             None => return Ok(step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?),
         },
+        Ok(row) if file::owner::waits_for_store(row) => {
+            match file::owner::to_store(step, session, row, &question, &content.body)? {
+                Ok(()) => return Ok(()),
+                Err(code) => Err(code),
+            }
+        }
         Ok(row) => act(step, session, row, event_id, &content.body)?,
         Err(code) => Err(code),
     };
@@ -221,6 +231,9 @@ fn act(
     match row.name {
         "session.refresh" => run::<event::SessionRefresh>(body, |request| app::refresh(step, session, &request)),
         "vault.health" => run::<event::VaultHealth>(body, |_| health(step)),
+        "vault.restore" => run::<event::VaultRestore>(body, |request| restore::by_owner(step, session, &request)),
+        // The vault alone says when a conversation has to be brought together.
+        "messaging.recover" => Ok(Err(RefusalCode::NotAllowed)),
         "vault.lock" => run::<event::VaultLock>(body, |_| lock::lock(step)),
         "vault.lock.setup" => run::<event::VaultLockSetup>(body, |_| lock::setup(step)),
         "vault.lock.auto" => run::<event::VaultLockAuto>(body, |request| lock::auto(step, &request)),
@@ -257,6 +270,15 @@ fn act(
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
+        "messaging.send" => send_message(step, row, event_id, body),
+        "messaging.remove" => {
+            let removed = by_handler(step, row, event_id, body)?;
+            if let (Ok(_), Ok(message)) = (&removed, vjson::from_value::<MessageRef>(body.clone())) {
+                file::forget(step, message.connection_id, message.message_id)?;
+            }
+            Ok(removed)
+        }
+        name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
         "location.share" => run::<event::LocationShare>(body, |request| location::start(step, &request)),
         "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
@@ -270,6 +292,32 @@ fn act(
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Sends a message, and with it the file that it is to carry.
+fn send_message(step: &mut Step<'_>, row: &Row, event_id: EventId, body: &Value) -> Result<Outcomes, Failure> {
+    let manifest = match file::owner::to_send(step, body)? {
+        Ok(manifest) => manifest,
+        Err(code) => return Ok(Err(code)),
+    };
+    let sent = by_handler(step, row, event_id, body)?;
+    let connection_id = body.get("connection_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    if let (Ok(_), Some(manifest), Some(connection_id)) = (&sent, manifest, connection_id) {
+        file::owner::sent(step, connection_id, event_id, manifest)?;
+    }
+    Ok(sent)
+}
+
+/// Carries out a command about files that needs no store.
+fn of_file(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "file.begin" => run::<event::FileBegin>(body, |request| file::owner::begin(step, request)),
+        "file.list" => run::<event::FileList>(body, |request| file::owner::list(step, &request)),
+        "file.status" => run::<event::FileStatus>(body, |request| file::owner::status(step, &request)),
+        "file.get" => run::<event::FileGet>(body, |request| file::owner::get(step, &request)),
+        "file.fetch" => run::<event::FileFetch>(body, |request| file::owner::fetch(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 
@@ -377,6 +425,8 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
         outbox_size: u64::try_from(outbox::size(&step.draft)).unwrap_or(u64::MAX),
         connections: u64::try_from(connections).unwrap_or(u64::MAX),
         lock: Some(crate::lock::settings(step)?),
+        awaits_restore: restore::is_pending(&step.draft),
+        reconciling: restore::reconciling(&step.draft)?,
     }))
 }
 

@@ -7,11 +7,13 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
+use crate::file;
 use crate::location;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
 use crate::profile::sync;
 use crate::renewal;
+use crate::resync;
 use crate::revocation;
 use crate::rotation;
 use crate::rule::ruling::{self, Ruling};
@@ -19,7 +21,7 @@ use crate::send;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::allowance::Room;
-use vettid_core::channel::{body_hash, in_reply_to};
+use vettid_core::channel::in_reply_to;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::base64::Base64Url;
@@ -59,13 +61,17 @@ struct Arrived {
     question: InReplyTo,
     /// Bytes on the wire.
     size: u64,
+    /// It was sealed in the running epoch.
+    is_running: bool,
 }
 
-/// Whether an envelope was one of an active connection.
+/// Whether an envelope was one of an active connection (docs/decisions/0178).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     /// It opened under the keys of its connection.
     Yes,
+    /// Its epoch is closed, so nothing was tried, and an event of its id was taken up before.
+    Before,
     /// It did not, for whatever reason.
     No,
 }
@@ -80,6 +86,9 @@ pub fn receive(
     envelope: &Envelope,
     size: u64,
 ) -> Result<Opened, Failure> {
+    if let Some(opened) = resync::out_of_line(step, subject, envelope)? {
+        return Ok(opened);
+    }
     let Some(connection) = sender(step, subject, envelope)? else {
         return Ok(Opened::No);
     };
@@ -88,19 +97,23 @@ pub fn receive(
         return Ok(Opened::No);
     };
     let Ok(opened) = channel.open(subject, envelope) else {
-        return Ok(Opened::No);
+        let has_closed = channel.has_closed(envelope.encryption.epoch);
+        let scope = connection.connection_id.to_string();
+        let is_repeated = has_closed && mark::is_known(&step.draft, &scope, envelope.event_id);
+        return Ok(if is_repeated { Opened::Before } else { Opened::No });
     };
-    let allowance = *channel.allowance();
-    let hash = body_hash(&opened.content.body)?;
+    let (allowance, is_running) = (*channel.allowance(), opened.epoch == channel.epoch());
+    let question = in_reply_to(envelope.event_id, &opened.content.body)?;
     let arrived = Arrived {
         event_id: envelope.event_id,
         event_type: envelope.event_type.clone(),
         sealed_at: envelope.timestamp,
         lane,
-        question: in_reply_to(envelope.event_id, &opened.content.body)?,
+        body_hash: question.body_hash.clone(),
+        question,
         content: opened.content,
-        body_hash: hash,
         size,
+        is_running,
     };
     // While the key confirmation is under way, what overtook it comes again.
     let overtook = !connection.is_active() && arrived.event_type != event::ConnectionReady::ROW.event_type();
@@ -124,6 +137,9 @@ pub fn receive_by_way_back(step: &mut Step<'_>, subject: &Subject, bytes: &[u8])
     let Ok(envelope) = Envelope::read(bytes) else {
         return Ok(Opened::No);
     };
+    if let Some(opened) = resync::out_of_line(step, subject, &envelope)? {
+        return Ok(opened);
+    }
     let lane = match sender(step, subject, &envelope)?.map(|connection| connection.kind) {
         Some(PeerKind::Member) => Lane::Connection,
         Some(PeerKind::Service) => Lane::Service,
@@ -169,6 +185,13 @@ fn take_up(
     arrived: &Arrived,
     freshness: Freshness,
 ) -> Result<(), Failure> {
+    if arrived.lane == Lane::Connection && file::peer::is_of_pieces(&arrived.event_type) {
+        if freshness != Freshness::New || step.identity.is_behind(arrived.content.to_incarnation) {
+            step.dropped += 1;
+            return Ok(());
+        }
+        return file::peer::receive(step, connection, &arrived.event_type, arrived.content.body.clone());
+    }
     let room = room_for(step, connection, arrived)?;
     if let Room::Later(wait_ms) = room {
         return Err(Failure::Wait(wait_ms));
@@ -209,7 +232,11 @@ fn take_up(
     let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
     let (decided, ruling) = match admit(step, connection, arrived, &mut buckets)? {
         Ok((row, tier)) => {
-            let ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
+            let mut ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
+            // Before this vault was restored it may have been decided already: nobody but the owner decides it now.
+            if arrived.content.to_incarnation < step.identity.incarnation {
+                ruling = ruling.asked();
+            }
             (act(step, connection, arrived, row, tier, &ruling)?, ruling)
         }
         Err(code) => (Err(code), Ruling::None),
@@ -267,9 +294,8 @@ fn act(
         "connection.credential" => {
             renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
-        "profile.changed" => {
-            sync::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
-        }
+        "profile.changed" => sync::receive(step, connection, arrived.content.body.clone(), arrived.is_running)
+            .map(|done| done.map(|()| Done::Quiet)),
         "connection.rekey" => {
             rotation::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
@@ -279,6 +305,13 @@ fn act(
         "request.terms" | "transaction.terms" | "agreement.answer" | "agreement.outcome" => {
             let (part, body) = ((row, arrived.sealed_at), arrived.content.body.clone());
             agreement::peer::receive(step, connection, part, body, ruling).map(|done| done.map(|()| Done::Quiet))
+        }
+        // Only whoever came back asks for what it lost.
+        "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {
+            Ok(Err(RefusalCode::NotAllowed))
+        }
+        "file.received" => {
+            file::peer::received(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         _ if row.is_call() => call::peer::receive(step, connection, row, arrived.content.body.clone())
             .map(|done| done.map(|()| Done::Quiet)),
@@ -293,7 +326,14 @@ fn act(
         _ => {
             let tier = ruling.tier(tier);
             let context = context(step, connection, arrived.lane, arrived.event_id, &arrived.event_type, tier, None)?;
-            let done = handle(step, connection, &context, &arrived.content.body, ruling)?;
+            let body = &arrived.content.body;
+            if let Err(code) = file::peer::check(step, connection, &arrived.event_type, body)? {
+                return Ok(Err(code));
+            }
+            let done = handle(step, connection, &context, body, ruling)?;
+            if done.is_ok() {
+                file::peer::came(step, connection, &arrived.event_type, body)?;
+            }
             messages::look_soon(step, &arrived.event_type)?;
             Ok(done)
         }

@@ -1,6 +1,7 @@
 //! The member's profile: the public part as the owner set it, signed and published as last value; items that only some see;
 //! and what each connection was told last. Nothing is in a profile that its receiver is not meant to see.
 
+use crate::app;
 use crate::outbox::Route;
 use crate::projection::{Draft, UnreadableState};
 use crate::send;
@@ -95,6 +96,7 @@ fn unsigned(step: &Step<'_>, receiver: Option<ConnectionId>) -> Result<SignedPro
         guid: step.identity.guid,
         public_key: step.identity.signing_key().verifying_key().typed(),
         key_record: step.identity.key_record.record().clone(),
+        restore_key: app::get(&step.draft)?.map(|app| app.identity_key),
         public: view.public.unwrap_or_default(),
         service: None,
         items: items::shown_to(&step.draft, receiver)?,

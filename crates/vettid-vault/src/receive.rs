@@ -5,11 +5,15 @@ use crate::manager::Event;
 use crate::pause::{Pause, Sender};
 use crate::step::Step;
 use crate::{
-    bootstrap, credential, establish, expiry, lock, outbox, owner, peer, quarantine, revocation, signing_keys,
+    bootstrap, credential, establish, expiry, file, lock, outbox, owner, peer, quarantine, restore, revocation,
+    signing_keys,
 };
 use vettid_wire::envelope::Envelope;
 use vettid_wire::event::{self, Lane};
 use vettid_wire::subject::Subject;
+
+/// A vault that was put back takes nothing before its owner's word: what others sent comes again after so many milliseconds.
+const UNTIL_RESTORED_MS: i64 = 60_000;
 
 /// Takes up one event.
 pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
@@ -23,6 +27,7 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
         Event::Quarantine { subject, bytes } => quarantine::keep(step, subject, bytes),
         Event::Compare(op_id) => credential::operation::compare(step, *op_id),
         Event::Lock(news) => lock::news(step, *news),
+        Event::Pieces(done) => file::done(step, done),
         Event::CutOff(user_nkey) => {
             revocation::was_cut_off(&mut step.draft, user_nkey);
             Ok(())
@@ -42,6 +47,9 @@ fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), F
     match subject {
         Subject::ForVault(_, event_type) if event::find(Lane::Bootstrap, event_type).is_some() => {
             bootstrap::receive(step, event_type, bytes)
+        }
+        Subject::Invite(..) | Subject::ForOwner(..) | Subject::FromService(..) if restore::is_pending(&step.draft) => {
+            Err(Failure::Wait(UNTIL_RESTORED_MS))
         }
         Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),
         Subject::ForVault(..) => sealed(step, bytes, |step, envelope| owner::receive(step, subject, envelope)),
@@ -67,11 +75,18 @@ fn from_peer(step: &mut Step<'_>, lane: Lane, subject: &Subject, bytes: &[u8]) -
     }
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let opened = match Envelope::read(bytes) {
-        Ok(envelope) => peer::receive(step, lane, subject, &envelope, size)?,
+        Ok(envelope) => {
+            let opened = peer::receive(step, lane, subject, &envelope, size)?;
+            let Envelope { event_id, sequence, .. } = &envelope;
+            tracing::debug!(%event_id, sequence, epoch = envelope.encryption.epoch, ?opened, "from a connection");
+            opened
+        }
         Err(_) => peer::Opened::No,
     };
-    if opened == peer::Opened::No {
+    if opened != peer::Opened::Yes {
         step.dropped += 1;
+    }
+    if opened == peer::Opened::No {
         sender.into_iter().for_each(|sender| step.pauses.undecryptable(sender, step.now));
     }
     Ok(())

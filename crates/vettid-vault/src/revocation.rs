@@ -7,11 +7,11 @@ use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::location;
-use crate::outbox::{Post, Route};
+use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{establish, outbox, renewal, request, rotation, send, upkeep, view};
+use crate::{establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -21,7 +21,7 @@ use vettid_wire::connection::{
 };
 use vettid_wire::event::{ConnectionRevoke, ConnectionRevoked, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
-use vettid_wire::id::EventId;
+use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json;
 use vettid_wire::refusal::RefusalCode;
 
@@ -99,17 +99,15 @@ fn of_peer(reason: RevocationReason) -> &'static str {
     }
 }
 
-/// Wipes what the notices of ended connections left with, once nothing of them is on its way any more (spec 2.5.4 d).
-pub fn wipe_ways(step: &mut Step<'_>) -> Result<(), Failure> {
-    let waiting = outbox::waiting(&step.draft)?;
-    for mut connection in connection::all(&step.draft)? {
-        let leaves = |post: &Post| post.route == Route::Peer(connection.connection_id);
-        if connection.state == ConnectionState::Revoked && connection.jwt.is_some() && !waiting.iter().any(leaves) {
-            connection.strip_ways();
-            connection::put(&mut step.draft, &connection)?;
-        }
+/// Wipes what the notice of an ended connection left with, once nothing of it is on its way any more (spec 2.5.4 d). Whether it is
+/// wiped.
+pub fn wipe_ways(step: &mut Step<'_>, id: ConnectionId) -> Result<bool, Failure> {
+    let has_left = !outbox::waiting(&step.draft)?.iter().any(|post| post.route == Route::Peer(id));
+    if has_left && let Some(mut connection) = connection::get(&step.draft, id)? {
+        connection.strip_ways();
+        connection::put(&mut step.draft, &connection)?;
     }
-    Ok(())
+    Ok(has_left)
 }
 
 /// Seals the notice while the keys are still there. Returns its place in the outbox.
@@ -134,7 +132,8 @@ fn notice(step: &mut Step<'_>, connection: &Connection, reason: RevocationReason
 
 /// Has services cut the peer's user off, if this vault may have issued it a credential.
 pub fn cut_off(step: &mut Step<'_>, connection: &mut Connection) -> Result<(), Failure> {
-    let issued = matches!(connection.state, ConnectionState::Accepted | ConnectionState::Active);
+    let issued =
+        connection.is_active() || matches!(connection.state, ConnectionState::Accepted | ConnectionState::Reconciling);
     let Some(user_nkey) = connection.peer_nkey.take().filter(|_| issued) else {
         return Ok(());
     };
@@ -172,6 +171,8 @@ fn end(
     rotation::forget(&mut step.draft, id);
     renewal::forget(&mut step.draft, id);
     sync::forget(&mut step.draft, id);
+    resync::forget(step, id)?;
+    file::end_connection(step, id)?;
     if let Some(key_id) = connection.key_id.take() {
         connection::forget_key(&mut step.draft, key_id);
     }
@@ -190,7 +191,7 @@ fn end(
     if notice.is_none() {
         connection.strip_ways();
     }
-    upkeep::look_soon(&mut step.draft);
+    upkeep::look_soon_at(&mut step.draft, step.now, id)?;
     connection::put(&mut step.draft, &connection)?;
     Ok(connection)
 }

@@ -71,6 +71,19 @@ fn counter_key(id: &RuleId) -> String {
     format!("{COUNTERS}{id}")
 }
 
+/// It is not known what was counted in the present periods: nothing more is counted in them.
+pub fn spend(step: &mut Step<'_>) -> Result<(), Failure> {
+    let Some(book) = book(step)? else { return Ok(()) };
+    let counting: Vec<Rule> = book.rules().values().cloned().collect();
+    for rule in counting {
+        let Some(calendar) = calendar(&rule) else { continue };
+        let key = counter_key(&rule.rule_id);
+        let counter = Counter::spent(step.draft.get(&key)?, calendar, &step.clocks);
+        step.draft.put(key, &counter)?;
+    }
+    Ok(())
+}
+
 /// The calendar of a rule that counts.
 fn calendar(rule: &Rule) -> Option<Calendar> {
     rule.count.map(|limit| Calendar { per: limit.per, utc_offset_minutes: rule.utc_offset_minutes })

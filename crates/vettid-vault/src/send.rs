@@ -5,6 +5,7 @@ use crate::app;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
+use crate::kept;
 use crate::outbox::{Post, Route};
 use crate::step::Step;
 use serde::Serialize;
@@ -65,9 +66,33 @@ pub fn to_peer(
     let event_id = EventId::v7(step.now, step.random());
     let (id, event_type) = (connection.connection_id, row.event_type());
     let subject = row.to_peer(connection.peer_guid(), id);
-    let sealed = seal(step, ChannelName::Connection(id), &subject, event_id, &event_type, body, in_reply_to)?;
+    let to_incarnation = incarnation_of(step, ChannelName::Connection(id))?;
+    if kept::is_kept(&event_type) && row.lane == Lane::Connection {
+        let body = serde_json::to_value(&body).map_err(json::JsonError::Shape)?;
+        kept::keep(step, id, (event_id, event_type.clone()), (body, in_reply_to.clone()), to_incarnation)?;
+    }
+    let (name, to) = (ChannelName::Connection(id), (&subject, event_id, &event_type));
+    let sealed = seal(step, name, to, Content { body, to_incarnation, in_reply_to, expires_at: None })?;
     step.post(post(step, Route::Peer(id), subject, event_id, row.delivery, sealed))?;
     Ok(event_id)
+}
+
+/// Sends an event again under the id that it had, to a peer whose vault was restored meanwhile.
+///
+/// `to_incarnation` is the one that it was addressed to first.
+pub fn again(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    (row, event_id): (&Row, EventId),
+    (body, in_reply_to): (Value, Option<InReplyTo>),
+    to_incarnation: u64,
+) -> Result<(), Failure> {
+    let (id, event_type) = (connection.connection_id, row.event_type());
+    let subject = Subject::ForOwner(connection.peer_guid(), id, event_type.clone());
+    let (name, to) = (ChannelName::Connection(id), (&subject, event_id, &event_type));
+    let sealed = seal(step, name, to, Content { body, to_incarnation, in_reply_to, expires_at: None })?;
+    let post = post(step, Route::Peer(id), subject, event_id, row.delivery, sealed);
+    Ok(step.post(post)?)
 }
 
 /// Seals an event for the peer of a connection and posts it on the one subject that is open to this side after its credential
@@ -81,7 +106,9 @@ pub fn by_way_back(
     let event_id = EventId::v7(step.now, step.random());
     let (id, event_type) = (connection.connection_id, row.event_type());
     let subject = Subject::Invite(connection.peer_guid(), way_back_name(id));
-    let sealed = seal(step, ChannelName::Connection(id), &subject, event_id, &event_type, body, None)?;
+    let name = ChannelName::Connection(id);
+    let content = Content { body, to_incarnation: incarnation_of(step, name)?, in_reply_to: None, expires_at: None };
+    let sealed = seal(step, name, (&subject, event_id, &event_type), content)?;
     step.post(post(step, Route::Claim(id), subject, event_id, row.delivery, sealed))?;
     Ok(event_id)
 }
@@ -112,7 +139,9 @@ pub fn to_app(
     in_reply_to: Option<InReplyTo>,
 ) -> Result<(), Failure> {
     let subject = Subject::ForApp(step.identity.guid, event_type.clone(), event_id);
-    let sealed = seal(step, ChannelName::Session(session), &subject, event_id, event_type, body, in_reply_to)?;
+    let name = ChannelName::Session(session);
+    let content = Content { body, to_incarnation: incarnation_of(step, name)?, in_reply_to, expires_at: None };
+    let sealed = seal(step, name, (&subject, event_id, event_type), content)?;
     step.posts.push(post(step, Route::Host, subject, event_id, Delivery::BestEffort, sealed));
     Ok(())
 }
@@ -138,18 +167,19 @@ pub fn sign_for_row(step: &Step<'_>, context: &Context, object: Value) -> Result
     json::canonical(&signed).map_err(|_| HostError::Invalid)
 }
 
+/// The incarnation of the other side.
+fn incarnation_of(step: &mut Step<'_>, name: ChannelName) -> Result<u64, Failure> {
+    let channel = step.channels.get(&step.draft, name)?;
+    Ok(channel.ok_or(Failure::Retry)?.peer_incarnation())
+}
+
 fn seal(
     step: &mut Step<'_>,
     name: ChannelName,
-    subject: &Subject,
-    event_id: EventId,
-    event_type: &EventType,
-    body: impl Serialize,
-    in_reply_to: Option<InReplyTo>,
+    (subject, event_id, event_type): (&Subject, EventId, &EventType),
+    content: Content<impl Serialize>,
 ) -> Result<Vec<u8>, Failure> {
     let channel: &mut Channel = step.channels.get(&step.draft, name)?.ok_or(Failure::Retry)?;
-    let to_incarnation = channel.peer_incarnation();
-    let content = Content { body, to_incarnation, in_reply_to, expires_at: None };
     let sealed = channel.seal(step.now, step.rng, subject, event_id, event_type, &content)?;
     if step.channels.must_store(name) {
         step.channels.store(&mut step.draft, name)?;

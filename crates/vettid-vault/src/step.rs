@@ -6,12 +6,14 @@ use crate::channels::Channels;
 use crate::credential::desk::Desk;
 use crate::credential::durable::Durable;
 use crate::feed::{self, Note};
+use crate::file::desk::FileDesk;
 use crate::fleeting::Fleeting;
 use crate::identity::VaultIdentity;
 use crate::lock::LockDesk;
 use crate::manager::Event;
 use crate::outbox::{self, Post};
 use crate::pause::Pauses;
+use crate::pieces::Wish;
 use crate::projection::{Draft, UnreadableState};
 use crate::rule::RuleDesk;
 use rand_core::CryptoRng;
@@ -51,6 +53,8 @@ pub struct Step<'s> {
     pub pauses: &'s mut Pauses,
     /// What host and vault tell each other about the lock.
     pub lock: &'s mut LockDesk,
+    /// What is known of files in memory only.
+    pub files: &'s mut FileDesk,
     /// The owner's rules, translated.
     pub rules: &'s mut RuleDesk,
     /// The index of the feed, as it was before this commit.
@@ -63,6 +67,8 @@ pub struct Step<'s> {
     pub posts: Vec<Post>,
     /// What is taken up right after the commit.
     pub afterwards: Vec<Event>,
+    /// What is to be done with stored pieces of files after the commit.
+    pub wishes: Vec<Wish>,
     /// What this commit makes durable of the credential.
     pub durable: Vec<Durable>,
     /// New feed entries, to be pushed to the app.
@@ -125,7 +131,8 @@ impl Step<'_> {
             afterwards: self.afterwards.len(),
             durable: self.durable.len(),
             told: self.told.len(),
-            wishes: self.lock.wishes.len(),
+            lock_wishes: self.lock.wishes.len(),
+            wishes: self.wishes.len(),
         }
     }
 
@@ -136,7 +143,8 @@ impl Step<'_> {
         self.afterwards.truncate(to.afterwards);
         self.durable.truncate(to.durable);
         self.told.truncate(to.told);
-        self.lock.wishes.truncate(to.wishes);
+        self.lock.wishes.truncate(to.lock_wishes);
+        self.wishes.truncate(to.wishes);
         self.channels.roll_back();
     }
 
@@ -154,5 +162,6 @@ pub struct Savepoint {
     afterwards: usize,
     durable: usize,
     told: usize,
+    lock_wishes: usize,
     wishes: usize,
 }

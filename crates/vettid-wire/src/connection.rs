@@ -195,6 +195,8 @@ pub enum ConnectionState {
     Accepted,
     /// Both accepted, keys are made.
     Active,
+    /// This vault came back from an earlier state; new keys are being made with the other side.
+    Reconciling,
     /// One side said no.
     Rejected,
     /// Nobody decided in time.

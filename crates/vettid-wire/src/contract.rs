@@ -41,6 +41,9 @@ pub struct ContractField {
     pub field: String,
     /// How it is handed out.
     pub tier: Tier,
+    /// How often it is handed out.
+    #[serde(default, skip_serializing_if = "Access::is_on_demand")]
+    pub access: Access,
     /// What for, shown to the member.
     pub purpose: String,
     /// How long the service may keep it.
@@ -62,6 +65,25 @@ pub enum Tier {
     OnDemand,
     /// The member is asked each time.
     Consent,
+}
+
+/// How often a field is handed out, within its tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Each time that the service asks.
+    #[default]
+    OnDemand,
+    /// Once while the connection lives, over all versions of the contract.
+    OneTime,
+}
+
+impl Access {
+    /// Whether it is the default, which contracts leave out.
+    #[must_use]
+    pub fn is_on_demand(&self) -> bool {
+        *self == Self::OnDemand
+    }
 }
 
 /// How long the service may keep a value.

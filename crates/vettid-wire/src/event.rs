@@ -4,8 +4,8 @@
 use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, call, connection, credential, data, enrolment, feed, handshake, inventory, location, lock,
-    messaging, profile, refusal, request, rule, secret, session,
+    agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, location, lock,
+    messaging, profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -244,6 +244,8 @@ events! {
     VaultLockSetup: "vault.lock.setup", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => lock::LockPermit;
     #[doc = "Says after which idle time the vault locks itself."]
     VaultLockAuto: "vault.lock.auto", Owner, BestEffort, within 2 minutes, up to 4 KiB, lock::AutoLock => lock::AutoLock;
+    #[doc = "Lets a vault that was put back go on from its earlier state, as a new incarnation."]
+    VaultRestore: "vault.restore", Owner, BestEffort, within 2 minutes, up to 4 KiB, restore::RestoreVault => restore::Restoring;
     #[doc = "Reads the owner's profile."]
     ProfileGet: "profile.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => profile::ProfileView;
     #[doc = "Changes and publishes the owner's profile."]
@@ -306,8 +308,26 @@ events! {
     MessagingSettings: "messaging.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::SetMessaging => messaging::MessagingSettings;
     #[doc = "Ends what time ends among the messages; the vault does so by itself."]
     MessagingTidy: "messaging.tidy", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => messaging::Tidied;
+    #[doc = "Brings a conversation together again after a restore; the vault does so by itself."]
+    MessagingRecover: "messaging.recover", Owner, BestEffort, within 2 minutes, up to 64 KiB, messaging::RecoverConversation => Nothing;
     #[doc = "Lists the messages of a connection."]
     MessagingList: "messaging.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::ListMessages => messaging::MessageList;
+    #[doc = "Prepares to send a file, or goes on with one that was interrupted."]
+    FileBegin: "file.begin", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::BeginFile => file::FileBegun;
+    #[doc = "Stores one sealed piece of a file that is being prepared; the same piece may come again."]
+    FilePut: "file.put", Owner, BestEffort, within 2 minutes, up to 700 KiB, file::FilePiece => Nothing;
+    #[doc = "Says which pieces of a file that is being prepared are missing."]
+    FileUploadStatus: "file.upload.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::UploadRef => file::UploadStatus;
+    #[doc = "Lists the files of a connection, newest first, and how far each came."]
+    FileList: "file.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::ListFiles => file::FileList;
+    #[doc = "Says how far the file of a message came."]
+    FileStatus: "file.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileView;
+    #[doc = "Gives what it takes to check and open the file of a message."]
+    FileGet: "file.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileManifest;
+    #[doc = "Reads one sealed piece of a received file."]
+    FilePieceGet: "file.piece.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, file::PieceRef => file::PieceBytes;
+    #[doc = "Has the vault fetch a received file that waits for its owner's word, or that failed."]
+    FileFetch: "file.fetch", Owner, BestEffort, within 2 minutes, up to 4 KiB, messaging::MessageRef => file::FileView;
     #[doc = "Lists what waits for the owner's decision."]
     RequestList: "request.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => request::RequestList;
     #[doc = "Approves or denies a waiting request."]
@@ -413,6 +433,8 @@ events! {
     ConnectionRevoked: "connection.revoked", Connection, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "A step towards the keys of the next epoch."]
     ConnectionRekey: "connection.rekey", Connection, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
+    #[doc = "New keys after one side came back from an earlier state."]
+    ConnectionResync: "connection.resync", Connection, Durable, up to 8 KiB, restore::Resync => Nothing;
     #[doc = "A fresh NATS credential for the receiver."]
     ConnectionCredential: "connection.credential", Connection, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "A new version of the peer's profile, as this connection sees it."]
@@ -427,6 +449,20 @@ events! {
     MessagingReaction: "messaging.reaction", Connection, Durable, up to 4 KiB, messaging::Reaction => Nothing;
     #[doc = "After how long the sender's owner wants messages to disappear."]
     MessagingDisappear: "messaging.disappear", Connection, Durable, up to 4 KiB, messaging::Disappearing => Nothing;
+    #[doc = "What a restored vault has of a conversation: it asks for the rest."]
+    MessagingResume: "messaging.resume", Connection, Durable, up to 8 KiB, messaging::ResumeConversation => Nothing;
+    #[doc = "How far the sender has sent again what the receiver lost."]
+    MessagingResumed: "messaging.resumed", Connection, Durable, up to 8 KiB, messaging::ResumedConversation => Nothing;
+    #[doc = "A message that the receiver wrote and does not have any more."]
+    MessagingReturned: "messaging.returned", Connection, Durable, up to 64 KiB, messaging::ReturnedMessage => Nothing;
+    #[doc = "Asks for one piece of a file that was sent on this connection."]
+    FileAsk: "file.ask", Connection, BestEffort, up to 4 KiB, file::AskPiece => Nothing;
+    #[doc = "One sealed piece of a file that the receiver asked for."]
+    FilePieceSent: "file.piece", Connection, BestEffort, up to 700 KiB, file::FilePiece => Nothing;
+    #[doc = "A file that the receiver asked for is not held by the sender any more."]
+    FileIsGone: "file.gone", Connection, BestEffort, up to 4 KiB, file::FileGone => Nothing;
+    #[doc = "The sender's vault has the whole of a file."]
+    FileArrived: "file.received", Connection, Durable, up to 4 KiB, file::FileReceived => Nothing;
     #[doc = "Terms of a request: the first ones, or others in their place; signed by their maker."]
     RequestTerms: "request.terms", Connection, Durable, up to 32 KiB, agreement::SignedTerms => Nothing;
     #[doc = "The fixed terms of a transaction, signed by their maker."]

@@ -168,6 +168,10 @@ random_id!(
     /// Names the keys of a connection or session (`connection_key_id`, `session_id`); made by the handshake.
     SessionKeyId, "session key id"
 );
+random_id!(
+    /// One file that a member sends; chosen by the sender's vault; 22 base64url characters.
+    FileId, "file id"
+);
 
 impl HandshakeId {
     /// A new handshake id: the bytes of a UUIDv7.

@@ -1,8 +1,10 @@
 //! Messages between connected members, and what each side is told of them.
 
+use crate::file::{FileManifest, FileSummary};
 use crate::id::{ConnectionId, EventId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Longest text in bytes.
 pub const MAX_TEXT_BYTES: usize = 32 * 1024;
@@ -13,18 +15,21 @@ pub const MAX_TEXT_BYTES: usize = 32 * 1024;
 pub struct SendText {
     /// To whom.
     pub connection_id: ConnectionId,
-    /// The text.
+    /// The text; may be empty beside a file.
     pub text: String,
     /// The message of the same connection that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<EventId>,
+    /// A file whose pieces the vault has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileManifest>,
 }
 
 impl SendText {
     /// A text that answers no other message.
     #[must_use]
     pub fn new(connection_id: ConnectionId, text: impl Into<String>) -> Self {
-        Self { connection_id, text: text.into(), reply_to: None }
+        Self { connection_id, text: text.into(), reply_to: None, file: None }
     }
 }
 
@@ -54,6 +59,9 @@ pub struct TextMessage {
     /// It disappears so many seconds after its delivery, as both sides wanted when it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disappear_after_s: Option<u32>,
+    /// The file that it carries, to be fetched from the sender's vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileManifest>,
 }
 
 /// Longest reaction in bytes.
@@ -106,6 +114,102 @@ pub struct ReadReceipt {
     pub message_ids: Vec<EventId>,
     /// When they were marked as read.
     pub read_at: Timestamp,
+}
+
+/// Most numbers of single messages in [`ResumeConversation`] and [`ResumedConversation`].
+pub const MOST_ABOVE: usize = 256;
+
+/// Which messages of the other side are here, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceivedNumbers {
+    /// Everything up to this number was here once.
+    pub up_to: u64,
+    /// And these above it, at most [`MOST_ABOVE`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub above: BTreeSet<u64>,
+}
+
+impl ReceivedNumbers {
+    /// Whether the message of this number was here.
+    #[must_use]
+    pub fn has(&self, number: u64) -> bool {
+        number <= self.up_to || self.above.contains(&number)
+    }
+}
+
+/// A restored vault asks its peer to go through their conversation: to send again what is not here, and to give back what this
+/// side wrote and has lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeConversation {
+    /// What is here of the peer's messages.
+    pub received: ReceivedNumbers,
+    /// The number of the last own message that is here.
+    pub sent_up_to: u64,
+    /// Go on after this place of the peer's own order, 0 at first; absent: nothing is wanted any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+}
+
+/// The peer went through a stretch of the conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumedConversation {
+    /// The highest number that it ever saw of the restored vault's messages.
+    pub highest: u64,
+    /// Which of them it has had.
+    pub received: ReceivedNumbers,
+    /// There is more after this place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// A message that its writer has lost, given back by the one who received it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnedMessage {
+    /// As it was received.
+    pub message: TextMessage,
+    /// When it was stored; absent: it came after its writer was restored and was not taken, so it is to be sent anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
+    /// When it was read, if its writer is to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+    /// How its receiver reacted to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<Reaction>,
+}
+
+/// What the vault has its handler of messages do after a restore, its own or that of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecoverConversation {
+    /// This vault was restored, and has new keys with this connection.
+    Begin(BeginRecovery),
+    /// A message of the peer's former incarnation came after the peer was restored.
+    Late(LateMessage),
+}
+
+/// The conversation to bring together again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginRecovery {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The incarnation that this vault is now.
+    pub incarnation: u64,
+}
+
+/// A message that came too late to be taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateMessage {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The message.
+    pub message: TextMessage,
 }
 
 /// Owner's command: mark received messages as read.
@@ -303,6 +407,12 @@ pub struct MessageView {
     /// How the peer reacted to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_reaction: Option<String>,
+    /// The vault had lost it in a restore, and the peer gave it back: what it says is the peer's word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_returned: bool,
+    /// The file that it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileSummary>,
 }
 
 /// How far a message came.

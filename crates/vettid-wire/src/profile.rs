@@ -32,6 +32,9 @@ pub struct SignedProfile {
     pub public_key: TypedKey,
     /// The keys in use, signed.
     pub key_record: KeyRecord,
+    /// Whose word lets this vault come back from an earlier state: the key of its owner's app. Absent: nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_key: Option<TypedKey>,
     /// Seen by every connection.
     pub public: PublicProfile,
     /// Only for services.

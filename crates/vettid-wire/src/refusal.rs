@@ -27,6 +27,8 @@ pub enum RefusalCode {
     Denied,
     /// The owner did not answer in time, or the event came too late.
     Expired,
+    /// The contract lets it be handed out once, and it was.
+    Spent,
     /// The contract allows it, but the member holds no such value.
     NotAvailable,
     /// No such thing.
@@ -37,6 +39,8 @@ pub enum RefusalCode {
     Locked,
     /// A recovery is fresh: what is of high value waits until its hold is over or the old device approves.
     OnHold,
+    /// What is kept for this purpose is full.
+    NoRoom,
     /// The vault could not do it now; the same event may be sent again.
     Unavailable,
 }
@@ -53,11 +57,13 @@ impl fmt::Display for RefusalCode {
             Self::RateLimited => "rate limit reached",
             Self::Denied => "denied by the owner",
             Self::Expired => "expired",
+            Self::Spent => "handed out already, as often as the contract says",
             Self::NotAvailable => "no such value is held",
             Self::NotFound => "not found",
             Self::Conflict => "same event id with other content",
             Self::Locked => "locked",
             Self::OnHold => "on hold after a recovery",
+            Self::NoRoom => "no room for it",
             Self::Unavailable => "not available now",
         };
         f.write_str(text)

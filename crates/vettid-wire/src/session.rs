@@ -1,6 +1,8 @@
 //! The app's session with its vault: handshake events, fresh NATS credentials and the vault's health.
 
-use crate::event::{CredentialChallenge, CredentialConfirm, CredentialReplenish, CredentialUse, EventRow, EventType};
+use crate::event::{
+    CredentialChallenge, CredentialConfirm, CredentialReplenish, CredentialUse, EventRow, EventType, VaultRestore,
+};
 use crate::handshake::HandshakeMessage;
 use crate::id::{DeviceId, EventId};
 use crate::lock::LockSettings;
@@ -62,11 +64,22 @@ pub struct VaultHealth {
     /// The lock of the vault at rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<LockSettings>,
+    /// It was put back to an earlier state and does nothing before its owner's word: `vault.restore`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_restore: bool,
+    /// Connections with which keys are being made anew after a restore.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub reconciling: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Whether an event goes through a limited session, which neither side could tie to an earlier one: only the credential
 /// does, and its password ends the limit (spec 2.4). Transaction keys belong to it: without one there is no way to show a
-/// password (spec 2.8).
+/// password (spec 2.8). A vault that was put back cannot know the session before, so the word that lets it go on, which the app
+/// signs, passes as well; where there is a credential its password has to follow.
 #[must_use]
 pub fn is_open_to_limited(event_type: &EventType) -> bool {
     let open = [
@@ -74,6 +87,7 @@ pub fn is_open_to_limited(event_type: &EventType) -> bool {
         CredentialUse::ROW.name,
         CredentialConfirm::ROW.name,
         CredentialReplenish::ROW.name,
+        VaultRestore::ROW.name,
     ];
     open.contains(&event_type.as_str())
 }

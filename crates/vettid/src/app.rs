@@ -9,6 +9,7 @@ mod data;
 mod enroll;
 mod export;
 mod feed;
+mod file;
 mod input;
 mod keys;
 mod location;
@@ -110,6 +111,9 @@ enum Command {
     /// Where you are, shown to a connection for a while, and where they are
     #[command(subcommand)]
     Location(location::Command),
+    /// Files to and from your connections
+    #[command(subcommand)]
+    File(file::Command),
     /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
@@ -181,6 +185,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Message(command) => message::run(command, app, output).await,
         Command::Call(command) => call::run(command, app, output).await,
         Command::Location(command) => location::run(command, app, output).await,
+        Command::File(command) => file::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,

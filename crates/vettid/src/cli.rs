@@ -43,6 +43,11 @@ enum Command {
 }
 
 impl CommandLine {
+    /// Whether this is the app, which does one thing after another: on one thread nothing waits for another to wake up.
+    pub(crate) fn is_app(&self) -> bool {
+        matches!(self.command, Command::App(_))
+    }
+
     /// Runs the command.
     pub(crate) async fn run(self, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
         match self.command {

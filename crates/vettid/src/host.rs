@@ -5,14 +5,16 @@ use crate::https::Operator;
 use crate::server_process::{beside, log, read_config, say_ready, stop_on_signal};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vettid_core::allowance::Limits;
+use vettid_core::allowance::{Limit, Limits};
 use vettid_nats::tls::ClientTls;
 use vettid_vault::host::config::HostConfig;
 use vettid_vault::host::sealer::SealerConfig;
 use vettid_vault::host::sealer::pkcs11::Pkcs11Config;
 use vettid_vault::host::{Host, JoinFailed, Joining};
+use vettid_wire::contract::Rate;
 use vettid_wire::enrolment::{HostJoined, JoinHost};
 use vettid_wire::id::{HostId, MemberId};
 
@@ -50,12 +52,66 @@ pub(crate) struct File {
     /// The broker's address as other parties reach it; absent: the one that services name.
     #[serde(default)]
     pub(crate) public_endpoint: Option<String>,
+    /// Room for the large values of all vaults of this broker in bytes: pieces of files, and stored states. Leave the journals some.
+    #[serde(default = "default_files_bytes")]
+    pub(crate) files_bytes: u64,
     /// What is logged, such as `info`.
     #[serde(default = "default_log")]
     pub(crate) log: String,
     /// A device that seals the vaults' storage keys in place of the key file.
     #[serde(default)]
     pub(crate) sealer: Option<SealerFile>,
+    /// Other limits of senders than those of the standard: lower ones for a small machine, higher ones for a test.
+    #[serde(default)]
+    pub(crate) limits: LimitsFile,
+}
+
+/// The part `[limits]` of the file (docs/decisions/0176). What is absent is as in the standard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LimitsFile {
+    /// Messages of one connection a minute; the standard is 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connection_messages_per_minute: Option<NonZeroU32>,
+    /// Bytes of one connection an hour; the standard is 10 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connection_bytes_per_hour: Option<NonZeroU32>,
+    /// Commands of one session of an app a minute; the standard is 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session_commands_per_minute: Option<NonZeroU32>,
+}
+
+impl LimitsFile {
+    /// What a vault of this host lets in.
+    fn limits(&self) -> Limits {
+        let or = |given: Option<NonZeroU32>, standard: Rate| match given {
+            Some(count) => Rate { count: count.get(), ..standard },
+            None => standard,
+        };
+        let (connection, session) = (Limit::CONNECTION, Limit::SESSION);
+        Limits {
+            connection: Limit {
+                messages: or(self.connection_messages_per_minute, connection.messages),
+                bytes: connection.bytes.map(|bytes| or(self.connection_bytes_per_hour, bytes)),
+                ..connection
+            },
+            session: Limit { messages: or(self.session_commands_per_minute, session.messages), ..session },
+        }
+    }
+
+    /// Says in the log that a limit lets in more than the standard does.
+    fn warn_of_high_ones(limits: &Limits) {
+        let standard = Limits::default();
+        let is_higher = |given: Option<Rate>, standard: Option<Rate>| {
+            given.zip(standard).is_some_and(|(given, standard)| given.count > standard.count)
+        };
+        let has_higher = is_higher(Some(limits.connection.messages), Some(standard.connection.messages))
+            || is_higher(limits.connection.bytes, standard.connection.bytes)
+            || is_higher(Some(limits.session.messages), Some(standard.session.messages));
+        if has_higher {
+            tracing::warn!("limits of senders are above the standard; only a test needs that");
+        }
+    }
 }
 
 /// The part `[sealer]` of the file.
@@ -115,6 +171,10 @@ fn tpm(_: &str, _: PathBuf) -> Result<SealerConfig> {
     bail!("this program was built without TPM; build it with: cargo build -p vettid --features tpm")
 }
 
+fn default_files_bytes() -> u64 {
+    vettid_nats::pieces::DEFAULT_MOST_BYTES
+}
+
 fn default_log() -> String {
     "info".into()
 }
@@ -164,8 +224,10 @@ async fn serve(path: &Path) -> Result<()> {
         broker_tls: ClientTls::trusting(&authority)?,
         public_endpoint: file.public_endpoint,
         peers: Arc::new(file.peer_brokers),
-        limits: Limits::default(),
+        files_bytes: file.files_bytes,
+        limits: file.limits.limits(),
     };
+    LimitsFile::warn_of_high_ones(&config.limits);
     let host = Host::start_patiently(config, &joining).await.context("the host does not start")?;
     let broken = host.broken().keys().copied().collect();
     say_ready(&Ready { ready: "host", host_id: &file.host_id, vaults: host.members(), broken })?;
@@ -189,6 +251,21 @@ mod tests {
     }
 
     const TOKEN: &str = "[sealer]\nkind = \"pkcs11\"\nmodule = \"/usr/lib/p11.so\"\ntoken = \"t\"\nkey = \"k\"\n";
+
+    #[test]
+    fn limits_are_those_of_the_standard_where_nothing_else_is_said() {
+        let limits = |text: &str| toml::from_str::<LimitsFile>(text).map(|file| file.limits());
+        assert_eq!(limits("").unwrap(), Limits::default());
+        let one = limits("connection_messages_per_minute = 7").unwrap();
+        let messages = Rate { count: 7, per_seconds: 60 };
+        assert_eq!(one, Limits { connection: Limit { messages, ..Limit::CONNECTION }, session: Limit::SESSION });
+        let others = limits("connection_bytes_per_hour = 8\nsession_commands_per_minute = 9").unwrap();
+        assert_eq!(others.connection.bytes, Some(Rate { count: 8, per_seconds: 3600 }));
+        assert_eq!(others.session.messages, Rate { count: 9, per_seconds: 60 });
+        for wrong in ["connection_messages_per_minute = 0", "connection_messages_per_minute = -1", "messages = 1"] {
+            assert!(limits(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_host_has_exactly_one_sealer() {

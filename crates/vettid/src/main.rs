@@ -23,6 +23,7 @@ use failure::Failure;
 use output::Output;
 use std::process::ExitCode;
 use surroundings::Surroundings;
+use tokio::runtime::Builder;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes every piece of memory that is given back: what readers, writers and maps copied of a vault is gone with it, too.
@@ -60,7 +61,9 @@ fn run(line: CommandLine, output: Output) -> Result<(), Failure> {
     memory::keep_off_the_disk().context("core dumps cannot be switched off")?;
     // Fails only if a provider is there already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.context("the runtime does not start")?;
+    let runtime = if line.is_app() { Builder::new_current_thread() } else { Builder::new_multi_thread() }
+        .enable_all()
+        .build()
+        .context("the runtime does not start")?;
     runtime.block_on(line.run(&Surroundings::read(), output))
 }

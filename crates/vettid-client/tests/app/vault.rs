@@ -399,6 +399,8 @@ impl Vault {
             outbox_size: 0,
             connections: 0,
             lock: None,
+            awaits_restore: false,
+            reconciling: 0,
         })
     }
 

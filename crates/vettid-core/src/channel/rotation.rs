@@ -78,6 +78,13 @@ pub(super) struct Rotation {
     untold: bool,
 }
 
+impl Rotation {
+    /// The last sequence that this side may use in the running epoch, if it said so.
+    pub(super) fn announced_end(&self) -> Option<u64> {
+        self.announced
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Coming {
     #[serde(with = "stored")]
@@ -147,6 +154,12 @@ impl Channel {
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.sent().saturating_add(self.received)
+    }
+
+    /// Whether an epoch is over, and its keys are wiped.
+    #[must_use]
+    pub fn has_closed(&self, epoch: u64) -> bool {
+        epoch < self.epoch && self.closing(epoch).is_none()
     }
 
     /// Earlier epochs that still wait for messages.

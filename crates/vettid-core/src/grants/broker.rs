@@ -1,6 +1,7 @@
 //! Subjects that belong to the broker, not to the standard: the JetStream API of the named streams, the resolver, and
 //! the private inboxes of identities that have none in a member's space. Must never spell `$JS.API.>`.
 
+use vettid_wire::id::{FileId, MemberId};
 use vettid_wire::subject::{NAME_TEMPLATE, Pattern};
 
 /// The streams of VettID. Each exists at most once in an account.
@@ -122,6 +123,24 @@ pub(super) fn vaults_names() -> String {
 #[must_use]
 pub fn vaults_chunks(object: &str) -> String {
     format!("$O.{VAULTS_BUCKET}.C.{object}")
+}
+
+/// One piece of a file of a member: an object of one chunk, which is found by its subject.
+#[must_use]
+pub fn piece(member: MemberId, file: FileId, index: u32) -> String {
+    format!("$O.{VAULTS_BUCKET}.C.{member}.{file}.{index}")
+}
+
+/// Every piece of a file.
+#[must_use]
+pub fn pieces_of_file(member: MemberId, file: FileId) -> String {
+    format!("$O.{VAULTS_BUCKET}.C.{member}.{file}.*")
+}
+
+/// Every piece of every file of a member.
+#[must_use]
+pub fn pieces_of_member(member: MemberId) -> String {
+    format!("$O.{VAULTS_BUCKET}.C.{member}.*.*")
 }
 
 /// Stores or replaces an account.

@@ -66,6 +66,7 @@ impl Side {
             guid: shape.guid,
             public_key: identity.verifying_key().typed(),
             key_record: record.record().clone(),
+            restore_key: None,
             public: PublicProfile { first_name: shape.name.to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],

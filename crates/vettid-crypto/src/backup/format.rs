@@ -8,9 +8,9 @@ use crate::secret::Secret32;
 use crate::suite::x25519::PublicKey;
 
 pub(super) const VERSION_LINE: &str = "age-encryption.org/v1";
-pub(super) const FILE_KEY_BYTES: usize = 16;
-pub(super) const TAG_BYTES: usize = 16;
-pub(super) const PAYLOAD_NONCE_BYTES: usize = 16;
+pub(crate) const FILE_KEY_BYTES: usize = 16;
+pub(crate) const TAG_BYTES: usize = 16;
+pub(crate) const PAYLOAD_NONCE_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 
 /// Key of the MAC over the header.
@@ -19,7 +19,7 @@ pub(super) fn mac(file_key: &[u8; FILE_KEY_BYTES], header: &[u8]) -> [u8; 32] {
 }
 
 /// Key of the chunks.
-pub(super) fn payload_key(file_key: &[u8; FILE_KEY_BYTES], nonce: &[u8; PAYLOAD_NONCE_BYTES]) -> Secret32 {
+pub(crate) fn payload_key(file_key: &[u8; FILE_KEY_BYTES], nonce: &[u8; PAYLOAD_NONCE_BYTES]) -> Secret32 {
     derive(nonce, file_key, b"payload")
 }
 
@@ -34,14 +34,14 @@ fn derive(salt: &[u8], input: &[u8], info: &[u8]) -> Secret32 {
 }
 
 /// Nonce of a chunk: eleven bytes of counter, big-endian, and the mark of the last chunk. Wrapping uses number 0.
-pub(super) fn chunk_nonce(number: usize, last: bool) -> [u8; NONCE_BYTES] {
+pub(crate) fn chunk_nonce(number: usize, last: bool) -> [u8; NONCE_BYTES] {
     let marked = ((number as u128) << 8) | u128::from(last);
     let [_, _, _, _, nonce @ ..] = marked.to_be_bytes();
     nonce
 }
 
 /// ChaCha20-Poly1305 (RFC 8439) in place; gives the tag.
-pub(super) fn seal_chunk(key: &Secret32, nonce: [u8; NONCE_BYTES], body: &mut [u8]) -> [u8; TAG_BYTES] {
+pub(crate) fn seal_chunk(key: &Secret32, nonce: [u8; NONCE_BYTES], body: &mut [u8]) -> [u8; TAG_BYTES] {
     let cipher = ChaCha20Poly1305::new(key.expose().into());
     let Ok(tag) = cipher.encrypt_inout_detached(&nonce.into(), &[], body.into()) else {
         unreachable!("a chunk has at most 64 KiB");
@@ -50,7 +50,7 @@ pub(super) fn seal_chunk(key: &Secret32, nonce: [u8; NONCE_BYTES], body: &mut [u
 }
 
 /// Checks the tag, then decrypts in place.
-pub(super) fn open_chunk(
+pub(crate) fn open_chunk(
     key: &Secret32,
     nonce: [u8; NONCE_BYTES],
     body: &mut [u8],

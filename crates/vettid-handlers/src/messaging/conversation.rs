@@ -1,17 +1,20 @@
 //! The store of messages: one record for each, found by its id and in the order of a conversation, and what is known of
 //! the numbers that arrived. Nothing here is sent.
 
-use super::{damaged, encode};
+use super::{damaged, encode, text};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use vettid_handler::event::Context;
 use vettid_handler::handler::Outcome;
 use vettid_handler::host::Host;
 use vettid_handler::reply::HandlerError;
+use vettid_wire::file::FileManifest;
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json;
 use vettid_wire::messaging::{
-    Direction, ExportMessages, ListMessages, MISSING_AFTER_MS, MessageList, MessageRef, MessageStretch, MessageView,
+    Direction, ExportMessages, ListMessages, MISSING_AFTER_MS, MOST_ABOVE, MessageList, MessageRef, MessageStretch,
+    MessageView, ReceivedNumbers, TextMessage,
 };
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -37,26 +40,75 @@ pub(super) struct Kept {
     /// Revision of the peer's reaction.
     #[serde(default)]
     pub(super) peer_revision: u64,
+    /// What it takes to fetch and open the file that it carries; goes along when the message is sent again after a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<FileManifest>,
 }
 
 impl Kept {
     /// A message that nobody reacted to, before it has its place.
-    pub(super) fn new(view: MessageView) -> Self {
-        Self { view, place: 0, own_revision: 0, peer_revision: 0 }
+    pub(super) fn new(message: TextMessage, direction: Direction, delivered_at: Option<Timestamp>) -> Self {
+        let file = message.file.clone();
+        let view = text::view(message, direction, delivered_at);
+        Self { view, place: 0, own_revision: 0, peer_revision: 0, file }
+    }
+
+    /// As it travels.
+    pub(super) fn into_message(self) -> TextMessage {
+        let MessageView { message_id, number, text, sent_at, reply_to, disappear_after_s, .. } = self.view;
+        TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s, file: self.file }
     }
 }
 
 /// Which numbers of the peer arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Arrived {
+pub(super) struct Arrived {
     /// So many messages.
     count: u64,
     /// The highest number.
-    highest: u64,
+    pub(super) highest: u64,
     /// Since when a number is passed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gap_since: Option<Timestamp>,
+    /// The numbers themselves; absent in what was stored before they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<ReceivedNumbers>,
+}
+
+impl Arrived {
+    /// The numbers that are known to have arrived.
+    pub(super) fn numbers(&self) -> ReceivedNumbers {
+        let is_whole = self.count == self.highest;
+        let counted = ReceivedNumbers { up_to: if is_whole { self.highest } else { 0 }, above: BTreeSet::new() };
+        self.numbers.clone().unwrap_or(counted)
+    }
+
+    /// Takes a number in; `false` if it was counted before.
+    fn add(&mut self, number: u64) -> bool {
+        let mut numbers = self.numbers();
+        if numbers.has(number) {
+            return false;
+        }
+        self.count += 1;
+        self.highest = self.highest.max(number);
+        // A peer that leaps does not make this grow: what is not remembered is asked for once more after a restore.
+        if numbers.above.len() < MOST_ABOVE || number == numbers.up_to + 1 {
+            numbers.above.insert(number);
+        }
+        while numbers.above.remove(&(numbers.up_to + 1)) {
+            numbers.up_to += 1;
+        }
+        self.numbers = Some(numbers);
+        true
+    }
+
+    /// What is missing by now will not come any more: its sender has lost it.
+    fn close(&mut self) {
+        let up_to = self.highest;
+        self.numbers = Some(ReceivedNumbers { up_to, above: BTreeSet::new() });
+        (self.count, self.gap_since) = (self.highest, None);
+    }
 }
 
 /// `messaging.list`: the newest messages of a connection that fit into a reply, oldest first.
@@ -113,15 +165,29 @@ pub(super) fn export(
 }
 
 /// The message of a place, unless it was removed.
-fn at_place(host: &mut dyn Host, connection_id: ConnectionId, place: u64) -> Result<Option<Kept>, HandlerError> {
+pub(super) fn at_place(
+    host: &mut dyn Host,
+    connection_id: ConnectionId,
+    place: u64,
+) -> Result<Option<Kept>, HandlerError> {
+    Ok(keyed_at_place(host, connection_id, place)?.map(|(_, kept)| kept))
+}
+
+/// The same with its key.
+pub(super) fn keyed_at_place(
+    host: &mut dyn Host,
+    connection_id: ConnectionId,
+    place: u64,
+) -> Result<Option<(String, Kept)>, HandlerError> {
     let Some(key) = host.get(&place_key(connection_id, place))? else {
         return Ok(None);
     };
     let key = String::from_utf8(key).map_err(|_| damaged())?;
-    Ok(Some(read(host, &key)?.ok_or_else(damaged)?))
+    let kept = read(host, &key)?.ok_or_else(damaged)?;
+    Ok(Some((key, kept)))
 }
 
-fn last_place(host: &mut dyn Host, connection_id: ConnectionId) -> Result<u64, HandlerError> {
+pub(super) fn last_place(host: &mut dyn Host, connection_id: ConnectionId) -> Result<u64, HandlerError> {
     Ok(read(host, &last_place_key(connection_id))?.unwrap_or(0))
 }
 
@@ -188,10 +254,9 @@ pub(super) fn find(
 
 /// The number of the next message of ours on this connection.
 pub(super) fn next_number(host: &mut dyn Host, connection_id: ConnectionId) -> Result<u64, HandlerError> {
-    let key = format!("sent/{connection_id}");
-    let last: u64 = read(host, &key)?.unwrap_or(0);
-    host.put(&key, &encode(&(last + 1))?)?;
-    Ok(last + 1)
+    let next = last_number(host, connection_id)? + 1;
+    host.put(&sent_key(connection_id), &encode(&next)?)?;
+    Ok(next)
 }
 
 /// Notes that a message of the peer arrived for the first time.
@@ -201,18 +266,41 @@ pub(super) fn arrived(
     connection_id: ConnectionId,
     number: u64,
 ) -> Result<(), HandlerError> {
-    let key = arrived_key(connection_id);
-    let mut arrived: Arrived = read(host, &key)?.unwrap_or_default();
-    arrived.count += 1;
-    arrived.highest = arrived.highest.max(number);
+    let mut arrived = arrivals(host, connection_id)?;
+    if !arrived.add(number) {
+        return Ok(());
+    }
     let has_gap = arrived.highest > arrived.count;
     arrived.gap_since = has_gap.then(|| arrived.gap_since.unwrap_or(context.occurred_at));
-    Ok(host.put(&key, &encode(&arrived)?)?)
+    Ok(host.put(&arrived_key(connection_id), &encode(&arrived)?)?)
+}
+
+/// Which numbers of the peer arrived.
+pub(super) fn arrivals(host: &mut dyn Host, connection_id: ConnectionId) -> Result<Arrived, HandlerError> {
+    Ok(read(host, &arrived_key(connection_id))?.unwrap_or_default())
+}
+
+/// Nothing below the highest number is missing any more: the peer was restored and has lost what did not arrive.
+pub(super) fn close_gaps(host: &mut dyn Host, connection_id: ConnectionId) -> Result<(), HandlerError> {
+    let mut arrived = arrivals(host, connection_id)?;
+    arrived.close();
+    Ok(host.put(&arrived_key(connection_id), &encode(&arrived)?)?)
+}
+
+/// The number of our last message.
+pub(super) fn last_number(host: &mut dyn Host, connection_id: ConnectionId) -> Result<u64, HandlerError> {
+    Ok(read(host, &sent_key(connection_id))?.unwrap_or(0))
+}
+
+/// Our next message gets a higher number than this one.
+pub(super) fn number_above(host: &mut dyn Host, connection_id: ConnectionId, used: u64) -> Result<(), HandlerError> {
+    let last = last_number(host, connection_id)?.max(used);
+    Ok(host.put(&sent_key(connection_id), &encode(&last)?)?)
 }
 
 /// So many messages of the peer were passed over, long enough ago not to be merely late.
 fn missing(host: &mut dyn Host, context: &Context, connection_id: ConnectionId) -> Result<u64, HandlerError> {
-    let arrived: Arrived = read(host, &arrived_key(connection_id))?.unwrap_or_default();
+    let arrived = arrivals(host, connection_id)?;
     let is_old = |since: Timestamp| context.occurred_at.since_ms(since) >= MISSING_AFTER_MS;
     let is_missing = arrived.gap_since.is_some_and(is_old);
     Ok(if is_missing { arrived.highest.saturating_sub(arrived.count) } else { 0 })
@@ -253,6 +341,10 @@ fn place_key(connection_id: ConnectionId, place: u64) -> String {
 
 fn last_place_key(connection_id: ConnectionId) -> String {
     format!("places/{connection_id}")
+}
+
+fn sent_key(connection_id: ConnectionId) -> String {
+    format!("sent/{connection_id}")
 }
 
 fn arrived_key(connection_id: ConnectionId) -> String {

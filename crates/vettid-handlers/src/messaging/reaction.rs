@@ -1,7 +1,7 @@
 //! Reactions to messages: at most one of each side, the newest one. One that overtook its message waits for it, within bounds.
 
 use super::conversation::{self, Kept, find, update};
-use super::{encode, member};
+use super::{encode, member, recovery};
 use crate::shown;
 use vettid_handler::event::Context;
 use vettid_handler::feed::FeedNote;
@@ -25,7 +25,7 @@ pub(super) fn react(host: &mut dyn Host, _: &Context, request: React) -> Result<
     if kept.view.own_reaction == symbol {
         return Ok(Outcome::Reply(Nothing {}));
     }
-    kept.own_revision += 1;
+    kept.own_revision = kept.own_revision.max(recovery::revision_floor(host, connection_id)?) + 1;
     kept.view.own_reaction.clone_from(&symbol);
     let reaction = Reaction { message_id, symbol, revision: kept.own_revision };
     host.send(connection_id, &MessagingReaction::ROW.event_type(), &encode(&reaction)?)?;
@@ -87,7 +87,7 @@ fn wait(host: &mut dyn Host, connection_id: ConnectionId, reaction: &Reaction) -
 }
 
 /// `false` if a newer one is known.
-fn take(kept: &mut Kept, reaction: Reaction) -> bool {
+pub(super) fn take(kept: &mut Kept, reaction: Reaction) -> bool {
     let is_newer = reaction.revision > kept.peer_revision;
     if is_newer {
         kept.peer_revision = reaction.revision;
@@ -96,7 +96,7 @@ fn take(kept: &mut Kept, reaction: Reaction) -> bool {
     is_newer
 }
 
-fn check(symbol: Option<&str>) -> Result<(), RefusalCode> {
+pub(super) fn check(symbol: Option<&str>) -> Result<(), RefusalCode> {
     let is_fine = symbol.is_none_or(|symbol| shown::is_symbol(symbol, MAX_REACTION_BYTES));
     if is_fine { Ok(()) } else { Err(RefusalCode::InvalidRequest) }
 }

@@ -1,7 +1,7 @@
 //! What holds for the messages of one connection: whether the peer is told what was read, and whether messages disappear, which
 //! both sides have to want. Neither side can make the other one's messages disappear.
 
-use super::{conversation, encode, member};
+use super::{conversation, encode, member, recovery};
 use crate::shown;
 use serde::{Deserialize, Serialize};
 use vettid_handler::event::Context;
@@ -67,7 +67,7 @@ pub(super) fn settings(
         check(now.own_after_s)?;
     }
     if now.own_after_s != before.own_after_s {
-        now.own_revision += 1;
+        now.own_revision = now.own_revision.max(recovery::revision_floor(host, id)?) + 1;
         let wish = Disappearing { after_s: now.own_after_s, revision: now.own_revision };
         host.send(id, &MessagingDisappear::ROW.event_type(), &encode(&wish)?)?;
     }

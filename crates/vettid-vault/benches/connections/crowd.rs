@@ -49,10 +49,12 @@ pub(crate) enum Work {
     Send,
     /// A message comes on one of them.
     Receive,
+    /// One of them is looked after, when its time has come.
+    Upkeep,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 4] = [Self::List, Self::Review, Self::Send, Self::Receive];
+    pub(crate) const ALL: [Self; 5] = [Self::List, Self::Review, Self::Send, Self::Receive, Self::Upkeep];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -60,6 +62,7 @@ impl Work {
             Self::Review => "review",
             Self::Send => "send",
             Self::Receive => "receive",
+            Self::Upkeep => "upkeep",
         }
     }
 }
@@ -91,7 +94,21 @@ impl Crowd {
         let messages = Rate { count: 1_000_000_000, per_seconds: 1 };
         let limit = Limit { messages, bytes: None, uncommitted: Limit::SESSION.uncommitted };
         crowd.town.nodes[ALICE].limit(Limits { connection: limit, session: limit });
+        crowd.look_after_all();
         crowd
+    }
+
+    /// Upkeep goes through all of them once, so that each has its time.
+    fn look_after_all(&mut self) {
+        loop {
+            let (_, posts, _) = self.handle(Event::Tick);
+            self.sent(&posts);
+            let state = self.town.nodes[ALICE].vault.state();
+            if !Draft::new(state).has("upkeep_all") {
+                assert_eq!(Draft::new(state).keys("upkeep/of/", usize::MAX).len(), self.far.len() + 1);
+                return;
+            }
+        }
     }
 
     /// The same vault once more, from its journal.
@@ -166,7 +183,20 @@ impl Crowd {
                 took
             }
             Work::Receive => self.receive(at),
+            Work::Upkeep => self.look_after(connection_id),
         }
+    }
+
+    /// What a connection sees depends on its tags, so it is looked after when they change.
+    fn look_after(&mut self, connection_id: ConnectionId) -> Duration {
+        let change =
+            |add: &[&str], remove: &[&str]| json!({"connection_id": connection_id, "add": add, "remove": remove});
+        self.command::<Value>("connection.tag", change(&["friend"], &[]));
+        self.command::<Value>("connection.tag", change(&[], &["friend"]));
+        let commits = self.town.nodes[ALICE].commits();
+        let (_, posts, took) = self.handle(Event::Tick);
+        assert_eq!((posts.len(), self.town.nodes[ALICE].commits()), (0, commits + 1));
+        took
     }
 
     /// A command of the owner.
@@ -197,6 +227,7 @@ impl Crowd {
             sent_at: *now,
             reply_to: None,
             disappear_after_s: None,
+            file: None,
         };
         let content = Content { body, to_incarnation: 1, in_reply_to: None, expires_at: None };
         let event_type = MessagingText::ROW.event_type();

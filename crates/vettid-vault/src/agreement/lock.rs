@@ -117,6 +117,13 @@ pub fn free(step: &mut Step<'_>, asked: FreePayments) -> Result<Result<FreePayme
     Ok(Ok(asked))
 }
 
+/// Forgets every permit, and what was set free: after a restore neither may still hold.
+pub(super) fn forget_all(step: &mut Step<'_>) {
+    for prefix in [PERMITS, FREE] {
+        step.draft.keys(prefix, usize::MAX).iter().for_each(|key| step.draft.remove(key));
+    }
+}
+
 /// Forgets permits that nobody used in time.
 pub(super) fn forget(step: &mut Step<'_>) -> Result<(), UnreadableState> {
     for key in step.draft.keys(PERMITS, MAX_PERMITS) {

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::manager::Event;
 use crate::owner::{Outcomes, wrap};
 use crate::recovery;
+use crate::restore;
 use crate::send;
 use crate::step::Step;
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ pub fn begin(
     let Some(mut issuer) = issuer(&step.draft)? else {
         return Ok(Some(Err(RefusalCode::NotFound)));
     };
-    if head::went_back(step, request.journal_head.as_ref()) {
+    if head::went_back(step, request.journal_head.as_ref()) && !restore::awaits_password(&step.draft)? {
         alarm(step, "Your app has seen later commits of this vault than it has: it was put back")?;
         audit(step, request.op_id, &request.action, AuditOutcome::Refused)?;
         return Ok(Some(Err(RefusalCode::Conflict)));
@@ -182,6 +183,9 @@ fn carry_out(
     let operation = issuer.finish(&step.clocks, step.rng, known, proven, done.effect)?;
     if done.replaces {
         recovery::replace(step)?;
+    }
+    if done.restores {
+        restore::proved(step)?;
     }
     audit(step, request.op_id, &request.action, outcome)?;
     if let Some(summary) = done.summary {

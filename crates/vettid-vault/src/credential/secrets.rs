@@ -14,7 +14,7 @@ use serde_json::Value;
 use value::Given;
 use vettid_core::credential::grant::{GrantLife, GrantScope};
 use vettid_core::credential::issuer::operation::{Effect, Proven};
-use vettid_core::credential::{CHANGE_PASSWORD, REPLACE_DEVICE};
+use vettid_core::credential::{CHANGE_PASSWORD, REPLACE_DEVICE, RESTORE};
 use vettid_crypto::password::{InnerKey, StoredPassword};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
@@ -42,6 +42,8 @@ pub(super) struct Done {
     pub(super) refused: bool,
     /// The device that asked takes the place of the app.
     pub(super) replaces: bool,
+    /// The vault goes on from the earlier state to which it was put back.
+    pub(super) restores: bool,
     /// For the feed.
     pub(super) summary: Option<String>,
     /// Opened after the effect is part of the commit.
@@ -54,6 +56,7 @@ struct Outcome {
     result: Value,
     inner: Option<InnerUpdate>,
     replaces: bool,
+    restores: bool,
     summary: Option<String>,
     grant: Option<(GrantScope, GrantLife, u32, OpenSecret)>,
 }
@@ -90,6 +93,10 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
             let freed = or_refuse!(lock::free(step, asked)?);
             Ok(Ok(Outcome { result: to_value(&freed)?, summary: Some(told), ..Outcome::default() }))
         }),
+        RESTORE => with(request, |_: Nothing| {
+            let result = to_value(&Nothing {})?;
+            Ok(Ok(Outcome { result, restores: true, ..Outcome::default() }))
+        }),
         // The right password is all that is wanted.
         secret::Restore::NAME => {
             with(request, |nothing: Nothing| Ok(Ok(Outcome { result: to_value(&nothing)?, ..Outcome::default() })))
@@ -102,7 +109,14 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
         Err(code) => (Answer::Refused(Refusal { code }), Outcome::default()),
     };
     let effect = Effect { action_result: to_value(&answer)?, inner: outcome.inner, policies: None };
-    Ok(Done { effect, refused, replaces: outcome.replaces, summary: outcome.summary, grant: outcome.grant })
+    Ok(Done {
+        effect,
+        refused,
+        replaces: outcome.replaces,
+        restores: outcome.restores,
+        summary: outcome.summary,
+        grant: outcome.grant,
+    })
 }
 
 fn free_sentence(asked: &FreePayments) -> String {

@@ -3,6 +3,7 @@
 
 use super::clock;
 use super::lock::lane::Lane;
+use super::pieces::Store;
 use super::ways::{Sender, Ways};
 use crate::failure::Failure;
 use crate::lock;
@@ -21,6 +22,7 @@ use vettid_core::journal::BrokenJournal;
 use vettid_nats::inbox::InboxMessage;
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
+use vettid_nats::pieces::Pieces;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, SigningKeysRotated, VaultDeployed};
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
@@ -95,6 +97,7 @@ pub struct Actor {
     journal: Journal,
     objects: Objects,
     ways: Ways,
+    files: Store,
     work: mpsc::Receiver<Work>,
     acknowledgements: JoinSet<()>,
     cutting: HashSet<String>,
@@ -128,22 +131,23 @@ impl Taken {
 
 impl Actor {
     /// A vault whose last record has this sequence.
-    pub fn new(
+    pub(super) fn new(
         vault: Vault,
         sequence: u64,
         journal: Journal,
-        objects: Objects,
+        (objects, pieces): (Objects, Pieces),
         sender: Sender,
         work: mpsc::Receiver<Work>,
         stored: Option<String>,
     ) -> Self {
-        let ways = Ways::new(vault.guid(), sender);
+        let (ways, files) = (Ways::new(vault.guid(), sender), Store::new(vault.guid(), pieces));
         Self {
             vault,
             sequence,
             journal,
             objects,
             ways,
+            files,
             work,
             acknowledgements: JoinSet::new(),
             cutting: HashSet::new(),
@@ -169,6 +173,7 @@ impl Actor {
         let ended = self.serve().await;
         if matches!(ended, Ok(()) | Err(Stopped::Locked)) {
             while self.acknowledgements.join_next().await.is_some() {}
+            self.files.finish().await;
         }
         ended
     }
@@ -187,6 +192,9 @@ impl Actor {
                     self.lock_if_idle().await?;
                     self.send_waiting();
                     self.ways.close_ended(&self.vault);
+                }
+                done = self.files.next() => {
+                    self.handle(vec![Taken { event: Event::Pieces(done), message: None }]).await?;
                 }
                 Some(_) = self.acknowledgements.join_next() => {}
             }
@@ -289,6 +297,7 @@ impl Actor {
             }
         }
         self.send(batch.posts);
+        batch.wishes.into_iter().for_each(|wish| self.files.begin(wish));
         Ok(batch.afterwards)
     }
 

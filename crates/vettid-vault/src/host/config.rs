@@ -22,6 +22,8 @@ pub struct HostConfig {
     pub public_endpoint: Option<String>,
     /// Further brokers on which peers may live.
     pub peers: Arc<Vec<String>>,
-    /// How much each sender may send to a vault. Only a measurement takes others than those of the standard.
+    /// Room for the large values of all vaults here, in bytes: pieces of files, and stored states.
+    pub files_bytes: u64,
+    /// How much each sender may send to a vault. Only a test or a measurement takes more than the standard.
     pub limits: Limits,
 }

@@ -16,6 +16,7 @@ use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_nats::journal::Journal;
 use vettid_nats::objects::{ObjectError, Objects};
+use vettid_nats::pieces::Pieces;
 use vettid_wire::id::MemberId;
 
 /// Largest stored state of one vault, in bytes.
@@ -27,6 +28,7 @@ pub(super) struct Loader {
     pub(super) storage_keys: Arc<StorageKeys>,
     pub(super) journal: Journal,
     pub(super) objects: Objects,
+    pub(super) pieces: Pieces,
     pub(super) handlers: Handlers,
     /// The broker as other parties reach it.
     pub(super) endpoint: String,

@@ -97,8 +97,9 @@ impl Host {
             services: self.services.clone(),
             work: work.downgrade(),
         };
-        let (journal, objects) = (self.loader.journal.clone(), self.loader.objects.clone());
-        let actor = Actor::new(vault, sequence, journal, objects, sender, queue, stored).behind(self.lanes.of(member));
+        let (journal, stores) =
+            (self.loader.journal.clone(), (self.loader.objects.clone(), self.loader.pieces.clone()));
+        let actor = Actor::new(vault, sequence, journal, stores, sender, queue, stored).behind(self.lanes.of(member));
         self.running.spawn(async move { (member, actor.run().await) });
         self.vaults.insert(member, Running { work, key });
         self.publish_event_types(member).await;

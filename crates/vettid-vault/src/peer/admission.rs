@@ -72,9 +72,10 @@ fn under_contract(
         if !own {
             return Ok(Err(RefusalCode::NotAllowed));
         }
-        let access = contract::read_field(step.now, &accepted, buckets, &asked.contract_hash, &asked.field);
+        let spent = connection::spent(&step.draft, connection.connection_id)?;
+        let grant = contract::read_field(step.now, &accepted, (buckets, &spent), &asked.contract_hash, &asked.field);
         let tier = accepted.contract.field(&asked.field).map(|field| field.tier);
-        return Ok(access.map(|_| tier));
+        return Ok(grant.map(|_| tier));
     }
     if arrived.event_type == event::AuthChallenge::ROW.event_type() {
         let admitted = contract::act(step.now, &accepted, buckets, Permission::RequestAuthentication);

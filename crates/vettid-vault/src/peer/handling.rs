@@ -15,7 +15,8 @@ use vettid_core::channel::in_reply_to;
 use vettid_handler::event::{Answer, Context, Event, Peer, Service, answer_row};
 use vettid_handler::reply::{HandlerError, Reply};
 use vettid_wire::contract::Tier;
-use vettid_wire::event::{EventType, Lane};
+use vettid_wire::data::{DataOutcome, DataResponse};
+use vettid_wire::event::{self, EventRow, EventType, Lane};
 use vettid_wire::id::EventId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
@@ -69,6 +70,7 @@ pub(super) fn handle(
         }
         Ok(Reply::Body(body)) => {
             ruling.count(step)?;
+            spend(step, connection, context, &body)?;
             answer_with(step, connection, context, &event, &body).map(Ok)
         }
         Ok(Reply::None) => {
@@ -96,6 +98,24 @@ fn authorised_field(context: &Context, body: &Value) -> FieldAuthority {
         Some(field) if checked => FieldAuthority::One(field.to_owned()),
         _ => FieldAuthority::Nothing,
     }
+}
+
+/// A field that is handed out once is spent by the answer that carries it.
+fn spend(step: &mut Step<'_>, connection: &Connection, context: &Context, body: &[u8]) -> Result<(), Failure> {
+    if context.event_type != event::DataRequest::ROW.event_type() {
+        return Ok(());
+    }
+    let answer: DataResponse = vjson::read(body)?;
+    let (DataOutcome::Served { field, .. }, Some(accepted)) =
+        (&answer.outcome, connection::contract(&step.draft, connection.connection_id)?)
+    else {
+        return Ok(());
+    };
+    let mut spent = connection::spent(&step.draft, connection.connection_id)?;
+    if spent.served(&accepted, field) {
+        connection::put_spent(&mut step.draft, connection.connection_id, &spent)?;
+    }
+    Ok(())
 }
 
 /// Sends a handler's reply on the row that answers the event.

@@ -178,7 +178,11 @@ pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<
     let body = vjson::parse(&waiting.payload)?;
     let tier = waiting_tier(step, &connection, waiting, &body)?;
     let context = context(step, &connection, waiting.lane, waiting.event_id, &waiting.event_type, tier, Some(answer))?;
-    let done = handle(step, &connection, &context, &body, &Ruling::None)?;
+    let done = if is_spent(step, &connection, waiting, &body)? {
+        Err(RefusalCode::Spent)
+    } else {
+        handle(step, &connection, &context, &body, &Ruling::None)?
+    };
     let (answer, code) = match done {
         Ok(Done::Answered(answer)) => (Some(answer), None),
         Ok(Done::Quiet | Done::Passing) => (None, None),
@@ -214,6 +218,22 @@ fn audit_resumed(
     let outcome = if code.is_none() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let detail = json!({"event_id": waiting.event_id, "request_id": waiting.shown.request_id, "refusal": code});
     Ok(step.audit(&actor(connection), &waiting.event_type, outcome, detail)?)
+}
+
+/// Another request for the same field was answered while this one waited.
+fn is_spent(
+    step: &Step<'_>,
+    connection: &Connection,
+    waiting: &Waiting,
+    body: &Value,
+) -> Result<bool, UnreadableState> {
+    let field = body.get("field").and_then(Value::as_str);
+    let Some(field) = field.filter(|_| waiting.event_type == event::DataRequest::ROW.event_type()) else {
+        return Ok(false);
+    };
+    let accepted = connection::contract(&step.draft, connection.connection_id)?;
+    let spent = connection::spent(&step.draft, connection.connection_id)?;
+    Ok(accepted.is_some_and(|accepted| spent.covers(&accepted, field)))
 }
 
 fn waiting_tier(

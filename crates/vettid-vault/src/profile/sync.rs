@@ -69,7 +69,14 @@ fn note(step: &mut Step<'_>, id: ConnectionId, profile: &SignedProfile) -> Resul
 }
 
 fn content(profile: &SignedProfile) -> Result<Base64Url, Failure> {
-    Ok(body_hash(&(&profile.public, &profile.items, &profile.event_types, &profile.supported, &profile.key_record))?)
+    Ok(body_hash(&(
+        &profile.public,
+        &profile.items,
+        &profile.event_types,
+        &profile.supported,
+        &profile.key_record,
+        &profile.restore_key,
+    ))?)
 }
 
 /// Publishes the profile anew before the published one runs out. Gives when to look again.
@@ -110,7 +117,15 @@ pub fn tell(step: &mut Step<'_>, connection: &Connection) -> Result<Option<Times
 }
 
 /// The peer sent a version of its profile.
-pub fn receive(step: &mut Step<'_>, connection: &Connection, body: Value) -> Result<Result<(), RefusalCode>, Failure> {
+///
+/// `is_running`: it was sealed in the running epoch. Who may speak for the peer's owner after a restore is never changed by what an
+/// earlier epoch says, for its keys may be in an old copy.
+pub fn receive(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    body: Value,
+    is_running: bool,
+) -> Result<Result<(), RefusalCode>, Failure> {
     let Ok(ProfileChanged { profile }) = vjson::from_value::<ProfileChanged>(body) else {
         return Ok(Err(RefusalCode::InvalidRequest));
     };
@@ -138,6 +153,10 @@ pub fn receive(step: &mut Step<'_>, connection: &Connection, body: Value) -> Res
     if !follows(&peer.profile.key_record, &verified) {
         return Ok(Err(RefusalCode::InvalidRequest));
     }
+    let keeps_owner = peer.profile.restore_key.is_none() || peer.profile.restore_key == verified.get().restore_key;
+    if !keeps_owner && !is_running {
+        return Ok(Err(RefusalCode::NotAllowed));
+    }
     let shown = |profile: &SignedProfile| (profile.public.clone(), profile.items.clone());
     let is_new = shown(verified.get()) != shown(&peer.profile);
     peer.signing_key = verified.key_record().signing().typed();
@@ -145,6 +164,10 @@ pub fn receive(step: &mut Step<'_>, connection: &Connection, body: Value) -> Res
     let before = std::mem::replace(&mut connection.display_name, name_of(verified.get()));
     connection::put(&mut step.draft, &connection)?;
     step.draft.remove(&stale_key(id));
+    if !keeps_owner {
+        let name = &connection.display_name;
+        tell_of(step, id, format!("{name} uses another device now, or gave up the one before"))?;
+    }
     if is_new {
         announce(step, &connection, &before)?
     }
@@ -176,9 +199,13 @@ fn announce(step: &mut Step<'_>, connection: &Connection, before: &str) -> Resul
     } else {
         format!("{before} is called {} now", connection.display_name)
     };
+    tell_of(step, connection.connection_id, summary)
+}
+
+fn tell_of(step: &mut Step<'_>, id: ConnectionId, summary: String) -> Result<(), Failure> {
     step.tell(Note {
         event_type: event::ProfileChanged::ROW.event_type(),
-        connection_id: Some(connection.connection_id),
+        connection_id: Some(id),
         request_id: None,
         severity: Severity::Info,
         outcome: Outcome::Done,

@@ -94,6 +94,12 @@ fn as_field(label: &str) -> String {
 }
 
 impl Ruling {
+    /// The same where rules may not decide: what they may decide is asked about.
+    #[must_use]
+    pub fn asked(self) -> Self {
+        if matches!(self, Self::None) { self } else { Self::Repeated }
+    }
+
     /// The tier under which the event is handled: never a wider one.
     pub fn tier(&self, tier: Option<Tier>) -> Option<Tier> {
         let narrower = match self {

@@ -26,6 +26,7 @@ use vettid_testkit::space::fresh_event;
 use vettid_vault::host::config::HostConfig;
 use vettid_vault::host::sealer::SealerConfig;
 use vettid_vault::host::sealer::key_file::KeyFile;
+use vettid_vault::host::states::States;
 use vettid_vault::host::storage_key::StorageKeys;
 use vettid_vault::host::{Host, HostFailed, JoinFailed, Joining};
 use vettid_wire::contract::Rate;
@@ -181,8 +182,14 @@ impl Desk {
             broker_tls: self.broker.endpoint().unwrap().tls,
             public_endpoint: None,
             peers: Arc::default(),
+            files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
             limits: Limits { connection, ..Limits::default() },
         }
+    }
+
+    /// What is stored of the vaults of a host that does not run.
+    pub(crate) async fn states(&self, host: &str) -> States {
+        States::open(&self.config(host), self).await.unwrap()
     }
 
     pub(crate) async fn start(&self, host: &str) -> Host {

@@ -1,4 +1,4 @@
-//! The host on the real nats-server: a killed broker, a second host for the same vault, poison, and vaults that are broken.
+//! The host on the real nats-server: a killed broker, a vault that comes back from an earlier state, a second host for the same vault, poison, and vaults that are broken.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "../world/app.rs"]
@@ -13,6 +13,7 @@ mod mailbox;
 mod node;
 mod owner;
 mod poison;
+mod put_back;
 #[path = "../world/shop.rs"]
 #[expect(dead_code, reason = "the pure world uses more of it")]
 mod shop;

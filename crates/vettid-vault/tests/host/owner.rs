@@ -79,7 +79,13 @@ impl Owner {
     }
 
     /// Publishes, and gives the first answer that comes within this time.
-    async fn exchange(&self, subject: &Subject, answers: Subject, bytes: &[u8], within: Duration) -> Option<Bytes> {
+    pub(crate) async fn exchange(
+        &self,
+        subject: &Subject,
+        answers: Subject,
+        bytes: &[u8],
+        within: Duration,
+    ) -> Option<Bytes> {
         let mut answers = self.connection.subscribe(&Pattern::One(answers)).await.unwrap();
         self.connection.publish(subject, Bytes::copy_from_slice(bytes)).await.unwrap();
         let answer = tokio::time::timeout(within, answers.next()).await.ok()?;

@@ -32,6 +32,8 @@ pub(crate) struct App {
     /// The incarnation of the vault that it addresses.
     pub(crate) to_incarnation: u64,
     vault: Option<VerifiedKeyRecord>,
+    /// The highest incarnation of the vault that it knows of.
+    pub(crate) incarnation: u64,
 }
 
 /// A key record of this role.
@@ -77,6 +79,7 @@ impl App {
             unproved: None,
             to_incarnation: 1,
             vault: None,
+            incarnation: 1,
         }
     }
 

@@ -59,6 +59,7 @@ impl Stranger {
             guid: stranger_guid(),
             public_key: record.identity().typed(),
             key_record: record.record().clone(),
+            restore_key: None,
             public: PublicProfile::default(),
             service: poses.then_some(service),
             event_types: vec![],

@@ -201,3 +201,38 @@ fn a_hundred_messages_that_do_not_open_pause_their_connection_alone() {
     assert_eq!(give(&mut town, &letters[1]), Handled::Done);
     assert_eq!(received(&mut town, id), 2);
 }
+
+/// A broker that was killed delivers again what was handled long ago. The keys of its epoch are gone, and good messages behind it
+/// must not suffer for that.
+#[test]
+fn repetitions_from_a_closed_epoch_pause_nobody() {
+    let mut town = Town::settled(67);
+    let id = town.connect();
+    let letters = texts(&mut town, id, 30, "x");
+    for letter in &letters {
+        assert_eq!(give(&mut town, letter), Handled::Done);
+    }
+    town.run();
+    let _: Value = town.ask(BOB, "connection.rotate", json!({})).unwrap();
+    town.run();
+    let dropped = town.nodes[ALICE].vault.dropped();
+    for _ in 0..5 {
+        for letter in &letters {
+            assert_eq!(give(&mut town, letter), Handled::Done);
+        }
+    }
+    assert_eq!(town.nodes[ALICE].vault.dropped() - dropped, 150, "the epoch is closed");
+    let later = texts(&mut town, id, 1, "later");
+    assert_eq!(give(&mut town, &later[0]), Handled::Done);
+    assert_eq!(received(&mut town, id), 31);
+
+    // What was never taken up is no repetition.
+    let (subject, bytes) = letters[0].clone();
+    let mut envelope: Value = serde_json::from_slice(&bytes).unwrap();
+    for n in 0..101 {
+        envelope["event_id"] = format!("01a1ff6e-a389-7c2d-8bfd-{n:012x}").into();
+        give(&mut town, &(subject.clone(), serde_json::to_vec(&envelope).unwrap()));
+    }
+    let later = texts(&mut town, id, 1, "too late");
+    assert_eq!(give(&mut town, &later[0]), Handled::Later(10_000));
+}

@@ -1,6 +1,7 @@
 //! A vault with its journal: commits are kept here, and a crash loads it from them again.
 
 use rand::rngs::StdRng;
+use std::collections::BTreeMap;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::{BootId, Clocks};
 use vettid_core::journal::Record;
@@ -8,8 +9,9 @@ use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::Secret32;
 use vettid_vault::manager::{Event, Handled, Vault};
 use vettid_vault::outbox::Post;
+use vettid_vault::pieces::{Done, Found, Wish};
 use vettid_vault::sealed_journal::SealedJournal;
-use vettid_wire::id::MemberId;
+use vettid_wire::id::{FileId, MemberId};
 use vettid_wire::time::Timestamp;
 
 pub(crate) const ENDPOINT: &str = "tls://broker.test:4222";
@@ -25,6 +27,13 @@ pub(crate) enum Crash {
     AfterSecondCommit,
 }
 
+/// The stored state of a vault at some moment.
+#[derive(Clone)]
+pub(crate) struct Backup {
+    records: Vec<Vec<u8>>,
+    snapshot: Option<Vec<u8>>,
+}
+
 pub(crate) struct Node {
     pub(crate) guid: MemberId,
     pub(crate) vault: Vault,
@@ -33,6 +42,10 @@ pub(crate) struct Node {
     records: Vec<Vec<u8>>,
     snapshot: Option<Vec<u8>>,
     limits: Limits,
+    /// Stored pieces of files, by name and place.
+    pub(crate) pieces: BTreeMap<(FileId, u32), Vec<u8>>,
+    /// How many pieces the store takes.
+    pub(crate) most_pieces: usize,
 }
 
 impl Node {
@@ -48,6 +61,8 @@ impl Node {
             records: vec![first.sealed],
             snapshot: None,
             limits: Limits::default(),
+            pieces: BTreeMap::new(),
+            most_pieces: usize::MAX,
         }
     }
 
@@ -66,6 +81,24 @@ impl Node {
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.limits = limits;
         self.crash();
+    }
+
+    /// The state as it is stored now, for a later restore.
+    pub(crate) fn backup(&self) -> Backup {
+        Backup { records: self.records.clone(), snapshot: self.snapshot.clone() }
+    }
+
+    /// Somebody puts the state there without a word.
+    pub(crate) fn continued_from(&mut self, backup: &Backup) {
+        self.snapshot.clone_from(&backup.snapshot);
+        self.continued(backup.records.clone());
+    }
+
+    /// The host puts the vault back to an earlier state.
+    pub(crate) fn put_back(&mut self, now: Timestamp, rng: &mut StdRng, backup: &Backup) {
+        self.continued_from(backup);
+        let done = self.vault.put_back(clocks(now), rng, 0).unwrap();
+        self.keep(&done.prepared);
     }
 
     /// The journal as it is stored.
@@ -114,6 +147,7 @@ impl Node {
             return Some((batch.handled, vec![]));
         }
         let (mut posts, mut afterwards) = (batch.posts, batch.afterwards);
+        afterwards.extend(self.carry_out(batch.wishes));
         while !afterwards.is_empty() {
             let batch = self.vault.handle(clocks(now), rng, &afterwards);
             if crash == Crash::BeforeSecondCommit {
@@ -127,8 +161,38 @@ impl Node {
             }
             posts.extend(batch.posts);
             afterwards = batch.afterwards;
+            afterwards.extend(self.carry_out(batch.wishes));
         }
         Some((batch.handled, posts))
+    }
+
+    /// The store of pieces, as a host has it.
+    fn carry_out(&mut self, wishes: Vec<Wish>) -> Vec<Event> {
+        wishes.into_iter().filter_map(|wish| self.wish(wish)).map(Event::Pieces).collect()
+    }
+
+    fn wish(&mut self, wish: Wish) -> Option<Done> {
+        Some(match wish {
+            Wish::Keep { store, index, bytes, then } => {
+                let has_room = self.pieces.len() < self.most_pieces || self.pieces.contains_key(&(store, index));
+                if has_room {
+                    self.pieces.insert((store, index), bytes);
+                }
+                Done::For(then, if has_room { Found::Kept } else { Found::NoRoom })
+            }
+            Wish::Read { store, index, then } => {
+                Done::For(then, self.pieces.get(&(store, index)).cloned().map_or(Found::Missing, Found::Bytes))
+            }
+            Wish::List { store, then } => {
+                let stored = self.pieces.keys().filter(|(name, _)| *name == store).map(|(_, index)| *index);
+                Done::For(then, Found::Listed(stored.collect()))
+            }
+            Wish::Erase { store } => {
+                self.pieces.retain(|(name, _), _| *name != store);
+                return None;
+            }
+            Wish::Sweep => Done::Stores(self.pieces.keys().map(|(name, _)| *name).collect()),
+        })
     }
 
     fn store(&mut self, prepared: Option<&vettid_vault::manager::Prepared>) {

@@ -53,7 +53,9 @@ fn contract() -> Contract {
         {"field":"date_of_birth","tier":"consent","purpose":"p","retention":"session"},
         {"field":"email","tier":"required","purpose":"p","retention":"session"},
         {"field":"phone","tier":"optional","purpose":"p","retention":"session"},
-        {"field":"city","tier":"optional","purpose":"p","retention":"session"}],
+        {"field":"city","tier":"optional","purpose":"p","retention":"session"},
+        {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
+        {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
         "permissions":["request_authentication"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )
     .unwrap()
@@ -85,6 +87,7 @@ impl Shop {
             guid: self.guid,
             public_key: self.record.identity().typed(),
             key_record: self.record.record().clone(),
+            restore_key: None,
             public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
             service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: contract() }),
             event_types: vec![],

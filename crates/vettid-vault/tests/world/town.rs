@@ -1,7 +1,7 @@
 //! The town: two members with vault and app, a shop, the time, and the post office between them.
 
 use crate::app::{App, handshake_event, random_bytes};
-use crate::node::{Crash, ENDPOINT, Node, clocks};
+use crate::node::{Backup, Crash, ENDPOINT, Node, clocks};
 use crate::shop::Shop;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use vettid_core::resync;
 use vettid_crypto::audit::Chain;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::nats::user::UserClaims;
@@ -18,12 +19,13 @@ use vettid_vault::outbox::{Post, Route};
 use vettid_wire::connection::{ConnectionView, Invited};
 use vettid_wire::enrolment::EnrolVault;
 use vettid_wire::envelope::{Answer, Envelope};
-use vettid_wire::event::Delivery;
+use vettid_wire::event::{ConnectionResync, Delivery, EventRow};
 use vettid_wire::feed::{AuditStretch, FeedList};
 use vettid_wire::id::{ConnectionId, EventId, MemberId};
 use vettid_wire::json as vjson;
 use vettid_wire::messaging::MessageList;
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::restore::{RestoreVault, Restoring};
 use vettid_wire::session::HandshakeEvent;
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
@@ -255,6 +257,10 @@ impl Town {
     /// No sequence of a key is ever used for two different messages.
     fn note_sequence(&mut self, who: usize, post: &Post) {
         let Ok(envelope) = Envelope::read(post.bytes.as_bytes()) else { return };
+        if envelope.event_type == ConnectionResync::ROW.event_type() {
+            // Sealed for a key that counts nothing; what lies inside is taken once.
+            return;
+        }
         let Some(key_id) = envelope.encryption.connection_key_id else { return };
         let epoch = envelope.encryption.epoch;
         let place = (self.nodes[who].guid.to_string(), key_id.to_string(), epoch, envelope.sequence);
@@ -332,6 +338,24 @@ impl Town {
     pub(crate) fn snapshot(&mut self, who: usize) {
         self.nodes[who].take_snapshot(&mut self.rng);
         self.nodes[who].crash();
+    }
+
+    /// A vault comes back from an earlier state; its owner says so in the app.
+    pub(crate) fn restore(&mut self, who: usize, backup: &Backup) -> Restoring {
+        self.nodes[who].put_back(self.now, &mut self.rng, backup);
+        self.resume(who, false);
+        // Higher than what the state knows, and than what the app has seen.
+        let number = self.nodes[who].vault.identity().incarnation.max(self.apps[who].incarnation) + 1;
+        self.apps[who].incarnation = number;
+        let body = self.word(who, number);
+        self.ask(who, "vault.restore", body).unwrap()
+    }
+
+    /// What an owner's app says to let the vault go on as this incarnation.
+    pub(crate) fn word(&self, who: usize, number: u64) -> RestoreVault {
+        let app = &self.apps[who];
+        let incarnation = resync::incarnation(app.guid, number, self.now, &app.signing).unwrap();
+        RestoreVault { incarnation, credential: None }
     }
 
     /// Some of what is on its way arrives.

@@ -54,12 +54,13 @@ fn tombstone() -> Tombstone {
     }
 }
 
-fn states() -> [ConnectionState; 8] {
+fn states() -> [ConnectionState; 9] {
     [
         ConnectionState::Requested,
         ConnectionState::Review,
         ConnectionState::Accepted,
         ConnectionState::Active,
+        ConnectionState::Reconciling,
         ConnectionState::Rejected,
         ConnectionState::Expired,
         ConnectionState::Aborted,

@@ -2,11 +2,13 @@
 
 use crate::sample::Samples;
 use crate::value;
-use vettid_wire::contract::{Acceptance, Contract, ContractField, CounterSignature, Permission, Rate, Retention, Tier};
+use vettid_wire::contract::{
+    Acceptance, Access, Contract, ContractField, CounterSignature, Permission, Rate, Retention, Tier,
+};
 
 fn field(field: &str, tier: Tier, retention: Retention, rate: Option<Rate>) -> ContractField {
     let purpose = "To deliver what you order".to_owned();
-    ContractField { field: field.to_owned(), tier, purpose, retention, rate }
+    ContractField { field: field.to_owned(), tier, access: Access::OnDemand, purpose, retention, rate }
 }
 
 fn rate() -> Rate {
@@ -20,7 +22,7 @@ pub(crate) fn contract() -> Contract {
         description: "Delivery of orders".to_owned(),
         fields: vec![
             field("address", Tier::OnDemand, Retention::TimeLimited { days: 30 }, Some(rate())),
-            field("birth_date", Tier::Optional, Retention::Session, None),
+            ContractField { access: Access::OneTime, ..field("birth_date", Tier::Optional, Retention::Session, None) },
         ],
         permissions: vec![Permission::RequestAuthentication],
         rate: Rate { count: 60, per_seconds: 3600 },
@@ -63,8 +65,10 @@ fn the_sample_is_a_sound_contract() {
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("contract");
     samples.object("Contract", contract());
-    samples.object("ContractField", contract().fields.remove(0)).optional(&["/rate"]);
+    let once = ContractField { access: Access::OneTime, ..contract().fields.remove(0) };
+    samples.object("ContractField", once).optional(&["/access", "/rate"]);
     samples.cases("Tier", [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent]);
+    samples.cases("Access", [Access::OnDemand, Access::OneTime]);
     samples.cases("Retention", [Retention::Session, Retention::TimeLimited { days: 30 }, Retention::UntilRevoked]);
     let permissions = [
         Permission::RequestAuthentication,

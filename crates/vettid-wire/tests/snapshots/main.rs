@@ -23,6 +23,7 @@ mod enrolment;
 mod envelope;
 mod event;
 mod feed;
+mod file;
 mod handshake;
 mod inventory;
 mod invitation;
@@ -36,6 +37,7 @@ mod recovery;
 mod refusal;
 mod rekey;
 mod request;
+mod restore;
 mod rule;
 mod secret;
 mod services_credential;
@@ -67,6 +69,7 @@ fn all() -> Vec<Samples> {
         envelope::samples(),
         event::samples(),
         feed::samples(),
+        file::samples(),
         handshake::samples(),
         inventory::samples(),
         invitation::samples(),
@@ -80,6 +83,7 @@ fn all() -> Vec<Samples> {
         refusal::samples(),
         rekey::samples(),
         request::samples(),
+        restore::samples(),
         rule::samples(),
         secret::samples(),
         services_credential::samples(),

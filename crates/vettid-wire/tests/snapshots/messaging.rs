@@ -3,9 +3,10 @@
 use crate::sample::Samples;
 use crate::value;
 use vettid_wire::messaging::{
-    Direction, Disappearing, ExportMessages, ListMessages, MarkRead, MarkedRead, MessageList, MessageRef,
-    MessageStretch, MessageView, MessagingSettings, React, Reaction, ReadReceipt, Receipt, RemovedMessage, SendText,
-    Sent, SetMessaging, TextMessage, Tidied,
+    BeginRecovery, Direction, Disappearing, ExportMessages, LateMessage, ListMessages, MarkRead, MarkedRead,
+    MessageList, MessageRef, MessageStretch, MessageView, MessagingSettings, React, Reaction, ReadReceipt, Receipt,
+    ReceivedNumbers, RecoverConversation, RemovedMessage, ResumeConversation, ResumedConversation, ReturnedMessage,
+    SendText, Sent, SetMessaging, TextMessage, Tidied,
 };
 
 const TEXT: &str = "See you at eight ☕";
@@ -25,29 +26,74 @@ fn view() -> MessageView {
         disappears_at: Some(value::at(4)),
         own_reaction: Some("☕".to_owned()),
         peer_reaction: Some("👍".to_owned()),
+        is_returned: true,
+        file: Some(crate::file::summary()),
     }
+}
+
+fn text() -> TextMessage {
+    TextMessage {
+        message_id: value::message(),
+        number: 1,
+        text: TEXT.to_owned(),
+        sent_at: value::at(0),
+        reply_to: Some(value::message()),
+        disappear_after_s: Some(3600),
+        file: Some(crate::file::manifest()),
+    }
+}
+
+/// What brings a conversation together after a restore.
+fn recovered(samples: &mut Samples) {
+    let connection_id = value::connection();
+    let received = ReceivedNumbers { up_to: 7, above: [9, 11].into() };
+    samples.object("ReceivedNumbers", received.clone()).optional(&["/above"]);
+    samples
+        .object("ResumeConversation", ResumeConversation { received: received.clone(), sent_up_to: 5, after: Some(0) })
+        .optional(&["/received/above", "/after"]);
+    samples
+        .object("ResumedConversation", ResumedConversation { highest: 8, received, next: Some(100) })
+        .optional(&["/received/above", "/next"]);
+    let reaction = Reaction { message_id: value::message(), symbol: Some("☕".to_owned()), revision: 1 };
+    let (received_at, read_at) = (Some(value::at(1)), Some(value::at(2)));
+    samples
+        .object("ReturnedMessage", ReturnedMessage { message: text(), received_at, read_at, reaction: Some(reaction) })
+        .optional(&[
+            "/message/reply_to",
+            "/message/disappear_after_s",
+            "/message/file",
+            "/received_at",
+            "/read_at",
+            "/reaction/symbol",
+            "/reaction",
+        ]);
+    let begun = BeginRecovery { connection_id, incarnation: 2 };
+    samples.object("BeginRecovery", begun.clone());
+    let late = LateMessage { connection_id, message: text() };
+    samples.object("LateMessage", late.clone()).optional(&[
+        "/message/reply_to",
+        "/message/disappear_after_s",
+        "/message/file",
+    ]);
+    samples.cases("RecoverConversation", [RecoverConversation::Begin(begun), RecoverConversation::Late(late)]);
 }
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("messaging");
     let (connection_id, message_id) = (value::connection(), value::message());
     samples
-        .object("SendText", SendText { connection_id, text: TEXT.to_owned(), reply_to: Some(message_id) })
-        .optional(&["/reply_to"]);
-    samples.object("Sent", Sent { message_id });
-    samples
         .object(
-            "TextMessage",
-            TextMessage {
-                message_id,
-                number: 1,
+            "SendText",
+            SendText {
+                connection_id,
                 text: TEXT.to_owned(),
-                sent_at: value::at(0),
                 reply_to: Some(message_id),
-                disappear_after_s: Some(3600),
+                file: Some(crate::file::manifest()),
             },
         )
-        .optional(&["/reply_to", "/disappear_after_s"]);
+        .optional(&["/reply_to", "/file"]);
+    samples.object("Sent", Sent { message_id });
+    samples.object("TextMessage", text()).optional(&["/reply_to", "/disappear_after_s", "/file"]);
     let symbol = Some("☕".to_owned());
     samples.object("React", React { connection_id, message_id, symbol: symbol.clone() }).optional(&["/symbol"]);
     samples.object("Reaction", Reaction { message_id, symbol, revision: 1 }).optional(&["/symbol"]);
@@ -93,9 +139,12 @@ pub(crate) fn samples() -> Samples {
         "/disappears_at",
         "/own_reaction",
         "/peer_reaction",
+        "/is_returned",
+        "/file",
     ]);
     samples.object("ExportMessages", ExportMessages { connection_id, from: 1 });
     samples.object("MessageStretch", MessageStretch { messages: vec![view()], next: Some(2) }).optional(&["/next"]);
+    recovered(&mut samples);
     samples.cases("Direction", [Direction::Sent, Direction::Received]);
     samples
 }

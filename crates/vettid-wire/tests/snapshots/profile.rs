@@ -48,6 +48,7 @@ pub(crate) fn signed() -> SignedProfile {
         guid: value::peer(),
         public_key: value::ed25519(),
         key_record: key_record::record(),
+        restore_key: Some(value::ed25519()),
         public: public(),
         service: Some(service()),
         items: [("home".to_owned(), ItemValue::Location("Springfield".to_owned()))].into(),
@@ -63,7 +64,8 @@ pub(crate) fn signed() -> SignedProfile {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("profile");
-    samples.object("SignedProfile", signed()).optional(&["/service", "/items", "/supported"]).open(&["/public/more"]);
+    let optional = &["/restore_key", "/service", "/items", "/supported"];
+    samples.object("SignedProfile", signed()).optional(optional).open(&["/public/more"]);
     samples.object("PublicProfile", public()).optional(&["/more"]).open(&["/more"]);
     samples.object("ServiceProfile", service());
     samples.object("ProfileUpdate", ProfileUpdate { public: public() }).open(&["/public/more"]);

@@ -4,7 +4,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
 
-const CODES: [RefusalCode; 15] = [
+const CODES: [RefusalCode; 17] = [
     RefusalCode::UnsupportedEvent,
     RefusalCode::InvalidRequest,
     RefusalCode::NotAllowed,
@@ -14,11 +14,13 @@ const CODES: [RefusalCode; 15] = [
     RefusalCode::RateLimited,
     RefusalCode::Denied,
     RefusalCode::Expired,
+    RefusalCode::Spent,
     RefusalCode::NotAvailable,
     RefusalCode::NotFound,
     RefusalCode::Conflict,
     RefusalCode::Locked,
     RefusalCode::OnHold,
+    RefusalCode::NoRoom,
     RefusalCode::Unavailable,
 ];
 

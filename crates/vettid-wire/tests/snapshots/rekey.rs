@@ -4,7 +4,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::handshake::{EpochSwitch, Rekey, RekeyMessage};
 
-fn rekey() -> Rekey {
+pub(crate) fn rekey() -> Rekey {
     Rekey {
         epoch: 1,
         eph: value::bytes(32),

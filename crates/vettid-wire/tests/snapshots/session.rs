@@ -14,6 +14,8 @@ fn health() -> VaultHealth {
         outbox_size: 1,
         connections: 2,
         lock: Some(lock::settings()),
+        awaits_restore: true,
+        reconciling: 1,
     }
 }
 
@@ -24,6 +26,7 @@ pub(crate) fn samples() -> Samples {
     samples.object("HandshakeEvent", event).optional(&["/handshake"]);
     samples.object("RefreshRequest", RefreshRequest { device: value::device(), nkey_pub: value::nkey('U') });
     samples.object("RefreshReply", RefreshReply { jwt: value::jwt(), expires_at: value::at(24 * 60) });
-    samples.object("VaultHealth", health()).optional(&["/lock/idle_minutes", "/lock/sealer", "/lock"]);
+    let optional = &["/lock/idle_minutes", "/lock/sealer", "/lock", "/awaits_restore", "/reconciling"];
+    samples.object("VaultHealth", health()).optional(optional);
     samples
 }

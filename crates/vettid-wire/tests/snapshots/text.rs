@@ -40,6 +40,7 @@ fn ids(samples: &mut Samples) {
     samples.text("id::InviteId", value::invite());
     samples.text("id::HandshakeId", value::handshake());
     samples.text("id::SessionKeyId", value::session_key());
+    samples.text("id::FileId", crate::file::id());
     samples.text("id::ServiceId", value::service());
     samples.text("id::HostId", value::host());
     samples.text("id::DeviceId", value::device());

@@ -1,5 +1,6 @@
-//! The apps of Alice and Bob: the client of the product with the ports of the product. Only the transport is looked at on
-//! the way, to know when something left and when something came, and its connection is kept over commands.
+//! The apps of Alice and Bob: the client of the product with the ports of the product, each on one thread of its own, as the
+//! program `vettid app` is. Only the transport is looked at on the way, to know when something left and when something came,
+//! and its connection is kept over commands.
 
 #[path = "../../src/app/services.rs"]
 mod services;
@@ -8,9 +9,11 @@ mod transport;
 
 use anyhow::{Context as _, Result};
 use services::HttpServices;
+use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use transport::{NatsConnection, NatsSubscription, NatsTransport};
@@ -36,6 +39,28 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Member {
     app: Arc<App<Ports>>,
     times: SeenTimes,
+    home: Home,
+}
+
+/// The thread of one app.
+#[derive(Debug, Clone)]
+struct Home(Handle);
+
+impl Home {
+    /// A thread that runs what it is given until nobody has a handle any more.
+    fn build(name: &str) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))
+            .context("no thread")?;
+        Ok(Self(handle))
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
+        self.0.spawn(work).await.context("an app ended")
+    }
 }
 
 /// The ports of one app.
@@ -100,20 +125,30 @@ impl Member {
         let times = Arc::new(Mutex::new(Times { left: now, came: now, proof: now }));
         let transport = SeenTransport { times: times.clone(), kept: tokio::sync::Mutex::default() };
         let ports = Ports { store: FileStore::new(folder, random), random, transport };
-        let app = App::new(ports, Some(trust.to_owned()));
-        app.enrol(code, Existing::Keep).await.context("an app does not enrol")?;
-        Ok(Self { app: Arc::new(app), times })
+        let app = Arc::new(App::new(ports, Some(trust.to_owned())));
+        let member = Self { app: app.clone(), times, home: Home::build("app")? };
+        let code = code.to_owned();
+        let enrolled = member.home.run(async move { app.enrol(&code, Existing::Keep).await.map(|_| ()) }).await?;
+        enrolled.context("an app does not enrol")?;
+        Ok(member)
     }
 
     /// Carries out a command of the owner.
-    pub(crate) async fn command<R: EventRow>(&self, request: R::Request) -> Result<R::Reply> {
-        self.app.command::<R>(request).await.with_context(|| format!("{} failed", R::ROW.name))
+    pub(crate) async fn command<R: EventRow>(&self, request: R::Request) -> Result<R::Reply>
+    where
+        R::Request: Send + Sync + 'static,
+        R::Reply: Send + 'static,
+    {
+        let app = self.app.clone();
+        let answered = self.home.run(async move { app.command::<R>(request).await }).await?;
+        answered.with_context(|| format!("{} failed", R::ROW.name))
     }
 
     /// Makes the Vault Credential.
     pub(crate) async fn make_credential(&self) -> Result<()> {
-        self.app.create_credential(None, &mut Typed).await.context("no credential is made")?;
-        Ok(())
+        let app = self.app.clone();
+        let created = self.home.run(async move { app.create_credential(None, &mut Typed).await.map(|_| ()) }).await?;
+        created.context("no credential is made")
     }
 
     /// Adds so many notes, each after the one before was confirmed.
@@ -123,23 +158,32 @@ impl Member {
             anyhow::Ok(NewSecret { label: format!("Note {n}"), category: None, grant_minutes: None, value })
         };
         let notes = (0..times).map(note).collect::<Result<_>>()?;
-        let mut done = Vec::with_capacity(times);
-        let mut tell = |added: Added| {
-            if matches!(added, Added::Stored(_)) {
-                done.push(Operated { began: self.times().proof, told: Instant::now() });
-            }
+        let member = self.clone();
+        let adding = async move {
+            let mut done = Vec::with_capacity(times);
+            let mut tell = |added: Added| {
+                if matches!(added, Added::Stored(_)) {
+                    done.push(Operated { began: member.times().proof, told: Instant::now() });
+                }
+            };
+            let added = member.app.add_secrets(notes, &mut Typed, &mut tell).await;
+            added.map(|()| done)
         };
-        self.app.add_secrets(notes, &mut Typed, &mut tell).await.context("no secret is added")?;
+        let done = self.home.run(adding).await?.context("no secret is added")?;
         anyhow::ensure!(done.len() == times, "{} of {times} secrets were added", done.len());
         Ok(done)
     }
 
     /// Removes every secret.
     pub(crate) async fn remove_secrets(&self) -> Result<()> {
-        for secret in self.app.secrets().await? {
-            self.app.remove_secret(secret.secret_id, &mut Typed).await.context("a secret is not removed")?;
-        }
-        Ok(())
+        let app = self.app.clone();
+        let removing = async move {
+            for secret in app.secrets().await? {
+                app.remove_secret(secret.secret_id, &mut Typed).await.context("a secret is not removed")?;
+            }
+            Ok(())
+        };
+        self.home.run(removing).await?
     }
 
     /// When something left and came last.
@@ -151,7 +195,7 @@ impl Member {
     pub(crate) async fn watch<R: EventRow>(&self) -> Result<Watching> {
         let (seen, mut entries) = mpsc::unbounded_channel();
         let member = self.clone();
-        let watching = tokio::spawn(async move {
+        let watching = self.home.0.spawn(async move {
             // Whoever waits for an entry notices the end of this task by the end of the channel.
             if let Err(error) = member.pass_on::<R>(&seen).await {
                 tracing::error!(%error, "a watch ended");

@@ -23,6 +23,12 @@ pub(crate) enum Work {
     MessageFromCommand,
     /// From the answer to the owner's command until the other vault has the message.
     MessageFromAccepted,
+    /// 1 KB into a file stream, until it is acknowledged and a durable consumer has it.
+    RawMessage,
+    /// The same with 32 under way, half of them in the other direction.
+    RawMessage32,
+    /// Messages of 16 pairs of members in both directions at once, so with 32 under way.
+    Messages32,
     /// One operation with the credential, the app's durable writes included, without hashing the password.
     CredentialUse,
     /// The same until its result is told; the confirmation is left out.
@@ -31,15 +37,18 @@ pub(crate) enum Work {
 
 impl Work {
     /// All of it, in the order of the table.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::SealOpen,
         Self::RawRequest,
         Self::RawPublish,
         Self::RawPublish32,
         Self::DataRequest,
         Self::DataRequest32,
+        Self::RawMessage,
+        Self::RawMessage32,
         Self::MessageFromCommand,
         Self::MessageFromAccepted,
+        Self::Messages32,
         Self::CredentialUse,
         Self::CredentialResult,
     ];
@@ -55,6 +64,9 @@ impl Work {
             Self::DataRequest32 => "data_request_32",
             Self::MessageFromCommand => "message",
             Self::MessageFromAccepted => "message_from_accepted",
+            Self::RawMessage => "raw_message",
+            Self::RawMessage32 => "raw_message_32",
+            Self::Messages32 => "messages_32",
             Self::CredentialUse => "credential_use",
             Self::CredentialResult => "credential_result",
         }
@@ -71,6 +83,9 @@ impl Work {
             Self::DataRequest32 => "  the same, 32 under way",
             Self::MessageFromCommand => "message, Alice's command to Bob's app",
             Self::MessageFromAccepted => "message, accepted to stored by Bob's vault",
+            Self::RawMessage => "raw message, ack and durable consumer, 1 KB",
+            Self::RawMessage32 => "  the same, both ways, 32 under way",
+            Self::Messages32 => "  command to app, both ways, 32 under way",
             Self::CredentialUse => "credential.use, proof to confirmation",
             Self::CredentialResult => "credential.use, proof to result",
         }
@@ -91,23 +106,31 @@ impl Work {
 pub(crate) struct Samples {
     each: Vec<Duration>,
     together: Duration,
+    /// What all processors worked meanwhile, where that was looked at.
+    busy: Duration,
 }
 
 impl Samples {
     /// Samples that were taken one after the other.
     pub(crate) fn in_turn(each: Vec<Duration>) -> Self {
-        Self { together: each.iter().sum(), each }
+        Self { together: each.iter().sum(), each, busy: Duration::ZERO }
     }
 
     /// Samples that overlap and took this long together.
     pub(crate) fn overlapping(each: Vec<Duration>, together: Duration) -> Self {
-        Self { each, together }
+        Self { each, together, busy: Duration::ZERO }
+    }
+
+    /// The same, during which all processors worked so long.
+    pub(crate) fn busy(self, busy: Duration) -> Self {
+        Self { busy, ..self }
     }
 
     /// Adds those of another round.
     pub(crate) fn add(&mut self, other: Self) {
         self.each.extend(other.each);
         self.together += other.together;
+        self.busy += other.busy;
     }
 
     /// How many.
@@ -132,9 +155,18 @@ impl Samples {
 
     /// Done per second.
     pub(crate) fn per_second(&self) -> f64 {
+        self.per(self.together)
+    }
+
+    /// Done per second of work of one core, all parts and the broker together, where that was looked at.
+    pub(crate) fn per_core_second(&self) -> Option<f64> {
+        (!self.busy.is_zero()).then(|| self.per(self.busy))
+    }
+
+    fn per(&self, time: Duration) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
         let count = self.each.len() as f64;
-        count / self.together.as_secs_f64()
+        count / time.as_secs_f64()
     }
 }
 

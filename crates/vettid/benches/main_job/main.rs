@@ -6,13 +6,16 @@
 
 mod app;
 mod arguments;
+mod busy;
 mod figures;
 #[expect(dead_code, reason = "the benchmark does not ask how far an enrolment is")]
 #[path = "../../src/https.rs"]
 mod https;
 mod measured;
+mod pairs;
 mod parties;
 mod raw;
+mod raw_post;
 mod report;
 mod rounds;
 mod sealing;
@@ -26,6 +29,11 @@ use raw::Raw;
 use stack::Stack;
 use std::process::ExitCode;
 use std::time::Instant;
+use zeroizing_alloc::ZeroAlloc;
+
+/// As in the program: every piece of memory that is given back is wiped.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     match arguments::read().and_then(|arguments| arguments.map_or(Ok(()), run)) {

@@ -65,6 +65,8 @@ impl Measured {
         let baseline = self.baseline_ms();
         let over_baseline = |work| Some(self.p50_ms(work)? / baseline?);
         let rate = |work| self.samples.of(work).map(crate::figures::Samples::per_second);
+        let over = |work, raw| Some(self.p50_ms(work)? / self.p50_ms(raw)?);
+        let per_core = |work| self.samples.of(work)?.per_core_second();
         let rows = [
             (
                 "data.request p50 / (raw publish + 2 raw requests) p50",
@@ -82,6 +84,27 @@ impl Measured {
                 None,
             ),
             ("message accepted to stored p50 / the same", over_baseline(Work::MessageFromAccepted), None),
+            ("message p50 / raw message p50", over(Work::MessageFromCommand, Work::RawMessage), None),
+            (
+                "message accepted to stored p50 / raw message p50",
+                over(Work::MessageFromAccepted, Work::RawMessage),
+                None,
+            ),
+            (
+                "messages p50 / raw messages p50, both ways, 32 under way",
+                over(Work::Messages32, Work::RawMessage32),
+                None,
+            ),
+            (
+                "raw messages per second / messages per second, both ways, 32 under way",
+                rate(Work::RawMessage32).zip(rate(Work::Messages32)).map(|(raw, full)| raw / full),
+                None,
+            ),
+            (
+                "raw messages per core second / messages per core second, both ways, 32 under way",
+                per_core(Work::RawMessage32).zip(per_core(Work::Messages32)).map(|(raw, full)| raw / full),
+                None,
+            ),
             (
                 "raw publishes per second, 32 under way / data.requests per second, 32 under way",
                 rate(Work::RawPublish32).zip(rate(Work::DataRequest32)).map(|(raw, full)| raw / full),
@@ -101,6 +124,7 @@ impl Measured {
                 "p50_ms": samples.percentile_ms(0.5),
                 "p99_ms": samples.percentile_ms(0.99),
                 "per_second": samples.per_second(),
+                "per_core_second": samples.per_core_second(),
             });
             Some((work.name().to_owned(), figures))
         });

@@ -126,7 +126,7 @@ impl Shop {
 }
 
 /// An account, a vault, an app.
-async fn enrolled(stack: &Stack, name: &str) -> Result<Member> {
+pub(crate) async fn enrolled(stack: &Stack, name: &str) -> Result<Member> {
     let operator = stack.operator();
     let account: AccountCreated = operator.post("/v1/accounts", None, &CreateAccount { name: name.into() }).await?;
     let token = Some(account.portal_token.as_str());
@@ -135,7 +135,7 @@ async fn enrolled(stack: &Stack, name: &str) -> Result<Member> {
 }
 
 /// Alice invites Bob; both accept.
-async fn connect(alice: &Member, bob: &Member) -> Result<ConnectionId> {
+pub(crate) async fn connect(alice: &Member, bob: &Member) -> Result<ConnectionId> {
     let invited = alice.command::<ConnectionInvite>(Invite { label: None, life_seconds: None }).await?;
     let asked = bob.command::<ConnectionAccept>(AcceptInvitation { link: invited.link, in_person: false }).await?;
     let id = asked.connection_id;

@@ -42,8 +42,8 @@ pub(crate) struct Raw {
 }
 
 /// The keys of the account.
-struct Account {
-    guid: MemberId,
+pub(crate) struct Account {
+    pub(crate) guid: MemberId,
     itself: AccountKey,
     home: AccountKey,
     connection: AccountKey,
@@ -51,14 +51,30 @@ struct Account {
 }
 
 impl Account {
-    fn new() -> Result<Self> {
+    /// An account with a file stream, made as any service makes its own.
+    pub(crate) async fn open(stack: &Stack, name: &str) -> Result<Self> {
         let guid = fresh_member();
-        Ok(Self { guid, itself: fresh_key()?, home: fresh_key()?, connection: fresh_key()?, claim: fresh_key()? })
+        let account =
+            Self { guid, itself: fresh_key()?, home: fresh_key()?, connection: fresh_key()?, claim: fresh_key()? };
+        let (token, registration) = (stack.service_token(), account.registration(name)?);
+        let _: ServiceRegistered = stack.operator().post("/v1/services", Some(&token), &registration).await?;
+        make_stream(stack, name, account.home()?).await?;
+        Ok(account)
     }
 
-    fn registration(&self) -> Result<RegisterService> {
+    /// Its owner.
+    pub(crate) fn home(&self) -> Result<Credential> {
+        self.credential(&MemberIdentity::HomeService(self.guid), &self.home)
+    }
+
+    /// Somebody who writes to it.
+    pub(crate) fn user(&self, id: ConnectionId) -> Result<Credential> {
+        self.credential(&MemberIdentity::Connection(id), &self.connection)
+    }
+
+    fn registration(&self, name: &str) -> Result<RegisterService> {
         Ok(RegisterService {
-            service_id: "raw".parse()?,
+            service_id: name.parse()?,
             guid: self.guid,
             account_nkey: self.itself.public().to_string(),
             vault_signing_nkey: self.home.public().to_string(),
@@ -75,16 +91,11 @@ impl Account {
 }
 
 impl Raw {
-    /// An account with a file stream, made as any service makes its own, and both users connected.
+    /// An account, and both users connected.
     pub(crate) async fn open(stack: &Stack) -> Result<Self> {
-        let account = Account::new()?;
-        let token = stack.service_token();
-        let _: ServiceRegistered =
-            stack.operator().post("/v1/services", Some(&token), &account.registration()?).await?;
-        let home = account.credential(&MemberIdentity::HomeService(account.guid), &account.home)?;
-        make_stream(stack, home.clone()).await?;
+        let account = Account::open(stack, "raw").await?;
         let id = ConnectionId::v7(clock::now(), [1; 10]);
-        let user = account.credential(&MemberIdentity::Connection(id), &account.connection)?;
+        let (home, user) = (account.home()?, account.user(id)?);
         let request = Subject::ForOwner(account.guid, id, DataResponse::ROW.event_type()).to_string();
         let answer = Subject::OwnerProfile(account.guid).to_string();
         let (asking, other) = (connect(stack, user).await?, connect(stack, home).await?);
@@ -150,15 +161,16 @@ impl Raw {
     }
 }
 
-async fn make_stream(stack: &Stack, credential: Credential) -> Result<()> {
+async fn make_stream(stack: &Stack, name: &str, credential: Credential) -> Result<()> {
     let home = Connection::open(&stack.endpoint()?, credential).await?;
     let limits = StreamLimits { inbox_bytes: 64 << 20, waiting_per_subject: 1_000_000, replicas: 1 };
-    let mark = InitialisationMark::at(stack.folder().join("raw.streams"));
+    let mark = InitialisationMark::at(stack.folder().join(format!("{name}.streams")));
     streams::initialise(&home, &StreamPlan::home(Receiver::Service, limits), &mark).await?;
     Ok(home.close().await?)
 }
 
-async fn connect(stack: &Stack, credential: Credential) -> Result<Client> {
+/// The library's client as this user.
+pub(crate) async fn connect(stack: &Stack, credential: Credential) -> Result<Client> {
     let endpoint = stack.endpoint()?;
     let inbox = credential.inbox().to_owned();
     let options = ConnectOptions::with_auth_callback(move |nonce| {

@@ -23,12 +23,16 @@ pub(crate) fn log(level: Option<&str>) -> Result<()> {
 
 /// The table, the ratios and the verdict.
 pub(crate) fn print(measured: &Measured) -> Result<()> {
-    say(&format!("\n{:<44} {:>8} {:>10} {:>10} {:>11}", "work", "samples", "p50 ms", "p99 ms", "per second"))?;
+    say(&format!(
+        "\n{:<44} {:>8} {:>10} {:>10} {:>11} {:>11}",
+        "work", "samples", "p50 ms", "p99 ms", "per second", "core second"
+    ))?;
     for work in Work::ALL {
         let Some(samples) = measured.samples.of(work) else { continue };
         let (p50, p99) = (samples.percentile_ms(0.5), samples.percentile_ms(0.99));
         let (count, rate) = (samples.count(), samples.per_second());
-        say(&format!("{:<44} {count:>8} {p50:>10.3} {p99:>10.3} {rate:>11.0}", work.title()))?;
+        let of_core = samples.per_core_second().map_or(String::new(), |rate| format!("{rate:>11.0}"));
+        say(&format!("{:<44} {count:>8} {p50:>10.3} {p99:>10.3} {rate:>11.0} {of_core}", work.title()))?;
     }
     for (title, _, ms) in measured.starts.rows() {
         say(&format!("{title:<44} {:>8} {ms:>10.0}", 1))?;

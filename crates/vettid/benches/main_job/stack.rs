@@ -136,7 +136,7 @@ impl Plan {
             certificate_names: Vec::new(),
             websocket_origins: vec!["https://localhost".into()],
             broker_disk_bytes: DEFAULT_BROKER_DISK_BYTES,
-            limits: Limits::default(),
+            limits: many_enrolments(),
         })
     }
 
@@ -148,6 +148,7 @@ impl Plan {
             broker_tls: ClientTls::trusting(authority)?,
             public_endpoint: None,
             peers: Arc::default(),
+            files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
             limits: unlimited(),
         })
     }
@@ -172,6 +173,12 @@ impl Plan {
             limits: GatewayLimits::default(),
         })
     }
+}
+
+/// More members come from one address than in an hour of a usual day.
+fn many_enrolments() -> Limits {
+    let many = |per_seconds| Rate { count: 10_000, per_seconds };
+    Limits { open: many(60), enrolments: many(3600) }
 }
 
 /// A measurement asks more often than any app, member or shop may.

@@ -197,11 +197,13 @@ fn refused(code: RefusalCode) -> &'static str {
         }
         RefusalCode::RateLimited => "wait a minute, then try again",
         RefusalCode::Expired => "check the clock of this machine, then try again",
+        RefusalCode::Spent => "the service has had it; look: vettid app feed list",
         RefusalCode::NotAvailable => "store a value first: vettid app data set FIELD",
         RefusalCode::NotFound => "check the name or id; lists show what there is",
         RefusalCode::Conflict => "run the command again with the same input as before",
         RefusalCode::Locked => "unlock the vault first",
         RefusalCode::OnHold => "this device recovered, so this waits; see: vettid app credential status",
+        RefusalCode::NoRoom => "make room: remove messages with files that you do not need any more",
         RefusalCode::Unavailable => AGAIN,
     }
 }

@@ -192,7 +192,7 @@ async fn send(wanted: Send, app: &Client) -> Result<Sent, Failure> {
     if text.is_empty() {
         return Err(Failure::usage("the message is empty"));
     }
-    let request = SendText { connection_id: wanted.connection, text, reply_to: wanted.reply_to };
+    let request = SendText { reply_to: wanted.reply_to, ..SendText::new(wanted.connection, text) };
     app.command::<MessagingSend>(request).await.map_err(command)
 }
 
@@ -313,6 +313,9 @@ fn body(message: &MessageView, others: &[MessageView], page: &mut Page) {
         page.block(&format!("in reply to {quoted}"));
     }
     page.block(&message.text);
+    if let Some(file) = &message.file {
+        page.block(&format!("file: {}", super::file::described(file)));
+    }
     for (who, reaction) in [("you", &message.own_reaction), ("they", &message.peer_reaction)] {
         reaction.iter().for_each(|symbol| page.block(&format!("{who} reacted {symbol}")));
     }

@@ -226,7 +226,10 @@ fn host_config(name: &str, log: &str, services: &Value) -> Result<String> {
         join_token_file: "services/join/host.token".into(),
         peer_brokers: Vec::new(),
         public_endpoint: None,
+        // Of the broker's disk, three quarters are the hosts'; a quarter of that is the inbox, and the journals need the rest.
+        files_bytes: 768 << 20,
         log: log.into(),
+        limits: host::LimitsFile::default(),
     };
     Ok(toml::to_string(&file)?)
 }

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 137] = [
+const COMMANDS: [&str; 143] = [
     "",
     "app",
     "app enroll",
@@ -76,6 +76,12 @@ const COMMANDS: [&str; 137] = [
     "app location stop",
     "app location update",
     "app location list",
+    "app file",
+    "app file send",
+    "app file get",
+    "app file list",
+    "app file status",
+    "app file fetch",
     "app request",
     "app request new",
     "app request new money",

@@ -14,11 +14,17 @@ mod canary;
 mod contacts;
 mod credential;
 mod disk;
+mod files;
+#[expect(dead_code, reason = "these tests only post to services")]
+#[path = "../../src/https.rs"]
+mod https;
+mod letters;
 mod lock;
 mod main_job;
 mod memory;
 mod operator;
 mod party;
+mod people;
 mod planted;
 mod processes;
 mod recovery;

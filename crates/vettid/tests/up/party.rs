@@ -60,6 +60,17 @@ impl App {
         vettid(&arguments, input).await
     }
 
+    /// Starts one command and lets it run; its progress can be read while it does.
+    pub(crate) fn begin(&self, command: &[&str]) -> Child {
+        let (state, ca_file) = (self.state.to_str().unwrap(), self.ca_file.to_str().unwrap());
+        let mut process = Command::new(PROGRAM);
+        process
+            .args(["app", "--json", "--profile", self.profile, "--state", state, "--ca-file", ca_file])
+            .args(command);
+        process.env_clear().kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        process.spawn().unwrap()
+    }
+
     /// Runs one command that must succeed, with input.
     pub(crate) async fn say(&self, command: &[&str], input: &str) -> Value {
         let outcome = self.run(command, input).await;

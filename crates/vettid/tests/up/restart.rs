@@ -1,6 +1,7 @@
 //! Starts, stops and sudden ends of `vettid up` on the same data: everything goes on, and no process is left behind.
 
 use crate::party::{App, list, text};
+use crate::people::{Addresses, People, is_in, start};
 use crate::processes;
 use crate::shop::Shop;
 use crate::stack::{Place, Up, WITHIN, family};
@@ -8,82 +9,7 @@ use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
 
-const READY: &str = "Press Ctrl-C";
 const SETPRIV: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
-
-/// Where the parts of a running stack listen, as it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Addresses {
-    broker: String,
-    web_socket: String,
-    services: String,
-    shop: String,
-}
-
-/// Starts and waits until everything runs.
-async fn start(place: &Place) -> (Up, Addresses) {
-    let mut up = place.up(&[]);
-    up.until(READY).await;
-    let shown = |name: &str| {
-        let line = up.said().lines().find(|line| line.trim_start().starts_with(name)).unwrap();
-        line.split_whitespace().find(|word| word.contains("://")).unwrap().to_owned()
-    };
-    let (broker, web_socket) = (shown("broker"), shown("web socket"));
-    let addresses = Addresses { broker, web_socket, services: shown("services"), shop: shown("demo shop") };
-    (up, addresses)
-}
-
-/// Two people who know each other.
-struct People {
-    alice: App,
-    bob: App,
-    connection: String,
-}
-
-impl People {
-    /// Enrols both apps with the codes that lie ready, and connects the two.
-    async fn connect(place: &Place) -> Self {
-        let (alice, bob) = (place.app("alice"), place.app("bob"));
-        for (app, name) in [(&alice, "Alice"), (&bob, "Bob")] {
-            let code = place.data().join(format!("people/{}.code", name.to_lowercase()));
-            app.enrol(&code).await;
-            processes::until("the used code is removed", || !code.exists()).await;
-            app.ask(&["profile", "set", "--name", name]).await;
-        }
-        let link = text(&alice.ask(&["connection", "invite"]).await, "link");
-        let connection = text(&bob.say(&["connection", "accept"], &link).await, "connection_id");
-        for app in [&alice, &bob] {
-            app.until(&["connection", "review", &connection], |view| is_in(view, "review")).await;
-            app.ask(&["connection", "decide", &connection, "--accept"]).await;
-        }
-        for app in [&alice, &bob] {
-            app.until(&["connection", "review", &connection], |view| is_in(view, "active")).await;
-        }
-        Self { alice, bob, connection }
-    }
-
-    /// Sends a text from one to the other and waits until it is there and the sender knows it.
-    async fn send(&self, from: &App, to: &App, words: &str) {
-        from.say(&["message", "send", &self.connection], words).await;
-        let has = |view: &Value| list(view, "messages").iter().any(|message| message["text"] == words).then_some(());
-        to.until(&["message", "list", &self.connection], has).await;
-        let knows = |view: &Value| {
-            let own = list(view, "messages").iter().find(|message| message["text"] == words);
-            own.is_some_and(|message| message["delivered_at"].is_string()).then_some(())
-        };
-        from.until(&["message", "list", &self.connection], knows).await;
-    }
-
-    /// What Bob has from Alice.
-    async fn bob_has(&self) -> Vec<String> {
-        let texts = self.bob.texts(&self.connection).await.into_iter();
-        texts.filter(|(direction, _)| direction == "received").map(|(_, text)| text).collect()
-    }
-}
-
-fn is_in(view: &Value, state: &str) -> Option<()> {
-    (view["state"] == state).then_some(())
-}
 
 /// What a second start must leave as it was, for both people.
 async fn state(people: &People) -> Vec<Value> {

@@ -143,6 +143,7 @@ impl Member {
             guid: self.guid(),
             public_key: self.signing.verifying_key().typed(),
             key_record: self.record.record().clone(),
+            restore_key: None,
             public: PublicProfile { first_name: "Alice".to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],

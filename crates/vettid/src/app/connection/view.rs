@@ -9,7 +9,7 @@ use vettid_wire::connection::{
     ConnectionList, ConnectionState, ConnectionView, Invited, PeerKind, RevocationReason, RevokedBy, RotationReport,
     Verification,
 };
-use vettid_wire::contract::{Contract, Permission, Retention, Tier};
+use vettid_wire::contract::{Access, Contract, ContractField, Permission, Retention, Tier};
 use vettid_wire::feed::Tag;
 use vettid_wire::handshake::SYMBOLS;
 use vettid_wire::id::ConnectionId;
@@ -222,13 +222,7 @@ fn show_contract(contract: &Contract, missing: &[String], page: &mut Page) {
         .iter()
         .map(|field| {
             let held = if missing.contains(&field.field) { "not stored" } else { "" };
-            [
-                field.field.clone(),
-                tier(field.tier).into(),
-                retention(field.retention),
-                field.purpose.clone(),
-                held.into(),
-            ]
+            [field.field.clone(), when(field), retention(field.retention), field.purpose.clone(), held.into()]
         })
         .collect();
     page.table(["  FIELD", "WHEN", "KEPT", "WHAT FOR", ""], &rows.map_first(|field| format!("  {field}")));
@@ -304,6 +298,7 @@ fn state(state: ConnectionState) -> &'static str {
         ConnectionState::Rejected => "rejected",
         ConnectionState::Expired => "expired",
         ConnectionState::Aborted => "failed",
+        ConnectionState::Reconciling => "getting new keys after a restore",
         ConnectionState::Revoked => "ended",
     }
 }
@@ -315,12 +310,16 @@ fn verification(verification: Verification) -> &'static str {
     }
 }
 
-fn tier(tier: Tier) -> &'static str {
-    match tier {
+fn when(field: &ContractField) -> String {
+    let tier = match field.tier {
         Tier::Required => "always (required)",
         Tier::Optional => "if you agree (optional)",
         Tier::OnDemand => "while you store it",
         Tier::Consent => "asks you each time",
+    };
+    match field.access {
+        Access::OnDemand => tier.to_owned(),
+        Access::OneTime => format!("{tier}, once"),
     }
 }
 

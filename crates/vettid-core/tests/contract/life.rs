@@ -1,0 +1,166 @@
+//! Random contracts with what the member agreed to, and random acts of their service.
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use vettid_core::contract::{AcceptedContract, contract_hash};
+use vettid_wire::base64::{Base64, Base64Url};
+use vettid_wire::contract::{Acceptance, Access, Contract, ContractField, Permission, Rate, Retention, Tier};
+use vettid_wire::id::{ConnectionId, Fingerprint};
+use vettid_wire::time::Timestamp;
+
+const NAMES: [&str; 6] = ["address", "birth_date", "email", "phone", "ssn", "size"];
+const PERMISSIONS: [Permission; 5] = [
+    Permission::RequestAuthentication,
+    Permission::RequestPayment,
+    Permission::SendMessages,
+    Permission::StoreData,
+    Permission::Call,
+];
+
+/// A contract, and the optional fields that the member agreed to.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) contract: Contract,
+    pub(crate) optional: Vec<String>,
+}
+
+/// What a service tries.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// To read a field, quoting the accepted contract or another one.
+    Read { field: String, quotes_own: bool },
+    /// Something that needs a permission.
+    Ask(Permission),
+}
+
+impl Act {
+    pub(crate) fn reads(&self, name: &str) -> bool {
+        matches!(self, Self::Read { field, .. } if field == name)
+    }
+}
+
+/// What a service tries, one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) acts: Vec<(Timestamp, Act)>,
+}
+
+fn flip(rng: &mut StdRng, of: u32) -> bool {
+    rng.random_range(0..of) == 0
+}
+
+fn rate(rng: &mut StdRng, most: u32) -> Rate {
+    Rate { count: rng.random_range(1..=most), per_seconds: rng.random_range(1..=60) }
+}
+
+/// Makes a rate lower: a smaller bucket, a longer time, or both.
+pub(crate) fn lower(rate: &mut Rate, rng: &mut StdRng) {
+    rate.count = rng.random_range(1..=rate.count);
+    rate.per_seconds = rng.random_range(rate.per_seconds..=2 * rate.per_seconds);
+}
+
+pub(crate) fn other_hash() -> Base64Url {
+    Base64Url::new([7; 32])
+}
+
+impl Terms {
+    pub(crate) fn random(rng: &mut StdRng) -> Self {
+        let tiers = [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent];
+        let mut fields = Vec::new();
+        for name in NAMES {
+            if flip(rng, 2) {
+                fields.push(ContractField {
+                    field: name.to_owned(),
+                    tier: tiers[rng.random_range(0..tiers.len())],
+                    access: if flip(rng, 3) { Access::OneTime } else { Access::OnDemand },
+                    purpose: "p".to_owned(),
+                    retention: Retention::Session,
+                    rate: if flip(rng, 2) { Some(rate(rng, 4)) } else { None },
+                });
+            }
+        }
+        let is_optional = |field: &&ContractField| field.tier == Tier::Optional;
+        let agreed: Vec<_> = fields.iter().filter(is_optional).map(|field| field.field.clone()).collect();
+        let optional = agreed.into_iter().filter(|_| flip(rng, 2)).collect();
+        let permissions = PERMISSIONS.into_iter().filter(|_| flip(rng, 2)).collect();
+        let contract = Contract {
+            service_id: "demo-shop".parse().unwrap(),
+            contract_version: 1,
+            description: "d".to_owned(),
+            fields,
+            permissions,
+            rate: rate(rng, 12),
+            terms_url: "t".to_owned(),
+            privacy_url: "p".to_owned(),
+        };
+        contract.validate().unwrap();
+        Self { contract, optional }
+    }
+
+    /// The same rate over a contract that allows everything at any time.
+    pub(crate) fn all_allowed(&self) -> Self {
+        let field = |name: &str| ContractField {
+            field: name.to_owned(),
+            tier: Tier::OnDemand,
+            access: Access::OnDemand,
+            purpose: "p".to_owned(),
+            retention: Retention::Session,
+            rate: None,
+        };
+        let fields = NAMES.into_iter().map(field).collect();
+        let contract = Contract { fields, permissions: PERMISSIONS.to_vec(), ..self.contract.clone() };
+        Self { contract, optional: Vec::new() }
+    }
+
+    /// As the vault keeps it.
+    pub(crate) fn accepted(&self) -> AcceptedContract {
+        let contract_hash = contract_hash(&self.contract).unwrap();
+        let fingerprint = Fingerprint::from_bytes([1; 32]);
+        let acceptance = Acceptance {
+            contract_hash: contract_hash.clone(),
+            contract_version: 1,
+            service_id: self.contract.service_id.clone(),
+            service_fp: fingerprint,
+            member_fp: fingerprint,
+            connection_id: ConnectionId::from_bytes([2; 16]),
+            optional_fields_accepted: self.optional.clone(),
+            accepted_at: Timestamp::default(),
+            sequence: 1,
+            key_id: "k_utkd2ec6y33ntxd64zqbcj2x5a".parse().unwrap(),
+            signature: Base64::default(),
+        };
+        AcceptedContract { contract: self.contract.clone(), contract_hash, acceptance, counter_signature: None }
+    }
+}
+
+impl Life {
+    /// Mostly forward in time, sometimes far, sometimes back; mostly fields of the contract.
+    pub(crate) fn random(terms: &Terms, rng: &mut StdRng) -> Self {
+        let mut now_ms = 1_000_000_000i64;
+        let acts = (0..rng.random_range(4..24)).map(|_| {
+            now_ms += match rng.random_range(0..10) {
+                0..4 => 0,
+                4..8 => rng.random_range(0..8_000),
+                8 => rng.random_range(0..120_000),
+                _ => -rng.random_range(0..60_000),
+            };
+            (Timestamp::from_unix_ms(now_ms), Act::random(terms, rng))
+        });
+        Self { acts: acts.collect() }
+    }
+}
+
+impl Act {
+    fn random(terms: &Terms, rng: &mut StdRng) -> Self {
+        if flip(rng, 5) {
+            return Self::Ask(PERMISSIONS[rng.random_range(0..PERMISSIONS.len())]);
+        }
+        let declared = &terms.contract.fields;
+        let field = if declared.is_empty() || flip(rng, 6) {
+            NAMES[rng.random_range(0..NAMES.len())].to_owned()
+        } else {
+            declared[rng.random_range(0..declared.len())].field.clone()
+        };
+        Self::Read { field, quotes_own: !flip(rng, 8) }
+    }
+}

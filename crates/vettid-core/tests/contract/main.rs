@@ -1,0 +1,176 @@
+//! Random lives of contracts: what the shipped decisions grant against a reference that is built differently, and that less in
+//! a contract never grants more. A failure names its seed; `VETTID_CONTRACTS` sets how many lives are tried.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod life;
+mod reference;
+
+use life::{Act, Life, Terms};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use vettid_core::contract::{Buckets, Grant, Spent, act, read_field};
+use vettid_wire::contract::{Access, Tier};
+use vettid_wire::refusal::RefusalCode;
+
+/// Lives that are tried without another wish.
+const LIVES: u64 = 100_000;
+
+fn lives() -> u64 {
+    std::env::var("VETTID_CONTRACTS").ok().map_or(LIVES, |wanted| wanted.parse().unwrap())
+}
+
+/// What was decided about one act.
+type Decision = Result<Option<Grant>, RefusalCode>;
+
+/// Plays a life with the shipped rules. Whatever is granted is served, as if the owner always said yes.
+fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
+    let accepted = terms.accepted();
+    let (mut buckets, mut spent) = (Buckets::default(), Spent::default());
+    let decide = |(now, wish): &(_, Act)| match wish {
+        Act::Read { field, quotes_own } => {
+            let quoted = if *quotes_own { accepted.contract_hash.clone() } else { life::other_hash() };
+            let grant = read_field(*now, &accepted, (&mut buckets, &spent), &quoted, field)?;
+            spent.served(&accepted, field);
+            Ok(Some(grant))
+        }
+        Act::Ask(permission) => act(*now, &accepted, &mut buckets, *permission).map(|()| None),
+    };
+    life.acts.iter().map(decide).collect()
+}
+
+#[test]
+fn the_rules_and_the_reference_decide_alike() {
+    let mut granted = 0u64;
+    let mut refused = std::collections::HashMap::<RefusalCode, u64>::new();
+    for seed in 0..lives() {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let terms = Terms::random(&mut rng);
+        let life = Life::random(&terms, &mut rng);
+        let (shipped, wanted) = (play(&terms, &life), reference::play(&terms, &life));
+        assert_eq!(shipped, wanted, "seed {seed}: {terms:#?} {life:#?}");
+        for decision in shipped {
+            match decision {
+                Ok(_) => granted += 1,
+                Err(code) => *refused.entry(code).or_default() += 1,
+            }
+        }
+    }
+    // Every outcome was really met.
+    assert!(granted > lives(), "{granted}");
+    let codes =
+        [RefusalCode::ContractMismatch, RefusalCode::NotInContract, RefusalCode::Spent, RefusalCode::RateLimited];
+    assert!(codes.iter().all(|code| refused.get(code).is_some_and(|times| *times > lives() / 10)), "{refused:?}");
+}
+
+/// Takes something away from a contract; `None` where there is nothing of the kind.
+type Less = fn(&Terms, &mut StdRng) -> Option<Terms>;
+
+fn one(length: usize, rng: &mut StdRng) -> Option<usize> {
+    (length > 0).then(|| rng.random_range(0..length))
+}
+
+fn without_a_field(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
+    let mut less = terms.clone();
+    less.contract.fields.remove(one(terms.contract.fields.len(), rng)?);
+    Some(less)
+}
+
+fn without_a_permission(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
+    let mut less = terms.clone();
+    less.contract.permissions.remove(one(terms.contract.permissions.len(), rng)?);
+    Some(less)
+}
+
+fn without_an_agreement(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
+    let mut less = terms.clone();
+    less.optional.remove(one(terms.optional.len(), rng)?);
+    Some(less)
+}
+
+fn with_a_field_once(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
+    let mut less = terms.clone();
+    let index = one(terms.contract.fields.len(), rng)?;
+    // Its bucket would be left alone once it is spent, which changes nothing for a field that is refused by then.
+    less.contract.fields[index].access = Access::OneTime;
+    Some(less)
+}
+
+fn asking_first(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
+    let mut less = terms.clone();
+    let index = one(terms.contract.fields.len(), rng)?;
+    let field = &mut less.contract.fields[index];
+    // An optional field that was not agreed to would become one that can be asked for.
+    (field.tier != Tier::Optional).then(|| field.tier = Tier::Consent)?;
+    Some(less)
+}
+
+#[test]
+fn less_in_a_contract_never_grants_more() {
+    let kinds: [Less; 5] =
+        [without_a_field, without_a_permission, without_an_agreement, with_a_field_once, asking_first];
+    let mut taken_away = [0u64; 5];
+    for seed in 0..lives() / 5 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let terms = Terms::random(&mut rng);
+        let life = Life::random(&terms, &mut rng);
+        let before = play(&terms, &life);
+        for (kind, takes_away) in kinds.iter().enumerate() {
+            let Some(less) = takes_away(&terms, &mut rng) else { continue };
+            for (at, (now, then)) in play(&less, &life).iter().zip(&before).enumerate() {
+                assert!(
+                    rank(now) <= rank(then),
+                    "seed {seed}, kind {kind}, act {at}: {then:?} became {now:?}\n{terms:#?}"
+                );
+                taken_away[kind] += u64::from(rank(now) < rank(then));
+            }
+        }
+    }
+    assert!(taken_away.iter().all(|times| *times > 0), "{taken_away:?}");
+}
+
+/// How much a decision gives: nothing, a question to the owner, the value.
+fn rank(decision: &Decision) -> u8 {
+    match decision {
+        Err(_) => 0,
+        Ok(Some(Grant::Consent)) => 1,
+        Ok(Some(Grant::Granted) | None) => 2,
+    }
+}
+
+/// With a lower rate a single request may be granted where another one was before; never more of them up to any moment.
+#[test]
+fn a_lower_rate_never_grants_more_up_to_any_moment() {
+    let mut fewer = 0u64;
+    for seed in 0..lives() / 5 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let terms = Terms::random(&mut rng);
+        let life = Life::random(&terms, &mut rng);
+        let mut lower = terms.clone();
+        let limited = lower.contract.fields.iter_mut().find(|field| field.rate.is_some());
+        if let Some(field) = limited {
+            field.rate.iter_mut().for_each(|rate| life::lower(rate, &mut rng));
+            let name = field.field.clone();
+            fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.reads(&name));
+        }
+        // Where everything else is allowed, the contract's rate alone decides.
+        let (open, mut lower) = (terms.all_allowed(), terms.all_allowed());
+        life::lower(&mut lower.contract.rate, &mut rng);
+        fewer += up_to_any_moment(&open, &lower, &life, seed, |_| true);
+    }
+    assert!(fewer > 0);
+}
+
+/// Holds the grants of both up to each act against each other; how many fewer there are in the end.
+fn up_to_any_moment(before: &Terms, after: &Terms, life: &Life, seed: u64, counts: impl Fn(&Act) -> bool) -> u64 {
+    let (then, now) = (play(before, life), play(after, life));
+    let (mut many, mut few) = (0u64, 0u64);
+    for (((_, wish), then), now) in life.acts.iter().zip(&then).zip(&now) {
+        if counts(wish) {
+            many += u64::from(then.is_ok());
+            few += u64::from(now.is_ok());
+            assert!(few <= many, "seed {seed}: {before:#?} {after:#?} {life:#?}");
+        }
+    }
+    many - few
+}

@@ -1,0 +1,73 @@
+//! The same rules, told another way: one table of refusals in their order, and rates as the theoretical arrival time of a cell
+//! (ITU-T I.371, generic cell rate algorithm) in exact fractions instead of buckets.
+
+use crate::Decision;
+use crate::life::{Act, Life, Terms};
+use std::collections::{HashMap, HashSet};
+use vettid_core::contract::Grant;
+use vettid_wire::contract::{Access, Rate, Tier};
+use vettid_wire::refusal::RefusalCode;
+
+/// One rate: when the next cell is expected, in milliseconds times `count`; a clock that goes back stands still.
+#[derive(Default)]
+struct Arrivals {
+    expected: Option<i128>,
+    latest_ms: i64,
+}
+
+impl Arrivals {
+    fn conforms(&mut self, rate: Rate, now_ms: i64) -> bool {
+        let latest_ms = if self.expected.is_some() { self.latest_ms.max(now_ms) } else { now_ms };
+        self.latest_ms = latest_ms;
+        let (count, interval) = (i128::from(rate.count), i128::from(rate.per_seconds) * 1000);
+        let now = i128::from(latest_ms) * count;
+        let expected = self.expected.unwrap_or(now).max(now);
+        let conforms = expected - now <= (count - 1) * interval;
+        self.expected = Some(if conforms { expected + interval } else { expected });
+        conforms
+    }
+}
+
+pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
+    let contract = &terms.contract;
+    let mut overall = Arrivals::default();
+    let mut of_field: HashMap<&str, Arrivals> = HashMap::new();
+    let mut served: HashSet<&str> = HashSet::new();
+    let mut decisions = Vec::new();
+    for (now, wish) in &life.acts {
+        let now_ms = now.unix_ms();
+        decisions.push(match wish {
+            Act::Read { quotes_own: false, .. } => Err(RefusalCode::ContractMismatch),
+            Act::Ask(permission) => {
+                let conforms = overall.conforms(contract.rate, now_ms);
+                match (contract.permissions.contains(permission), conforms) {
+                    (false, _) => Err(RefusalCode::NotInContract),
+                    (true, false) => Err(RefusalCode::RateLimited),
+                    (true, true) => Ok(None),
+                }
+            }
+            Act::Read { field: name, .. } => {
+                let conforms = overall.conforms(contract.rate, now_ms);
+                let field = contract.fields.iter().find(|field| field.field == *name);
+                let agreed = |tier| tier != Tier::Optional || terms.optional.contains(name);
+                match field.filter(|field| agreed(field.tier)) {
+                    None => Err(RefusalCode::NotInContract),
+                    Some(field) if field.access == Access::OneTime && served.contains(name.as_str()) => {
+                        Err(RefusalCode::Spent)
+                    }
+                    Some(_) if !conforms => Err(RefusalCode::RateLimited),
+                    Some(field) => {
+                        let arrivals = of_field.entry(name).or_default();
+                        if field.rate.is_none_or(|rate| arrivals.conforms(rate, now_ms)) {
+                            served.insert(name);
+                            Ok(Some(if field.tier == Tier::Consent { Grant::Consent } else { Grant::Granted }))
+                        } else {
+                            Err(RefusalCode::RateLimited)
+                        }
+                    }
+                }
+            }
+        });
+    }
+    decisions
+}
