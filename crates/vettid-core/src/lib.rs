@@ -14,6 +14,7 @@ pub mod feed;
 pub mod grants;
 pub mod handshake;
 pub mod journal;
+pub mod location;
 pub mod lock;
 pub mod rate;
 pub mod recovery;

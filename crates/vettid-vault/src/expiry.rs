@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
 use crate::{
-    agreement, bootstrap, call, credential, establish, feed, file, kept, mark, messages, outbox, peer, recovery,
-    request, restore, resync, upkeep,
+    agreement, bootstrap, call, credential, establish, feed, file, kept, location, mark, messages, outbox, peer,
+    recovery, request, restore, resync, upkeep,
 };
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 32;
 const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
 const FORGOTTEN_AT: &str = "forgotten_at";
 /// What is given up without a word here.
-const QUIET: [&str; 14] = [
+const QUIET: [&str; 15] = [
     event::ConnectionRekey::ROW.name,
     event::ConnectionCredential::ROW.name,
     event::ProfileChanged::ROW.name,
@@ -35,6 +35,7 @@ const QUIET: [&str; 14] = [
     event::ConnectionResync::ROW.name,
     event::FileArrived::ROW.name,
     event::CallEnd::ROW.name,
+    event::ShareEnd::ROW.name,
 ];
 
 /// Ends what expired. One thing that cannot be ended does not hold up the others.
@@ -45,6 +46,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     }
     unanswered(step)?;
     call::tick(step)?;
+    location::tick(step)?;
     agreement::lapse::tick(step)?;
     establish::expire(step)?;
     bootstrap::expire(step)?;

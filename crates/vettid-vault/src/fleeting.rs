@@ -2,10 +2,13 @@
 //! has forgotten it.
 
 use crate::call::texts::CallTexts;
+use crate::location::places::Places;
 
 /// What is in memory only.
 #[derive(Debug, Default)]
 pub struct Fleeting {
     /// What the apps of the call that is on said to each other.
     pub call: CallTexts,
+    /// Where people are.
+    pub places: Places,
 }

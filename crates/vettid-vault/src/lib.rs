@@ -22,6 +22,7 @@ pub mod host;
 pub mod identity;
 pub mod inventory;
 pub mod kept;
+pub mod location;
 pub mod lock;
 pub mod manager;
 pub mod mark;

@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    agreement, audit, call, card, establish, feed, file, inventory, lock, outbox, profile, recovery, request, restore,
-    revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, call, card, establish, feed, file, inventory, location, lock, outbox, profile, recovery, request,
+    restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -135,6 +135,13 @@ fn take_up(
         Ok(row) => act(step, session, row, event_id, &content.body)?,
         Err(code) => Err(code),
     };
+    // Of where the owner is nothing is remembered, not even that it was said.
+    if *event_type == event::LocationUpdate::ROW.event_type() {
+        if !step.draft.step_is_empty() {
+            step.channels.store(&mut step.draft, ChannelName::Session(session.key_id))?;
+        }
+        return answer(step, session, event_type, question, &outcome);
+    }
     // The operation of a credential is its own mark.
     if !step.draft.step_is_empty() && !is_use {
         if outcome.is_ok() {
@@ -273,6 +280,10 @@ fn act(
         }
         name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
+        "location.share" => run::<event::LocationShare>(body, |request| location::start(step, &request)),
+        "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
+        "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
+        "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),

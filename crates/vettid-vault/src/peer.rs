@@ -8,6 +8,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::file;
+use crate::location;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
 use crate::profile::sync;
@@ -314,6 +315,11 @@ fn act(
         }
         _ if row.is_call() => call::peer::receive(step, connection, row, arrived.content.body.clone())
             .map(|done| done.map(|()| Done::Quiet)),
+        "location.share" | "location.end" => {
+            let taken = location::receive(step, connection, row, arrived.content.body.clone())?;
+            let done = |taken| if taken == location::Taken::Passing { Done::Passing } else { Done::Quiet };
+            Ok(taken.map(done))
+        }
         "event.refused" => {
             peer_refused(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }

@@ -6,6 +6,7 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
 use crate::feed::Note;
+use crate::location;
 use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
@@ -165,6 +166,7 @@ fn end(
     };
     connection::bury(&mut step.draft, &tombstone)?;
     call::cut(step, id)?;
+    location::cut(step, id)?;
     step.channels.wipe(&mut step.draft, ChannelName::Connection(id));
     rotation::forget(&mut step.draft, id);
     renewal::forget(&mut step.draft, id);

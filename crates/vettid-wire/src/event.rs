@@ -4,8 +4,8 @@
 use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, lock, messaging,
-    profile, refusal, request, restore, rule, secret, session,
+    agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, location, lock,
+    messaging, profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -362,6 +362,14 @@ events! {
     CallGet: "call.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::CallRef => call::CallDetail;
     #[doc = "Reads or changes who may ring."]
     CallSettings: "call.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, call::SetCalls => call::CallSettings;
+    #[doc = "Lets a connection see where the owner is, for a while."]
+    LocationShare: "location.share", Owner, BestEffort, within 2 minutes, up to 4 KiB, location::StartShare => location::ShareView;
+    #[doc = "Ends what a connection sees of where the owner is."]
+    LocationStop: "location.stop", Owner, BestEffort, within 2 minutes, up to 4 KiB, location::StopShare => location::ShareView;
+    #[doc = "Where the owner is now; sent on to whom it is shown."]
+    LocationUpdate: "location.update", Owner, BestEffort, within 2 minutes, up to 4 KiB, location::UpdateLocation => location::LocationUpdated;
+    #[doc = "Lists who sees where the owner is, and whom the owner sees."]
+    LocationList: "location.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => location::LocationList;
     #[doc = "Lists the feed, newest first."]
     FeedList: "feed.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ListFeed => feed::FeedList;
     #[doc = "Finds entries of the feed by text, tags and filters."]
@@ -475,6 +483,10 @@ events! {
     CallCandidates: "call.candidates", Connection, BestEffort, up to 32 KiB, call::AddCandidates => Nothing;
     #[doc = "A call is over; the receiver may have missed it."]
     CallEnd: "call.end", Connection, Durable, up to 4 KiB, call::CallEnd => Nothing;
+    #[doc = "Where the sender's owner is, as exactly as the receiver may see it."]
+    SharedLocation: "location.share", Connection, BestEffort, up to 4 KiB, location::SharedLocation => Nothing;
+    #[doc = "The sender's owner does not show any more where they are."]
+    ShareEnd: "location.end", Connection, Durable, up to 4 KiB, location::ShareEnded => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
 

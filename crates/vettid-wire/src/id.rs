@@ -107,6 +107,10 @@ uuid_id!(
     CallId, "call id"
 );
 uuid_id!(
+    /// One share of a member's location with one connection.
+    ShareId, "share id"
+);
+uuid_id!(
     /// One operation with a credential; stays the same over retries.
     OperationId, "operation id"
 );

@@ -26,6 +26,7 @@ pub mod inventory;
 pub mod json;
 pub mod key;
 pub mod key_record;
+pub mod location;
 pub mod lock;
 pub mod manifest;
 pub mod messaging;

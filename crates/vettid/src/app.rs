@@ -12,6 +12,7 @@ mod feed;
 mod file;
 mod input;
 mod keys;
+mod location;
 mod lock;
 mod member_api;
 mod message;
@@ -104,12 +105,15 @@ enum Command {
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
-    /// Files to and from your connections
-    #[command(subcommand)]
-    File(file::Command),
     /// Calls with your connections: who rings, and what their apps need to find each other
     #[command(subcommand)]
     Call(call::Command),
+    /// Where you are, shown to a connection for a while, and where they are
+    #[command(subcommand)]
+    Location(location::Command),
+    /// Files to and from your connections
+    #[command(subcommand)]
+    File(file::Command),
     /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
@@ -179,8 +183,9 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Secret(command) => secret::run(command, app, output).await,
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
-        Command::File(command) => file::run(command, app, output).await,
         Command::Call(command) => call::run(command, app, output).await,
+        Command::Location(command) => location::run(command, app, output).await,
+        Command::File(command) => file::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,

@@ -24,7 +24,7 @@ type Answered<T> = Result<Result<T, RefusalCode>, Failure>;
 const OWNER: &str = "app";
 
 /// A connected member.
-pub(super) fn member(step: &Step<'_>, id: ConnectionId) -> Answered<Connection> {
+pub(crate) fn member(step: &Step<'_>, id: ConnectionId) -> Answered<Connection> {
     let Some(found) = connection::get(&step.draft, id)? else { return Ok(Err(RefusalCode::NotFound)) };
     Ok(match found.kind {
         _ if !found.is_active() => Err(RefusalCode::NotConnected),

@@ -24,6 +24,8 @@ use vettid_wire::refusal::{EventRefused, RefusalCode};
 pub(super) enum Done {
     /// No answer is due.
     Quiet,
+    /// It is gone as it came: nothing remembers it but the replay window.
+    Passing,
     /// This is the answer.
     Answered(StoredAnswer),
 }
@@ -44,8 +46,12 @@ pub(super) fn finish(
     ruling: &Ruling,
 ) -> Result<(), Failure> {
     let (id, event_type) = (connection.connection_id, &arrived.event_type);
+    if matches!(decided, Ok(Done::Passing)) {
+        rotation::keep_up(step, connection)?;
+        return Ok(step.channels.store(&mut step.draft, ChannelName::Connection(id))?);
+    }
     let answer = match &decided {
-        Ok(Done::Quiet) => None,
+        Ok(Done::Quiet | Done::Passing) => None,
         Ok(Done::Answered(answer)) => Some(answer.clone()),
         Err(code) => refuse(step, connection, arrived, *code)?,
     };

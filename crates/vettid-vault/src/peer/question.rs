@@ -87,7 +87,7 @@ fn answer_by_rule(
     };
     let answer = match &done {
         Done::Answered(answer) => Some(answer.clone()),
-        Done::Quiet => None,
+        Done::Quiet | Done::Passing => None,
     };
     let waiting = Waiting { answer, is_decided: true, ..waiting };
     if let Err(code) = request::add(&mut step.draft, &waiting)? {
@@ -185,7 +185,7 @@ pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<
     };
     let (answer, code) = match done {
         Ok(Done::Answered(answer)) => (Some(answer), None),
-        Ok(Done::Quiet) => (None, None),
+        Ok(Done::Quiet | Done::Passing) => (None, None),
         Err(code) => (refuse_resumed(step, &connection, waiting, &body, code)?, Some(code)),
     };
     if let Some(answer) = &answer {

@@ -16,6 +16,7 @@ mod flows;
 mod late;
 mod letters;
 mod limits;
+mod locations;
 mod messages;
 mod node;
 mod once;

@@ -28,6 +28,7 @@ mod handshake;
 mod inventory;
 mod invitation;
 mod key_record;
+mod location;
 mod lock;
 mod manifest;
 mod messaging;
@@ -73,6 +74,7 @@ fn all() -> Vec<Samples> {
         inventory::samples(),
         invitation::samples(),
         key_record::samples(),
+        location::samples(),
         lock::samples(),
         manifest::samples(),
         messaging::samples(),

@@ -35,6 +35,7 @@ fn ids(samples: &mut Samples) {
     samples.text("id::AgreementId", crate::agreement::id());
     samples.text("id::CallId", crate::call::id());
     samples.text("id::OperationId", value::operation());
+    samples.text("id::ShareId", crate::location::id());
     samples.text("id::SecretId", crate::secret::secret_id());
     samples.text("id::InviteId", value::invite());
     samples.text("id::HandshakeId", value::handshake());

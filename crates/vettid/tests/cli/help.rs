@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 138] = [
+const COMMANDS: [&str; 143] = [
     "",
     "app",
     "app enroll",
@@ -61,12 +61,6 @@ const COMMANDS: [&str; 138] = [
     "app message remove",
     "app message settings",
     "app message export",
-    "app file",
-    "app file send",
-    "app file get",
-    "app file list",
-    "app file status",
-    "app file fetch",
     "app call",
     "app call offer",
     "app call answer",
@@ -77,6 +71,17 @@ const COMMANDS: [&str; 138] = [
     "app call list",
     "app call watch",
     "app call settings",
+    "app location",
+    "app location share",
+    "app location stop",
+    "app location update",
+    "app location list",
+    "app file",
+    "app file send",
+    "app file get",
+    "app file list",
+    "app file status",
+    "app file fetch",
     "app request",
     "app request new",
     "app request new money",
