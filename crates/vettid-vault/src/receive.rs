@@ -48,7 +48,9 @@ fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), F
         Subject::ForVault(_, event_type) if event::find(Lane::Bootstrap, event_type).is_some() => {
             bootstrap::receive(step, event_type, bytes)
         }
-        Subject::Invite(..) | Subject::ForOwner(..) | Subject::FromService(..) if restore::is_pending(&step.draft) => {
+        Subject::Invite(..) | Subject::ForOwner(..) | Subject::Call(..) | Subject::FromService(..)
+            if restore::is_pending(&step.draft) =>
+        {
             Err(Failure::Wait(UNTIL_RESTORED_MS))
         }
         Subject::Invite(_, invite_id) => establish::receive(step, *invite_id, bytes),

@@ -2,6 +2,7 @@
 
 mod advice;
 mod agreement;
+mod call;
 mod connection;
 mod credential;
 mod data;
@@ -106,6 +107,9 @@ enum Command {
     /// Files to and from your connections
     #[command(subcommand)]
     File(file::Command),
+    /// Calls with your connections: who rings, and what their apps need to find each other
+    #[command(subcommand)]
+    Call(call::Command),
     /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
@@ -176,6 +180,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::File(command) => file::run(command, app, output).await,
+        Command::Call(command) => call::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,

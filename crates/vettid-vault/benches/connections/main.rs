@@ -12,6 +12,7 @@
 #[path = "../../tests/world/app.rs"]
 mod app;
 mod crowd;
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/world/node.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod node;

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 128] = [
+const COMMANDS: [&str; 138] = [
     "",
     "app",
     "app enroll",
@@ -67,6 +67,16 @@ const COMMANDS: [&str; 128] = [
     "app file list",
     "app file status",
     "app file fetch",
+    "app call",
+    "app call offer",
+    "app call answer",
+    "app call decline",
+    "app call candidate",
+    "app call hang-up",
+    "app call show",
+    "app call list",
+    "app call watch",
+    "app call settings",
     "app request",
     "app request new",
     "app request new money",

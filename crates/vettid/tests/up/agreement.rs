@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 const READY: &str = "Press Ctrl-C";
 const PASSWORD: &str = "seven tall camels ride\n";
 
-async fn start(place: &Place) -> Up {
+pub(crate) async fn start(place: &Place) -> Up {
     let mut up = place.up(&[]);
     up.until(READY).await;
     up
 }
 
 /// Both apps enrolled and connected.
-async fn connect(place: &Place) -> (App, App, String) {
+pub(crate) async fn connect(place: &Place) -> (App, App, String) {
     let (alice, bob) = (place.app("alice"), place.app("bob"));
     for (app, name) in [(&alice, "alice"), (&bob, "bob")] {
         app.enrol(&place.data().join(format!("people/{name}.code"))).await;

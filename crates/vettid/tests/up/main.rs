@@ -9,6 +9,7 @@
 )]
 
 mod agreement;
+mod call;
 mod canary;
 mod contacts;
 mod credential;

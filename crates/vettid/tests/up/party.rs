@@ -106,9 +106,15 @@ impl App {
 
     /// Watches the feed; returns when the watch is connected.
     pub(crate) async fn watch(&self) -> Watch {
+        self.watching(&["watch"]).await
+    }
+
+    /// Runs a command that watches; returns when it is connected.
+    pub(crate) async fn watching(&self, watch: &[&str]) -> Watch {
         let (state, ca_file) = (self.state.to_str().unwrap(), self.ca_file.to_str().unwrap());
         let mut command = Command::new(PROGRAM);
-        command.args(["app", "--profile", self.profile, "--state", state, "--ca-file", ca_file, "watch"]);
+        command.args(["app", "--profile", self.profile, "--state", state, "--ca-file", ca_file]);
+        command.args(watch);
         command.env_clear().kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut remarks = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -303,10 +303,10 @@ fn state(state: ConnectionState) -> &'static str {
         ConnectionState::Review => "waits for you",
         ConnectionState::Accepted => "accepted by you",
         ConnectionState::Active => "active",
-        ConnectionState::Reconciling => "coming back",
         ConnectionState::Rejected => "rejected",
         ConnectionState::Expired => "expired",
         ConnectionState::Aborted => "failed",
+        ConnectionState::Reconciling => "getting new keys after a restore",
         ConnectionState::Revoked => "ended",
     }
 }
