@@ -13,11 +13,11 @@ use crate::pieces::{Done, Wish};
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::digest::Digest;
-use vettid_wire::event::{EventRow, EventType, FileArrived, MessagingReturned, MessagingText};
+use vettid_wire::event::{EventRow, FileArrived};
 use vettid_wire::feed::Severity;
 use vettid_wire::file::{FileManifest, FileProblem, FileState, FileSummary, sealed_bytes};
 use vettid_wire::id::{ConnectionId, EventId, FileId};
@@ -158,34 +158,6 @@ fn sent_in(
         Some(file_id) => outgoing(draft, file_id),
         None => Ok(None),
     }
-}
-
-/// A message that is sent again or given back after a restore carries the file that it carried: its handler knows no more of
-/// that than the member sees.
-pub fn put_into(
-    draft: &Draft<'_>,
-    connection_id: ConnectionId,
-    event_type: &EventType,
-    body: &mut Value,
-) -> Result<(), UnreadableState> {
-    let is_returned = event_type.as_str() == MessagingReturned::ROW.name;
-    let message = if is_returned { body.get_mut("message") } else { Some(body) };
-    let is_text = is_returned || event_type.as_str() == MessagingText::ROW.name;
-    let Some(message) =
-        message.and_then(Value::as_object_mut).filter(|message| is_text && !message.contains_key("file"))
-    else {
-        return Ok(());
-    };
-    let id = message.get("message_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-    let manifest = match id {
-        Some(id) if is_returned => incoming(draft, connection_id, id)?.map(|file| file.manifest),
-        Some(id) => sent_in(draft, connection_id, id)?.map(|file| file.manifest),
-        None => None,
-    };
-    if let Some(manifest) = manifest.and_then(|manifest| serde_json::to_value(manifest).ok()) {
-        message.insert("file".to_owned(), manifest);
-    }
-    Ok(())
 }
 
 /// Takes room for the pieces of a file; `false` if there is none.

@@ -3,7 +3,6 @@
 
 use crate::feed::{self, Note};
 use crate::field::{self, StoredField};
-use crate::file;
 use crate::profile;
 use crate::projection::UnreadableState;
 use crate::send;
@@ -188,8 +187,7 @@ impl Host for HandlerHost<'_, '_> {
         if !self.may_send(connection_id) {
             return Err(HostError::Denied);
         }
-        let mut body = json::parse(payload).map_err(|_| HostError::Invalid)?;
-        file::put_into(&self.step.draft, connection_id, event_type, &mut body).map_err(|failure| self.fail(failure))?;
+        let body = json::parse(payload).map_err(|_| HostError::Invalid)?;
         send::to_connection(self.step, connection_id, event_type, body, None)
     }
 

@@ -1,7 +1,7 @@
 //! The store of messages: one record for each, found by its id and in the order of a conversation, and what is known of
 //! the numbers that arrived. Nothing here is sent.
 
-use super::{damaged, encode};
+use super::{damaged, encode, text};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -9,11 +9,12 @@ use vettid_handler::event::Context;
 use vettid_handler::handler::Outcome;
 use vettid_handler::host::Host;
 use vettid_handler::reply::HandlerError;
+use vettid_wire::file::FileManifest;
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json;
 use vettid_wire::messaging::{
     Direction, ExportMessages, ListMessages, MISSING_AFTER_MS, MOST_ABOVE, MessageList, MessageRef, MessageStretch,
-    MessageView, ReceivedNumbers,
+    MessageView, ReceivedNumbers, TextMessage,
 };
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -39,12 +40,23 @@ pub(super) struct Kept {
     /// Revision of the peer's reaction.
     #[serde(default)]
     pub(super) peer_revision: u64,
+    /// What it takes to fetch and open the file that it carries; goes along when the message is sent again after a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<FileManifest>,
 }
 
 impl Kept {
     /// A message that nobody reacted to, before it has its place.
-    pub(super) fn new(view: MessageView) -> Self {
-        Self { view, place: 0, own_revision: 0, peer_revision: 0 }
+    pub(super) fn new(message: TextMessage, direction: Direction, delivered_at: Option<Timestamp>) -> Self {
+        let file = message.file.clone();
+        let view = text::view(message, direction, delivered_at);
+        Self { view, place: 0, own_revision: 0, peer_revision: 0, file }
+    }
+
+    /// As it travels.
+    pub(super) fn into_message(self) -> TextMessage {
+        let MessageView { message_id, number, text, sent_at, reply_to, disappear_after_s, .. } = self.view;
+        TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s, file: self.file }
     }
 }
 

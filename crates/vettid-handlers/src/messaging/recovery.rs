@@ -19,12 +19,14 @@ use vettid_wire::event::{EventRow, MessagingResume, MessagingText, Nothing};
 use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::messaging::{
-    BeginRecovery, Direction, MessageView, RecoverConversation, ResumeConversation, ResumedConversation,
-    ReturnedMessage, TextMessage,
+    BeginRecovery, Direction, RecoverConversation, ResumeConversation, ResumedConversation, ReturnedMessage,
+    TextMessage,
 };
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
+/// What one piece of a file adds to its message, in bytes.
+const PIECE_BYTES: usize = 48;
 /// Most places of a conversation that one event looks at.
 const LOOK_AT: u64 = 100;
 /// Most messages that one event sends: a handler may send 16 events for one.
@@ -110,8 +112,8 @@ fn send_undelivered(
             if peer.received.has(kept.view.number) {
                 delivered(host, id, &mut kept, context.occurred_at)?;
                 update(host, &key, &kept)?;
-            } else if left.take(&kept.view) {
-                host.send(id, &MessagingText::ROW.event_type(), &encode(&message_of(kept.view))?)?;
+            } else if left.take(&kept) {
+                host.send(id, &MessagingText::ROW.event_type(), &encode(&kept.into_message())?)?;
             } else {
                 return Ok(false);
             }
@@ -192,7 +194,7 @@ fn take_back(
     let ReturnedMessage { message, read_at, reaction, .. } = returned;
     let (number, written_at) = (message.number, message.sent_at.min(context.occurred_at));
     let own_after_s = settings::chosen(host, id)?.own_after_s;
-    let mut kept = Kept::new(text::view(message, Direction::Sent, Some(received_at)));
+    let mut kept = Kept::new(message, Direction::Sent, Some(received_at));
     kept.view.disappear_after_s = kept.view.disappear_after_s.filter(|_| kept.view.disappear_after_s == own_after_s);
     kept.view.is_returned = true;
     kept.view.read_at = read_at;
@@ -219,16 +221,10 @@ fn send_late(
     let message = TextMessage { number, ..message };
     host.send(id, &MessagingText::ROW.event_type(), &encode(&message)?)?;
     let (message_id, sent_at) = (message.message_id, message.sent_at);
-    let mut kept = Kept::new(text::view(message, Direction::Sent, None));
+    let mut kept = Kept::new(message, Direction::Sent, None);
     kept.view.is_returned = true;
     store(host, id, sent_at.min(context.occurred_at), kept)?;
     tidy::await_receipt(host, id, message_id, sent_at)
-}
-
-/// A stored message as it travels. The vault adds the file that it carries: the store has no more than a file's summary.
-fn message_of(view: MessageView) -> TextMessage {
-    let MessageView { message_id, number, text, sent_at, reply_to, disappear_after_s, .. } = view;
-    TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s, file: None }
 }
 
 /// What one event may still send.
@@ -245,8 +241,10 @@ impl Default for Budget {
 
 impl Budget {
     /// `false` if this message has to wait for the next event.
-    fn take(&mut self, view: &MessageView) -> bool {
-        let left = self.messages.checked_sub(1).zip(self.bytes.checked_sub(view.text.len()));
+    fn take(&mut self, kept: &Kept) -> bool {
+        let pieces = kept.file.as_ref().map_or(0, |file| file.pieces.len());
+        let bytes = kept.view.text.len().saturating_add(pieces.saturating_mul(PIECE_BYTES));
+        let left = self.messages.checked_sub(1).zip(self.bytes.checked_sub(bytes));
         if let Some((messages, bytes)) = left {
             (self.messages, self.bytes) = (messages, bytes);
         }

@@ -41,7 +41,7 @@ pub(super) fn send(host: &mut dyn Host, context: &Context, request: SendText) ->
     let message = TextMessage { message_id, number, text, sent_at, reply_to, disappear_after_s, file };
     check(&message)?;
     host.send(connection_id, &MessagingText::ROW.event_type(), &encode(&message)?)?;
-    store(host, connection_id, context.occurred_at, Kept::new(view(message, Direction::Sent, None)))?;
+    store(host, connection_id, context.occurred_at, Kept::new(message, Direction::Sent, None))?;
     tidy::await_receipt(host, connection_id, message_id, context.occurred_at)?;
     Ok(Outcome::Reply(Sent { message_id }))
 }
@@ -76,7 +76,7 @@ fn first(host: &mut dyn Host, context: &Context, peer: &Peer, message: TextMessa
     let (id, message_id, number) = (peer.connection_id, message.message_id, message.number);
     let what = if message.file.is_some() { "file" } else { "message" };
     let written_at = message.sent_at.min(received_at);
-    let mut kept = Kept::new(view(message, Direction::Received, Some(received_at)));
+    let mut kept = Kept::new(message, Direction::Received, Some(received_at));
     reaction::catch_up(host, id, &mut kept)?;
     // Nobody makes anything disappear here that the owner did not want so.
     let own_after_s = settings::chosen(host, id)?.own_after_s;

@@ -39,7 +39,7 @@ fn text() -> TextMessage {
         sent_at: value::at(0),
         reply_to: Some(value::message()),
         disappear_after_s: Some(3600),
-        file: None,
+        file: Some(crate::file::manifest()),
     }
 }
 
@@ -61,6 +61,7 @@ fn recovered(samples: &mut Samples) {
         .optional(&[
             "/message/reply_to",
             "/message/disappear_after_s",
+            "/message/file",
             "/received_at",
             "/read_at",
             "/reaction/symbol",
@@ -69,7 +70,11 @@ fn recovered(samples: &mut Samples) {
     let begun = BeginRecovery { connection_id, incarnation: 2 };
     samples.object("BeginRecovery", begun.clone());
     let late = LateMessage { connection_id, message: text() };
-    samples.object("LateMessage", late.clone()).optional(&["/message/reply_to", "/message/disappear_after_s"]);
+    samples.object("LateMessage", late.clone()).optional(&[
+        "/message/reply_to",
+        "/message/disappear_after_s",
+        "/message/file",
+    ]);
     samples
         .cases("RecoverConversation", [RecoverConversation::Begin(begun), RecoverConversation::Late(Box::new(late))]);
 }
@@ -89,20 +94,7 @@ pub(crate) fn samples() -> Samples {
         )
         .optional(&["/reply_to", "/file"]);
     samples.object("Sent", Sent { message_id });
-    samples
-        .object(
-            "TextMessage",
-            TextMessage {
-                message_id,
-                number: 1,
-                text: TEXT.to_owned(),
-                sent_at: value::at(0),
-                reply_to: Some(message_id),
-                disappear_after_s: Some(3600),
-                file: Some(crate::file::manifest()),
-            },
-        )
-        .optional(&["/reply_to", "/disappear_after_s", "/file"]);
+    samples.object("TextMessage", text()).optional(&["/reply_to", "/disappear_after_s", "/file"]);
     let symbol = Some("☕".to_owned());
     samples.object("React", React { connection_id, message_id, symbol: symbol.clone() }).optional(&["/symbol"]);
     samples.object("Reaction", Reaction { message_id, symbol, revision: 1 }).optional(&["/symbol"]);

@@ -1,6 +1,6 @@
 //! The side that lost nothing: sends its messages again, and gives back those of the restored side.
 
-use super::{Budget, LOOK_AT, delivered, message_of};
+use super::{Budget, LOOK_AT, delivered};
 use crate::messaging::conversation::{self, Kept, find, update};
 use crate::messaging::{encode, member, settings, text};
 use vettid_handler::event::Context;
@@ -48,7 +48,7 @@ fn go_through(
             Direction::Sent => !asked.received.has(kept.view.number),
             Direction::Received => kept.view.number > asked.sent_up_to,
         };
-        if is_lost && !left.take(&kept.view) {
+        if is_lost && !left.take(&kept) {
             return Ok(Some(place.saturating_sub(1)));
         }
         if is_lost {
@@ -64,7 +64,7 @@ fn go_through(
 
 fn send_lost(host: &mut dyn Host, id: ConnectionId, kept: Kept) -> Result<(), HandlerError> {
     if kept.view.direction == Direction::Sent {
-        host.send(id, &MessagingText::ROW.event_type(), &encode(&message_of(kept.view))?)?;
+        host.send(id, &MessagingText::ROW.event_type(), &encode(&kept.into_message())?)?;
         return Ok(());
     }
     let lets_know = settings::chosen(host, id)?.has_read_receipts();
@@ -77,7 +77,7 @@ fn send_lost(host: &mut dyn Host, id: ConnectionId, kept: Kept) -> Result<(), Ha
         received_at: kept.view.delivered_at,
         read_at: kept.view.read_at.filter(|_| lets_know),
         reaction,
-        message: message_of(kept.view),
+        message: kept.into_message(),
     };
     give_back(host, id, &returned)
 }

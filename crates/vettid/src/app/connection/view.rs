@@ -303,7 +303,6 @@ fn state(state: ConnectionState) -> &'static str {
         ConnectionState::Review => "waits for you",
         ConnectionState::Accepted => "accepted by you",
         ConnectionState::Active => "active",
-        ConnectionState::Reconciling => "coming back",
         ConnectionState::Rejected => "rejected",
         ConnectionState::Expired => "expired",
         ConnectionState::Aborted => "failed",
