@@ -1,7 +1,7 @@
 //! Random lives of contracts: what the shipped decisions grant against a reference that is built differently, and that less in
 //! a contract never grants more. A failure names its seed; `VETTID_CONTRACTS` sets how many lives are tried.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
 mod life;
 mod reference;

@@ -14,7 +14,6 @@ mod app;
 mod crowd;
 #[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/world/node.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
 mod node;
 mod report;
 #[expect(dead_code, reason = "the tests use more of it")]
