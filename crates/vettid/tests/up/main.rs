@@ -19,6 +19,7 @@ mod files;
 #[path = "../../src/https.rs"]
 mod https;
 mod letters;
+mod location;
 mod lock;
 mod main_job;
 mod memory;
