@@ -37,7 +37,7 @@ mod agreement;
 mod inviter;
 
 pub(crate) use inviter::abandon;
-pub use inviter::invite;
+pub use inviter::{invitations, invite, uninvite};
 
 use agreement::{agree, countersigned, service_fits};
 use inviter::{accept_request, invitation_of, receive_request};
@@ -57,14 +57,20 @@ fn handshake_key(id: HandshakeId) -> String {
 }
 
 /// A bearer token for one handshake subject in this vault's space.
-fn claim_token(step: &mut Step<'_>, id: InviteId, expires_at: Timestamp) -> Result<String, Failure> {
+fn claim_token(step: &mut Step<'_>, id: InviteId, expires_at: Timestamp) -> Result<ClaimToken, Failure> {
     // The holder needs no key of its own; the token names one that nobody has.
     let nobody = UserKey::random(step.rng)?;
     let account = step.identity.message_account()?;
     let signing = step.identity.claim_signing()?;
     let identity = MemberIdentity::Claim(id);
     let minted = mint::member_until(&identity, nobody.public(), account.public(), &signing, step.now, expires_at)?;
-    Ok(minted.jwt.as_str().to_owned())
+    Ok(ClaimToken { token: minted.jwt.as_str().to_owned(), user_nkey: nobody.public().as_str().to_owned() })
+}
+
+/// A bearer token, and the user that the broker takes its holder for.
+struct ClaimToken {
+    token: String,
+    user_nkey: String,
 }
 
 /// Owner's command: answer an invitation of a member or a service.
@@ -106,7 +112,7 @@ fn start(step: &mut Step<'_>, target: Target, opening: Opening) -> Result<(Initi
     let hs_id = HandshakeId::v7(step.now, step.random());
     let claim_id = InviteId::from_bytes(hs_id.to_bytes());
     let expires_at = step.now.plus_ms(MAX_LINK_LIFE_MS);
-    let token = claim_token(step, claim_id, expires_at)?;
+    let ClaimToken { token, .. } = claim_token(step, claim_id, expires_at)?;
     let messagespace_uri = SpaceUri::new(step.endpoint, step.identity.guid)?;
     let opening = Opening { claim: Some(Claim { messagespace_uri, token }), ..opening };
     Ok(Initiator::start_as(hs_id, step.now, step.rng, &step.identity.party(), target, &opening)?)

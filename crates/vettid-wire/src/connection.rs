@@ -40,6 +40,40 @@ pub struct Invited {
     pub expires_at: Timestamp,
 }
 
+/// An invitation that nobody has answered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenInvitation {
+    /// The invitation.
+    pub invite_id: InviteId,
+    /// The owner's note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When it dies.
+    pub expires_at: Timestamp,
+}
+
+/// The invitations that can still be answered, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationList {
+    /// At most [`MAX_LISTED_INVITATIONS`].
+    pub invitations: Vec<OpenInvitation>,
+}
+
+/// Most invitations in one list.
+pub const MAX_LISTED_INVITATIONS: usize = 200;
+
+/// Names an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationRef {
+    /// The invitation.
+    pub invite_id: InviteId,
+}
+
 /// Owner's command: answer an invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -268,6 +268,10 @@ events! {
     DataRemove: "data.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, data::FieldName => Nothing;
     #[doc = "Makes an invitation for a connection."]
     ConnectionInvite: "connection.invite", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Invite => connection::Invited;
+    #[doc = "Lists the invitations that nobody has answered yet."]
+    ConnectionInvitations: "connection.invitations", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => connection::InvitationList;
+    #[doc = "Takes an invitation back that nobody has answered yet."]
+    ConnectionUninvite: "connection.uninvite", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::InvitationRef => Nothing;
     #[doc = "Answers an invitation of another member or of a service."]
     ConnectionAccept: "connection.accept", Owner, BestEffort, within 2 minutes, up to 8 KiB, connection::AcceptInvitation => connection::ConnectionView;
     #[doc = "Shows one connection: its profile, state, safety number and contract."]

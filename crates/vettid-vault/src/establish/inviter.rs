@@ -1,26 +1,31 @@
 //! The inviter's side: the invitation, the request of whoever answers it, and the owner's yes.
 
 use super::{
-    Answered, arrived, claim_token, connected, credential_for, ended, invite_key, known, name_of, note_reaction,
-    open_channel, poses_as_another, post_handshake, tell, usable_jwt,
+    Answered, ClaimToken, alarm_key, arrived, claim_token, connected, credential_for, ended, invite_key, known,
+    name_of, note_reaction, open_channel, poses_as_another, post_handshake, tell, usable_jwt,
 };
-use crate::connection::{self, Connection, Side};
+use crate::connection::{self, Connection, CutOff, Side};
 use crate::failure::Failure;
 use crate::profile::sync;
 use crate::step::Step;
-use crate::{card, profile, send};
+use crate::{card, profile, revocation, send};
+use serde::{Deserialize, Serialize};
 use vettid_core::handshake::{
     Answer, InvitationTerms, MAX_LINK_LIFE_MS, MAX_SCREEN_LIFE_MS, Outcome, Phase, Responder, invite as make_invitation,
 };
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::secret::Secret32;
-use vettid_wire::connection::{ConnectionState, Invite, Invited, PeerKind, Ready, Verification};
-use vettid_wire::event::{self, ConnectionHandshake, EventRow};
+use vettid_wire::connection::{
+    ConnectionState, InvitationList, InvitationRef, Invite, Invited, MAX_LISTED_INVITATIONS, OpenInvitation, PeerKind,
+    Ready, Verification,
+};
+use vettid_wire::event::{self, ConnectionHandshake, ConnectionUninvite, EventRow, Nothing};
 use vettid_wire::feed::{Outcome as FeedOutcome, Severity};
 use vettid_wire::handshake::{InvitationKind, SpaceUri};
 use vettid_wire::id::{ConnectionId, HandshakeId, InviteId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// Owner's command: make an invitation.
 pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
@@ -43,7 +48,9 @@ pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
     let mut invitation = made.invitation;
     let invite_id = invitation.invite_id;
     // The claim also carries the last message, which may come after a long review; a first one that is late is refused.
-    invitation.token = claim_token(step, invite_id, step.now.plus_ms(MAX_LINK_LIFE_MS))?;
+    let ClaimToken { token, user_nkey } = claim_token(step, invite_id, step.now.plus_ms(MAX_LINK_LIFE_MS))?;
+    invitation.token = token;
+    step.draft.put(open_key(invite_id), &Open { made_at: step.now, expires_at, user_nkey })?;
     step.draft.put(invite_key(invite_id), &made.responder)?;
     if let Some(label) = &asked.label {
         step.draft.put(label_key(invite_id), label)?;
@@ -51,6 +58,55 @@ pub fn invite(step: &mut Step<'_>, asked: &Invite) -> Answered<Invited> {
     let link = invitation.to_link("https://vettid.dev/connect")?;
     tell(step, "connection.invite", None, FeedOutcome::Done, Severity::Info, "You made an invitation".into())?;
     Ok(Ok(Invited { invite_id, link, expires_at }))
+}
+
+/// What is kept of an invitation as long as nobody has answered it.
+#[derive(Serialize, Deserialize)]
+struct Open {
+    made_at: Timestamp,
+    expires_at: Timestamp,
+    /// The user that the broker takes its holder for.
+    user_nkey: String,
+}
+
+/// Owner's command: which invitations can still be answered.
+pub fn invitations(step: &Step<'_>) -> Answered<InvitationList> {
+    let mut invitations = Vec::new();
+    for key in step.draft.keys(OPEN, usize::MAX) {
+        let id = key.strip_prefix(OPEN).and_then(|id| id.parse::<InviteId>().ok());
+        let Some((invite_id, open)) = id.zip(step.draft.get::<Open>(&key)?) else { continue };
+        if step.now <= open.expires_at {
+            let label = step.draft.get(&label_key(invite_id))?;
+            let Open { made_at, expires_at, .. } = open;
+            invitations.push(OpenInvitation { invite_id, label, made_at, expires_at });
+        }
+    }
+    invitations.sort_by_key(|invitation| (invitation.made_at, invitation.expires_at));
+    invitations.truncate(MAX_LISTED_INVITATIONS);
+    Ok(Ok(InvitationList { invitations }))
+}
+
+/// Owner's command: take an invitation back. Its link leads nowhere, and services cut its holder off from the broker.
+pub fn uninvite(step: &mut Step<'_>, asked: &InvitationRef) -> Answered<Nothing> {
+    let id = asked.invite_id;
+    let Some(open) = step.draft.get::<Open>(&open_key(id))? else {
+        return Ok(Err(RefusalCode::NotFound));
+    };
+    for key in [invite_key(id), open_key(id), label_key(id), alarm_key(id)] {
+        step.draft.remove(&key);
+    }
+    let account_nkey = step.identity.message_account()?.public().as_str().to_owned();
+    let cut_off = CutOff { account_nkey, user_nkey: open.user_nkey, revoked_at: step.now };
+    revocation::ask_to_cut_off(&mut step.draft, &cut_off)?;
+    tell(
+        step,
+        ConnectionUninvite::ROW.name,
+        None,
+        FeedOutcome::Done,
+        Severity::Info,
+        "You took an invitation back".into(),
+    )?;
+    Ok(Ok(Nothing {}))
 }
 
 /// The inviter's side: hs1 and hs3.
@@ -83,6 +139,9 @@ pub(super) fn receive_request(step: &mut Step<'_>, id: InviteId, bytes: &[u8]) -
     }
     if reaction.changed {
         step.draft.put(key, &responder)?;
+    }
+    if before == Phase::Invited && responder.phase() != before {
+        step.draft.remove(&open_key(id));
     }
     if let Some(begun) = begun.filter(|_| reaction.send.is_some())
         && let Some(connection) = connection::get(&step.draft, begun)?.filter(Connection::is_live)
@@ -213,6 +272,7 @@ pub(super) fn expire(step: &mut Step<'_>) -> Result<(), Failure> {
             step.draft.remove(&key);
             step.draft.remove(&key.replacen("invite/", "alarm/", 1));
             step.draft.remove(&key.replacen("invite/", "invite_label/", 1));
+            step.draft.remove(&key.replacen("invite/", OPEN, 1));
             if let Some(id) = id {
                 step.draft.remove(&invite_of_key(id));
             }
@@ -228,6 +288,13 @@ pub(crate) fn abandon(step: &mut Step<'_>, id: ConnectionId) -> Result<(), Failu
     }
     step.draft.remove(&invite_of_key(id));
     Ok(())
+}
+
+/// Under this prefix stand the invitations that nobody has answered.
+const OPEN: &str = "open_invite/";
+
+fn open_key(id: InviteId) -> String {
+    format!("{OPEN}{id}")
 }
 
 fn label_key(id: InviteId) -> String {

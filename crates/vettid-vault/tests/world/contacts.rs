@@ -67,6 +67,43 @@ fn the_note_of_an_invitation_becomes_the_name_of_whoever_answers() {
     assert_eq!(town.view(BOB, view.connection_id).label, None);
 }
 
+fn open_invitations(town: &mut Town) -> Vec<Value> {
+    let list: Value = town.ask(ALICE, "connection.invitations", json!({})).unwrap();
+    list["invitations"].as_array().unwrap().clone()
+}
+
+#[test]
+fn an_invitation_is_listed_until_it_is_answered_or_taken_back() {
+    let mut town = Town::settled(97);
+    let mut made = |town: &mut Town, label: &str, life: u32| -> Value {
+        town.ask(ALICE, "connection.invite", json!({"label": label, "life_seconds": life})).unwrap()
+    };
+    let (kept, back) = (made(&mut town, "kept", 600), made(&mut town, "taken back", 600));
+    made(&mut town, "short", 60);
+    let labels = |open: &[Value]| open.iter().map(|one| one["label"].clone()).collect::<Vec<_>>();
+    assert_eq!(labels(&open_invitations(&mut town)), ["kept", "taken back", "short"]);
+    assert!(!open_invitations(&mut town).iter().any(|one| one.to_string().contains("#")), "a list shows no link");
+
+    let taken = json!({"invite_id": back["invite_id"]});
+    let _: Value = town.ask(ALICE, "connection.uninvite", taken.clone()).unwrap();
+    assert_eq!(town.ask::<Value>(ALICE, "connection.uninvite", taken), Err(RefusalCode::NotFound));
+    assert_eq!(town.nodes[ALICE].vault.to_cut_off().unwrap().len(), 1, "its holder stays at the broker");
+    town.nodes[ALICE].crash();
+    for (link, arrives) in [(&back["link"], false), (&kept["link"], true)] {
+        let view: ConnectionView = town.ask(BOB, "connection.accept", json!({"link": link})).unwrap();
+        town.run();
+        let hers: Result<ConnectionView, _> =
+            town.ask(ALICE, "connection.review", json!({"connection_id": view.connection_id}));
+        assert_eq!(hers.is_ok(), arrives, "{hers:?}");
+    }
+    assert_eq!(labels(&open_invitations(&mut town)), ["short"], "what was answered is not open");
+    let answered = json!({"invite_id": kept["invite_id"]});
+    assert_eq!(town.ask::<Value>(ALICE, "connection.uninvite", answered), Err(RefusalCode::NotFound));
+    town.now = town.now.plus_ms(61_000);
+    assert_eq!(open_invitations(&mut town), [] as [Value; 0]);
+    town.check(ALICE);
+}
+
 /// The places of Alice's state in which this stands.
 fn keeping(town: &Town, what: &[u8]) -> Vec<String> {
     let has = |value: &[u8]| value.windows(what.len()).any(|part| part == what);

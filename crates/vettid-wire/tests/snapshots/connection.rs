@@ -4,8 +4,9 @@ use crate::sample::Samples;
 use crate::{contract, profile, value};
 use vettid_wire::connection::{
     AcceptInvitation, ConnectionCredential, ConnectionList, ConnectionRef, ConnectionState, ConnectionView, Decide,
-    Ending, Invite, Invited, LabelConnection, ListConnections, PeerKind, Ready, RevocationNotice, RevocationReason,
-    Revoke, RevokedBy, RotateKeys, RotationReport, Straggler, TagConnection, Tombstone, Verification,
+    Ending, InvitationList, InvitationRef, Invite, Invited, LabelConnection, ListConnections, OpenInvitation, PeerKind,
+    Ready, RevocationNotice, RevocationReason, Revoke, RevokedBy, RotateKeys, RotationReport, Straggler, TagConnection,
+    Tombstone, Verification,
 };
 
 fn view() -> ConnectionView {
@@ -74,6 +75,15 @@ fn commands(samples: &mut Samples) {
     samples.object("Invite", invite).optional(&["/label", "/life_seconds"]);
     let link = "https://app.vettid.dev/c#VklUWFQ".to_owned();
     samples.object("Invited", Invited { invite_id: value::invite(), link: link.clone(), expires_at: value::at(10) });
+    let open = OpenInvitation {
+        invite_id: value::invite(),
+        label: Some("Bob, from work".to_owned()),
+        made_at: value::at(0),
+        expires_at: value::at(10),
+    };
+    samples.object("OpenInvitation", open.clone()).optional(&["/label"]);
+    samples.object("InvitationList", InvitationList { invitations: vec![open] }).optional(&["/invitations/0/label"]);
+    samples.object("InvitationRef", InvitationRef { invite_id: value::invite() });
     samples.object("AcceptInvitation", AcceptInvitation { link, in_person: true }).optional(&["/in_person"]);
     samples.object("ConnectionRef", ConnectionRef { connection_id });
     let decide = Decide { connection_id, accept: true, optional_fields: vec!["birth_date".to_owned()] };

@@ -2,6 +2,7 @@
 
 mod contacts;
 mod health;
+mod invitations;
 mod picture;
 mod view;
 
@@ -16,7 +17,7 @@ use vettid_wire::event::{
     self, ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionReview, ConnectionRevoke,
 };
 use vettid_wire::handshake::{Invitation, InvitationKind};
-use vettid_wire::id::ConnectionId;
+use vettid_wire::id::{ConnectionId, InviteId};
 use vettid_wire::inventory::AskHealth;
 use view::Fresh;
 
@@ -32,6 +33,20 @@ Examples:
 Up to 10m it is also shown as a QR code. Give link and picture only to the person you mean: the secret is in both, so a
 file of it is written for your eyes only and never over another one.")]
     Invite(InviteOptions),
+    /// List the invitations that nobody has answered yet
+    #[command(after_help = "Example:\n  vettid app connection invitations")]
+    Invitations,
+    /// Take an invitation back that nobody has answered yet
+    #[command(after_help = "\
+Example:
+  vettid app connection uninvite INVITATION
+
+Its link and QR code lead nowhere from then on. Who has answered already waits for your decision: vettid app connection list")]
+    Uninvite {
+        /// Which one, as the list of invitations names it
+        #[arg(value_name = "INVITATION")]
+        invitation: InviteId,
+    },
     /// Answer an invitation; the link comes from standard input or a file
     #[command(after_help = "\
 Examples:
@@ -189,6 +204,8 @@ enum Reason {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     match wanted {
         Command::Invite(options) => invite(options, app, output).await,
+        Command::Invitations => invitations::list(app, output).await,
+        Command::Uninvite { invitation } => invitations::take_back(invitation, app, output).await,
         Command::Accept(accept) => {
             let request = AcceptInvitation { link: link(&accept)?, in_person: accept.in_person };
             Ok(output.result(&app.command::<ConnectionAccept>(request).await.map_err(command)?)?)

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 143] = [
+const COMMANDS: [&str; 145] = [
     "",
     "app",
     "app enroll",
@@ -40,6 +40,8 @@ const COMMANDS: [&str; 143] = [
     "app session restore",
     "app connection",
     "app connection invite",
+    "app connection invitations",
+    "app connection uninvite",
     "app connection accept",
     "app connection list",
     "app connection label",

@@ -9,6 +9,10 @@ async fn connect(alice: &App, bob: &App, place: &Place) -> String {
     let invite = ["connection", "invite", "--label", "Bob from the choir", "--qr-png", picture.to_str().unwrap()];
     let invited = alice.ask(&invite).await;
     assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
+    let open = alice.ask(&["connection", "invitations"]).await;
+    assert_eq!(list(&open, "invitations")[0]["label"], "Bob from the choir");
+    let back = text(&alice.ask(&["connection", "invite"]).await, "invite_id");
+    alice.ask(&["connection", "uninvite", &back]).await;
     let id = text(&bob.say(&["connection", "accept"], &text(&invited, "link")).await, "connection_id");
     for app in [alice, bob] {
         let waits = |view: &Value| (view["state"] == "review").then_some(());
@@ -19,6 +23,7 @@ async fn connect(alice: &App, bob: &App, place: &Place) -> String {
         let active = |view: &Value| (view["state"] == "active").then_some(());
         app.until(&["connection", "review", &id], active).await;
     }
+    assert_eq!(alice.ask(&["connection", "invitations"]).await["invitations"], serde_json::json!([]));
     id
 }
 
