@@ -76,6 +76,7 @@ fn open_invitations(town: &mut Town) -> Vec<Value> {
 fn an_invitation_is_listed_until_it_is_answered_or_taken_back() {
     let mut town = Town::settled(97);
     let made = |town: &mut Town, label: &str, life: u32| -> Value {
+        town.now = town.now.plus_ms(1);
         town.ask(ALICE, "connection.invite", json!({"label": label, "life_seconds": life})).unwrap()
     };
     let (kept, back) = (made(&mut town, "kept", 600), made(&mut town, "taken back", 600));
