@@ -238,7 +238,7 @@ fn act(
         "vault.lock.setup" => run::<event::VaultLockSetup>(body, |_| lock::setup(step)),
         "vault.lock.auto" => run::<event::VaultLockAuto>(body, |request| lock::auto(step, &request)),
         "connection.invite" => run::<event::ConnectionInvite>(body, |request| establish::invite(step, &request)),
-        "connection.invitations" => run::<event::ConnectionInvitations>(body, |_| establish::invitations(step)),
+        "connection.invitation.list" => run::<event::ConnectionInvitations>(body, |_| establish::invitations(step)),
         "connection.uninvite" => run::<event::ConnectionUninvite>(body, |asked| establish::uninvite(step, &asked)),
         "connection.accept" => run::<event::ConnectionAccept>(body, |request| establish::accept(step, &request)),
         "connection.review" => run::<event::ConnectionReview>(body, |request| view::one(step, request.connection_id)),

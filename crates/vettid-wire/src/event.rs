@@ -269,7 +269,7 @@ events! {
     #[doc = "Makes an invitation for a connection."]
     ConnectionInvite: "connection.invite", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Invite => connection::Invited;
     #[doc = "Lists the invitations that nobody has answered yet."]
-    ConnectionInvitations: "connection.invitations", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => connection::InvitationList;
+    ConnectionInvitations: "connection.invitation.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => connection::InvitationList;
     #[doc = "Takes an invitation back that nobody has answered yet."]
     ConnectionUninvite: "connection.uninvite", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::InvitationRef => Nothing;
     #[doc = "Answers an invitation of another member or of a service."]

@@ -68,7 +68,7 @@ fn the_note_of_an_invitation_becomes_the_name_of_whoever_answers() {
 }
 
 fn open_invitations(town: &mut Town) -> Vec<Value> {
-    let list: Value = town.ask(ALICE, "connection.invitations", json!({})).unwrap();
+    let list: Value = town.ask(ALICE, "connection.invitation.list", json!({})).unwrap();
     list["invitations"].as_array().unwrap().clone()
 }
 
