@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, CallGet, CallList,
+    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, BrowserList, CallGet, CallList,
     ConnectionInvitations, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet, DataList,
     EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus,
     FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
@@ -46,12 +46,13 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 38] = [
+const READS: [&str; 39] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
     ProfileItemList::ROW.name,
     ProfilePreview::ROW.name,
+    BrowserList::ROW.name,
     DataGet::ROW.name,
     DataList::ROW.name,
     ConnectionReview::ROW.name,

@@ -34,6 +34,7 @@ use desk::Desk;
 use password::Entry;
 use vettid_wire::agreement::{FreePayments, PermitTerms, TermsPermitted};
 use vettid_wire::id::SecretId;
+use vettid_wire::login::{LoginPermitted, PermitLogin};
 use vettid_wire::secret::{Action, Add, GrantRef, OpenGrant, SecretSummary, UseSecret};
 
 /// Opens the line, runs one flow over it, confirms what it left unconfirmed, and closes it.
@@ -208,6 +209,18 @@ impl<P: Ports> App<P> {
         password: &mut dyn PasswordSource,
     ) -> Result<TermsPermitted, CredentialError> {
         over_the_line!(self, desk => desk.permit(&terms, &mut Entry::new(password)).await)
+    }
+
+    /// Agrees to one login from an unknown browser with the password.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn permit_login(
+        &self,
+        asked: PermitLogin,
+        password: &mut dyn PasswordSource,
+    ) -> Result<LoginPermitted, CredentialError> {
+        over_the_line!(self, desk => desk.permit_login(&asked, &mut Entry::new(password)).await)
     }
 
     /// Says with the password up to how much a payment needs none.

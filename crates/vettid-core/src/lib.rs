@@ -17,6 +17,7 @@ pub mod handshake;
 pub mod journal;
 pub mod location;
 pub mod lock;
+pub mod login;
 pub mod rate;
 pub mod recovery;
 pub mod resync;

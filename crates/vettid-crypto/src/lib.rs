@@ -11,6 +11,7 @@ pub mod audit;
 pub mod backup;
 mod committed;
 pub mod credential;
+pub mod device;
 pub mod envelope;
 pub mod file;
 pub mod handshake;

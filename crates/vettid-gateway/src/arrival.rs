@@ -8,6 +8,8 @@ use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::envelope::{Envelope, InReplyTo};
 use vettid_wire::event::{self, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
+use vettid_wire::json;
+use vettid_wire::login::LoginOpened;
 use vettid_wire::subject::Subject;
 
 /// An opened message.
@@ -21,6 +23,8 @@ pub(crate) enum Arrived {
     Rekey(Value),
     /// A fresh credential for the member's space.
     Credential(Value),
+    /// The member's app opened the link of a waiting page.
+    LoginOpened(LoginOpened),
 }
 
 /// The message does not count: nothing is done, nobody is told.
@@ -78,6 +82,9 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));
+    }
+    if row.name == event::LoginOpened::ROW.name {
+        return json::from_value(opened.content.body).map(Arrived::LoginOpened).map_err(|_| Dropped::Malformed);
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
     Ok(Arrived::Answer(answer, opened.content.in_reply_to))

@@ -41,6 +41,9 @@ pub struct Config {
     /// What invitations look like.
     #[serde(default)]
     pub invitation: InvitationStyle,
+    /// How members log in.
+    #[serde(default)]
+    pub login: Login,
     /// Bounds and times.
     #[serde(default)]
     pub limits: Limits,
@@ -98,6 +101,25 @@ pub struct InvitationStyle {
 impl Default for InvitationStyle {
     fn default() -> Self {
         Self { life_seconds: MAX_INVITATION_SECONDS, page: None }
+    }
+}
+
+/// `[login]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Login {
+    /// Whether a browser that nobody knows may be let in by a number and the member's password. Off: only the member's own
+    /// device and known browsers, so that no login can be relayed, whatever a member is talked into.
+    pub numbers: bool,
+    /// Page of the member's app that the link of a login opens; the login stands in its fragment. Absent: the bare text.
+    pub link_page: Option<String>,
+    /// Pages that may wait at once.
+    pub waiting: usize,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { numbers: false, link_page: None, waiting: 4096 }
     }
 }
 
@@ -217,6 +239,9 @@ impl Config {
         }
         if !(1..=MAX_INVITATION_SECONDS).contains(&self.invitation.life_seconds) {
             return wrong("invitation.life_seconds", "1 to 600");
+        }
+        if self.login.waiting == 0 {
+            return wrong("login.waiting", "at least 1");
         }
         self.limits.check()
     }

@@ -65,6 +65,9 @@ pub(crate) struct Connection {
     pub last_refusal: Option<Refused>,
     /// What is kept of it after its end.
     pub tombstone: Option<Tombstone>,
+    /// Keys of browsers that the member made known, the oldest first.
+    #[serde(default)]
+    pub browsers: Vec<TypedKey>,
 }
 
 /// The other side.

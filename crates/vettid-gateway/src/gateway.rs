@@ -3,11 +3,13 @@
 
 mod arrivals;
 mod asking;
+mod logins;
 mod posts;
 mod start;
 mod upkeep;
 
 pub use asking::RequestError;
+pub use logins::LoginFailed;
 pub use start::StartError;
 
 use crate::clock;
@@ -16,6 +18,7 @@ use crate::connection::{Live, OpenInvitation};
 use crate::handshake::{self, HandshakeFailed, Own};
 use crate::home::Home;
 use crate::identity::Identity;
+use crate::login::Desk;
 use crate::peers::Peers;
 use crate::profile::Presentation;
 use crate::question::{Ask, LoginRequest, Outcome};
@@ -36,6 +39,7 @@ use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
 use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::key::TypedKey;
 use vettid_wire::refusal::RefusalCode;
 
 /// Why there is no invitation.
@@ -69,6 +73,7 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
+    logins: SyncMutex<Desk>,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
@@ -80,6 +85,23 @@ struct Shared {
 struct Connections {
     all: HashMap<ConnectionId, Arc<Mutex<Live>>>,
     by_invitation: HashMap<InviteId, ConnectionId>,
+    by_browser: HashMap<TypedKey, Vec<ConnectionId>>,
+}
+
+impl Connections {
+    fn know_browser(&mut self, id: ConnectionId, key: TypedKey) {
+        let known = self.by_browser.entry(key).or_default();
+        if !known.contains(&id) {
+            known.push(id);
+        }
+    }
+
+    fn forget_browser(&mut self, id: ConnectionId, key: &TypedKey) {
+        if let Some(known) = self.by_browser.get_mut(key) {
+            known.retain(|other| *other != id);
+        }
+        self.by_browser.retain(|_, known| !known.is_empty());
+    }
 }
 
 impl Gateway {

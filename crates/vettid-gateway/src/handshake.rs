@@ -218,6 +218,7 @@ fn connect(
         credential_issued_at: Some(now),
         last_refusal: None,
         tombstone: None,
+        browsers: Vec::new(),
     };
     post_handshake(now, rng, &mut connection, reaction, give_up_at);
     Ok(connection)

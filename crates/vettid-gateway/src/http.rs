@@ -3,6 +3,7 @@
 
 mod api;
 mod failure;
+mod logins;
 mod page;
 
 use crate::config::Http;
@@ -68,6 +69,10 @@ fn router(gateway: Gateway, key: ApiKey, demo_page: bool) -> Router {
         .route("/v1/connections/{id}", get(api::connection).delete(api::revoke))
         .route("/v1/connections/{id}/data-requests", post(api::request_data))
         .route("/v1/connections/{id}/logins", post(api::request_login))
+        .route("/v1/logins", post(logins::begin))
+        .route("/v1/logins/{id}", post(logins::progress))
+        .route("/v1/logins/{id}/browser", post(logins::browser))
+        .route("/v1/logins/{id}/push", post(logins::push))
         .route("/v1/requests/{id}", get(api::request))
         .layer(middleware::from_fn_with_state(key, require_key));
     let open = Router::new().route("/healthz", get(api::health));

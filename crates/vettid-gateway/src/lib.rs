@@ -12,6 +12,7 @@ mod home;
 mod http;
 mod identity;
 mod key_file;
+pub mod login;
 mod offer;
 mod peers;
 mod profile;

@@ -14,6 +14,8 @@ use vettid_wire::envelope::{Content, InReplyTo};
 use vettid_wire::event::{self, EventRow as _, Row};
 use vettid_wire::id::{ConnectionId, EventId, MemberId, RequestId, ServiceId};
 use vettid_wire::json::{self, JsonError};
+use vettid_wire::key::TypedKey;
+use vettid_wire::login::{LinkPart, LoginProof};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
@@ -46,6 +48,41 @@ pub struct LoginRequest {
     pub session_hash: [u8; 32],
     /// Shown to the member.
     pub display: Display,
+    /// The request and its nonce, if a browser signed them; made here otherwise.
+    pub prepared: Option<Prepared>,
+    /// The link that the member's app opened.
+    pub link: Option<LinkPart>,
+    /// The key that the browser holds.
+    pub browser: Option<BrowserProof>,
+    /// The number that the waiting page shows.
+    pub number: Option<u8>,
+}
+
+/// Names of a login that stand before it is asked, so that a browser can sign them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    /// The request.
+    pub request_id: RequestId,
+    /// 32 random bytes.
+    pub nonce: [u8; 32],
+}
+
+/// The key of a browser and its signature over [`browser_text`](vettid_wire::login::browser_text).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrowserProof {
+    /// The key.
+    pub key: TypedKey,
+    /// `r ‖ s`.
+    pub signature: Vec<u8>,
+}
+
+impl LoginRequest {
+    /// A login that nothing ties to a browser yet. As it is, a member's vault refuses it.
+    #[must_use]
+    pub fn new(origin: &str, session_hash: [u8; 32], display: Display) -> Self {
+        let origin = origin.to_owned();
+        Self { origin, session_hash, display, prepared: None, link: None, browser: None, number: None }
+    }
 }
 
 /// Where and as whom a question is asked.
@@ -134,6 +171,8 @@ pub enum Outcome {
         auth_time: Timestamp,
         /// How the member was recognised (RFC 8176 values).
         method: Vec<String>,
+        /// What ties a yes to the waiting browser.
+        proof: Option<LoginProof>,
     },
     /// The member's vault refused.
     Refused {
@@ -173,6 +212,16 @@ pub enum NotAnAnswer {
     Time,
 }
 
+impl Prepared {
+    /// Fresh names.
+    #[must_use]
+    pub fn new(now: Timestamp, rng: &mut dyn CryptoRng) -> Self {
+        let mut nonce = [0; 32];
+        rng.fill_bytes(&mut nonce);
+        Self { request_id: RequestId::v7(now, random(rng)), nonce }
+    }
+}
+
 impl Kind {
     fn row(&self) -> Row {
         match self {
@@ -194,10 +243,14 @@ impl Question {
         channel: &mut Channel,
         ask: Ask,
     ) -> Result<Self, QuestionError> {
-        let request_id = RequestId::v7(now, random(rng));
+        let prepared = match &ask {
+            Ask::Login(LoginRequest { prepared: Some(prepared), .. }) => *prepared,
+            _ => Prepared::new(now, rng),
+        };
+        let request_id = prepared.request_id;
         let (kind, body) = match ask {
             Ask::Data { field, purpose } => data(asker, request_id, field, purpose)?,
-            Ask::Login(login) => login_challenge(now, rng, asker, request_id, login)?,
+            Ask::Login(login) => login_challenge(now, asker, prepared, login)?,
         };
         let row = kind.row();
         if json::canonical(&body)?.len() > row.cap_bytes {
@@ -339,21 +392,23 @@ fn data(
 
 fn login_challenge(
     now: Timestamp,
-    rng: &mut dyn CryptoRng,
     asker: Asker<'_>,
-    request_id: RequestId,
+    prepared: Prepared,
     login: LoginRequest,
 ) -> Result<(Kind, Value), QuestionError> {
-    let mut nonce = [0; 32];
-    rng.fill_bytes(&mut nonce);
+    let (browser_key, browser_sig) = login.browser.map(|proof| (proof.key, Base64::new(proof.signature))).unzip();
     let challenge = AuthChallenge {
-        request_id,
+        request_id: prepared.request_id,
         service_id: asker.service_id.clone(),
         connection_id: asker.connection_id,
         origin: login.origin,
-        nonce: Base64Url::new(nonce),
+        nonce: Base64Url::new(prepared.nonce),
         session_hash: Base64Url::new(login.session_hash),
         display: login.display,
+        link: login.link,
+        browser_key,
+        browser_sig,
+        number: login.number,
         issued_at: now,
         expires_at: now.plus_ms(MAX_LIFE_MS),
         key_id: asker.signing.key_id(),
@@ -377,7 +432,7 @@ fn judge_login(
         && response.origin == challenge.origin
         && response.nonce == challenge.nonce
         && response.session_hash == challenge.session_hash;
-    if !same {
+    if !same || !is_tied(challenge, &response) {
         return Err(NotAnAnswer::Contradiction);
     }
     let (earliest, latest) = (challenge.issued_at.plus_ms(-MAX_SKEW_MS), now.plus_ms(MAX_SKEW_MS));
@@ -387,8 +442,21 @@ fn judge_login(
     if !made_between || !in_time {
         return Err(NotAnAnswer::Time);
     }
-    let AuthResponse { decision, auth_time, method, .. } = response;
-    Ok(Judgement::Done(Outcome::Decided { decision, auth_time, method }))
+    let AuthResponse { decision, auth_time, method, proof, .. } = response;
+    Ok(Judgement::Done(Outcome::Decided { decision, auth_time, method, proof }))
+}
+
+/// A yes counts only with a proof of a kind that was asked for; a no counts without any.
+fn is_tied(challenge: &AuthChallenge, response: &AuthResponse) -> bool {
+    match (response.decision, &response.proof) {
+        (Decision::Deny, proof) => proof.is_none(),
+        (Decision::Approve, None) => false,
+        (Decision::Approve, Some(LoginProof::SameDevice { .. })) => challenge.link.is_some(),
+        (Decision::Approve, Some(LoginProof::KnownBrowser { browser_key })) => {
+            challenge.browser_key.as_ref() == Some(browser_key)
+        }
+        (Decision::Approve, Some(LoginProof::Number { .. })) => challenge.number.is_some(),
+    }
 }
 
 fn random(rng: &mut dyn CryptoRng) -> [u8; 10] {

@@ -9,6 +9,7 @@ use std::fmt;
 use vettid_wire::auth::Decision;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::login::LoginProof;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
@@ -110,6 +111,11 @@ pub enum Status {
         /// How the member was recognised (RFC 8176 values).
         method: Vec<String>,
     },
+    /// The member said yes, which counts only when the waiting browser brings the code.
+    AwaitsCode {
+        /// When the member decided.
+        auth_time: Timestamp,
+    },
     /// The member refused to log in.
     Denied {
         /// When the member decided.
@@ -141,7 +147,12 @@ impl From<&Progress> for Status {
         };
         match outcome {
             Outcome::Served { field, value } => Self::Served { field, value },
-            Outcome::Decided { decision: Decision::Approve, auth_time, method } => Self::Approved { auth_time, method },
+            Outcome::Decided { proof: Some(LoginProof::SameDevice { .. }), auth_time, .. } => {
+                Self::AwaitsCode { auth_time }
+            }
+            Outcome::Decided { decision: Decision::Approve, auth_time, method, .. } => {
+                Self::Approved { auth_time, method }
+            }
             Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time },
             Outcome::Refused { code } => Self::Refused { code },
             Outcome::Expired => Self::Expired,

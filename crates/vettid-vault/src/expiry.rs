@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::step::Step;
 use crate::{
-    agreement, bootstrap, call, credential, establish, feed, file, kept, location, mark, messages, outbox, peer,
+    agreement, bootstrap, call, credential, establish, feed, file, kept, location, login, mark, messages, outbox, peer,
     recovery, request, restore, resync, upkeep,
 };
 use vettid_handler::event::Answer;
@@ -45,6 +45,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
         return Ok(credential::pass_time(step)?);
     }
     unanswered(step)?;
+    login::tick(step)?;
     call::tick(step)?;
     location::tick(step)?;
     agreement::lapse::tick(step)?;

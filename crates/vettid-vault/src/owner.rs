@@ -10,8 +10,8 @@ use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
 use crate::step::Step;
 use crate::{
-    agreement, audit, call, card, establish, feed, file, inventory, location, lock, outbox, profile, recovery, request,
-    restore, revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, call, card, establish, feed, file, flood, inventory, location, lock, login, outbox, profile,
+    recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -292,6 +292,13 @@ fn act(
         "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
         "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
+        "login.open" => run::<event::LoginOpen>(body, |request| login::open(step, &request)),
+        "login.settings" => run::<event::LoginSettings>(body, |request| login::set(step, &request)),
+        "browser.list" => run::<event::BrowserList>(body, |_| login::list(step)),
+        "browser.forget" => run::<event::BrowserForget>(body, |request| login::forget_browser(step, &request)),
+        "connection.unmute" => {
+            run::<event::ConnectionUnmute>(body, |request| flood::unmute(step, request.connection_id))
+        }
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         _ => by_handler(step, row, event_id, body),
     }
@@ -448,11 +455,16 @@ fn decide(
     if waiting.shown.expires_at <= step.now {
         return Ok(Err(RefusalCode::Expired));
     }
-    let decided = Decided { decision: asked.decision, decided_at: step.now, method: vec!["user".into()] };
+    let vettid_core::login::Decided { decision, method, return_to, .. } = match login::decide(step, &waiting, asked)? {
+        Ok(outcome) => outcome,
+        Err(code) => return Ok(Err(code)),
+    };
+    let decided = Decided { decision, decided_at: step.now, method };
     if let Err(code) = crate::peer::resume(step, &waiting, OwnerAnswer::Decided(decided))? {
         return Ok(Err(code));
     }
-    let (outcome, word) = match asked.decision {
+    flood::decided(step, &waiting, decision)?;
+    let (outcome, word) = match decision {
         Decision::Approve => (Outcome::Approved, "approved"),
         Decision::Deny => (Outcome::Denied, "denied"),
     };
@@ -464,7 +476,7 @@ fn decide(
         outcome,
         summary: format!("You {word} {} of {}", waiting.event_type, waiting.shown.display_name),
     })?;
-    Ok(Ok(vettid_wire::request::Decided { request_id: asked.request_id, decision: asked.decision }))
+    Ok(Ok(vettid_wire::request::Decided { request_id: asked.request_id, decision, return_to }))
 }
 
 fn export(

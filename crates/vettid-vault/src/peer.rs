@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::file;
 use crate::location;
+use crate::login;
 use crate::mark::{self, Seen, StoredAnswer};
 use crate::messages;
 use crate::profile::sync;
@@ -301,6 +302,9 @@ fn act(
         }
         "connection.revoked" => {
             revocation::by_peer(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "login.finished" => {
+            login::finished(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }
         "request.terms" | "transaction.terms" | "agreement.answer" | "agreement.outcome" => {
             let (part, body) = ((row, arrived.sealed_at), arrived.content.body.clone());

@@ -1,19 +1,18 @@
 //! Questions to the owner, named by connection and request (docs/decisions/0041): each with the event that has to be
 //! handled again once the owner decided, and kept until its end, so that a repetition gets the same answer.
 
+use crate::flood;
 use crate::mark::StoredAnswer;
 use crate::projection::{Draft, UnreadableState};
 use serde::{Deserialize, Serialize};
 use vettid_wire::event::{EventType, Lane};
 use vettid_wire::id::{ConnectionId, EventId, RequestId};
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::request::{Ask, PendingRequest};
+use vettid_wire::request::PendingRequest;
 
 const PREFIX: &str = "pending/";
 /// Most questions of one connection that are not past their end.
 pub const MAX_OPEN: usize = 64;
-/// Most logins of one connection that wait for the owner.
-pub const MAX_OPEN_LOGINS: usize = 3;
 
 /// A question and its event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +55,14 @@ pub fn get(draft: &Draft<'_>, connection: ConnectionId, id: RequestId) -> Result
 
 /// Stores a new question, if the connection has not too many.
 pub fn add(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), RefusalCode>, UnreadableState> {
-    let of_connection = of_connection(draft, waiting.shown.connection_id)?;
-    let is_login = |waiting: &Waiting| matches!(waiting.shown.ask, Ask::Login { .. });
-    let open_logins = of_connection.iter().filter(|other| is_login(other) && other.is_open()).count();
-    if of_connection.len() >= MAX_OPEN || (waiting.is_open() && is_login(waiting) && open_logins >= MAX_OPEN_LOGINS) {
+    if of_connection(draft, waiting.shown.connection_id)?.len() >= MAX_OPEN {
         return Ok(Err(RefusalCode::RateLimited));
+    }
+    // What a rule decided wanted nobody's word.
+    if waiting.is_open()
+        && let Err(code) = flood::admit(draft, waiting)?
+    {
+        return Ok(Err(code));
     }
     put(draft, waiting)?;
     Ok(Ok(()))

@@ -7,6 +7,7 @@ use crate::connection::{self, Connection, CutOff};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::location;
+use crate::login;
 use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
@@ -185,6 +186,7 @@ fn end(
     step.draft.remove(&format!("handshake/{}", connection.handshake_id));
     establish::abandon(step, id)?;
     connection::forget_buckets(&mut step.draft, id);
+    login::forget(&mut step.draft, id);
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     connection.strip();

@@ -6,6 +6,7 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::kept;
+use crate::login;
 use crate::outbox::{Post, Route};
 use crate::step::Step;
 use serde::Serialize;
@@ -16,6 +17,7 @@ use vettid_core::grants::mint::way_back_name;
 use vettid_crypto::signature::{Context as SignatureContext, sign_object};
 use vettid_handler::event::Context;
 use vettid_handler::host::HostError;
+use vettid_wire::auth::{AuthAssertion, Decision};
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::envelope::{Content, InReplyTo};
@@ -162,9 +164,22 @@ pub fn sign_for_row(step: &Step<'_>, context: &Context, object: Value) -> Result
     let peer = context.peer.as_ref().filter(|_| signs).ok_or(HostError::Denied)?;
     let connection = connection::get(&step.draft, peer.connection_id).map_err(|_| HostError::Unavailable)?;
     let connection = connection.filter(Connection::is_active).ok_or(HostError::NotConnected)?;
+    let object = tied(step, peer.connection_id, object)?;
     let signed =
         sign_object(SignatureContext::AuthResponse, &connection.pairwise, &object).map_err(|_| HostError::Invalid)?;
     json::canonical(&signed).map_err(|_| HostError::Invalid)
+}
+
+/// A yes to a login is tied to the waiting browser by the vault itself; what a handler says about that is not heard.
+fn tied(step: &Step<'_>, connection: ConnectionId, mut object: Value) -> Result<Value, HostError> {
+    let assertion: AuthAssertion = json::from_value(object.clone()).map_err(|_| HostError::Invalid)?;
+    if assertion.decision == Decision::Approve {
+        let login = login::get(&step.draft, connection, assertion.request_id).map_err(|_| HostError::Unavailable)?;
+        let proof = login.and_then(|login| login.proof()).ok_or(HostError::Denied)?;
+        let proof = serde_json::to_value(proof).map_err(|_| HostError::Invalid)?;
+        object.as_object_mut().ok_or(HostError::Invalid)?.insert("proof".to_owned(), proof);
+    }
+    Ok(object)
 }
 
 /// The incarnation of the other side.

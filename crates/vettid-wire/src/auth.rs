@@ -2,6 +2,8 @@
 
 use crate::base64::{Base64, Base64Url};
 use crate::id::{ConnectionId, KeyId, RequestId, ServiceId};
+use crate::key::TypedKey;
+use crate::login::{LinkPart, LoginProof};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,18 @@ pub struct AuthChallenge {
     pub session_hash: Base64Url,
     /// Shown to the member.
     pub display: Display,
+    /// The link of the waiting page, if the member's app opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkPart>,
+    /// The key that the waiting browser keeps for this site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser_key: Option<TypedKey>,
+    /// By that key over [`browser_text`](crate::login::browser_text); there if and only if the key is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser_sig: Option<Base64>,
+    /// The number that the waiting page shows, 10 to 99, if the service lets an unknown browser in at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u8>,
     /// When it was made.
     pub issued_at: Timestamp,
     /// At most 120 seconds later.
@@ -108,6 +122,9 @@ pub struct AuthResponse {
     pub auth_time: Timestamp,
     /// How the member was recognised (RFC 8176 values).
     pub method: Vec<String>,
+    /// What ties the answer to the waiting browser; put in by the vault itself. A yes without it counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<LoginProof>,
     /// When the answer was made.
     pub issued_at: Timestamp,
     /// Not to be taken later.

@@ -5,7 +5,7 @@ use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, location, lock,
-    messaging, profile, refusal, request, restore, rule, secret, session,
+    login, messaging, profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -400,6 +400,16 @@ events! {
     RuleRemove: "rule.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::RuleRef => Nothing;
     #[doc = "Says what the rules would have decided for past events, and changes nothing."]
     RuleTest: "rule.test", Owner, BestEffort, within 2 minutes, up to 8 KiB, rule::TestRules => rule::RulesTested;
+    #[doc = "The owner opened the link of a page that waits to be logged in."]
+    LoginOpen: "login.open", Owner, BestEffort, within 2 minutes, up to 4 KiB, login::OpenLogin => login::OpenedLogin;
+    #[doc = "Says whether an unknown browser may be let in by a number."]
+    LoginSettings: "login.settings", Owner, BestEffort, within 2 minutes, up to 4 KiB, login::SetLogins => login::LoginSettings;
+    #[doc = "Lists the browsers that count as known."]
+    BrowserList: "browser.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => login::BrowserList;
+    #[doc = "Forgets a known browser."]
+    BrowserForget: "browser.forget", Owner, BestEffort, within 2 minutes, up to 4 KiB, login::BrowserRef => Nothing;
+    #[doc = "Lets a connection ask again that was silenced after three denials."]
+    ConnectionUnmute: "connection.unmute", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => Nothing;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
 
@@ -506,6 +516,8 @@ events! {
     DataRequest: "data.request", Service, Durable, within 5 minutes, up to 16 KiB, data::DataRequest => data::DataResponse;
     #[doc = "Asks the member to log in."]
     AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
+    #[doc = "The browser that waited brought the code of a login back: it was logged in."]
+    LoginFinished: "login.finished", Service, Durable, within 5 minutes, up to 4 KiB, login::LoginFinished => Nothing;
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
@@ -515,6 +527,8 @@ events! {
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]
     AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
+    #[doc = "The member's app opened the link of a waiting page: the service may ask for that login."]
+    LoginOpened: "login.opened", Member, BestEffort, up to 4 KiB, login::LoginOpened => Nothing;
     #[doc = "A signed notice that the member ended the connection."]
     MemberRevoked: "connection.revoked", Member, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "An event of the service had no effect."]

@@ -172,6 +172,10 @@ random_id!(
     /// One file that a member sends; chosen by the sender's vault; 22 base64url characters.
     FileId, "file id"
 );
+random_id!(
+    /// One login that a browser waits for; 22 base64url characters.
+    LoginId, "login id"
+);
 
 impl HandshakeId {
     /// A new handshake id: the bytes of a UUIDv7.

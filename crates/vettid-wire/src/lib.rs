@@ -28,6 +28,7 @@ pub mod key;
 pub mod key_record;
 pub mod location;
 pub mod lock;
+pub mod login;
 pub mod manifest;
 pub mod messaging;
 pub mod profile;

@@ -2,6 +2,7 @@
 
 use crate::auth::{Decision, Display};
 use crate::id::{ConnectionId, RequestId};
+use crate::login::LoginCheck;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct PendingRequest {
     pub display_name: String,
     /// What is asked.
     pub ask: Ask,
+    /// What the vault itself knows about a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginCheck>,
     /// When it arrived.
     pub received_at: Timestamp,
     /// Unanswered until then, it counts as denied.
@@ -59,6 +63,12 @@ pub struct Decide {
     pub request_id: RequestId,
     /// Yes or no.
     pub decision: Decision,
+    /// The one of three numbers that the waiting page shows, for a login from an unknown browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u8>,
+    /// Whether the browser counts as known from now on, where the level of the login allows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remember: bool,
 }
 
 /// The decision was taken.
@@ -67,6 +77,9 @@ pub struct Decide {
 pub struct Decided {
     /// The request.
     pub request_id: RequestId,
-    /// Yes or no.
+    /// Yes or no; a wrong number is a no.
     pub decision: Decision,
+    /// Where the browser of this device has to go for the login to count. Holds a code: a secret until it was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_to: Option<String>,
 }

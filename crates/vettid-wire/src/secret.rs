@@ -6,6 +6,7 @@ use crate::base64::Base64;
 use crate::credential::SecretField;
 use crate::event::Nothing;
 use crate::id::SecretId;
+use crate::login;
 use crate::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -293,6 +294,8 @@ actions! {
     Permit: "agreement.permit", PermitTerms => TermsPermitted;
     #[doc = "Says up to how much a payment needs no password."]
     Free: "agreement.free", FreePayments => FreePayments;
+    #[doc = "Agrees to one login from an unknown browser."]
+    PermitLogin: "login.permit", login::PermitLogin => login::LoginPermitted;
 }
 
 /// Whether a text may be a label or a category: 1 to [`MAX_LABEL_CHARS`] characters, none of them a control character.

@@ -14,6 +14,7 @@ mod input;
 mod keys;
 mod location;
 mod lock;
+mod login;
 mod member_api;
 mod message;
 mod password;
@@ -117,6 +118,12 @@ enum Command {
     /// What waits for your decision, and requests between you and other members
     #[command(subcommand)]
     Request(request::Command),
+    /// Log in with VettID: open the link of a page
+    #[command(subcommand)]
+    Login(login::Command),
+    /// The browsers that log you in without the link
+    #[command(subcommand)]
+    Browser(login::Browsers),
     /// Fixed terms between you and another member: yes or no
     #[command(subcommand)]
     Transaction(transaction::Command),
@@ -187,6 +194,8 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Location(command) => location::run(command, app, output).await,
         Command::File(command) => file::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
+        Command::Login(command) => login::run(command, app, output).await,
+        Command::Browser(command) => login::browsers(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,
         Command::Rule(command) => rule::run(command, app, output).await,

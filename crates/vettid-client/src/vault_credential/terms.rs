@@ -1,4 +1,4 @@
-//! The password for payments that the owner agrees to.
+//! The password for payments and logins that the owner agrees to.
 
 use super::desk::Desk;
 use super::failure::CredentialError;
@@ -6,7 +6,8 @@ use super::password::Entry;
 use crate::app::Ports;
 use crate::line::Line;
 use vettid_wire::agreement::{FreePayments, PermitTerms, TermsPermitted};
-use vettid_wire::secret::{Free, Permit};
+use vettid_wire::login::{LoginPermitted, PermitLogin};
+use vettid_wire::secret::{self, Free, Permit};
 
 impl<P: Ports> Desk<'_, Line<'_, P>> {
     /// Agrees to terms, for one step.
@@ -16,6 +17,15 @@ impl<P: Ports> Desk<'_, Line<'_, P>> {
         entry: &mut Entry<'_>,
     ) -> Result<TermsPermitted, CredentialError> {
         Ok(self.perform::<Permit>(entry, |_| terms.clone()).await?.outcome)
+    }
+
+    /// Agrees to one login from an unknown browser.
+    pub(super) async fn permit_login(
+        &mut self,
+        asked: &PermitLogin,
+        entry: &mut Entry<'_>,
+    ) -> Result<LoginPermitted, CredentialError> {
+        Ok(self.perform::<secret::PermitLogin>(entry, |_| asked.clone()).await?.outcome)
     }
 
     /// Says up to how much a payment needs no password.

@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{Shared, asking, invitation_key, lock, posts, put, upkeep};
+use super::{Shared, asking, invitation_key, lock, logins, posts, put, upkeep};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -232,6 +232,12 @@ async fn take_event(
             if let Some(request) = pending {
                 asking::keep_again(shared, &request).await;
             }
+            Ok(())
+        }
+        Ok(Arrived::LoginOpened(opened)) => {
+            let member = live.record.member.guid;
+            upkeep::keep_up(shared, live).await?;
+            logins::opened(shared, (id, member), &opened).await;
             Ok(())
         }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,

@@ -35,8 +35,8 @@ pub enum RequestError {
     /// As many requests are open as the configuration allows.
     #[error("too many requests are open")]
     TooManyOpen,
-    /// Larger than a question may be.
-    #[error("the request is too large")]
+    /// Larger than a question may be, or a login by a number where those are off.
+    #[error("the request is too large or not allowed")]
     Invalid,
     /// The question could not be made.
     #[error(transparent)]
@@ -64,6 +64,10 @@ pub(super) async fn ask(
     ask: Ask,
     wait: Duration,
 ) -> Result<RequestView, RequestError> {
+    // What the configuration does not allow is not even asked.
+    if matches!(&ask, Ask::Login(login) if login.number.is_some() && !shared.config.login.numbers) {
+        return Err(RequestError::Invalid);
+    }
     shared.requests.check_room().map_err(|_| RequestError::TooManyOpen)?;
     let (question, address) = seal(shared, id, ask).await?;
     let request = shared.requests.add(question, false);

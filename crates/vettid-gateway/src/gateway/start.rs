@@ -13,6 +13,7 @@ use crate::home::{Arrivals, Home, HomeError};
 use crate::http::{self, HttpError};
 use crate::identity::{Identity, IdentityFailed};
 use crate::key_file::{self, KeyFileError};
+use crate::login::{Desk, Rules};
 use crate::offer::{Offer, OfferError};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
@@ -33,6 +34,7 @@ use vettid_crypto::nats::key::InvalidKey;
 use vettid_nats::connection::Endpoint;
 use vettid_nats::tls::{ClientTls, TlsError};
 use vettid_wire::base64::Base64Url;
+use vettid_wire::connection::ConnectionState;
 use vettid_wire::handshake::{InvalidInvitation, SpaceUri};
 use vettid_wire::id::ServiceId;
 
@@ -123,6 +125,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
+        logins: SyncMutex::new(Desk::new(login_rules(&config, &presentation))),
         invitations: SyncMutex::new(invitations(&loaded)?),
         connections: SyncMutex::new(connections(&loaded)?),
         identity: RwLock::new(identity),
@@ -280,12 +283,25 @@ fn invitations(loaded: &Loaded) -> Result<HashMap<vettid_wire::id::InviteId, Ope
     Ok(all.into_iter().map(|invitation| (invitation.invite_id, invitation)).collect())
 }
 
+fn login_rules(config: &Config, presentation: &Presentation) -> Rules {
+    Rules {
+        service_id: presentation.offer.contract.service_id.clone(),
+        origins: presentation.origins.clone(),
+        link_page: config.login.link_page.clone(),
+        numbers: config.login.numbers,
+        most: config.login.waiting,
+    }
+}
+
 fn connections(loaded: &Loaded) -> Result<Connections, StateError> {
     let mut connections = Connections::default();
     for record in loaded.values::<Connection>(CONNECTIONS)? {
         let id = record.connection_id;
         let channel = loaded.value(&channel_key(id))?;
         connections.by_invitation.insert(record.invite_id, id);
+        if record.state == ConnectionState::Active {
+            record.browsers.iter().for_each(|key| connections.know_browser(id, key.clone()));
+        }
         connections.all.insert(id, Arc::new(Mutex::new(Live::new(record, channel))));
     }
     Ok(connections)

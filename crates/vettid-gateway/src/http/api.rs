@@ -40,6 +40,8 @@ struct LoginCall {
     session_hash: Base64Url,
     display: Display,
     #[serde(default)]
+    number: Option<u8>,
+    #[serde(default)]
     wait_ms: Option<u64>,
 }
 
@@ -101,7 +103,8 @@ pub(super) async fn request_login(
 ) -> Result<Response, ApiFailure> {
     let call: LoginCall = body_of(body)?;
     let session_hash = call.session_hash.to_array().map_err(|_| ApiFailure::Invalid)?;
-    let ask = Ask::Login(LoginRequest { origin: call.origin, session_hash, display: call.display });
+    let login = LoginRequest::new(&call.origin, session_hash, call.display);
+    let ask = Ask::Login(LoginRequest { number: call.number, ..login });
     ask_member(&gateway, id_of(&id)?, ask, call.wait_ms).await
 }
 
@@ -144,12 +147,12 @@ fn answer(view: RequestView) -> Response {
     (status, Json(view)).into_response()
 }
 
-fn wait(wait_ms: Option<u64>) -> Result<Duration, ApiFailure> {
+pub(super) fn wait(wait_ms: Option<u64>) -> Result<Duration, ApiFailure> {
     let wait_ms = wait_ms.unwrap_or(DEFAULT_WAIT_MS);
     if wait_ms <= MAX_WAIT_MS { Ok(Duration::from_millis(wait_ms)) } else { Err(ApiFailure::Invalid) }
 }
 
-fn refused(error: RequestError) -> ApiFailure {
+pub(super) fn refused(error: RequestError) -> ApiFailure {
     match error {
         RequestError::UnknownConnection => ApiFailure::NotFound,
         RequestError::NotConnected => ApiFailure::NotConnected,
@@ -159,16 +162,16 @@ fn refused(error: RequestError) -> ApiFailure {
     }
 }
 
-fn unavailable(error: &dyn std::error::Error) -> ApiFailure {
+pub(super) fn unavailable(error: &dyn std::error::Error) -> ApiFailure {
     tracing::error!(%error, "a call failed");
     ApiFailure::Unavailable
 }
 
-fn id_of<T: FromStr>(text: &str) -> Result<T, ApiFailure> {
+pub(super) fn id_of<T: FromStr>(text: &str) -> Result<T, ApiFailure> {
     text.parse().map_err(|_| ApiFailure::NotFound)
 }
 
-fn body_of<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, ApiFailure> {
+pub(super) fn body_of<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, ApiFailure> {
     let body = body.map_err(|_| ApiFailure::TooLarge)?;
     serde_json::from_slice(&body).map_err(|_| ApiFailure::Invalid)
 }

@@ -74,7 +74,7 @@ impl Pair {
 
     fn login(&mut self) -> (Question, AuthResponse) {
         let display = Display { browser: "Firefox".into(), city: "Bern".into(), ip_prefix: "192.0.2".into() };
-        let login = LoginRequest { origin: "https://shop.example".into(), session_hash: [7; 32], display };
+        let login = LoginRequest { number: Some(42), ..LoginRequest::new("https://shop.example", [7; 32], display) };
         let question = self.ask(Ask::Login(login));
         let Kind::Login(challenge) = &question.kind else { panic!("a login") };
         let response = AuthResponse {
@@ -87,6 +87,7 @@ impl Pair {
             connection_id: challenge.connection_id,
             auth_time: at(9_000),
             method: vec!["user".into()],
+            proof: Some(LoginProof::Number { remember: false }),
             issued_at: at(9_000),
             expires_at: challenge.expires_at,
             key_id: self.pairwise.key_id(),
@@ -193,9 +194,14 @@ fn a_refusal_names_the_event_in_its_body() {
 fn an_approved_login_counts_when_everything_in_it_is_ours() {
     let mut pair = Pair::new();
     let (question, response) = pair.login();
-    let decided = Outcome::Decided { decision: Decision::Approve, auth_time: at(9_000), method: vec!["user".into()] };
+    let decided = Outcome::Decided {
+        decision: Decision::Approve,
+        auth_time: at(9_000),
+        method: vec!["user".into()],
+        proof: response.proof.clone(),
+    };
     assert_eq!(pair.judge(&question, pair.signed(&response)), Ok(Judgement::Done(decided)));
-    let deny = AuthResponse { decision: Decision::Deny, ..response };
+    let deny = AuthResponse { decision: Decision::Deny, proof: None, ..response };
     assert!(matches!(
         pair.judge(&question, pair.signed(&deny)),
         Ok(Judgement::Done(Outcome::Decided { decision: Decision::Deny, .. }))
@@ -206,7 +212,10 @@ fn an_approved_login_counts_when_everything_in_it_is_ours() {
 fn a_login_with_one_wrong_field_does_not_count() {
     let mut pair = Pair::new();
     let (question, response) = pair.login();
-    let contradictions: [fn(&mut AuthResponse); 6] = [
+    let contradictions: [fn(&mut AuthResponse); 9] = [
+        |r| r.proof = None,
+        |r| r.decision = Decision::Deny,
+        |r| r.proof = Some(LoginProof::SameDevice { code_hash: Base64Url::new([0; 32]), remember: false }),
         |r| r.request_id = RequestId::from_bytes([0; 16]),
         |r| r.service_id = "other-shop".parse().unwrap(),
         |r| r.connection_id = ConnectionId::from_bytes([0; 16]),

@@ -86,6 +86,7 @@ async fn a_program_reads_a_field_and_logs_a_member_in() {
         "origin": "https://shop.example",
         "session_hash": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc",
         "display": {"browser": "Firefox", "city": "Bern", "ip_prefix": "192.0.2"},
+        "number": 42,
     });
     let path = format!("/v1/connections/{id}/logins");
     let (answer, ()) = tokio::join!(program.post(&path, login), async {

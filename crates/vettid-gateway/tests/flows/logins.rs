@@ -10,6 +10,8 @@ use vettid_gateway::view::Status;
 use vettid_wire::auth::{AuthResponse, Decision, MAX_LIFE_MS};
 use vettid_wire::base64::Base64Url;
 use vettid_wire::id::{ConnectionId, RequestId};
+use vettid_wire::key::{KeyAlgorithm, TypedKey};
+use vettid_wire::login::LoginProof;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_approves_and_denies() {
@@ -57,7 +59,7 @@ async fn an_answer_with_one_thing_wrong_logs_nobody_in() {
     let request = gateway.begin_login(service.connection_id, PATIENCE);
     let asked = member.next_event(&mut service, "auth.challenge").await;
     let right = service.response(&asked.login(), Decision::Approve);
-    let changes: [fn(&mut AuthResponse); 8] = [
+    let changes: [fn(&mut AuthResponse); 12] = [
         |r| r.request_id = RequestId::from_bytes([0; 16]),
         |r| r.service_id = "other-shop".parse().unwrap(),
         |r| r.connection_id = ConnectionId::from_bytes([0; 16]),
@@ -65,6 +67,14 @@ async fn an_answer_with_one_thing_wrong_logs_nobody_in() {
         |r| r.nonce = Base64Url::new([0; 32]),
         |r| r.session_hash = Base64Url::new([0; 32]),
         |r| r.expires_at = r.expires_at.plus_ms(1),
+        // Nothing ties the yes to the browser, or something that was not asked for.
+        |r| r.proof = None,
+        |r| r.decision = Decision::Deny,
+        |r| r.proof = Some(LoginProof::SameDevice { code_hash: Base64Url::new([0; 32]), remember: false }),
+        |r| {
+            let browser_key = TypedKey::new(KeyAlgorithm::P256, [4; 65]).unwrap();
+            r.proof = Some(LoginProof::KnownBrowser { browser_key });
+        },
         |r| r.auth_time = r.auth_time.plus_ms(10 * 60_000),
     ];
     let dropped = gateway.gateway().dropped_events();
@@ -81,7 +91,7 @@ async fn an_answer_with_one_thing_wrong_logs_nobody_in() {
     }
     // Not signed at all.
     service.send("auth.response", &right, Some(asked.question())).await;
-    eventually(|| gateway.gateway().dropped_events() == dropped + 11).await;
+    eventually(|| gateway.gateway().dropped_events() == dropped + 15).await;
     assert!(!request.is_finished());
     service.decide(&asked, Decision::Approve).await;
     assert!(matches!(request.await.unwrap().status, Status::Approved { .. }));

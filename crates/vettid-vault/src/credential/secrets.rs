@@ -6,6 +6,7 @@ use super::durable::Durable;
 use super::{inner, value};
 use crate::agreement::lock;
 use crate::failure::Failure;
+use crate::login;
 use crate::projection::UnreadableState;
 use crate::recovery;
 use crate::step::Step;
@@ -25,6 +26,7 @@ use vettid_wire::envelope::Answer;
 use vettid_wire::event::Nothing;
 use vettid_wire::id::{EventId, SecretId};
 use vettid_wire::json as vjson;
+use vettid_wire::login::PermitLogin;
 use vettid_wire::recovery::ReplaceDevice;
 use vettid_wire::refusal::{Refusal, RefusalCode};
 use vettid_wire::secret::{
@@ -87,6 +89,11 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
             let told = format!("You gave your password for this: {}", asked.terms.template());
             let permitted = or_refuse!(lock::permit(step, asked)?);
             Ok(Ok(Outcome { result: to_value(&permitted)?, summary: Some(told), ..Outcome::default() }))
+        }),
+        secret::PermitLogin::NAME => with(request, |asked: PermitLogin| {
+            let permitted = or_refuse!(login::permit(step, &asked)?);
+            let summary = Some("You gave your password for a login from an unknown browser".to_owned());
+            Ok(Ok(Outcome { result: to_value(&permitted)?, summary, ..Outcome::default() }))
         }),
         secret::Free::NAME => with(request, |asked: FreePayments| {
             let told = free_sentence(&asked);

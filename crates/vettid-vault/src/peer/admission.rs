@@ -4,6 +4,7 @@
 use super::{Arrived, MAX_SKEW_MS};
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
+use crate::login;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::contract::{self, Buckets};
@@ -42,7 +43,12 @@ pub(super) fn admit(
 fn is_built_in(row: &Row) -> bool {
     matches!(
         row.name,
-        "connection.ready" | "connection.rekey" | "connection.credential" | "connection.revoked" | "event.refused"
+        "connection.ready"
+            | "connection.rekey"
+            | "connection.credential"
+            | "connection.revoked"
+            | "event.refused"
+            | "login.finished"
     )
 }
 
@@ -79,18 +85,22 @@ fn under_contract(
     }
     if arrived.event_type == event::AuthChallenge::ROW.event_type() {
         let admitted = contract::act(step.now, &accepted, buckets, Permission::RequestAuthentication);
-        return Ok(admitted.and_then(|()| check_challenge(connection, &arrived.content.body)).map(|()| None));
+        let challenge = match admitted.and_then(|()| check_challenge(connection, &arrived.content.body)) {
+            Ok(challenge) => challenge,
+            Err(code) => return Ok(Err(code)),
+        };
+        return Ok(login::assess(step, &challenge)?.map(|_| None));
     }
     Ok(Err(RefusalCode::UnsupportedEvent))
 }
 
 /// A login request is signed by the service and names this very connection.
-fn check_challenge(connection: &Connection, body: &Value) -> Result<(), RefusalCode> {
+fn check_challenge(connection: &Connection, body: &Value) -> Result<auth::AuthChallenge, RefusalCode> {
     let peer = connection.peer.as_ref().ok_or(RefusalCode::NotConnected)?;
     let key = VerifyingKey::from_typed(&peer.signing_key).map_err(|_| RefusalCode::NotAllowed)?;
     let opened = signature::open::<auth::AuthChallenge>(SignatureContext::ServiceRequest, &key, body.clone());
     let challenge = opened.map_err(|_| RefusalCode::InvalidRequest)?.into_inner();
     let own =
         connection.service_id() == Some(&challenge.service_id) && challenge.connection_id == connection.connection_id;
-    if own { Ok(()) } else { Err(RefusalCode::NotAllowed) }
+    if own { Ok(challenge) } else { Err(RefusalCode::NotAllowed) }
 }

@@ -7,6 +7,7 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
+use crate::login;
 use crate::mark::{self, StoredAnswer};
 use crate::projection::UnreadableState;
 use crate::request::{self, Waiting};
@@ -16,6 +17,7 @@ use crate::step::{Savepoint, Step};
 use serde_json::{Value, json};
 use vettid_core::channel::in_reply_to;
 use vettid_core::contract;
+use vettid_core::login::Login;
 use vettid_handler::event::{Answer, Context, Decided, Event, answer_row};
 use vettid_handler::reply::Question;
 use vettid_wire::audit::Outcome as AuditOutcome;
@@ -51,10 +53,21 @@ pub(super) fn ask_owner(
             Ok(Err(RefusalCode::Conflict))
         };
     }
-    let waiting = waiting(step, connection, context, event, &question)?;
+    let login = match begun(step, context, event)? {
+        Ok(login) => login,
+        Err(code) => {
+            step.roll_back(before);
+            return Ok(Err(code));
+        }
+    };
+    let mut waiting = waiting(step, connection, context, event, &question)?;
+    waiting.shown.login = login.as_ref().map(Login::check);
     if let Some((decision, ruled)) = ruling.answer() {
         step.roll_back(before);
         ruling.count(step)?;
+        if let Err(code) = by_rule(step, &waiting, login, decision)? {
+            return Ok(Err(code));
+        }
         return answer_by_rule(step, connection, context, waiting, decision, ruled);
     }
     ruling.count(step)?;
@@ -62,10 +75,39 @@ pub(super) fn ask_owner(
         step.roll_back(before);
         return Ok(Err(code));
     }
+    if let Some(login) = login {
+        login::put(&mut step.draft, (connection.connection_id, waiting.request_id), &login)?;
+        login::warn(step, connection, &waiting, &login)?;
+    }
     match question.interim {
         Some(body) => answer_with(step, connection, context, event, &body).map(Ok),
         None => Ok(Ok(Done::Quiet)),
     }
+}
+
+/// The login that the event asks for, if it asks for one.
+fn begun(step: &mut Step<'_>, context: &Context, event: &Event) -> Result<Result<Option<Login>, RefusalCode>, Failure> {
+    if !login::is_login(&context.event_type) {
+        return Ok(Ok(None));
+    }
+    Ok(login::begin(step, &event.payload)?.map(Some))
+}
+
+/// A rule approves no login but one from a known browser.
+fn by_rule(
+    step: &mut Step<'_>,
+    waiting: &Waiting,
+    login: Option<Login>,
+    decision: Decision,
+) -> Result<Result<(), RefusalCode>, Failure> {
+    let Some(mut login) = login else { return Ok(Ok(())) };
+    if decision == Decision::Approve
+        && let Err(code) = login.approve_by_rule()
+    {
+        return Ok(Err(code));
+    }
+    login::put(&mut step.draft, (waiting.shown.connection_id, waiting.request_id), &login)?;
+    Ok(Ok(()))
 }
 
 /// Handles the event again with the answer that rules give, and keeps the question as one that was decided.
@@ -130,6 +172,7 @@ fn waiting(
         connection_id: connection.connection_id,
         display_name: connection.display_name.clone(),
         ask: question.ask.clone(),
+        login: None,
         received_at: step.now,
         expires_at: question.expires_at,
     };

@@ -6,6 +6,7 @@ use crate::agreement::lock;
 use crate::connection::Connection;
 use crate::credential::secrets;
 use crate::failure::Failure;
+use crate::login;
 use crate::projection::UnreadableState;
 use crate::request;
 use crate::step::Step;
@@ -61,6 +62,7 @@ pub fn on(
     let mut facts = Facts::read(event, event_type.clone(), connection.connection_id, body);
     facts.asks = tier.is_none_or(|tier| tier == Tier::Consent);
     facts.locked |= terms.is_some_and(|(locked, _)| locked);
+    facts.locked |= login::is_locked(step, event_type, body)?;
     facts.locked |= names_a_secret(step, facts.field.as_deref())?;
     Ok(Ruling::Made(Box::new(made(step, facts)?)))
 }

@@ -1,6 +1,7 @@
 //! The main flows, on a good day.
 
 use crate::app::random_bytes;
+use crate::logins::{browser, know};
 use crate::town::{ALICE, BOB, DAY_MS, MINUTE_MS, Town};
 use serde_json::{Value, json};
 use vettid_wire::connection::{ConnectionState, ConnectionView};
@@ -126,9 +127,11 @@ fn every_tier_of_a_contract() {
 fn a_login_is_signed_for_this_connection_after_the_owner_decided() {
     let mut town = Town::settled(5);
     town.connect_shop();
+    let browser = browser(1);
+    know(&mut town, &browser);
     for decision in ["approve", "deny"] {
         let id = request_id(&mut town);
-        let challenge = town.shop.signed(&town.shop.challenge(id, town.now));
+        let challenge = town.shop.signed(&town.shop.challenge_of(&browser, id, town.now));
         assert_eq!(send(&mut town, "auth.challenge", challenge), Value::Null);
         decide(&mut town, id, decision).unwrap();
         let (name, body) = town.shop.last();

@@ -17,6 +17,7 @@ mod late;
 mod letters;
 mod limits;
 mod locations;
+mod logins;
 mod messages;
 mod node;
 mod once;

@@ -9,6 +9,7 @@ use vettid_core::channel::{Channel, body_hash};
 use vettid_core::contract::contract_hash;
 use vettid_core::grants::mint::{self, MemberIdentity};
 use vettid_core::handshake::{Answer, InvitationTerms, Party, Phase, Responder, invite};
+use vettid_crypto::device::DeviceSigner;
 use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::key_record::VerifiedKeyRecord;
 use vettid_crypto::nats::key::{Account, SecretKey, User};
@@ -22,6 +23,7 @@ use vettid_wire::handshake::{HandshakeMessage, InvitationKind, RekeyMessage, Spa
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::json as vjson;
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::login::browser_text;
 use vettid_wire::profile::{PublicProfile, ServiceProfile, SignedProfile};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
@@ -237,7 +239,17 @@ impl Shop {
         json!({"request_id": request_id, "service_id": self.service_id, "connection_id": self.connection_id.unwrap(),
             "origin": "https://shop.example", "nonce": token, "session_hash": token,
             "display": {"browser": "Firefox", "city": "Graz", "ip_prefix": "192.0.2"},
+            "number": 42,
             "issued_at": now, "expires_at": now.plus_ms(110_000), "key_id": self.signing.key_id(), "signature": ""})
+    }
+
+    /// The same from a browser that shows a key.
+    pub(crate) fn challenge_of(&self, browser: &DeviceSigner, request_id: RequestId, now: Timestamp) -> Value {
+        let (mut challenge, token) = (self.challenge(request_id, now), Base64Url::new([7; 32]));
+        let text = browser_text(request_id, "https://shop.example", &token, &token);
+        challenge["browser_key"] = json!(browser.public_key().unwrap());
+        challenge["browser_sig"] = json!(Base64::new(browser.sign(text.as_bytes()).unwrap()));
+        challenge
     }
 
     pub(crate) fn signed(&self, challenge: &Value) -> Value {

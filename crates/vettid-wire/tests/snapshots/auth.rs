@@ -1,7 +1,7 @@
 //! Samples of login requests and answers.
 
 use crate::sample::Samples;
-use crate::value;
+use crate::{login, value};
 use vettid_wire::auth::{AuthAssertion, AuthChallenge, AuthResponse, Decision, Display};
 
 pub(crate) fn display() -> Display {
@@ -25,6 +25,10 @@ fn challenge() -> AuthChallenge {
         nonce: value::bytes_url(32),
         session_hash: value::bytes_url(32),
         display: display(),
+        link: Some(login::link()),
+        browser_key: Some(value::p256()),
+        browser_sig: Some(value::signature()),
+        number: Some(42),
         issued_at: value::at(0),
         expires_at: value::at(2),
         key_id: value::key_id(),
@@ -60,6 +64,7 @@ fn response() -> AuthResponse {
         connection_id: assertion.connection_id,
         auth_time: assertion.auth_time,
         method: assertion.method,
+        proof: Some(login::proof()),
         issued_at: assertion.issued_at,
         expires_at: assertion.expires_at,
         key_id: value::key_id(),
@@ -70,9 +75,10 @@ fn response() -> AuthResponse {
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("auth");
     samples.object("Display", display());
-    samples.object("AuthChallenge", challenge());
+    let parts = &["/link", "/browser_key", "/browser_sig", "/number"];
+    samples.object("AuthChallenge", challenge()).optional(parts);
     samples.cases("Decision", [Decision::Approve, Decision::Deny]);
     samples.object("AuthAssertion", assertion());
-    samples.object("AuthResponse", response());
+    samples.object("AuthResponse", response()).optional(&["/proof"]);
     samples
 }

@@ -30,6 +30,7 @@ mod invitation;
 mod key_record;
 mod location;
 mod lock;
+mod login;
 mod manifest;
 mod messaging;
 mod profile;
@@ -76,6 +77,7 @@ fn all() -> Vec<Samples> {
         key_record::samples(),
         location::samples(),
         lock::samples(),
+        login::samples(),
         manifest::samples(),
         messaging::samples(),
         profile::samples(),

@@ -1,7 +1,7 @@
 //! Samples of what waits for the owner's decision.
 
 use crate::sample::Samples;
-use crate::{auth, value};
+use crate::{auth, login, value};
 use vettid_wire::auth::Decision;
 use vettid_wire::request::{Ask, Decide, Decided, PendingRequest, RequestList};
 
@@ -9,7 +9,7 @@ fn data() -> Ask {
     Ask::Data { field: "birth_date".to_owned(), purpose: "To check your age".to_owned() }
 }
 
-fn login() -> Ask {
+fn asks_for_login() -> Ask {
     Ask::Login { origin: auth::origin(), display: auth::display() }
 }
 
@@ -19,6 +19,7 @@ fn pending() -> PendingRequest {
         connection_id: value::connection(),
         display_name: "Demo Shop".to_owned(),
         ask: data(),
+        login: Some(login::check()),
         received_at: value::at(0),
         expires_at: value::at(5),
     }
@@ -26,11 +27,17 @@ fn pending() -> PendingRequest {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("request");
-    samples.object("RequestList", RequestList { requests: vec![pending()] });
-    samples.object("PendingRequest", pending());
-    samples.cases("Ask", [data(), login()]);
+    samples.object("RequestList", RequestList { requests: vec![pending()] }).optional(&[
+        "/requests/0/login/numbers",
+        "/requests/0/login/not_before",
+        "/requests/0/login",
+    ]);
+    samples.object("PendingRequest", pending()).optional(&["/login/numbers", "/login/not_before", "/login"]);
+    samples.cases("Ask", [data(), asks_for_login()]);
     let (request_id, decision) = (value::request(), Decision::Approve);
-    samples.object("Decide", Decide { request_id, decision });
-    samples.object("Decided", Decided { request_id, decision });
+    let decide = Decide { request_id, decision, number: Some(42), remember: true };
+    samples.object("Decide", decide).optional(&["/number", "/remember"]);
+    let return_to = Some("https://shop.example/login/return#login=PDw8PDw8PDw8PDw8PDw8PA&code=AAAA".to_owned());
+    samples.object("Decided", Decided { request_id, decision, return_to }).optional(&["/return_to"]);
     samples
 }

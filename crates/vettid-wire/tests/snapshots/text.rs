@@ -38,6 +38,7 @@ fn ids(samples: &mut Samples) {
     samples.text("id::ShareId", crate::location::id());
     samples.text("id::SecretId", crate::secret::secret_id());
     samples.text("id::InviteId", value::invite());
+    samples.text("id::LoginId", value::login());
     samples.text("id::HandshakeId", value::handshake());
     samples.text("id::SessionKeyId", value::session_key());
     samples.text("id::FileId", crate::file::id());

@@ -7,7 +7,7 @@ use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::digest::Digest;
 use vettid_wire::event::EventType;
 use vettid_wire::id::{
-    ConnectionId, DeviceId, EventId, Fingerprint, HandshakeId, HostId, InviteId, KeyId, MemberId, OperationId,
+    ConnectionId, DeviceId, EventId, Fingerprint, HandshakeId, HostId, InviteId, KeyId, LoginId, MemberId, OperationId,
     RequestId, ServiceId, SessionKeyId,
 };
 use vettid_wire::key::{KeyAlgorithm, TypedKey};
@@ -56,6 +56,10 @@ pub(crate) fn enrolment() -> EventId {
 
 pub(crate) fn invite() -> InviteId {
     InviteId::from_bytes([0x1a; 16])
+}
+
+pub(crate) fn login() -> LoginId {
+    LoginId::from_bytes([0x3c; 16])
 }
 
 pub(crate) fn session_key() -> SessionKeyId {

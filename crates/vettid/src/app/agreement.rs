@@ -70,8 +70,14 @@ pub(super) struct Approve {
     /// The terms that you saw, by the hash that `show` prints; without it they are shown and you are asked
     #[arg(long, value_name = "HASH")]
     terms: Option<Digest>,
+    /// For a login from a browser that nobody knows: the number that the page shows
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) number: Option<u8>,
+    /// For a login: this browser is known from now on
+    #[arg(long)]
+    pub(super) remember: bool,
     #[command(flatten)]
-    password: PasswordInput,
+    pub(super) password: PasswordInput,
 }
 
 #[derive(Debug, Args)]

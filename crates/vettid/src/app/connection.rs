@@ -69,6 +69,9 @@ Examples:
     /// Tag a connection; the other side never sees it
     #[command(subcommand)]
     Tag(contacts::Tagging),
+    /// Let a connection ask again that is silent because you denied it three times
+    #[command(after_help = "Example:\n  vettid app connection unmute ID")]
+    Unmute(One),
     /// Show one connection: who it is, what it asks, how to check it
     #[command(after_help = "Example:\n  vettid app connection review ID")]
     Review(One),
@@ -213,6 +216,10 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::List(wanted) => contacts::list(wanted, app, output).await,
         Command::Label(label) => contacts::label(label, app, output).await,
         Command::Tag(tagging) => contacts::tag(tagging, app, output).await,
+        Command::Unmute(one) => {
+            app.command::<event::ConnectionUnmute>(one.reference()).await.map_err(command)?;
+            Ok(output.result(&contacts::Unmuted { unmuted: true })?)
+        }
         Command::Review(one) => {
             Ok(output.result(&app.command::<ConnectionReview>(one.reference()).await.map_err(command)?)?)
         }

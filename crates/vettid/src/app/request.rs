@@ -3,15 +3,20 @@
 use super::Client;
 use super::advice::command;
 use super::agreement::{self, Approve, Counter, New, One};
-use crate::failure::Failure;
+use super::credential::failure as credential_failure;
+use super::login;
+use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show, count, minute};
 use clap::Subcommand;
 use serde::Serialize;
+use std::time::Duration;
+use vettid_client::clock::{Clock, SystemClock};
 use vettid_client::command::CommandError;
 use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary};
 use vettid_wire::auth::Decision;
 use vettid_wire::event::{Nothing, RequestDecide, RequestList as ListRow};
 use vettid_wire::id::{AgreementId, RequestId};
+use vettid_wire::login::{LoginCheck, LoginLevel, PermitLogin};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::{Ask, Decide, Decided, PendingRequest, RequestList};
 
@@ -41,7 +46,12 @@ Example:
     #[command(after_help = "\
 Examples:
   vettid app request approve ID
-  vettid app request approve ID --terms HASH")]
+  vettid app request approve ID --terms HASH
+  vettid app request approve ID --remember
+  vettid app request approve ID --number 42
+
+--remember and --number are for logins. After a login on this device, open the address that is printed in the browser
+that waits.")]
     Approve(Approve),
     /// Say no
     #[command(after_help = "Example:\n  vettid app request deny ID")]
@@ -57,11 +67,11 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::List => list(app, output).await,
         Command::Show(One { id }) => agreement::show(app, output, id).await,
         Command::Counter(counter) => agreement::counter(app, output, counter).await,
-        Command::Approve(approve) => match decide(app, approve.id, Decision::Approve).await? {
+        Command::Approve(approve) => match yes(app, &approve).await? {
             Some(decided) => Ok(output.result(&decided)?),
             None => agreement::approve(app, output, approve).await,
         },
-        Command::Deny(One { id }) => match decide(app, id, Decision::Deny).await? {
+        Command::Deny(One { id }) => match decide(app, id, no(id)).await? {
             Some(decided) => Ok(output.result(&decided)?),
             None => agreement::deny(app, output, id).await,
         },
@@ -75,9 +85,47 @@ async fn list(app: &Client, output: Output) -> Result<(), Failure> {
     Ok(output.result(&Listed { requests, agreements })?)
 }
 
+/// Says yes to a question that waits; `None` if none has this id.
+async fn yes(app: &Client, approve: &Approve) -> Result<Option<Decided>, Failure> {
+    let request_id = RequestId::from_bytes(approve.id.to_bytes());
+    let RequestList { requests } = app.command::<ListRow>(Nothing {}).await.map_err(command)?;
+    let check = requests.into_iter().find(|pending| pending.request_id == request_id).and_then(|found| found.login);
+    if let Some(check) = check.filter(|check| check.level == LoginLevel::Number) {
+        unknown_browser(app, approve, request_id, &check).await?;
+    }
+    let Approve { number, remember, .. } = *approve;
+    decide(app, approve.id, Decide { request_id, decision: Decision::Approve, number, remember }).await
+}
+
+/// A browser that nobody knows: not by a plain yes, but by the number of its page, the password, and not at once.
+async fn unknown_browser(
+    app: &Client,
+    approve: &Approve,
+    request_id: RequestId,
+    check: &LoginCheck,
+) -> Result<(), Failure> {
+    let shown: Vec<_> = check.numbers.iter().map(ToString::to_string).collect();
+    if !approve.number.is_some_and(|number| check.numbers.contains(&number)) {
+        let text = format!("a browser that nobody knows asks: one of {} stands on its page", shown.join(", "));
+        return Err(Failure::new(Exit::Refused, text)
+            .next("if the page is in front of you: vettid app request approve ID --number N; if not: deny it"));
+    }
+    let mut password = approve.password.present()?;
+    app.permit_login(PermitLogin { request_id }, &mut password).await.map_err(credential_failure)?;
+    if let Some(not_before) = check.not_before {
+        let left_ms = not_before.since_ms(SystemClock.now());
+        tokio::time::sleep(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))).await;
+    }
+    Ok(())
+}
+
+fn no(id: AgreementId) -> Decide {
+    let request_id = RequestId::from_bytes(id.to_bytes());
+    Decide { request_id, decision: Decision::Deny, number: None, remember: false }
+}
+
 /// Decides a question that waits; `None` if none has this id.
-async fn decide(app: &Client, id: AgreementId, decision: Decision) -> Result<Option<Decided>, Failure> {
-    let asked = Decide { request_id: RequestId::from_bytes(id.to_bytes()), decision };
+async fn decide(app: &Client, id: AgreementId, asked: Decide) -> Result<Option<Decided>, Failure> {
     match app.command::<RequestDecide>(asked).await {
         Ok(decided) => Ok(Some(decided)),
         Err(CommandError::Refused { code: RefusalCode::NotFound, .. }) if agreement::find(app, id).await?.is_some() => {
@@ -138,11 +186,27 @@ fn show(pending: &PendingRequest, page: &mut Page) {
             page.field("browser", &display.browser);
             page.field("place", format!("{} ({}…), as {who} says", display.city, display.ip_prefix));
             page.field("careful", "approve only if you are logging in there yourself, right now");
+            if let Some(check) = &pending.login {
+                show_check(check, page);
+            }
         }
     }
     page.field("asked", minute(pending.received_at));
     page.field("no answer", format!("counts as no from {}", minute(pending.expires_at)));
     page.field("id", pending.request_id.to_string());
+}
+
+fn show_check(check: &LoginCheck, page: &mut Page) {
+    page.field("protection", login::level(check.level));
+    if check.level == LoginLevel::Number {
+        let numbers: Vec<_> = check.numbers.iter().map(ToString::to_string).collect();
+        page.field("STOP", "whoever sent you here may be logging in as you: deny it unless the page is before you");
+        page.field("numbers", format!("{}; the page shows one of them", numbers.join("  ")));
+        page.field("to approve", "--number N and your password, ten seconds after it came");
+    }
+    if check.can_remember {
+        page.field("to remember", "approve with --remember, and this browser needs no link the next time");
+    }
 }
 
 impl Show for Decided {
@@ -151,5 +215,9 @@ impl Show for Decided {
             Decision::Approve => "Approved.",
             Decision::Deny => "Denied.",
         });
+        if let Some(return_to) = &self.return_to {
+            page.gap();
+            page.next("Now open this in the browser that waits, and give it to nobody", return_to);
+        }
     }
 }

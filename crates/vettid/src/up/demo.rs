@@ -208,19 +208,25 @@ impl Demo<'_> {
     }
 
     async fn login(&mut self) -> Result<()> {
-        self.step("The shop asks for a login; Alice approves; the shop verifies signature and origin")?;
-        let body = json!({
+        self.step(
+            "The shop asks for a login; Alice opens the link of its page, and her yes goes back through her browser",
+        )?;
+        let page = json!({
             "origin": "https://shop.example",
-            "session_hash": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA",
+            "return_path": "/login/return",
             "display": {"browser": "Firefox on Linux", "city": "Galway", "ip_prefix": "192.0.2"},
-            "wait_ms": 300,
         });
-        let asked = self.shop.post(&format!("/v1/connections/{}/logins", self.shop_connection), &body).await?;
-        let request = shown(&asked, "request_id").to_owned();
-        self.alice.until(&["request", "list"], |list| list.to_string().contains(&request).then_some(())).await?;
-        self.alice.app(&["request", "approve", &request], "").await?;
-        let answer = self.shop.finished(&request).await?;
-        ensure!(shown(&answer, "status") == "approved", "the login: {answer}");
+        let waiting = self.shop.post("/v1/logins", &page).await?;
+        let login = format!("/v1/logins/{}", shown(&waiting, "login_id"));
+        self.alice.app(&["login", "open", shown(&waiting, "link")], "").await?;
+        let first = |list: &Value| list["requests"].get(0).map(|found| shown(found, "request_id").to_owned());
+        let request = self.alice.until(&["request", "list"], first).await?;
+        let approved = self.alice.app(&["request", "approve", &request], "").await?;
+        let code = shown(&approved, "return_to").rsplit_once("code=").map(|(_, code)| code.to_owned());
+        let code = code.context("Alice was given no way back to the page")?;
+        let brought = json!({"verifier": shown(&waiting, "verifier"), "code": code, "wait_ms": 30_000});
+        let answer = self.shop.post(&login, &brought).await?;
+        ensure!(shown(&answer, "status") == "logged_in", "the login: {answer}");
         say("    ✓ the shop verified the answer of Alice's vault")
     }
 

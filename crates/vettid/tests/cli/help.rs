@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 145] = [
+const COMMANDS: [&str; 152] = [
     "",
     "app",
     "app enroll",
@@ -48,6 +48,7 @@ const COMMANDS: [&str; 145] = [
     "app connection tag",
     "app connection tag add",
     "app connection tag remove",
+    "app connection unmute",
     "app connection review",
     "app connection decide",
     "app connection verify",
@@ -84,6 +85,12 @@ const COMMANDS: [&str; 145] = [
     "app file list",
     "app file status",
     "app file fetch",
+    "app login",
+    "app login open",
+    "app login settings",
+    "app browser",
+    "app browser list",
+    "app browser forget",
     "app request",
     "app request new",
     "app request new money",

@@ -247,20 +247,26 @@ impl<'p> Outside<'p> {
     }
 
     async fn login_is_asked_for(&self) {
+        // A login that nothing ties to a browser is refused, at any site.
         let path = format!("/v1/connections/{}/logins", self.shop_connection);
-        let login = |origin: &str| {
-            let display = json!({"browser": BROWSER, "city": CITY, "ip_prefix": "192.0.2"});
-            let session_hash = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
-            json!({"origin": origin, "session_hash": session_hash, "display": display, "wait_ms": 100})
-        };
-        let (_, foreign) = self.shop.post(&path, &login("https://other.example")).await;
-        let foreign = self.shop.finished(&foreign).await;
-        assert_eq!((text(&foreign, "status"), text(&foreign, "code")), ("refused".into(), "not_allowed".into()));
-        let (_, asked) = self.shop.post(&path, &login("https://shop.example")).await;
+        let display = json!({"browser": BROWSER, "city": CITY, "ip_prefix": "192.0.2"});
+        let session_hash = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
+        let untied = json!({"origin": "https://shop.example", "session_hash": session_hash, "display": display});
+        let (_, untied) = self.shop.post(&path, &untied).await;
+        let untied = self.shop.finished(&untied).await;
+        assert_eq!((text(&untied, "status"), text(&untied, "code")), ("refused".into(), "not_allowed".into()));
+        let page = |origin: &str| json!({"origin": origin, "return_path": "/login/return", "display": display});
+        let (status, _) = self.shop.post("/v1/logins", &page("https://other.example")).await;
+        assert_eq!(status, 400);
+        let (_, waiting) = self.shop.post("/v1/logins", &page("https://shop.example")).await;
+        self.alice.ask(&["login", "open", &text(&waiting, "link")]).await;
         let pending = self.alice.until(&["request", "list"], |view| list(view, "requests").first().cloned()).await;
         assert_eq!(text(&pending["ask"]["login"], "origin"), "https://shop.example");
-        self.alice.ask(&["request", "deny", &text(&asked, "request_id")]).await;
-        assert_eq!(text(&self.shop.finished(&asked).await, "status"), "denied");
+        assert_eq!(text(&pending["login"], "level"), "same_device");
+        self.alice.ask(&["request", "deny", &text(&pending, "request_id")]).await;
+        let brought = json!({"verifier": text(&waiting, "verifier"), "wait_ms": 30_000});
+        let (_, end) = self.shop.post(&format!("/v1/logins/{}", text(&waiting, "login_id")), &brought).await;
+        assert_eq!(text(&end, "status"), "denied");
     }
 
     async fn nothing_was_lost_or_doubled(&self) {

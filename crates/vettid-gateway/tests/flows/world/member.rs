@@ -35,6 +35,7 @@ use vettid_wire::handshake::{Claim, Invitation, SpaceUri};
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, ServiceId};
 use vettid_wire::json;
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::login::LoginProof;
 use vettid_wire::profile::{MAX_LIFE_MS, PublicProfile, SignedProfile};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
 use vettid_wire::subject::Subject;
@@ -399,6 +400,7 @@ impl Service {
             connection_id: challenge.connection_id,
             auth_time: now,
             method: vec!["user".to_owned()],
+            proof: (decision == Decision::Approve).then_some(LoginProof::Number { remember: false }),
             issued_at: now,
             expires_at: challenge.expires_at,
             key_id: self.pairwise.key_id(),

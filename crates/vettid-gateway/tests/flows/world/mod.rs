@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use vettid_gateway::config::{Broker, Config, Http, InvitationStyle, Limits, Services};
+use vettid_gateway::config::{Broker, Config, Http, InvitationStyle, Limits, Login, Services};
 use vettid_gateway::gateway::StartError;
 use vettid_gateway::view::ConnectionView;
 use vettid_gateway::{Gateway, question};
@@ -85,6 +85,7 @@ fn config(broker: &TestServer, desk: &Desk, folder: &TempDir) -> Config {
         broker: Broker { ca_file: Some(path("broker.pem")), peers: vec![] },
         http: Some(Http { listen: "127.0.0.1:0".parse().unwrap(), api_key_file: path("api.key"), demo_page: true }),
         invitation: InvitationStyle { life_seconds: 600, page: Some("https://app.vettid.example/c".to_owned()) },
+        login: Login { numbers: true, ..Login::default() },
         limits: Limits { ask_again_ms: 400, ..Limits::default() },
     }
 }
@@ -204,15 +205,12 @@ impl Drop for Running {
 }
 
 pub(crate) fn login() -> question::LoginRequest {
-    question::LoginRequest {
-        origin: "https://shop.example".to_owned(),
-        session_hash: [7; 32],
-        display: vettid_wire::auth::Display {
-            browser: "Firefox on Linux".to_owned(),
-            city: "Bern".to_owned(),
-            ip_prefix: "192.0.2".to_owned(),
-        },
-    }
+    let display = vettid_wire::auth::Display {
+        browser: "Firefox on Linux".to_owned(),
+        city: "Bern".to_owned(),
+        ip_prefix: "192.0.2".to_owned(),
+    };
+    question::LoginRequest { number: Some(42), ..question::LoginRequest::new("https://shop.example", [7; 32], display) }
 }
 
 /// Waits until something holds.

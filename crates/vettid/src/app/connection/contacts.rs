@@ -4,8 +4,9 @@ use super::super::Client;
 use super::super::advice::command;
 use super::One;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, Page, Show};
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use vettid_wire::connection::{
     ConnectionState, LabelConnection, ListConnections, RevocationReason, Revoke, TagConnection,
 };
@@ -137,4 +138,16 @@ pub(super) async fn verify(compared: Compared, app: &Client, output: Output) -> 
         return Ok(output.result(&app.command::<ConnectionRevoke>(request).await.map_err(command)?)?);
     }
     Ok(output.result(&app.command::<ConnectionVerify>(compared.one.reference()).await.map_err(command)?)?)
+}
+
+/// A connection may ask again.
+#[derive(Serialize)]
+pub(super) struct Unmuted {
+    pub(super) unmuted: bool,
+}
+
+impl Show for Unmuted {
+    fn show(&self, page: &mut Page) {
+        page.line("It may ask you again.");
+    }
 }

@@ -1,0 +1,134 @@
+//! What a yes from an unknown browser takes, step by step, and which browsers stay known.
+
+use super::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use vettid_wire::auth::Display;
+use vettid_wire::base64::Base64;
+use vettid_wire::key::KeyAlgorithm;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(1_800_000_000_000 + ms)
+}
+
+fn challenge() -> AuthChallenge {
+    AuthChallenge {
+        request_id: RequestId::from_bytes([1; 16]),
+        service_id: "demo-shop".parse().unwrap(),
+        connection_id: ConnectionId::from_bytes([2; 16]),
+        origin: "https://shop.example".to_owned(),
+        nonce: Base64Url::new([3; 32]),
+        session_hash: Base64Url::new([4; 32]),
+        display: Display { browser: "Firefox".into(), city: "Bern".into(), ip_prefix: "192.0.2".into() },
+        link: None,
+        browser_key: None,
+        browser_sig: None,
+        number: Some(42),
+        issued_at: at(0),
+        expires_at: at(120_000),
+        key_id: "k_utkd2ec6y33ntxd64zqbcj2x5a".parse().unwrap(),
+        signature: Base64::default(),
+    }
+}
+
+fn known(allow_numbers: bool) -> Known<'static> {
+    Known { opened: None, browsers: &[], allow_numbers }
+}
+
+fn yes(number: Option<u8>) -> Decide {
+    Decide { request_id: RequestId::from_bytes([1; 16]), decision: Decision::Approve, number, remember: false }
+}
+
+fn begun() -> (StdRng, Login) {
+    let mut rng = StdRng::seed_from_u64(1);
+    let login = Login::begin(at(0), &mut rng, &challenge(), LoginLevel::Number);
+    (rng, login)
+}
+
+#[test]
+fn an_unknown_browser_needs_a_number_that_the_owner_allows() {
+    assert_eq!(assess(at(0), &challenge(), known(true)), Ok(LoginLevel::Number));
+    assert_eq!(assess(at(0), &challenge(), known(false)), Err(RefusalCode::NotAllowed));
+    let without = AuthChallenge { number: None, ..challenge() };
+    assert_eq!(assess(at(0), &without, known(true)), Err(RefusalCode::NotAllowed));
+    for number in [0, 9, 100] {
+        let wrong = AuthChallenge { number: Some(number), ..challenge() };
+        assert_eq!(assess(at(0), &wrong, known(true)), Err(RefusalCode::InvalidRequest));
+    }
+}
+
+#[test]
+fn number_password_and_ten_seconds_are_all_needed() {
+    let (mut rng, mut login) = begun();
+    assert_eq!(login.decide(at(20_000), &mut rng, &yes(Some(42))).unwrap_err(), RefusalCode::NotAllowed);
+    login.permit(at(0));
+    assert_eq!(login.decide(at(9_999), &mut rng, &yes(Some(42))).unwrap_err(), RefusalCode::Unavailable);
+    assert_eq!(login.decide(at(20_000), &mut rng, &yes(None)).unwrap_err(), RefusalCode::NotAllowed);
+    assert_eq!(login.proof(), None, "nothing was decided");
+    let decided = login.decide(at(10_000), &mut rng, &yes(Some(42))).unwrap();
+    assert_eq!((decided.decision, decided.method), (Decision::Approve, methods(&["user", "pwd", "mca"])));
+    assert_eq!(login.proof(), Some(LoginProof::Number { remember: false }));
+}
+
+#[test]
+fn a_wrong_number_is_a_no_at_once() {
+    let (mut rng, mut login) = begun();
+    login.permit(at(0));
+    let wrong = *login.check().numbers.iter().find(|number| **number != 42).unwrap();
+    assert_eq!(login.decide(at(1), &mut rng, &yes(Some(wrong))).unwrap().decision, Decision::Deny);
+    assert_eq!(login.proof(), None);
+}
+
+#[test]
+fn the_password_is_good_for_a_short_while() {
+    let (mut rng, mut login) = begun();
+    login.expires_at = at(10 * PERMIT_LIFE_MS);
+    assert_eq!(login.permit(at(0)), at(PERMIT_LIFE_MS));
+    assert_eq!(login.decide(at(PERMIT_LIFE_MS), &mut rng, &yes(Some(42))).unwrap_err(), RefusalCode::NotAllowed);
+}
+
+#[test]
+fn three_different_numbers_stand_to_choose_and_each_may_be_the_right_one() {
+    let mut rng = StdRng::seed_from_u64(2);
+    let mut places = [0_u32; 3];
+    for _ in 0..300 {
+        let right = pick_number(&mut rng);
+        let numbers = choices(&mut rng, right);
+        assert!(numbers.len() == 3 && numbers.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(numbers.iter().all(|number| NUMBERS.contains(number)));
+        places[numbers.iter().position(|number| *number == right).unwrap()] += 1;
+    }
+    assert!(places.iter().all(|count| *count > 50), "{places:?}");
+}
+
+#[test]
+fn the_browser_that_was_not_used_for_longest_gives_way() {
+    let mut browsers = vec![];
+    let browser = |number: u8| KnownBrowser {
+        connection_id: ConnectionId::from_bytes([2; 16]),
+        browser_key: TypedKey::new(KeyAlgorithm::P256, [number; 65]).unwrap(),
+        origin: "https://shop.example".to_owned(),
+        name: "Firefox".to_owned(),
+        by: LoginLevel::SameDevice,
+        known_since: at(i64::from(number)),
+        used_at: (number == 0).then(|| at(1_000)),
+    };
+    for number in 0..=u8::try_from(MAX_BROWSERS).unwrap() {
+        remember(&mut browsers, browser(number));
+    }
+    assert_eq!(browsers.len(), MAX_BROWSERS);
+    assert!(browsers.contains(&browser(0)) && !browsers.contains(&browser(1)));
+    remember(&mut browsers, browser(5));
+    assert_eq!(browsers.len(), MAX_BROWSERS, "the same browser stands once");
+}
+
+#[test]
+fn a_rule_approves_a_known_browser_alone() {
+    let mut rng = StdRng::seed_from_u64(3);
+    for (level, right) in
+        [(LoginLevel::SameDevice, false), (LoginLevel::KnownBrowser, true), (LoginLevel::Number, false)]
+    {
+        let mut login = Login::begin(at(0), &mut rng, &challenge(), level);
+        assert_eq!(login.approve_by_rule().is_ok(), right, "{level:?}");
+    }
+}

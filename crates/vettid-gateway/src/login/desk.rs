@@ -1,0 +1,139 @@
+//! The pages that wait, by login. Bounded, in memory alone: after a restart a page begins again.
+
+use super::{Begun, LoginError, LoginProgress, Verifier, WaitingLogin, WaitingPage, keep_until};
+use crate::question::{BrowserProof, LoginRequest, Outcome};
+use rand_core::CryptoRng;
+use std::collections::HashMap;
+use vettid_wire::base64::Base64Url;
+use vettid_wire::id::{ConnectionId, LoginId, MemberId, RequestId, ServiceId};
+use vettid_wire::key::TypedKey;
+use vettid_wire::login::LoginOpened;
+use vettid_wire::time::Timestamp;
+
+/// How the logins of a service are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The service.
+    pub service_id: ServiceId,
+    /// Its sites.
+    pub origins: Vec<String>,
+    /// Page of the member's app that a link opens, if there is one.
+    pub link_page: Option<String>,
+    /// Whether an unknown browser may be let in by a number.
+    pub numbers: bool,
+    /// Most pages that wait at once.
+    pub most: usize,
+}
+
+/// The pages that wait.
+#[derive(Debug)]
+pub struct Desk {
+    rules: Rules,
+    logins: HashMap<LoginId, WaitingLogin>,
+}
+
+impl Desk {
+    /// An empty desk.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, logins: HashMap::new() }
+    }
+
+    /// A page begins to wait.
+    ///
+    /// # Errors
+    /// [`LoginError::Page`] for a site that is not the service's own, [`LoginError::TooMany`].
+    pub fn begin(&mut self, now: Timestamp, rng: &mut dyn CryptoRng, page: WaitingPage) -> Result<Begun, LoginError> {
+        self.logins.retain(|_, login| now < keep_until(login.expires_at) && !login.is_over);
+        if self.logins.len() >= self.rules.most {
+            return Err(LoginError::TooMany);
+        }
+        if !self.rules.origins.contains(&page.origin) {
+            return Err(LoginError::Page);
+        }
+        let place = (&self.rules.service_id, self.rules.link_page.as_deref());
+        let (login, begun) = WaitingLogin::begin(now, rng, place, page, self.rules.numbers)?;
+        self.logins.insert(login.login_id, login);
+        Ok(begun)
+    }
+
+    /// The waiting browser shows its key.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub fn prove(
+        &mut self,
+        now: Timestamp,
+        (id, verifier): (LoginId, &Verifier),
+        proof: BrowserProof,
+    ) -> Result<(), LoginError> {
+        self.of(now, id, verifier)?.prove(proof)
+    }
+
+    /// A member's app opened a link: the question for that member, if the page still waits for somebody.
+    pub fn opened(
+        &mut self,
+        now: Timestamp,
+        by: (ConnectionId, MemberId),
+        opened: &LoginOpened,
+    ) -> Option<LoginRequest> {
+        self.logins.get_mut(&opened.login_id)?.opened(now, by, opened.other_device)
+    }
+
+    /// The key that the waiting browser showed.
+    ///
+    /// # Errors
+    /// [`LoginError::Unknown`].
+    pub fn key_of(&mut self, now: Timestamp, id: LoginId, verifier: &Verifier) -> Result<Option<TypedKey>, LoginError> {
+        Ok(self.of(now, id, verifier)?.browser.as_ref().map(|proof| proof.key.clone()))
+    }
+
+    /// The question for the member of a connection, without a link. `is_known` says that the browser's key is one of that
+    /// connection.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub fn push(
+        &mut self,
+        now: Timestamp,
+        (id, verifier): (LoginId, &Verifier),
+        by: (ConnectionId, MemberId),
+        is_known: bool,
+    ) -> Result<LoginRequest, LoginError> {
+        self.of(now, id, verifier)?.push(by, is_known)
+    }
+
+    /// The request that a login asks the member with, for the waiting browser alone.
+    ///
+    /// # Errors
+    /// [`LoginError::Unknown`].
+    pub fn request_of(
+        &mut self,
+        now: Timestamp,
+        id: LoginId,
+        verifier: &Verifier,
+    ) -> Result<Option<RequestId>, LoginError> {
+        let login = self.of(now, id, verifier)?;
+        Ok(login.asked.map(|_| login.prepared.request_id))
+    }
+
+    /// How far a login is, for the waiting browser alone. `outcome` is what became of the question, once it ended; `code` what
+    /// the browser brought back.
+    ///
+    /// # Errors
+    /// [`LoginError::Unknown`].
+    pub fn progress(
+        &mut self,
+        now: Timestamp,
+        (id, verifier): (LoginId, &Verifier),
+        outcome: Option<&Outcome>,
+        code: Option<&Base64Url>,
+    ) -> Result<LoginProgress, LoginError> {
+        Ok(self.of(now, id, verifier)?.progress(outcome, code))
+    }
+
+    fn of(&mut self, now: Timestamp, id: LoginId, verifier: &Verifier) -> Result<&mut WaitingLogin, LoginError> {
+        let login = self.logins.get_mut(&id).ok_or(LoginError::Unknown)?;
+        if login.is_of(now, verifier) { Ok(login) } else { Err(LoginError::Unknown) }
+    }
+}
