@@ -3,6 +3,7 @@
 
 mod api;
 mod failure;
+mod keys;
 mod page;
 
 use crate::config::Http;
@@ -69,6 +70,8 @@ fn router(gateway: Gateway, key: ApiKey, demo_page: bool) -> Router {
         .route("/v1/connections/{id}/data-requests", post(api::request_data))
         .route("/v1/connections/{id}/logins", post(api::request_login))
         .route("/v1/requests/{id}", get(api::request))
+        .route("/v1/keys", get(keys::list))
+        .route("/v1/keys/rotate", post(keys::rotate))
         .layer(middleware::from_fn_with_state(key, require_key));
     let open = Router::new().route("/healthz", get(api::health));
     let open = if demo_page { open.route("/", get(page::show)) } else { open };

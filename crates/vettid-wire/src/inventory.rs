@@ -241,6 +241,8 @@ pub enum KeyPolicy {
     Phrase,
     /// It ends, and nothing takes its place.
     Ends,
-    /// The host's matter.
+    /// The host's matter; of a gateway's, its operator's.
     Host,
+    /// With each start of the program.
+    Start,
 }

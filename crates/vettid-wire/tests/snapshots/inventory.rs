@@ -69,7 +69,7 @@ const ROLES: [KeyUse; 25] = [
     KeyUse::Grant,
 ];
 
-const POLICIES: [KeyPolicy; 12] = [
+const POLICIES: [KeyPolicy; 13] = [
     KeyPolicy::Epoch,
     KeyPolicy::Connection,
     KeyPolicy::Signing,
@@ -82,6 +82,7 @@ const POLICIES: [KeyPolicy; 12] = [
     KeyPolicy::Phrase,
     KeyPolicy::Ends,
     KeyPolicy::Host,
+    KeyPolicy::Start,
 ];
 
 const HOLDERS: [KeyHolder; 6] =

@@ -145,6 +145,7 @@ fn policy(policy: KeyPolicy) -> &'static str {
         KeyPolicy::Phrase => "with the phrase",
         KeyPolicy::Ends => "ends",
         KeyPolicy::Host => "by its host",
+        KeyPolicy::Start => "with each start",
     }
 }
 
