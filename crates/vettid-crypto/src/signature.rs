@@ -84,6 +84,8 @@ contexts! {
     ServiceRequest = "service-request",
     /// Challenge of the unlock lane, by the lane key.
     UnlockChallenge = "unlock-challenge",
+    /// New signing keys of a service's account, by the account's key.
+    ServiceKeys = "service-keys",
     /// Lease of a host on a vault.
     Lease = "lease",
     /// New incarnation after a restore.

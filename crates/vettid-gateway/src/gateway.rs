@@ -4,6 +4,7 @@
 mod arrivals;
 mod asking;
 mod posts;
+mod signing;
 mod start;
 mod upkeep;
 
@@ -29,14 +30,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
-use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// Why there is no invitation.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,9 @@ struct Shared {
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    started_at: Timestamp,
+    /// Somebody asked for new signing keys.
+    signing_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -271,6 +276,10 @@ impl Gateway {
 impl Shared {
     fn identity(&self) -> RwLockReadGuard<'_, Identity> {
         self.identity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn service_id(&self) -> &ServiceId {
+        &self.presentation.offer.contract.service_id
     }
 
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {

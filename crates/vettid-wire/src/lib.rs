@@ -37,6 +37,7 @@ pub mod request;
 pub mod restore;
 pub mod rule;
 pub mod secret;
+pub mod service_keys;
 pub mod services_credential;
 pub mod session;
 pub mod subject;

@@ -5,6 +5,7 @@
 mod connecting;
 mod crashes;
 mod http;
+mod keys;
 mod logins;
 mod requests;
 mod world;

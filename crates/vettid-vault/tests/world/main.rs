@@ -13,6 +13,7 @@ mod credential;
 mod feed;
 mod files;
 mod flows;
+mod keys;
 mod late;
 mod letters;
 mod limits;

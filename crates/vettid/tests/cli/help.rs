@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 145] = [
+const COMMANDS: [&str; 147] = [
     "",
     "app",
     "app enroll",
@@ -143,6 +143,8 @@ const COMMANDS: [&str; 145] = [
     "services",
     "host",
     "gateway",
+    "gateway keys",
+    "gateway keys rotate",
     "up",
     "audit",
     "audit verify",
