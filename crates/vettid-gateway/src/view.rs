@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::fmt;
 use vettid_wire::auth::Decision;
 use vettid_wire::connection::ConnectionState;
+use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -86,6 +87,9 @@ pub struct RequestView {
     pub asked_at: Timestamp,
     /// Unanswered until then, it ends as `expired`.
     pub expires_at: Timestamp,
+    /// The answer as the member's vault signed it, for checking offline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Value>,
 }
 
 /// How far a request is.
@@ -102,6 +106,8 @@ pub enum Status {
         field: String,
         /// Its value.
         value: Value,
+        /// How long it may be kept.
+        keep: Keep,
     },
     /// The member logged in.
     Approved {
@@ -140,7 +146,7 @@ impl From<&Progress> for Status {
             Progress::Done(_, outcome) => outcome.clone(),
         };
         match outcome {
-            Outcome::Served { field, value } => Self::Served { field, value },
+            Outcome::Served { field, value, keep } => Self::Served { field, value, keep },
             Outcome::Decided { decision: Decision::Approve, auth_time, method } => Self::Approved { auth_time, method },
             Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time },
             Outcome::Refused { code } => Self::Refused { code },
@@ -163,6 +169,7 @@ impl RequestView {
             status: progress.into(),
             asked_at: question.asked_at,
             expires_at,
+            evidence: None,
         }
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use vettid_wire::auth::Display;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::connection::RevocationReason;
+use vettid_wire::contract::Retention;
 use vettid_wire::id::{ConnectionId, RequestId};
 
 /// A call waits at most this long for a member, in milliseconds.
@@ -29,6 +30,8 @@ const DEFAULT_WAIT_MS: u64 = 10_000;
 struct DataCall {
     field: String,
     purpose: String,
+    #[serde(default)]
+    retention: Option<Retention>,
     #[serde(default)]
     wait_ms: Option<u64>,
 }
@@ -89,7 +92,7 @@ pub(super) async fn request_data(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiFailure> {
     let call: DataCall = body_of(body)?;
-    let ask = Ask::Data { field: call.field, purpose: call.purpose };
+    let ask = Ask::Data { field: call.field, purpose: call.purpose, retention: call.retention };
     ask_member(&gateway, id_of(&id)?, ask, call.wait_ms).await
 }
 
