@@ -214,7 +214,7 @@ impl Gateway {
         purpose: &str,
         wait: Duration,
     ) -> Result<RequestView, RequestError> {
-        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned() };
+        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned(), retention: None };
         self.ask(connection, ask, wait).await
     }
 
@@ -242,7 +242,7 @@ impl Gateway {
     /// A request that was still open when it was last spoken of; waits for its end, at most `wait`. `None`: no such
     /// request, or it ended long ago.
     pub async fn request(&self, id: RequestId, wait: Duration) -> Option<RequestView> {
-        let request = self.0.requests.get(id)?;
+        let request = self.0.requests.get(id).filter(|request| !request.is_over(clock::now()))?;
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
@@ -338,8 +338,9 @@ impl Shared {
         connections.all.insert(id, Arc::new(Mutex::new(live)));
     }
 
-    /// After the end of a connection nothing that was asked on it will be answered.
+    /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
     fn end_requests(&self, id: ConnectionId) {
+        self.requests.forget_values(id);
         self.requests.end(clock::now(), id, &Outcome::Refused { code: RefusalCode::NotConnected });
     }
 

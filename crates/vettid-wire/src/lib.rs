@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod agreement;
+pub mod answer;
 pub mod audit;
 pub mod auth;
 pub mod backup;

@@ -10,6 +10,7 @@ mod borders;
 mod calls;
 mod contacts;
 mod credential;
+mod enforcement;
 mod feed;
 mod files;
 mod flows;

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 147] = [
+const COMMANDS: [&str; 148] = [
     "",
     "app",
     "app enroll",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 147] = [
     "app data get",
     "app data list",
     "app data remove",
+    "app data held",
     "app credential",
     "app credential create",
     "app credential status",

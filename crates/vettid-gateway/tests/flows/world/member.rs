@@ -29,7 +29,7 @@ use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision};
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::{ConnectionCredential, ConnectionState, Ready, RevocationNotice, RevocationReason};
 use vettid_wire::contract::{Acceptance, Contract};
-use vettid_wire::data::{DataOutcome, DataRequest, DataResponse};
+use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, Envelope, InReplyTo};
 use vettid_wire::handshake::{Claim, Invitation, SpaceUri};
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, ServiceId};
@@ -398,17 +398,25 @@ impl Service {
 
     /// Answers a data request.
     pub(crate) async fn answer(&mut self, asked: &Asked, outcome: DataOutcome) {
-        let body = DataResponse { request_id: asked.data().request_id, outcome };
+        let body = DataResponse { request_id: asked.data().request_id, outcome, proof: None };
+        let body = self.proven(body, asked.question());
         self.send("data.response", body, Some(asked.question())).await;
     }
 
+    /// An answer with its proof.
+    pub(crate) fn proven(&self, body: impl Serialize, question: InReplyTo) -> Value {
+        let body = serde_json::to_value(body).unwrap();
+        vettid_core::answer::prove(clock::now(), &self.pairwise, self.connection_id, question, body).unwrap()
+    }
+
     pub(crate) async fn serve(&mut self, asked: &Asked, value: &str) {
-        let outcome = DataOutcome::Served { field: asked.data().field, value: value.into() };
+        let outcome =
+            DataOutcome::Served { field: asked.data().field, value: value.into(), keep: Some(Keep::UntilRevoked) };
         self.answer(asked, outcome).await;
     }
 
     pub(crate) async fn refuse(&mut self, asked: &Asked, name: &str, code: RefusalCode) {
-        let body = EventRefused { event_id: asked.event_id, event_type: name.parse().unwrap(), code };
+        let body = EventRefused { event_id: asked.event_id, event_type: name.parse().unwrap(), code, proof: None };
         self.send("event.refused", body, None).await;
     }
 
