@@ -1,6 +1,9 @@
 //! What a service may have under the contract that the member accepted. Refuses unless every check passes, in
 //! one fixed order: contract current, field declared, tier, spent, rate; and for other acts, permission and rate.
 
+pub mod diff;
+pub mod versions;
+
 use crate::rate::Bucket;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,10 +4,12 @@
 mod arrivals;
 mod asking;
 mod posts;
+mod publishing;
 mod start;
 mod upkeep;
 
 pub use asking::RequestError;
+pub use publishing::PublishError;
 pub use start::StartError;
 
 use crate::clock;
@@ -23,6 +25,7 @@ use crate::random;
 use crate::requests::Requests;
 use crate::revocation;
 use crate::state::{Draft, State, StateError};
+use crate::versions::Versions;
 use crate::view::{ConnectionView, Invitation, RequestView};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -60,6 +63,13 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     config: Config,
     presentation: Presentation,
+    contracts: Versions,
+    publishing: Mutex<()>,
+    profiling: Mutex<()>,
+    /// The profile does not show the newest contract yet.
+    profile_is_due: AtomicBool,
+    /// Why the contract in the file is not published, as it was logged last.
+    contract_file_problem: SyncMutex<Option<String>>,
     identity: RwLock<Identity>,
     profile_sequence: AtomicU64,
     space: SpaceUri,
@@ -127,8 +137,8 @@ impl Gateway {
 
     /// The contract on offer.
     #[must_use]
-    pub fn contract(&self) -> &Contract {
-        &self.0.presentation.offer.contract
+    pub fn contract(&self) -> Contract {
+        self.0.contracts.newest().contract.clone()
     }
 
     /// Whether it can reach the broker and store what it must.
@@ -253,7 +263,7 @@ impl Gateway {
             return Err(RequestError::NotConnected);
         }
         {
-            let (identity, service_id) = (shared.identity(), &shared.presentation.offer.contract.service_id);
+            let (identity, service_id) = (shared.identity(), &shared.presentation.service_id);
             let signing = identity.signing_key();
             revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
         }
@@ -277,6 +287,7 @@ impl Shared {
         Own {
             identity,
             presentation: &self.presentation,
+            contracts: &self.contracts,
             profile_sequence: self.profile_sequence.load(Ordering::Relaxed),
             space: &self.space,
             brokers: self.peers.brokers(),
@@ -358,6 +369,14 @@ fn put_channel(draft: &mut Draft, id: ConnectionId, live: &mut Live) -> Result<(
             Ok(())
         }
     }
+}
+
+/// Puts the acceptance in force into a commit, beside all before it.
+fn put_acceptance(draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+    let Some(accepted) = &live.record.accepted else {
+        return Ok(());
+    };
+    draft.put(format!("acceptance/{}/{:020}", live.record.connection_id, accepted.acceptance.sequence), accepted)
 }
 
 const INVITATIONS: &str = "invitation/";

@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod key_file;
 mod offer;
+mod offering;
 mod peers;
 mod profile;
 pub mod question;
@@ -23,6 +24,7 @@ mod requests;
 mod revocation;
 mod rotation;
 mod state;
+pub mod versions;
 pub mod view;
 
 pub use config::Config;

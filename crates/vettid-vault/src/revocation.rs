@@ -11,7 +11,7 @@ use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
+use crate::{contract, establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -185,6 +185,7 @@ fn end(
     step.draft.remove(&format!("handshake/{}", connection.handshake_id));
     establish::abandon(step, id)?;
     connection::forget_buckets(&mut step.draft, id);
+    contract::forget_offer(&mut step.draft, id);
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     connection.strip();

@@ -87,7 +87,12 @@ fn refuse(
         return Ok(None);
     }
     send::refuse(step, connection, event_id, event_type, code, Some(arrived.question.clone()))?;
-    let severity = if code == RefusalCode::Conflict { Severity::Alarm } else { Severity::Warning };
+    let severity = match code {
+        RefusalCode::Conflict => Severity::Alarm,
+        // Its owner knows: it waits for them.
+        RefusalCode::ContractFrozen => Severity::Info,
+        _ => Severity::Warning,
+    };
     let field =
         arrived.content.body.get("field").and_then(Value::as_str).filter(|name| vettid_wire::data::is_field_name(name));
     let about = field.map_or_else(|| event_type.to_string(), |field| format!("{event_type} for {field}"));
