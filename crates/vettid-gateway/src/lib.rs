@@ -13,6 +13,7 @@ pub mod http;
 mod identity;
 mod key_file;
 mod offer;
+mod offering;
 mod peers;
 mod profile;
 pub mod question;
@@ -24,6 +25,7 @@ mod revocation;
 mod rotation;
 mod signing;
 mod state;
+pub mod versions;
 pub mod view;
 
 pub use config::Config;

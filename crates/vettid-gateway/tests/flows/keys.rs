@@ -6,6 +6,7 @@ use crate::world::member::{Member, Service};
 use crate::world::{PATIENCE, Running};
 use serde_json::{Value, json};
 use vettid_gateway::view::Status;
+use vettid_wire::data::Keep;
 use vettid_wire::inventory::{KeyHolder, KeyInventory, KeyPolicy, KeyUse, KeyView};
 
 async fn keys(program: &Program) -> Vec<KeyView> {
@@ -55,7 +56,8 @@ async fn goes_on(gateway: &Running, member: &mut Member, service: &mut Service) 
     let request = begin(gateway, service.connection_id, "address", PATIENCE);
     let asked = member.next_event(service, "data.request").await;
     service.serve(&asked, "Main Street 1").await;
-    let served = Status::Served { field: "address".to_owned(), value: "Main Street 1".into() };
+    let served =
+        Status::Served { field: "address".to_owned(), value: "Main Street 1".into(), keep: Keep::UntilRevoked };
     assert_eq!(request.await.unwrap().status, served);
 }
 

@@ -7,5 +7,6 @@ mod crashes;
 mod http;
 mod keys;
 mod logins;
+mod publishing;
 mod requests;
 mod world;
