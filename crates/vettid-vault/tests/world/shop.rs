@@ -165,7 +165,7 @@ impl Shop {
             self.member = responder.peer().map(|peer| peer.guid());
             self.member_key = responder.peer().map(|peer| *peer.key_record.signing());
             let pairwise = responder.peer().and_then(|peer| peer.pairwise_key.as_ref());
-            self.pairwise = pairwise.map(crate::enforcement::key_of);
+            self.pairwise = pairwise.map(|key| VerifyingKey::from_typed(key).unwrap());
             let content = self.answer(&responder, hs_id, now, rng);
             let party = Party { key_record: &self.record, signing: &self.signing };
             send = responder.answer(now, rng, &party, &content).unwrap().send;
