@@ -6,9 +6,11 @@ mod asking;
 mod posts;
 mod start;
 mod upkeep;
+mod values;
 
 pub use asking::RequestError;
 pub use start::StartError;
+pub use values::ValueView;
 
 use crate::clock;
 use crate::config::Config;
@@ -32,6 +34,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use values::Values;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
@@ -69,6 +72,7 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
+    values: SyncMutex<Values>,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
@@ -241,6 +245,13 @@ impl Gateway {
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
+    /// The values that a member's vault handed out unasked and that may be kept now, by name of the field. `None`: no such
+    /// connection.
+    #[must_use]
+    pub fn values(&self, connection: ConnectionId) -> Option<Vec<ValueView>> {
+        self.0.is_known(connection).then(|| values::list(&self.0, connection))
+    }
+
     /// Ends a connection at once and tells the member.
     ///
     /// # Errors
@@ -261,6 +272,7 @@ impl Gateway {
         let posts = live.record.outbox.clone();
         drop(live);
         shared.end_requests(id);
+        values::forget(shared, id).await?;
         for post in posts {
             posts::spawn(shared, id, post);
         }
@@ -298,6 +310,15 @@ impl Shared {
     /// Makes changes durable. A failure is final: the gateway is not healthy any more.
     async fn commit(&self, draft: Draft) -> Result<(), StateError> {
         let committed = self.state.commit(draft).await;
+        if committed.is_err() {
+            self.healthy.store(false, Ordering::Release);
+        }
+        committed
+    }
+
+    /// As [`commit`](Self::commit), and nothing that the changes removed is left on the disk.
+    async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        let committed = self.state.purge(draft).await;
         if committed.is_err() {
             self.healthy.store(false, Ordering::Release);
         }

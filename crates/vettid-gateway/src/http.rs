@@ -14,6 +14,7 @@ mod probes;
 mod requests;
 mod router;
 mod scope;
+mod values;
 
 pub use document::document;
 pub use scope::Scope;

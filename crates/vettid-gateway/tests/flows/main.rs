@@ -7,4 +7,5 @@ mod crashes;
 mod http;
 mod logins;
 mod requests;
+mod values;
 mod world;

@@ -57,6 +57,8 @@ fn contract() -> Contract {
         {"field":"phone","tier":"optional","purpose":"p","retention":"until_revoked"},
         {"field":"city","tier":"optional","purpose":"p","retention":"session"},
         {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
+        {"field":"size","tier":"required","access":"snapshot","purpose":"p","retention":"until_revoked",
+        "rate":{"count":3,"per_seconds":60}},
         {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
         "permissions":["request_authentication"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )
@@ -161,7 +163,7 @@ impl Shop {
             self.member = responder.peer().map(|peer| peer.guid());
             self.member_key = responder.peer().map(|peer| *peer.key_record.signing());
             let pairwise = responder.peer().and_then(|peer| peer.pairwise_key.as_ref());
-            self.pairwise = pairwise.map(crate::enforcement::key_of);
+            self.pairwise = pairwise.map(|key| VerifyingKey::from_typed(key).unwrap());
             let content = self.answer(&responder, hs_id, now, rng);
             let party = Party { key_record: &self.record, signing: &self.signing };
             send = responder.answer(now, rng, &party, &content).unwrap().send;
