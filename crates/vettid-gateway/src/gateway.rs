@@ -8,10 +8,12 @@ mod publishing;
 mod signing;
 mod start;
 mod upkeep;
+mod values;
 
 pub use asking::RequestError;
 pub use publishing::PublishError;
 pub use start::StartError;
+pub use values::ValueView;
 
 use crate::clock;
 use crate::config::Config;
@@ -36,6 +38,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use values::Values;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
@@ -81,6 +84,7 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
+    values: SyncMutex<Values>,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
@@ -256,6 +260,13 @@ impl Gateway {
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
+    /// The values that a member's vault handed out unasked and that may be kept now, by name of the field. `None`: no such
+    /// connection.
+    #[must_use]
+    pub fn values(&self, connection: ConnectionId) -> Option<Vec<ValueView>> {
+        self.0.is_known(connection).then(|| values::list(&self.0, connection))
+    }
+
     /// Ends a connection at once and tells the member.
     ///
     /// # Errors
@@ -276,6 +287,7 @@ impl Gateway {
         let posts = live.record.outbox.clone();
         drop(live);
         shared.end_requests(id);
+        values::forget(shared, id).await?;
         for post in posts {
             posts::spawn(shared, id, post);
         }
@@ -318,6 +330,15 @@ impl Shared {
     /// Makes changes durable. A failure is final: the gateway is not healthy any more.
     async fn commit(&self, draft: Draft) -> Result<(), StateError> {
         let committed = self.state.commit(draft).await;
+        if committed.is_err() {
+            self.healthy.store(false, Ordering::Release);
+        }
+        committed
+    }
+
+    /// As [`commit`](Self::commit), and nothing that the changes removed is left on the disk.
+    async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        let committed = self.state.purge(draft).await;
         if committed.is_err() {
             self.healthy.store(false, Ordering::Release);
         }

@@ -15,6 +15,7 @@ mod probes;
 mod requests;
 mod router;
 mod scope;
+mod values;
 
 pub use document::document;
 pub use scope::Scope;

@@ -3,7 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
-    publishing, signing, upkeep,
+    publishing, signing, upkeep, values,
 };
 use crate::clock;
 use crate::config::{Config, ConfigError};
@@ -123,6 +123,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
+        values: SyncMutex::new(values::load(&loaded)?),
         invitations: SyncMutex::new(invitations(&loaded)?),
         connections: SyncMutex::new(connections(&loaded)?),
         identity: RwLock::new(identity),
@@ -361,6 +362,7 @@ async fn keep_tidy(shared: Arc<Shared>) {
         publishing::look_at_file(&shared).await;
         publishing::renew_profile(&shared).await;
         asking::sweep(&shared).await;
+        values::sweep(&shared).await;
         upkeep::sweep(&shared).await;
         shared.peers.close_idle().await;
     }

@@ -9,4 +9,5 @@ mod keys;
 mod logins;
 mod publishing;
 mod requests;
+mod values;
 mod world;
