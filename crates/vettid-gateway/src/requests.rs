@@ -2,7 +2,7 @@
 //! as a program of the service may come for them.
 
 use crate::question::{Answer, Judgement, NotAnAnswer, Outcome, Question};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -30,6 +30,7 @@ pub(crate) struct Request {
     expires_at_ms: AtomicI64,
     progress: watch::Sender<Progress>,
     stored: AtomicBool,
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Request {
@@ -39,6 +40,7 @@ impl Request {
             question,
             progress: watch::Sender::new(Progress::Asked),
             stored: AtomicBool::new(stored),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -107,6 +109,11 @@ impl Request {
         });
     }
 
+    /// Held while the request is stored or ended, so that its end is stored if it is.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Whether the sealed state holds it.
     #[must_use]
     pub(crate) fn is_stored(&self) -> bool {
@@ -140,12 +147,17 @@ struct Table {
     events: HashMap<EventId, RequestId>,
     /// Those whose end was told by the very call that asked, the oldest first. They take no room from others.
     told: VecDeque<RequestId>,
+    /// Those that gave way and are still stored.
+    gone: Vec<Arc<Request>>,
 }
 
 impl Table {
     fn remove(&mut self, id: RequestId) {
         if let Some(request) = self.requests.remove(&id) {
             self.events.remove(&request.question.event_id);
+            if request.is_stored() {
+                self.gone.push(request);
+            }
         }
     }
 }
@@ -200,31 +212,37 @@ impl Requests {
         oldest.into_iter().for_each(|id| table.remove(id));
     }
 
-    /// Ends every open request of a connection.
-    pub(crate) fn end(&self, now: Timestamp, connection: ConnectionId, outcome: &Outcome) {
-        let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
-        for request in requests {
-            if request.question.connection_id == connection {
-                request.take(now, Judgement::Done(outcome.clone()));
-            }
-        }
+    /// Every open request of a connection.
+    #[must_use]
+    pub(crate) fn open_of(&self, connection: ConnectionId) -> Vec<Arc<Request>> {
+        let table = lock(&self.table);
+        let of = |request: &&Arc<Request>| request.question.connection_id == connection && !request.is_done();
+        table.requests.values().filter(of).cloned().collect()
     }
 
-    /// Takes out what ended more than `keep_ms` ago, or was to be answered until then and was not.
-    pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64) -> Vec<Arc<Request>> {
+    /// Every request that is open or ended a short time ago.
+    #[must_use]
+    pub(crate) fn all(&self) -> Vec<Arc<Request>> {
+        lock(&self.table).requests.values().cloned().collect()
+    }
+
+    /// Takes out what ended more than `keep_ms` ago, or was to be answered until then and was not, but nothing of `kept`.
+    pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64, kept: &HashSet<RequestId>) -> Vec<Arc<Request>> {
         let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
         let is_old = |request: &Arc<Request>| {
             let since = match &*request.progress.borrow() {
                 Progress::Done(at, _) => *at,
                 Progress::Asked | Progress::Pending => request.expires_at(),
             };
-            now.since_ms(since) > keep_ms
+            now.since_ms(since) > keep_ms && !kept.contains(&request.question.request_id)
         };
-        let old: Vec<_> = requests.into_iter().filter(is_old).collect();
+        let mut old: Vec<_> = requests.into_iter().filter(is_old).collect();
         let mut table = lock(&self.table);
+        old.append(&mut table.gone);
         for request in &old {
             table.remove(request.question.request_id);
         }
+        table.gone.clear();
         let Table { requests, told, .. } = &mut *table;
         told.retain(|id| requests.contains_key(id));
         old
@@ -307,7 +325,7 @@ mod tests {
         let ended = requests.get(RequestId::from_bytes([1; 16])).unwrap();
         ended.take(at(0), Judgement::Done(Outcome::Expired));
         assert_eq!(requests.check_room(), Err(TooManyOpen), "its end was not told yet");
-        requests.sweep(at(101), 100);
+        requests.sweep(at(101), 100, &HashSet::new());
         assert!(requests.of_event(EventId::from_bytes([1; 16])).is_none());
         assert_eq!(requests.check_room(), Ok(()));
     }
@@ -332,7 +350,7 @@ mod tests {
         let last = (1..=MOST_TOLD).map(|number| told(&requests, u16::try_from(number).unwrap())).last().unwrap();
         assert!(requests.get(first).is_none() && requests.of_event(EventId::from_bytes([0; 16])).is_none());
         assert!(requests.get(last).is_some());
-        assert_eq!(requests.sweep(at(601), 100).len(), MOST_TOLD);
+        assert_eq!(requests.sweep(at(601), 100, &HashSet::new()).len(), MOST_TOLD);
         assert!(requests.get(last).is_none());
         requests.add(question(1), false);
         assert_eq!(requests.check_room(), Err(TooManyOpen), "what was swept counts no more on either side");
@@ -343,17 +361,18 @@ mod tests {
         let requests = Requests::new(4);
         requests.add(question(1), false).take(at(500), Judgement::Done(Outcome::Expired));
         requests.add(question(2), false);
-        assert!(requests.sweep(at(600), 100).is_empty());
-        assert_eq!(requests.sweep(at(601), 100).len(), 1);
-        assert_eq!(requests.sweep(at(1_101), 100).len(), 1);
+        assert!(requests.sweep(at(600), 100, &HashSet::new()).is_empty());
+        assert_eq!(requests.sweep(at(601), 100, &HashSet::new()).len(), 1);
+        assert_eq!(requests.sweep(at(1_101), 100, &HashSet::new()).len(), 1);
         assert!(requests.get(RequestId::from_bytes([2; 16])).is_none());
     }
 
     #[test]
-    fn the_end_of_a_connection_ends_its_requests_alone() {
+    fn the_open_requests_of_a_connection_are_its_own() {
         let requests = Requests::new(4);
-        let (one, two) = (requests.add(question(1), false), requests.add(question(2), false));
-        requests.end(at(1), ConnectionId::from_bytes([1; 16]), &Outcome::Refused { code: RefusalCode::NotConnected });
-        assert_eq!((one.is_done(), two.is_done()), (true, false));
+        let (one, _) = (requests.add(question(1), false), requests.add(question(2), false));
+        requests.add(question(3), false).take(at(1), Judgement::Done(Outcome::Expired));
+        let open = requests.open_of(ConnectionId::from_bytes([1; 16]));
+        assert_eq!(open.iter().map(|open| open.question.request_id).collect::<Vec<_>>(), [one.question.request_id]);
     }
 }

@@ -1,8 +1,8 @@
 //! The one thread that writes the journal. Commits that wait while the disk works are joined into the next record.
 //! After a failed write nothing is written any more: what the disk holds is then unknown.
 
-use super::StateError;
 use super::journal::{self, JournalError, JournalFile, Values};
+use super::{After, StateError};
 use crate::files;
 use std::path::Path;
 use std::sync::Mutex;
@@ -17,8 +17,12 @@ const BATCH: usize = 256;
 
 struct Commit {
     changes: Changes,
+    after: Vec<After>,
     done: oneshot::Sender<bool>,
 }
+
+/// What follows a commit, and who waits for it.
+type Waiting = (Vec<After>, oneshot::Sender<bool>);
 
 /// The handle of the thread.
 #[derive(Debug)]
@@ -37,10 +41,10 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    pub(super) async fn commit(&self, changes: Changes) -> Result<(), StateError> {
+    pub(super) async fn commit(&self, changes: Changes, after: Vec<After>) -> Result<(), StateError> {
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or(StateError::Broken)?;
         let (done, written) = oneshot::channel();
-        queue.send(Commit { changes, done }).await.map_err(|_| StateError::Broken)?;
+        queue.send(Commit { changes, after, done }).await.map_err(|_| StateError::Broken)?;
         match written.await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(StateError::Broken),
@@ -66,7 +70,10 @@ fn run(mut file: JournalFile, mut values: Values, mut queue: mpsc::Receiver<Comm
         if let Err(error) = &written {
             tracing::error!(%error, "the state could not be written");
         }
-        for done in waiting {
+        for (after, done) in waiting {
+            if written.is_ok() {
+                after.into_iter().for_each(|after| after());
+            }
             let _ = done.send(written.is_ok());
         }
         if written.is_err() {
@@ -90,13 +97,13 @@ fn rewritten(file: &mut JournalFile, values: &Values) -> bool {
     outcome.is_ok()
 }
 
-fn batch(first: Commit, queue: &mut mpsc::Receiver<Commit>) -> (Changes, Vec<oneshot::Sender<bool>>) {
-    let (mut changes, mut waiting) = (first.changes, vec![first.done]);
+fn batch(first: Commit, queue: &mut mpsc::Receiver<Commit>) -> (Changes, Vec<Waiting>) {
+    let (mut changes, mut waiting) = (first.changes, vec![(first.after, first.done)]);
     while waiting.len() < BATCH
         && let Ok(next) = queue.try_recv()
     {
         changes.extend(next.changes);
-        waiting.push(next.done);
+        waiting.push((next.after, next.done));
     }
     (changes, waiting)
 }

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod calls;
 mod connecting;
 mod crashes;
 mod http;
+mod kills;
 mod logins;
 mod requests;
+mod webhooks;
 mod world;
