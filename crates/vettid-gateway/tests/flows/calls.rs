@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_opens_what_its_scopes_name_until_it_is_revoked() {
-    let (world, gateway, _member, service) = connected().await;
+    let (world, gateway, member, service) = connected().await;
     let admin = Program::of(&world, &gateway);
     let body = json!({"name": "reader", "scopes": ["connections:read", "metrics"]});
     let (status, made) = admin.post("/v1/keys", body).await;
@@ -43,7 +43,7 @@ async fn a_key_opens_what_its_scopes_name_until_it_is_revoked() {
     let nobody = admin.with_key("nothing");
     assert_eq!(code(&nobody.get("/metrics").await), (401, "unauthorized"));
     let metrics = reader.text("/metrics").await;
-    assert!(!metrics.contains(&service.connection_id.to_string()) && !metrics.contains(&service.guid.to_string()));
+    assert!(!metrics.contains(&service.connection_id.to_string()) && !metrics.contains(&member.guid().to_string()));
     for wrong in [
         json!({"name": "", "scopes": ["admin"]}),
         json!({"name": "a", "scopes": []}),

@@ -32,6 +32,18 @@ impl Program {
         Self { key: key.to_owned(), ..self.clone() }
     }
 
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The same at another address.
     pub(crate) fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }

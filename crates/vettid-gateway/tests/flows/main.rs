@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod calls;
+mod client;
 mod connecting;
 mod crashes;
 mod http;
 mod kills;
 mod logins;
 mod requests;
+mod sdk;
 mod webhooks;
 mod world;

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 145] = [
+const COMMANDS: [&str; 155] = [
     "",
     "app",
     "app enroll",
@@ -143,6 +143,16 @@ const COMMANDS: [&str; 145] = [
     "services",
     "host",
     "gateway",
+    "gateway key",
+    "gateway key create",
+    "gateway key list",
+    "gateway key revoke",
+    "gateway webhook",
+    "gateway webhook add",
+    "gateway webhook list",
+    "gateway webhook test",
+    "gateway webhook replay",
+    "gateway webhook remove",
     "up",
     "audit",
     "audit verify",
