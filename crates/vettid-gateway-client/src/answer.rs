@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 use vettid_wire::connection::ConnectionState;
+use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::time::Timestamp;
 
@@ -80,6 +81,9 @@ pub struct Request {
     pub asked_at: Timestamp,
     /// Unanswered until then, it ends as `expired`.
     pub expires_at: Timestamp,
+    /// The answer as the member's vault signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Value>,
 }
 
 /// How far a request is.
@@ -96,6 +100,8 @@ pub enum Status {
         field: String,
         /// Its value.
         value: Value,
+        /// How long the service may keep the value.
+        keep: Keep,
     },
     /// The member said yes.
     Approved {
@@ -141,7 +147,7 @@ pub struct RequestPage {
 
 /// A key, without what it is shown with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct ApiKey {
     /// Names it.
     pub key_id: String,
     /// What it is for.
@@ -160,25 +166,25 @@ pub struct Key {
 
 /// A key with the text that is told once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreatedKey {
+pub struct CreatedApiKey {
     /// The key.
     #[serde(flatten)]
-    pub key: Key,
+    pub key: ApiKey,
     /// What programs send.
     pub secret: String,
 }
 
-impl fmt::Debug for CreatedKey {
+impl fmt::Debug for CreatedApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CreatedKey({})", self.key.key_id)
+        write!(f, "CreatedApiKey({})", self.key.key_id)
     }
 }
 
 /// A page of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyPage {
+pub struct ApiKeyPage {
     /// The keys.
-    pub keys: Vec<Key>,
+    pub api_keys: Vec<ApiKey>,
     /// There are more: the `cursor` of the next page.
     pub next_cursor: Option<String>,
 }

@@ -32,7 +32,7 @@ pub struct LoginRequest {
 
 /// A key to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NewKey {
+pub struct NewApiKey {
     /// What it is for.
     pub name: String,
     /// What it may do, such as `data:read`.

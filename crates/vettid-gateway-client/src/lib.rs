@@ -6,10 +6,10 @@ mod call;
 mod failure;
 
 pub use answer::{
-    Connection, ConnectionPage, CreatedKey, CreatedWebhook, Delivery, DeliveryPage, Invitation, Key, KeyPage,
+    ApiKey, ApiKeyPage, Connection, ConnectionPage, CreatedApiKey, CreatedWebhook, Delivery, DeliveryPage, Invitation,
     Readiness, Refusal, Request, RequestPage, Status, Webhook, WebhookPage,
 };
-pub use call::{DataRequest, LoginRequest, NewKey, NewWebhook, Page};
+pub use call::{DataRequest, LoginRequest, NewApiKey, NewWebhook, Page};
 pub use failure::ClientError;
 
 use answer::{Replayed, Trial};
@@ -138,24 +138,24 @@ impl GatewayClient {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn create_key(&self, key: &NewKey) -> Result<CreatedKey, ClientError> {
-        self.post(&["v1", "keys"], key).await
+    pub async fn create_api_key(&self, key: &NewApiKey) -> Result<CreatedApiKey, ClientError> {
+        self.post(&["v1", "api-keys"], key).await
     }
 
     /// Lists the keys. Scope `admin`.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn keys(&self, page: &Page) -> Result<KeyPage, ClientError> {
-        self.list(&["v1", "keys"], &[], page).await
+    pub async fn api_keys(&self, page: &Page) -> Result<ApiKeyPage, ClientError> {
+        self.list(&["v1", "api-keys"], &[], page).await
     }
 
     /// Takes a key back. Scope `admin`.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn revoke_key(&self, key_id: &str) -> Result<(), ClientError> {
-        self.delete(&["v1", "keys", key_id]).await
+    pub async fn revoke_api_key(&self, key_id: &str) -> Result<(), ClientError> {
+        self.delete(&["v1", "api-keys", key_id]).await
     }
 
     /// Registers a webhook; its secret is told this once. Scope `webhooks`, as for all calls about webhooks.

@@ -44,8 +44,8 @@ pub(crate) struct KeyRecord {
 
 /// A key, without what it is shown with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = Key)]
-pub struct KeyView {
+#[schema(as = ApiKey)]
+pub struct ApiKeyView {
     /// Names it.
     pub key_id: String,
     /// What it is for.
@@ -65,7 +65,7 @@ pub struct KeyView {
     pub revoked_at: Option<Timestamp>,
 }
 
-impl From<&KeyRecord> for KeyView {
+impl From<&KeyRecord> for ApiKeyView {
     fn from(record: &KeyRecord) -> Self {
         let KeyRecord { key_id, name, scopes, calls_per_minute, created_at, revoked_at, .. } = record.clone();
         Self { key_id, name, scopes, calls_per_minute, created_at, revoked_at }
@@ -74,7 +74,7 @@ impl From<&KeyRecord> for KeyView {
 
 /// What a key is to be.
 #[derive(Debug, Clone)]
-pub struct NewKey {
+pub struct NewApiKey {
     /// What it is for.
     pub name: String,
     /// What it may do.
@@ -85,12 +85,12 @@ pub struct NewKey {
 
 impl KeyRecord {
     /// Makes a key; the text is shown once.
-    pub(crate) fn make(now: Timestamp, new: NewKey) -> (Self, Zeroizing<String>) {
+    pub(crate) fn make(now: Timestamp, new: NewApiKey) -> (Self, Zeroizing<String>) {
         let key_id = format!("{PREFIX}_{}", hex(random::bytes::<8>()));
         let secret = Zeroizing::new(random::bytes::<32>());
         let text = Zeroizing::new(format!("{key_id}.{}", encode_url(&*secret)));
         let hash = Base64Url::new(h256(text.as_bytes()));
-        let NewKey { name, scopes, calls_per_minute } = new;
+        let NewApiKey { name, scopes, calls_per_minute } = new;
         (Self { key_id, name, scopes, hash, calls_per_minute, created_at: now, revoked_at: None }, text)
     }
 
@@ -130,13 +130,13 @@ impl Caller {
 
 /// All keys.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct ApiKeys {
     table: Mutex<BTreeMap<String, Arc<Entry>>>,
     first: Mutex<Option<(ApiKey, Arc<Entry>)>>,
     calls_per_minute: u32,
 }
 
-impl Keys {
+impl ApiKeys {
     /// The keys that were stored.
     pub(crate) fn new(records: Vec<KeyRecord>, calls_per_minute: u32) -> Self {
         let keys = Self { table: Mutex::default(), first: Mutex::new(None), calls_per_minute };
@@ -214,7 +214,7 @@ mod tests {
 
     fn made(scopes: &[Scope]) -> (KeyRecord, Zeroizing<String>) {
         let new =
-            NewKey { name: "shop".to_owned(), scopes: scopes.iter().copied().collect(), calls_per_minute: Some(2) };
+            NewApiKey { name: "shop".to_owned(), scopes: scopes.iter().copied().collect(), calls_per_minute: Some(2) };
         KeyRecord::make(clock::now(), new)
     }
 
@@ -222,7 +222,7 @@ mod tests {
     fn a_key_is_known_by_its_hash_until_it_is_revoked() {
         let (mut record, text) = made(&[Scope::DataRead]);
         assert!(!serde_json::to_string(&record).unwrap().contains(text.split('.').nth(1).unwrap()));
-        let keys = Keys::new(vec![record.clone()], 10);
+        let keys = ApiKeys::new(vec![record.clone()], 10);
         let (caller, _) = keys.call(clock::now(), &text).unwrap();
         assert!(caller.may(Scope::DataRead) && !caller.may(Scope::Login) && !caller.may(Scope::Admin));
         for wrong in ["", &record.key_id, &text[..text.len() - 1], &text.to_uppercase(), &format!("{}.", record.key_id)]
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn the_rate_of_a_key_is_its_own() {
         let (one, two) = (made(&[Scope::DataRead]), made(&[Scope::DataRead]));
-        let keys = Keys::new(vec![one.0, two.0], 10);
+        let keys = ApiKeys::new(vec![one.0, two.0], 10);
         let now = clock::now();
         let calls = |text: &str| (0..4).filter(|_| keys.call(now, text).unwrap().1.is_ok()).count();
         assert_eq!(calls(&one.1), 2);

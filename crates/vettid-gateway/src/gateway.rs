@@ -1,22 +1,23 @@
 //! A running gateway: the handle for the binary, for benches and for the HTTP face. Everything below is driven by tasks
 //! that it owns and joins. What is told to anybody was stored before.
 
+mod api_keys;
 mod arrivals;
 mod asking;
-mod keys;
 mod levels;
 mod posts;
+mod signing;
 mod start;
 mod upkeep;
 mod webhooks;
 
-pub use crate::api_key::{KeyView, NewKey};
+pub use crate::api_key::{ApiKeyView, NewApiKey};
+pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
-pub use keys::{KeyError, MadeKey};
 pub use start::StartError;
 pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
 
-use crate::api_key::Keys;
+use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::Config;
 use crate::connection::{Live, OpenInvitation};
@@ -40,14 +41,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
-use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// Why there is no invitation.
 #[derive(Debug, thiserror::Error)]
@@ -80,13 +82,16 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
-    keys: Keys,
+    api_keys: ApiKeys,
     hooks: Arc<webhooks::Hooks>,
     calls: Calls,
     metrics: Metrics,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    started_at: Timestamp,
+    /// Somebody asked for new signing keys.
+    signing_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -224,7 +229,7 @@ impl Gateway {
         purpose: &str,
         wait: Duration,
     ) -> Result<RequestView, RequestError> {
-        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned() };
+        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned(), retention: None };
         self.ask(connection, ask, wait).await
     }
 
@@ -252,7 +257,7 @@ impl Gateway {
     /// A request that was still open when it was last spoken of; waits for its end, at most `wait`. `None`: no such
     /// request, or it ended long ago.
     pub async fn request(&self, id: RequestId, wait: Duration) -> Option<RequestView> {
-        let request = self.0.requests.get(id)?;
+        let request = self.0.requests.get(id).filter(|request| !request.is_over(clock::now()))?;
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
@@ -315,6 +320,10 @@ impl Shared {
         self.identity.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn service_id(&self) -> &ServiceId {
+        &self.presentation.offer.contract.service_id
+    }
+
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
         Own {
             identity,
@@ -372,8 +381,9 @@ impl Shared {
         connections.all.insert(id, Arc::new(Mutex::new(live)));
     }
 
-    /// After the end of a connection nothing that was asked on it will be answered.
+    /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
     async fn end_requests(&self, id: ConnectionId) {
+        asking::forget(self, self.requests.forget_values(id)).await;
         for request in self.requests.open_of(id) {
             asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
         }

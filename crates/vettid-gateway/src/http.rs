@@ -3,6 +3,7 @@
 //! one form; nothing is told to whoever does not show a key.
 
 mod access;
+mod api_keys;
 mod body;
 mod call;
 mod connections;

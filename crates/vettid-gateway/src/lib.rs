@@ -26,6 +26,7 @@ mod renewal;
 mod requests;
 mod revocation;
 mod rotation;
+mod signing;
 mod state;
 pub mod view;
 mod webhook;

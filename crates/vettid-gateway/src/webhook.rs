@@ -137,7 +137,7 @@ pub(crate) struct Webhook {
     pub url: String,
     /// Which events; none named: all.
     pub events: BTreeSet<EventKind>,
-    /// Whether events carry the answers of members.
+    /// Whether events say how requests ended, without values.
     pub with_answers: bool,
     /// Signs events.
     #[serde(with = "stored")]
@@ -173,7 +173,7 @@ pub struct WebhookView {
     /// Which events; none named: all.
     #[schema(value_type = Vec<String>)]
     pub events: BTreeSet<EventKind>,
-    /// Whether events carry the answers of members.
+    /// Whether events say how requests ended, without values.
     pub with_answers: bool,
     /// When it was registered.
     #[schema(value_type = String, format = DateTime)]

@@ -1,6 +1,7 @@
 //! `vettid gateway`: a service's side, with an HTTP API for its own programs; and the calls to a running one that operators make.
 
-mod key;
+mod api_key;
+mod keys;
 mod program;
 mod webhook;
 
@@ -24,7 +25,7 @@ use vettid_wire::id::{Fingerprint, MemberId};
     after_help = "\
 Examples:
   vettid gateway --config /etc/vettid/gateway.toml
-  vettid gateway key list --config /etc/vettid/gateway.toml"
+  vettid gateway api-key list --config /etc/vettid/gateway.toml"
 )]
 pub(crate) struct Arguments {
     /// The configuration file (TOML)
@@ -39,9 +40,11 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Keys of programs that call a running gateway
-    #[command(subcommand)]
-    Key(key::Command),
+    /// What programs show when they call a running gateway
+    #[command(subcommand, visible_alias = "key")]
+    ApiKey(api_key::Command),
+    /// The keys of the running gateway: what each is for, how old it is, what replaces it
+    Keys(keys::Arguments),
     /// Where a running gateway sends events
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -60,7 +63,8 @@ struct Ready<'a> {
 /// Runs until told to stop, or makes one call.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     match (arguments.command, arguments.config) {
-        (Some(Command::Key(command)), _) => key::run(command, output).await,
+        (Some(Command::ApiKey(command)), _) => api_key::run(command, output).await,
+        (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
         (Some(Command::Webhook(command)), _) => webhook::run(command, output).await,
         (None, Some(config)) => Ok(serve(&config, &arguments.log).await?),
         (None, None) => Err(Failure::usage("no configuration is named").next("see --help")),

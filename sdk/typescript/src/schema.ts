@@ -72,6 +72,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/api-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the keys. */
+        get: operations["list_api_keys"];
+        put?: never;
+        /** Makes a key with scopes of its own. */
+        post: operations["create_api_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/api-keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a key back, at once and for good. */
+        delete: operations["revoke_api_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/connections": {
         parameters: {
             query?: never;
@@ -165,18 +200,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the keys. */
+        /** Lists the keys of the gateway, without anything that is secret. */
         get: operations["list_keys"];
         put?: never;
-        /** Makes a key with scopes of its own. */
-        post: operations["create_key"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/v1/keys/{key_id}": {
+    "/v1/keys/rotate": {
         parameters: {
             query?: never;
             header?: never;
@@ -185,9 +219,9 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post?: never;
-        /** Takes a key back, at once and for good. */
-        delete: operations["revoke_key"];
+        /** Makes new keys for signing what lets the gateway, members and holders of invitations in. */
+        post: operations["rotate_keys"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -335,6 +369,49 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A key, without what it is shown with. */
+        ApiKey: {
+            /**
+             * Format: int32
+             * @description Calls a minute, if they differ from what the configuration says.
+             */
+            calls_per_minute?: number | null;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description Names it. */
+            key_id: string;
+            /** @description What it is for. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it was taken back; absent while it is valid.
+             */
+            revoked_at?: string | null;
+            /** @description What it may do. */
+            scopes: string[];
+        };
+        /** @description A key to be made. */
+        ApiKeyCall: {
+            /**
+             * Format: int32
+             * @description Calls a minute; as the configuration says if it is not said.
+             */
+            calls_per_minute?: number | null;
+            /** @description What it is for. */
+            name: string;
+            /** @description What it may do, such as `data:read`. */
+            scopes: string[];
+        };
+        /** @description Keys, by id. */
+        ApiKeyList: {
+            /** @description The keys, the revoked ones among them. */
+            api_keys: components["schemas"]["ApiKey"][];
+            /** @description There are more: the `cursor` of the next page. */
+            next_cursor?: string | null;
+        };
         /** @description A connection with a member. */
         Connection: {
             /**
@@ -380,7 +457,7 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A key, with the text that is shown this once. */
-        CreatedKey: components["schemas"]["Key"] & {
+        CreatedApiKey: components["schemas"]["ApiKey"] & {
             /** @description What programs send as `Authorization: Bearer`. It cannot be shown again. */
             secret: string;
         };
@@ -395,6 +472,11 @@ export interface components {
             field: string;
             /** @description What for, shown to the member. */
             purpose: string;
+            /**
+             * @description How long the value is to be kept, at most as long as the contract says: `session`, `{"time_limited":{"days":7}}` or
+             *     `until_revoked`. As long as the contract allows if it is not said.
+             */
+            retention?: unknown;
             /**
              * Format: int64
              * @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said.
@@ -443,7 +525,7 @@ export interface components {
             error: components["schemas"]["ErrorDetail"];
         };
         /** @enum {string} */
-        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "timeout" | "not_connected" | "call_in_progress" | "already_shown" | "too_large" | "content_type" | "bad_address" | "idempotency_key_reused" | "rate_limited" | "too_many" | "unavailable";
+        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "timeout" | "not_connected" | "call_in_progress" | "already_shown" | "not_kept" | "too_large" | "content_type" | "bad_address" | "idempotency_key_reused" | "rate_limited" | "too_many" | "unavailable";
         ErrorDetail: {
             /** @description Names the call in the log; also in the header `x-request-id` of every answer. */
             call_id: string;
@@ -473,48 +555,40 @@ export interface components {
             /** @description The link, also the text of the QR code. Whoever holds it can answer it once. */
             link: string;
         };
-        /** @description A key, without what it is shown with. */
+        /** @description One key pair, or one symmetric key. */
         Key: {
             /**
-             * Format: int32
-             * @description Calls a minute, if they differ from what the configuration says.
+             * Format: uuid
+             * @description Of this connection; absent: of no single one.
              */
-            calls_per_minute?: number | null;
+            connection_id?: string | null;
+            /** @description Who has the secret half. */
+            holder: string;
+            /** @description Key id, public NKey, or what a symmetric key is called. */
+            id: string;
+            /** @description `pair` or `symmetric`. */
+            kind: string;
             /**
              * Format: date-time
-             * @description When it was made.
+             * @description The time of that at the latest; absent if no time brings it about.
              */
-            created_at: string;
-            /** @description Names it. */
-            key_id: string;
+            next_rotation?: string | null;
+            /** @description When another one takes its place. */
+            policy: string;
             /** @description What it is for. */
-            name: string;
+            role: string;
             /**
              * Format: date-time
-             * @description When it was taken back; absent while it is valid.
+             * @description When it was made; absent if that is not recorded.
              */
-            revoked_at?: string | null;
-            /** @description What it may do. */
-            scopes: string[];
+            since?: string | null;
+            /** @description Its algorithm or suite. */
+            suite: string;
         };
-        /** @description A key to be made. */
-        KeyCall: {
-            /**
-             * Format: int32
-             * @description Calls a minute; as the configuration says if it is not said.
-             */
-            calls_per_minute?: number | null;
-            /** @description What it is for. */
-            name: string;
-            /** @description What it may do, such as `data:read`. */
-            scopes: string[];
-        };
-        /** @description Keys, by id. */
-        KeyList: {
-            /** @description The keys, the revoked ones among them. */
+        /** @description Every key of the gateway, without anything that is secret. */
+        Keys: {
+            /** @description The gateway's own ones, then those of the connections. */
             keys: components["schemas"]["Key"][];
-            /** @description There are more: the `cursor` of the next page. */
-            next_cursor?: string | null;
         };
         /** @description Asks a member to log in. */
         LoginCall: {
@@ -538,6 +612,14 @@ export interface components {
             city: string;
             /** @description The first numbers of that address, such as `192.0.2`. */
             ip_prefix: string;
+        };
+        /** @description New signing keys are made; they sign as soon as the broker knows them. */
+        Made: {
+            /**
+             * Format: date-time
+             * @description When they were made.
+             */
+            since: string;
         };
         /** @description Whether the gateway can do its work. */
         Readiness: {
@@ -590,6 +672,8 @@ export interface components {
              * @description Where it was asked.
              */
             connection_id: string;
+            /** @description The answer as the member's vault signed it, for checking offline. */
+            evidence?: unknown;
             /**
              * Format: date-time
              * @description Unanswered until then, it ends as `expired`.
@@ -613,6 +697,8 @@ export interface components {
         } | {
             /** @description Name of the field. */
             field: string;
+            /** @description How long it may be kept. */
+            keep: unknown;
             /** @enum {string} */
             status: "served";
             /** @description Its value. */
@@ -651,6 +737,11 @@ export interface components {
             /** @description The requests. */
             requests: components["schemas"]["Request"][];
         };
+        /** @description How the signing keys are to change. */
+        Rotate: {
+            /** @description Somebody may know the present ones: what they signed ends at once, instead of with the next change. */
+            cuts_off: boolean;
+        };
         /** @description A trial that is on its way. */
         Trial: {
             /**
@@ -684,7 +775,7 @@ export interface components {
              * @description Names it.
              */
             webhook_id: string;
-            /** @description Whether events carry the answers of members. */
+            /** @description Whether events say how requests ended, without values. */
             with_answers: boolean;
         };
         /** @description A webhook to be registered. */
@@ -693,7 +784,7 @@ export interface components {
             events?: string[];
             /** @description Where events are sent: a public https address. */
             url: string;
-            /** @description Whether events carry the answers of members; without it they name ids and states alone. */
+            /** @description Whether events say how requests ended; without it they name ids and states alone. Values are in no event. */
             with_answers?: boolean;
         };
         /** @description Webhooks, the oldest first. */
@@ -840,6 +931,112 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Readiness"];
                 };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_api_keys: {
+        parameters: {
+            query?: {
+                /** @description How many, at most 200; 50 if it is not said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKeyList"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    create_api_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiKeyCall"];
+            };
+        };
+        responses: {
+            /** @description The key. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedApiKey"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    revoke_api_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The key. */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is not valid any more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The call has no result. */
             default: {
@@ -1094,12 +1291,7 @@ export interface operations {
     };
     list_keys: {
         parameters: {
-            query?: {
-                /** @description How many, at most 200; 50 if it is not said. */
-                limit?: number;
-                /** @description `next_cursor` of the page before. */
-                cursor?: string;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
@@ -1112,7 +1304,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KeyList"];
+                    "application/json": components["schemas"]["Keys"];
                 };
             };
             /** @description The call has no result. */
@@ -1128,7 +1320,7 @@ export interface operations {
             };
         };
     };
-    create_key: {
+    rotate_keys: {
         parameters: {
             query?: never;
             header?: {
@@ -1140,50 +1332,18 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["KeyCall"];
+                "application/json": components["schemas"]["Rotate"];
             };
         };
         responses: {
-            /** @description The key. */
-            201: {
+            /** @description The keys are made. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CreatedKey"];
+                    "application/json": components["schemas"]["Made"];
                 };
-            };
-            /** @description The call has no result. */
-            default: {
-                headers: {
-                    /** @description Names the call. */
-                    "x-request-id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    revoke_key: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The key. */
-                key_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description It is not valid any more. */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description The call has no result. */
             default: {

@@ -282,8 +282,14 @@ fn weigh(
     let Ok(pairwise) = live.record.member.pairwise() else {
         return None;
     };
+    let evidence = answer.evidence();
     match request.judge(now, answer, in_reply_to, &pairwise) {
-        Ok(judgement) => Some((request, judgement)),
+        Ok(judgement) => {
+            if matches!(judgement, Judgement::Done(_)) && !request.is_done() {
+                request.set_evidence(evidence);
+            }
+            Some((request, judgement))
+        }
         Err(reason) => {
             tracing::warn!(%reason, "an answer does not count");
             shared.count_dropped();

@@ -15,7 +15,7 @@ use crate::view::RequestView;
 use crate::webhook::{Event, EventKind};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use vettid_wire::connection::ConnectionState;
@@ -78,7 +78,11 @@ pub(super) async fn ask(
         keep(shared, &request).await?;
         return Ok(present(&request));
     }
-    shared.requests.told(view.request_id);
+    if request.is_stored() {
+        shared.requests.kept(view.request_id);
+    } else {
+        shared.requests.told(view.request_id);
+    }
     Ok(view)
 }
 
@@ -150,7 +154,8 @@ pub(super) async fn wait_for(shared: &Shared, request: &Request, wait: Duration)
 /// How far a request is now.
 pub(super) fn present(request: &Request) -> RequestView {
     let seen = request.progress().borrow().clone();
-    RequestView::new(request.question(), request.expires_at(), &seen)
+    let view = RequestView::new(request.question(), request.expires_at(), &seen);
+    RequestView { evidence: request.evidence(), ..view }
 }
 
 /// The end of a request that is stored. `Serialize` is for the sealed state alone.
@@ -160,6 +165,9 @@ pub(super) struct Ended {
     pub at: Timestamp,
     /// How.
     pub outcome: Outcome,
+    /// The answer as the member's vault signed it.
+    #[serde(default)]
+    pub evidence: Option<Value>,
 }
 
 /// Ends a request; a later end changes nothing. The end of one that is stored is durable, together with what webhooks are
@@ -180,17 +188,46 @@ pub(super) async fn conclude(shared: &Shared, request: &Request, outcome: Outcom
 
 async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: &Outcome) -> Result<(), StateError> {
     let question = request.question();
-    let ended = Ended { at: now, outcome: outcome.clone() };
+    let is_over = matches!(outcome, Outcome::Served { keep, .. } if keep.is_over(now));
+    let evidence = request.evidence().filter(|_| !is_over);
+    let ended = Ended { at: now, outcome: to_store(now, outcome), evidence };
     let mut draft = shared.state.draft();
     draft.put(ended_key(question.request_id), &ended)?;
-    let done = Progress::Done(now, ended.outcome);
+    let done = Progress::Done(now, outcome.clone());
     shared.tell(&mut draft, now, &answered(&RequestView::new(question, request.expires_at(), &done)))?;
     shared.commit(draft).await
 }
 
+/// What may be stored of an end: a value that nobody may keep is not written at all.
+fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
+    match outcome {
+        Outcome::Served { field, keep, .. } if keep.is_over(now) => {
+            Outcome::Served { field: field.clone(), value: Value::Null, keep: keep.clone() }
+        }
+        other => other.clone(),
+    }
+}
+
+/// Takes requests out of the state.
+pub(super) async fn forget(shared: &Shared, requests: Vec<Arc<Request>>) {
+    let mut draft = shared.state.draft();
+    for request in requests.iter().filter(|request| request.is_stored()) {
+        draft.remove(request_key(request.question().request_id));
+        draft.remove(ended_key(request.question().request_id));
+    }
+    if let Err(error) = shared.commit(draft).await {
+        tracing::error!(%error, "old requests could not be removed");
+    }
+}
+
 /// What webhooks are told of the end of a request.
 fn answered(view: &RequestView) -> Event {
-    let answer = json!(view);
+    let mut answer = json!(view);
+    if let Some(answer) = answer.as_object_mut() {
+        // Values are had by a call, for as long as they may be kept; they do not lie in queues.
+        answer.remove("value");
+        answer.remove("evidence");
+    }
     let body = json!({"request_id": view.request_id, "kind": view.kind, "status": view.status.name()});
     Event { answer: Some(answer), ..Event::of(EventKind::RequestAnswered, view.connection_id, body) }
 }
@@ -268,14 +305,11 @@ async fn pause_for(request: &Request, pause: Duration) {
 /// Forgets requests that ended long ago.
 pub(super) async fn sweep(shared: &Shared) {
     let old = shared.requests.sweep(clock::now(), shared.config.limits.keep_finished_ms, &shared.calls.requests());
+    forget(shared, old).await;
     let mut draft = shared.state.draft();
-    for request in old.iter().filter(|request| request.is_stored()) {
-        draft.remove(request_key(request.question().request_id));
-        draft.remove(ended_key(request.question().request_id));
-    }
     shared.calls.sweep(clock::now()).into_iter().for_each(|key| draft.remove(key));
     if let Err(error) = shared.commit(draft).await {
-        tracing::error!(%error, "old requests could not be removed");
+        tracing::error!(%error, "old calls could not be removed");
     }
     forget_expired_invitations(shared).await;
     end_expired_handshakes(shared).await;

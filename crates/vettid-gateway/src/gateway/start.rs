@@ -2,10 +2,10 @@
 //! listens.
 
 use super::{
-    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, ended_key, keys,
-    lock, posts, upkeep, webhooks,
+    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
+    ended_key, lock, posts, signing, upkeep, webhooks,
 };
-use crate::api_key::Keys;
+use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::connection::{Connection, Live, OpenInvitation};
@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vettid_crypto::nats::key::InvalidKey;
@@ -47,7 +47,7 @@ const PUBLISH_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// After a failed renewal.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
-const IDENTITY: &str = "identity";
+pub(super) const IDENTITY: &str = "identity";
 const REGISTRATION: &str = "registration";
 const PUBLISHED: &str = "published";
 
@@ -130,7 +130,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
-        keys: Keys::new(loaded.values(keys::KEYS)?, limits.calls_per_minute),
+        api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
         hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
         calls: Calls::new(loaded.values(once::CALLS)?),
         metrics: Metrics::new(),
@@ -146,6 +146,8 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         healthy: AtomicBool::new(true),
         dropped_events: AtomicU64::new(0),
         http_address: SyncMutex::new(None),
+        started_at: clock::now(),
+        signing_wanted: Notify::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
@@ -177,7 +179,11 @@ async fn set_going(
     for (question, ended) in questions {
         let request = shared.requests.add(question, true);
         match ended {
-            Some(ended) => request.take(ended.at, Judgement::Done(ended.outcome)),
+            Some(ended) => {
+                shared.requests.kept(request.question().request_id);
+                request.set_evidence(ended.evidence);
+                request.take(ended.at, Judgement::Done(ended.outcome));
+            }
             None => asking::spawn(shared, request, None),
         }
     }
@@ -186,6 +192,7 @@ async fn set_going(
     shared.tasks.spawn(keep_tidy(Arc::clone(shared)));
     shared.tasks.spawn(keep_credential(Arc::clone(shared)));
     shared.tasks.spawn(keep_published(Arc::clone(shared)));
+    shared.tasks.spawn(signing::keep(Arc::clone(shared)));
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);
@@ -232,7 +239,29 @@ async fn prepare(
         Some(last) => again(config, state, &identity, &published.service_id, last).await,
         None => register(config, state, &identity, &published.service_id, None).await?,
     };
+    settle_keys(config, state, &mut identity, &published.service_id).await?;
     Ok(Prepared { identity, registration, published })
+}
+
+/// Keys that services were told of may be the only ones that the broker takes by now, if the gateway ended before it heard that.
+async fn settle_keys(
+    config: &Config,
+    state: &State,
+    identity: &mut Identity,
+    service_id: &ServiceId,
+) -> Result<(), StartError> {
+    let told = signing::tell(&config.services, service_id, || &*identity).await;
+    match told {
+        Ok(Some(confirmed)) => {
+            identity.succeed(confirmed, clock::now());
+            let mut draft = state.draft();
+            draft.put(IDENTITY.to_owned(), &*identity)?;
+            state.commit(draft).await?;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "services did not confirm the new signing keys yet"),
+    }
+    Ok(())
 }
 
 /// Asks services again where the broker is, which may have moved; if they do not answer, the last place counts.
@@ -347,7 +376,7 @@ async fn keep_credential(shared: Arc<Shared>) {
     }
 }
 
-async fn renew(shared: &Shared) -> Result<(), HomeError> {
+pub(super) async fn renew(shared: &Shared) -> Result<(), HomeError> {
     let credential = {
         let identity = shared.identity();
         shared.home.fresh_credential(&identity)?
@@ -387,7 +416,7 @@ async fn publish_next(shared: &Shared) -> Result<(), StartError> {
 }
 
 /// Sleeps; `false` when the gateway stops.
-async fn slept(shared: &Shared, pause: Duration) -> bool {
+pub(super) async fn slept(shared: &Shared, pause: Duration) -> bool {
     tokio::select! {
         () = shared.stop.cancelled() => false,
         () = tokio::time::sleep(pause) => true,

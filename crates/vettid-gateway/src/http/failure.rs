@@ -37,6 +37,8 @@ pub(crate) enum ApiFailure {
     InProgress,
     /// The call was made, and its secret was shown then.
     AlreadyShown,
+    /// The call was made, and its answer may not be kept any longer.
+    NotKept,
     /// Events are not sent there.
     BadAddress,
     /// Too much is open at once.
@@ -89,6 +91,7 @@ impl ApiFailure {
         Self::NotConnected,
         Self::InProgress,
         Self::AlreadyShown,
+        Self::NotKept,
         Self::TooLarge,
         Self::ContentType,
         Self::BadAddress,
@@ -104,7 +107,7 @@ impl ApiFailure {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "send a valid API key as `Authorization: Bearer …`; `vettid gateway key create` makes one",
+                "send a valid API key as `Authorization: Bearer …`; `vettid gateway api-key create` makes one",
             ),
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
@@ -149,6 +152,11 @@ impl ApiFailure {
                 StatusCode::CONFLICT,
                 "already_shown",
                 "the call was made before and its secret is shown once: revoke or renew it if it got lost",
+            ),
+            Self::NotKept => (
+                StatusCode::GONE,
+                "not_kept",
+                "the call was made before, and its answer may not be kept any longer: ask under another Idempotency-Key",
             ),
             Self::BadAddress => (
                 StatusCode::UNPROCESSABLE_ENTITY,

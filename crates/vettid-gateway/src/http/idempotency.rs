@@ -76,7 +76,8 @@ async fn run(gateway: &Gateway, call: &Arc<Call>, running: impl Future<Output = 
     let (parts, body) = response.into_parts();
     let read = to_bytes(body, MAX_ANSWER_BYTES).await;
     let stored = match (&read, call.effect()) {
-        (Ok(_), Effect::Answer(..) | Effect::Shown) => Ok(()),
+        // The answer of a request is had from the request, for as long as its value may be kept.
+        (Ok(_), Effect::Answer(..) | Effect::Shown | Effect::Request(_)) => Ok(()),
         (Ok(body), _) if parts.status.is_success() => {
             let body = String::from_utf8_lossy(body).into_owned();
             gateway.store_call(call, Effect::Answer(parts.status.as_u16(), body)).await
@@ -108,10 +109,10 @@ async fn again(gateway: &Gateway, effect: Effect) -> Response {
     }
 }
 
-/// The request was asked, and the answer of the call was not stored.
+/// The request was asked: what came of it, as far as it may be kept.
 async fn asked(gateway: &Gateway, id: RequestId) -> Response {
     match gateway.request(id, WAIT).await {
         Some(view) => requests::answer(view).into_response(),
-        None => ApiFailure::NotFound.into_response(),
+        None => ApiFailure::NotKept.into_response(),
     }
 }

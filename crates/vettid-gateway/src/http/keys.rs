@@ -1,112 +1,109 @@
-//! The keys of the service's programs.
+//! The gateway's own keys. Nothing secret is told.
 
-use super::body::{Asked, Body};
-use super::failure::{ApiFailure, unavailable};
-use super::listing;
-use super::scope::Scope;
-use crate::gateway::{Gateway, KeyError, KeyView, NewKey};
+use super::body::Body;
+use super::failure::ApiFailure;
+use crate::gateway::Gateway;
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use vettid_wire::id::ConnectionId;
+use vettid_wire::inventory::{KeyHolder, KeyKind, KeyPolicy, KeyUse, KeyView};
+use vettid_wire::time::Timestamp;
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(rotate))
 }
 
-/// A key to be made.
+/// Every key of the gateway, without anything that is secret.
+#[derive(Serialize, ToSchema)]
+struct Keys {
+    /// The gateway's own ones, then those of the connections.
+    keys: Vec<Key>,
+}
+
+/// One key pair, or one symmetric key.
+#[derive(Serialize, ToSchema)]
+struct Key {
+    /// Key id, public NKey, or what a symmetric key is called.
+    id: String,
+    /// What it is for.
+    #[schema(value_type = String)]
+    role: KeyUse,
+    /// Who has the secret half.
+    #[schema(value_type = String)]
+    holder: KeyHolder,
+    /// `pair` or `symmetric`.
+    #[schema(value_type = String)]
+    kind: KeyKind,
+    /// Its algorithm or suite.
+    suite: String,
+    /// Of this connection; absent: of no single one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    connection_id: Option<ConnectionId>,
+    /// When it was made; absent if that is not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    since: Option<Timestamp>,
+    /// When another one takes its place.
+    #[schema(value_type = String)]
+    policy: KeyPolicy,
+    /// The time of that at the latest; absent if no time brings it about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    next_rotation: Option<Timestamp>,
+}
+
+impl From<KeyView> for Key {
+    fn from(view: KeyView) -> Self {
+        let KeyView { id, role, holder, kind, suite, connection_id, since, policy, next_rotation } = view;
+        Self { id, role, holder, kind, suite, connection_id, since, policy, next_rotation }
+    }
+}
+
+/// How the signing keys are to change.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct KeyCall {
-    /// What it is for.
-    #[schema(min_length = 1, max_length = 64)]
-    name: String,
-    /// What it may do, such as `data:read`.
-    #[schema(value_type = Vec<String>)]
-    scopes: BTreeSet<Scope>,
-    /// Calls a minute; as the configuration says if it is not said.
-    #[schema(minimum = 1)]
-    calls_per_minute: Option<u32>,
+struct Rotate {
+    /// Somebody may know the present ones: what they signed ends at once, instead of with the next change.
+    cuts_off: bool,
 }
 
-/// A key, with the text that is shown this once.
+/// New signing keys are made; they sign as soon as the broker knows them.
 #[derive(Serialize, ToSchema)]
-struct CreatedKey {
-    /// The key.
-    #[serde(flatten)]
-    key: KeyView,
-    /// What programs send as `Authorization: Bearer`. It cannot be shown again.
-    secret: String,
+struct Made {
+    /// When they were made.
+    #[schema(value_type = String, format = "date-time")]
+    since: Timestamp,
 }
 
-/// Keys, by id.
-#[derive(Serialize, ToSchema)]
-struct KeyList {
-    /// The keys, the revoked ones among them.
-    keys: Vec<KeyView>,
-    /// There are more: the `cursor` of the next page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-}
-
-/// Which keys are listed.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Listed {
-    /// How many, at most 200; 50 if it is not said.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u16>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
-/// Makes a key with scopes of its own.
+/// Lists the keys of the gateway, without anything that is secret.
 #[utoipa::path(
-    post, path = "/v1/keys", tag = "keys", operation_id = "create_key", security(("api_key" = ["admin"])),
-    request_body = KeyCall,
-    responses((status = 201, description = "The key.", body = CreatedKey)),
+    get, path = "/v1/keys", tag = "keys", operation_id = "list_keys",
+    security(("api_key" = ["admin"])),
+    responses((status = 200, description = "The keys.", body = Keys)),
 )]
-async fn create(
-    State(gateway): State<Gateway>,
-    Body(call): Body<KeyCall>,
-) -> Result<(StatusCode, Json<CreatedKey>), ApiFailure> {
-    let KeyCall { name, scopes, calls_per_minute } = call;
-    let made = gateway.create_key(NewKey { name, scopes, calls_per_minute }).await.map_err(refused)?;
-    Ok((StatusCode::CREATED, Json(CreatedKey { key: made.key, secret: made.text.to_string() })))
+async fn list(State(gateway): State<Gateway>) -> Result<Json<Keys>, ApiFailure> {
+    let inventory = gateway.keys().await.map_err(|error| unavailable(&error))?;
+    Ok(Json(Keys { keys: inventory.keys.into_iter().map(Key::from).collect() }))
 }
 
-/// Lists the keys.
+/// Makes new keys for signing what lets the gateway, members and holders of invitations in.
 #[utoipa::path(
-    get, path = "/v1/keys", tag = "keys", operation_id = "list_keys", security(("api_key" = ["admin"])), params(Listed),
-    responses((status = 200, description = "The keys.", body = KeyList)),
+    post, path = "/v1/keys/rotate", tag = "keys", operation_id = "rotate_keys",
+    security(("api_key" = ["admin"])),
+    request_body = Rotate,
+    responses((status = 200, description = "The keys are made.", body = Made)),
 )]
-async fn list(State(gateway): State<Gateway>, Asked(query): Asked<Listed>) -> Result<Json<KeyList>, ApiFailure> {
-    let key = |view: &KeyView| view.key_id.clone();
-    let (keys, next_cursor) = listing::page(gateway.keys(), query.limit, query.cursor.as_deref(), key)?;
-    Ok(Json(KeyList { keys, next_cursor }))
+async fn rotate(State(gateway): State<Gateway>, Body(asked): Body<Rotate>) -> Result<Json<Made>, ApiFailure> {
+    let made = gateway.rotate_keys(asked.cuts_off).await.map_err(|error| unavailable(&error))?;
+    Ok(Json(Made { since: made.since }))
 }
 
-/// Takes a key back, at once and for good.
-#[utoipa::path(
-    delete, path = "/v1/keys/{key_id}", tag = "keys", operation_id = "revoke_key", security(("api_key" = ["admin"])),
-    params(("key_id" = String, Path, description = "The key.")),
-    responses((status = 204, description = "It is not valid any more.")),
-)]
-async fn revoke(State(gateway): State<Gateway>, Path(key_id): Path<String>) -> Result<StatusCode, ApiFailure> {
-    gateway.revoke_key(&key_id).await.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-fn refused(error: KeyError) -> ApiFailure {
-    match error {
-        KeyError::TooMany => ApiFailure::TooMany,
-        KeyError::Invalid => ApiFailure::Invalid,
-        KeyError::Unknown => ApiFailure::NotFound,
-        KeyError::State(_) => unavailable(&error),
-    }
+fn unavailable(error: &dyn std::error::Error) -> ApiFailure {
+    tracing::error!(%error, "a call about keys failed");
+    ApiFailure::Unavailable
 }

@@ -2,7 +2,7 @@
 
 use super::access::{self, Access};
 use super::failure::ApiFailure;
-use super::{call, connections, document, idempotency, invitations, keys, page, probes, requests, webhooks};
+use super::{api_keys, call, connections, document, idempotency, invitations, keys, page, probes, requests, webhooks};
 use crate::gateway::Gateway;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -16,6 +16,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     connections::routes,
     requests::routes,
     webhooks::routes,
+    api_keys::routes,
     keys::routes,
     probes::routes,
     document::routes,

@@ -35,7 +35,7 @@ struct WebhookCall {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     events: BTreeSet<EventKind>,
-    /// Whether events carry the answers of members; without it they name ids and states alone.
+    /// Whether events say how requests ended; without it they name ids and states alone. Values are in no event.
     #[serde(default)]
     with_answers: bool,
 }

@@ -13,11 +13,11 @@ async fn a_key_opens_what_its_scopes_name_until_it_is_revoked() {
     let (world, gateway, member, service) = connected().await;
     let admin = Program::of(&world, &gateway);
     let body = json!({"name": "reader", "scopes": ["connections:read", "metrics"]});
-    let (status, made) = admin.post("/v1/keys", body).await;
+    let (status, made) = admin.post("/v1/api-keys", body).await;
     assert_eq!(status, StatusCode::CREATED);
     let (text, id) = (made["secret"].as_str().unwrap().to_owned(), made["key_id"].as_str().unwrap().to_owned());
-    let (_, listed) = admin.get("/v1/keys").await;
-    assert!(listed["keys"][0]["key_id"] == json!(id) && !listed.to_string().contains(&text));
+    let (_, listed) = admin.get("/v1/api-keys").await;
+    assert!(listed["api_keys"][0]["key_id"] == json!(id) && !listed.to_string().contains(&text));
     let reader = admin.with_key(&text);
     let connection = format!("/v1/connections/{}", service.connection_id);
     assert_eq!(reader.get("/v1/connections").await.0, StatusCode::OK);
@@ -29,9 +29,9 @@ async fn a_key_opens_what_its_scopes_name_until_it_is_revoked() {
         (Method::POST, &format!("{connection}/data-requests")),
         (Method::GET, "/v1/requests"),
         (Method::GET, "/v1/webhooks"),
-        (Method::GET, "/v1/keys"),
-        (Method::POST, "/v1/keys"),
-        (Method::DELETE, &format!("/v1/keys/{id}")),
+        (Method::GET, "/v1/api-keys"),
+        (Method::POST, "/v1/api-keys"),
+        (Method::DELETE, &format!("/v1/api-keys/{id}")),
     ] {
         assert_eq!(
             code(&reader.call(method.clone(), path, Some(json!({}))).await),
@@ -51,13 +51,13 @@ async fn a_key_opens_what_its_scopes_name_until_it_is_revoked() {
         json!({"name": "a", "scopes": ["admin"], "calls_per_minute": 0}),
         json!({"name": "a", "scopes": ["admin"], "more": 1}),
     ] {
-        assert_eq!(code(&admin.post("/v1/keys", wrong.clone()).await), (400, "invalid_request"), "{wrong}");
+        assert_eq!(code(&admin.post("/v1/api-keys", wrong.clone()).await), (400, "invalid_request"), "{wrong}");
     }
     gateway.stop().await;
     let gateway = world.gateway().await;
     let (admin, reader) = (Program::of(&world, &gateway), Program::of(&world, &gateway).with_key(&text));
     assert_eq!(reader.get("/v1/connections").await.0, StatusCode::OK, "keys outlive a restart");
-    assert_eq!(admin.call(Method::DELETE, &format!("/v1/keys/{id}"), None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(admin.call(Method::DELETE, &format!("/v1/api-keys/{id}"), None).await.0, StatusCode::NO_CONTENT);
     assert_eq!(code(&reader.get("/v1/connections").await), (401, "unauthorized"));
     gateway.kill();
     let gateway = world.gateway().await;
@@ -74,7 +74,7 @@ async fn a_key_that_calls_too_much_waits_alone() {
     let admin = Program::of(&world, &gateway);
     let key = async |name: &str| {
         let body = json!({"name": name, "scopes": ["connections:read"], "calls_per_minute": 3});
-        let made = admin.post("/v1/keys", body).await.1;
+        let made = admin.post("/v1/api-keys", body).await.1;
         admin.with_key(made["secret"].as_str().unwrap())
     };
     let (loud, quiet) = (key("loud").await, key("quiet").await);
@@ -119,10 +119,13 @@ async fn a_repeated_call_has_one_effect_and_one_answer() {
     assert_eq!(invited.0, StatusCode::CREATED);
     assert_eq!(program.named("/v1/invitations", &[("idempotency-key", "invite-1")], json!({})).await, invited);
     let key = json!({"name": "a", "scopes": ["login"]});
-    assert_eq!(program.named("/v1/keys", &[("idempotency-key", "key-1")], key.clone()).await.0, StatusCode::CREATED);
-    let again = program.named("/v1/keys", &[("idempotency-key", "key-1")], key).await;
+    assert_eq!(
+        program.named("/v1/api-keys", &[("idempotency-key", "key-1")], key.clone()).await.0,
+        StatusCode::CREATED
+    );
+    let again = program.named("/v1/api-keys", &[("idempotency-key", "key-1")], key).await;
     assert_eq!(code(&again), (409, "already_shown"));
-    assert_eq!(program.get("/v1/keys").await.1["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(program.get("/v1/api-keys").await.1["api_keys"].as_array().unwrap().len(), 1);
     // A call that was refused had no effect: its name is free.
     let bad = [("idempotency-key", "order-2")];
     assert_eq!(code(&program.named(&path, &bad, json!({"field": "address"})).await), (400, "invalid_request"));
@@ -137,7 +140,7 @@ async fn a_repeated_call_has_one_effect_and_one_answer() {
     assert_eq!(program.named(&path, &name, body.clone()).await, first, "the answer outlives a kill");
     assert_eq!(program.named("/v1/invitations", &[("idempotency-key", "invite-1")], json!({})).await, invited);
     // Another key may use the same name for its own call.
-    let made = program.post("/v1/keys", json!({"name": "b", "scopes": ["connections:write"]})).await.1;
+    let made = program.post("/v1/api-keys", json!({"name": "b", "scopes": ["connections:write"]})).await.1;
     let other = program.with_key(made["secret"].as_str().unwrap());
     let theirs = other.named("/v1/invitations", &[("idempotency-key", "invite-1")], json!({})).await;
     assert!(theirs.0 == StatusCode::CREATED && theirs.1["invite_id"] != invited.1["invite_id"]);

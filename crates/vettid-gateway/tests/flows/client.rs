@@ -4,10 +4,13 @@ use crate::http::Program;
 use crate::requests::connected;
 use crate::world::receiver::Receiver;
 use crate::world::{PATIENCE, eventually};
-use vettid_gateway_client::{ClientError, DataRequest, GatewayClient, LoginRequest, NewKey, NewWebhook, Page, Status};
+use vettid_gateway_client::{
+    ClientError, DataRequest, GatewayClient, LoginRequest, NewApiKey, NewWebhook, Page, Status,
+};
 use vettid_wire::auth::{Decision, Display};
 use vettid_wire::base64::Base64Url;
 use vettid_wire::connection::ConnectionState;
+use vettid_wire::data::Keep;
 use zeroize::Zeroizing;
 
 fn data(wait_ms: u32) -> DataRequest {
@@ -38,7 +41,9 @@ async fn every_call_of_the_client_is_answered() {
     let asked = member.next_event(&mut service, "data.request").await;
     service.serve(&asked, "Main Street 1").await;
     let ended = client.request(open.request_id, 20_000).await.unwrap();
-    assert_eq!(ended.status, Status::Served { field: "address".to_owned(), value: "Main Street 1".into() });
+    let (field, value) = ("address".to_owned(), "Main Street 1".into());
+    assert_eq!(ended.status, Status::Served { field, value, keep: Keep::UntilRevoked });
+    assert!(ended.evidence.is_some());
     eventually(|| receiver.all().iter().any(|event| event.is_signed_by(&hook.secret))).await;
     assert_eq!(client.requests(Some(id), &Page::default()).await.unwrap().requests, [ended]);
     let login = LoginRequest {
@@ -65,8 +70,9 @@ async fn every_call_of_the_client_is_answered() {
     client.remove_webhook(webhook_id).await.unwrap();
 
     let scopes = vec!["connections:read".to_owned()];
-    let made = client.create_key(&NewKey { name: "r".to_owned(), scopes, calls_per_minute: Some(1) }).await.unwrap();
-    assert_eq!(client.keys(&Page::default()).await.unwrap().keys, [made.key.clone()]);
+    let made =
+        client.create_api_key(&NewApiKey { name: "r".to_owned(), scopes, calls_per_minute: Some(1) }).await.unwrap();
+    assert_eq!(client.api_keys(&Page::default()).await.unwrap().api_keys, [made.key.clone()]);
     let reader = GatewayClient::new(program.client(), program.base(), Zeroizing::new(made.secret)).unwrap();
     reader.connection(id).await.unwrap();
     let limited = reader.connection(id).await.unwrap_err();
@@ -75,7 +81,7 @@ async fn every_call_of_the_client_is_answered() {
         other => panic!("{other:?}"),
     };
     assert!(wait.is_some_and(|seconds| (1..=60).contains(&seconds)));
-    client.revoke_key(&made.key.key_id).await.unwrap();
+    client.revoke_api_key(&made.key.key_id).await.unwrap();
     client.end_connection(id).await.unwrap();
     let over = client.request_data(id, &data(0)).await.unwrap_err();
     assert!(matches!(&over, ClientError::Refused { code, .. } if code == "not_connected"), "{over:?}");

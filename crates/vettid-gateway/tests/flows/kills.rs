@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
-use vettid_wire::data::DataOutcome;
+use vettid_wire::data::{DataOutcome, Keep};
 use vettid_wire::id::RequestId;
 
 /// How often the gateway is killed; the n-th time soon after its n-th durable step.
@@ -122,7 +122,7 @@ async fn answer_all(mut member: Member, mut service: Service) {
         };
         let request_id: RequestId = asked.data().request_id;
         let value = format!("Main Street {request_id}").into();
-        let outcome = DataOutcome::Served { field: asked.data().field, value };
+        let outcome = DataOutcome::Served { field: asked.data().field, value, keep: Some(Keep::UntilRevoked) };
         service.answer(&asked, outcome).await;
     }
 }

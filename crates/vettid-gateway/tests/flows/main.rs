@@ -7,6 +7,7 @@ mod client;
 mod connecting;
 mod crashes;
 mod http;
+mod keys;
 mod kills;
 mod logins;
 mod requests;

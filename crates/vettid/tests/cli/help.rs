@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 155] = [
+const COMMANDS: [&str; 158] = [
     "",
     "app",
     "app enroll",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 155] = [
     "app data get",
     "app data list",
     "app data remove",
+    "app data held",
     "app credential",
     "app credential create",
     "app credential status",
@@ -143,16 +144,18 @@ const COMMANDS: [&str; 155] = [
     "services",
     "host",
     "gateway",
-    "gateway key",
-    "gateway key create",
-    "gateway key list",
-    "gateway key revoke",
+    "gateway api-key",
+    "gateway api-key create",
+    "gateway api-key list",
+    "gateway api-key revoke",
     "gateway webhook",
     "gateway webhook add",
     "gateway webhook list",
     "gateway webhook test",
     "gateway webhook replay",
     "gateway webhook remove",
+    "gateway keys",
+    "gateway keys rotate",
     "up",
     "audit",
     "audit verify",

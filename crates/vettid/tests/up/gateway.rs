@@ -24,20 +24,20 @@ async fn keys_and_webhooks_are_made_and_taken_back() {
     let shop = Shop::new(&place, addresses.shop.rsplit_once("http://").unwrap().1);
     let file = place.outside("reader.key");
     let out = file.to_str().unwrap().to_owned();
-    let create = ["key", "create", "--name", "reader", "--scope", "connections:read", "--out", &out];
+    let create = ["api-key", "create", "--name", "reader", "--scope", "connections:read", "--out", &out];
     let (code, made) = gateway(&place, &create).await;
     assert_eq!((code, made.get("secret")), (0, None), "{made}");
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     let reader = shop.with_key(fs::read_to_string(&file).unwrap().trim_end());
     assert_eq!(reader.get("/v1/connections").await.0, 200);
-    assert_eq!(reader.get("/v1/keys").await.0, 403);
+    assert_eq!(reader.get("/v1/api-keys").await.0, 403);
     assert_eq!(gateway(&place, &create).await.0, 2, "a file is not written over");
-    let (_, keys) = gateway(&place, &["key", "list"]).await;
+    let (_, keys) = gateway(&place, &["api-key", "list"]).await;
     assert_eq!(list(&keys, "keys").len(), 1);
     let id = text(&made, "key_id");
-    assert_eq!(gateway(&place, &["key", "revoke", &id]).await.0, 0);
+    assert_eq!(gateway(&place, &["api-key", "revoke", &id]).await.0, 0);
     assert_eq!(reader.get("/v1/connections").await.0, 401);
-    assert_eq!(gateway(&place, &["key", "revoke", "vgk_0"]).await.0, 3);
+    assert_eq!(gateway(&place, &["api-key", "revoke", "vgk_0"]).await.0, 3);
 
     let (_, added) = gateway(&place, &["webhook", "add", "https://shop.example/hook"]).await;
     assert!(text(&added, "secret").starts_with("whsec_"), "{added}");
@@ -50,5 +50,5 @@ async fn keys_and_webhooks_are_made_and_taken_back() {
     assert!(list(&hooks, "webhooks").is_empty());
     up.terminate();
     assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
-    assert_eq!(gateway(&place, &["key", "list"]).await.0, 4, "nobody is there");
+    assert_eq!(gateway(&place, &["api-key", "list"]).await.0, 4, "nobody is there");
 }

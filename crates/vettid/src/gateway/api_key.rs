@@ -1,4 +1,4 @@
-//! `vettid gateway key`: the keys of programs.
+//! `vettid gateway api-key`: the keys of programs.
 
 use super::program::{Target, failed, keep, refuse_present};
 use crate::failure::Failure;
@@ -7,15 +7,15 @@ use clap::Subcommand;
 use serde::Serialize;
 use std::path::PathBuf;
 use vettid_gateway::http::Scope;
-use vettid_gateway_client::{CreatedKey, Key, KeyPage, NewKey, Page as Part};
+use vettid_gateway_client::{ApiKey, ApiKeyPage, CreatedApiKey, NewApiKey, Page as Part};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a key with scopes of its own; it is shown this once
     #[command(after_help = "\
 Examples:
-  vettid gateway key create --config gateway.toml --name shop --scope data:read --scope login --out shop.key
-  vettid gateway key create --config gateway.toml --name prometheus --scope metrics
+  vettid gateway api-key create --config gateway.toml --name shop --scope data:read --scope login --out shop.key
+  vettid gateway api-key create --config gateway.toml --name prometheus --scope metrics
 
 Scopes: connections:read, connections:write, data:read, data:write, login, requests, messages, webhooks, contract, metrics, admin.")]
     Create {
@@ -35,13 +35,13 @@ Scopes: connections:read, connections:write, data:read, data:write, login, reque
         target: Target,
     },
     /// List the keys, the revoked ones among them
-    #[command(after_help = "Example:\n  vettid gateway key list --config gateway.toml")]
+    #[command(after_help = "Example:\n  vettid gateway api-key list --config gateway.toml")]
     List {
         #[command(flatten)]
         target: Target,
     },
     /// Take a key back, at once and for good
-    #[command(after_help = "Example:\n  vettid gateway key revoke --config gateway.toml vgk_0123456789abcdef")]
+    #[command(after_help = "Example:\n  vettid gateway api-key revoke --config gateway.toml vgk_0123456789abcdef")]
     Revoke {
         /// The id of the key
         #[arg(value_name = "KEY")]
@@ -56,8 +56,9 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), Failure>
         Command::Create { name, scopes, calls_per_minute, out, target } => {
             refuse_present(out.as_deref())?;
             let scopes = scopes.iter().map(ToString::to_string).collect();
-            let made = target.client()?.create_key(&NewKey { name, scopes, calls_per_minute }).await.map_err(failed)?;
-            let CreatedKey { key, secret } = made;
+            let made =
+                target.client()?.create_api_key(&NewApiKey { name, scopes, calls_per_minute }).await.map_err(failed)?;
+            let CreatedApiKey { key, secret } = made;
             if let Some(path) = &out {
                 keep(path, &secret)?;
             }
@@ -68,7 +69,7 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), Failure>
             let mut list = Keys { keys: Vec::new() };
             let mut part = Part::default();
             loop {
-                let KeyPage { keys, next_cursor } = client.keys(&part).await.map_err(failed)?;
+                let ApiKeyPage { api_keys: keys, next_cursor } = client.api_keys(&part).await.map_err(failed)?;
                 list.keys.extend(keys);
                 match next_cursor {
                     Some(cursor) => part.cursor = Some(cursor),
@@ -77,7 +78,7 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), Failure>
             }
         }
         Command::Revoke { key_id, target } => {
-            target.client()?.revoke_key(&key_id).await.map_err(failed)?;
+            target.client()?.revoke_api_key(&key_id).await.map_err(failed)?;
             Ok(output.result(&Revoked { key_id })?)
         }
     }
@@ -86,7 +87,7 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), Failure>
 #[derive(Serialize)]
 struct Created {
     #[serde(flatten)]
-    key: Key,
+    key: ApiKey,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +96,7 @@ struct Created {
 
 #[derive(Serialize)]
 struct Keys {
-    keys: Vec<Key>,
+    keys: Vec<ApiKey>,
 }
 
 #[derive(Serialize)]
