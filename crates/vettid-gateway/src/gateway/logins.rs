@@ -174,7 +174,7 @@ async fn remember(shared: &Arc<Shared>, logged_in: &LoggedIn) -> Result<(), Logi
 fn post(shared: &Shared, live: &mut Live, finished: &LoginFinished) -> Result<Option<Post>, ChannelError> {
     let Some(channel) = live.channel.as_mut() else { return Ok(None) };
     let (now, row) = (clock::now(), event::LoginFinished::ROW);
-    let service_id = shared.presentation.offer.contract.service_id.clone();
+    let service_id = shared.presentation.service_id.clone();
     let subject = Subject::FromService(live.record.member.guid, service_id, row.event_type());
     let message = EventId::v7(now, random::bytes());
     let content =

@@ -9,6 +9,7 @@ mod value;
 
 mod action;
 mod agreement;
+mod answer;
 mod audit;
 mod auth;
 mod backup;
@@ -33,6 +34,7 @@ mod lock;
 mod login;
 mod manifest;
 mod messaging;
+mod offer;
 mod profile;
 mod recovery;
 mod refusal;
@@ -56,6 +58,7 @@ fn all() -> Vec<Samples> {
     vec![
         action::samples(),
         agreement::samples(),
+        answer::samples(),
         audit::samples(),
         auth::samples(),
         backup::samples(),
@@ -80,6 +83,7 @@ fn all() -> Vec<Samples> {
         login::samples(),
         manifest::samples(),
         messaging::samples(),
+        offer::samples(),
         profile::samples(),
         recovery::samples(),
         refusal::samples(),
