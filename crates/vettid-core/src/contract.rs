@@ -2,6 +2,7 @@
 //! one fixed order: contract current, field declared, tier, spent, rate; and for other acts, permission and rate.
 
 pub mod diff;
+pub mod lint;
 pub mod versions;
 
 use crate::rate::Bucket;

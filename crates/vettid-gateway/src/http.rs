@@ -6,6 +6,7 @@ mod access;
 mod body;
 mod call;
 mod connections;
+mod contract;
 mod document;
 mod failure;
 mod invitations;

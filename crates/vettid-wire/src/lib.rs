@@ -40,5 +40,6 @@ pub mod rule;
 pub mod secret;
 pub mod services_credential;
 pub mod session;
+pub mod statement;
 pub mod subject;
 pub mod time;

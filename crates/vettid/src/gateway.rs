@@ -1,6 +1,9 @@
 //! `vettid gateway`: a service's side, with an HTTP API for its own programs.
 
+mod contract;
+
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::server_process::{log, say_ready, stop_on_signal};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -12,14 +15,30 @@ use vettid_wire::id::{Fingerprint, MemberId};
 
 /// Options of `vettid gateway`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vettid gateway --config /etc/vettid/gateway.toml")]
+#[command(
+    after_help = "\
+Examples:
+  vettid gateway --config /etc/vettid/gateway.toml
+  vettid gateway contract lint contract.json",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
     /// What is logged, such as `info`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// The service's contract as a file: make, change, check, compare and publish it
+    #[command(subcommand)]
+    Contract(contract::Command),
 }
 
 #[derive(Serialize)]
@@ -33,8 +52,12 @@ struct Ready<'a> {
 }
 
 /// Runs until told to stop.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    Ok(serve(&arguments.config, &arguments.log).await?)
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    if let Some(Command::Contract(command)) = &arguments.command {
+        return contract::run(command, output);
+    }
+    let config = arguments.config.ok_or_else(|| Failure::usage("say where the configuration is: --config FILE"))?;
+    Ok(serve(&config, &arguments.log).await?)
 }
 
 async fn serve(path: &Path, level: &str) -> Result<()> {

@@ -29,6 +29,8 @@ pub(crate) enum ApiFailure {
     ContentType,
     /// The connection is not active.
     NotConnected,
+    /// The version of the contract is not above all before.
+    NotNewer,
     /// Too much is open at once.
     TooMany,
     /// The gateway cannot do it now.
@@ -77,6 +79,7 @@ impl ApiFailure {
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::NotConnected,
+        Self::NotNewer,
         Self::TooLarge,
         Self::ContentType,
         Self::TooMany,
@@ -114,6 +117,9 @@ impl ApiFailure {
             ),
             Self::NotConnected => {
                 (StatusCode::CONFLICT, "not_connected", "the connection is not active: invite the member again")
+            }
+            Self::NotNewer => {
+                (StatusCode::CONFLICT, "not_newer", "publish the contract under a contract_version above all before")
             }
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many", "too much is open at once: try again later"),
             Self::Unavailable => {

@@ -2,7 +2,7 @@
 
 use super::access::{self, Access};
 use super::failure::ApiFailure;
-use super::{call, connections, document, invitations, page, probes, requests};
+use super::{call, connections, contract, document, invitations, page, probes, requests};
 use crate::gateway::Gateway;
 use crate::key_file::ApiKey;
 use axum::Router;
@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// The resources: one file and one row each.
 const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] =
-    &[invitations::routes, connections::routes, requests::routes, probes::routes, document::routes];
+    &[invitations::routes, connections::routes, contract::routes, requests::routes, probes::routes, document::routes];
 
 /// All calls, and their description.
 pub(super) fn calls() -> OpenApiRouter<Gateway> {

@@ -2,8 +2,9 @@
 //! checked; of one that refuses no effect stays.
 
 use super::outcome::Done;
-use super::question::ask_owner;
+use super::question::{BY_RULE, ask_owner};
 use crate::connection::{self, Connection};
+use crate::contract;
 use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::StoredAnswer;
@@ -15,11 +16,12 @@ use vettid_core::channel::in_reply_to;
 use vettid_handler::event::{Answer, Context, Event, Peer, Service, answer_row};
 use vettid_handler::reply::{HandlerError, Reply};
 use vettid_wire::contract::Tier;
-use vettid_wire::data::{DataOutcome, DataResponse};
+use vettid_wire::data::{DataOutcome, DataRequest, DataResponse};
 use vettid_wire::event::{self, EventRow, EventType, Lane};
 use vettid_wire::id::EventId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::statement::DecidedBy;
 
 /// Everything that the vault vouches for about an event of a peer.
 pub(super) fn context(
@@ -71,6 +73,7 @@ pub(super) fn handle(
         Ok(Reply::Body(body)) => {
             ruling.count(step)?;
             spend(step, connection, context, &body)?;
+            note_served(step, connection, context, &event.payload, &body)?;
             answer_with(step, connection, context, &event, &body).map(Ok)
         }
         Ok(Reply::None) => {
@@ -116,6 +119,29 @@ fn spend(step: &mut Step<'_>, connection: &Connection, context: &Context, body: 
         connection::put_spent(&mut step.draft, connection.connection_id, &spent)?;
     }
     Ok(())
+}
+
+/// What left is told to the audit, with who let it go.
+fn note_served(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    asked: &[u8],
+    body: &[u8],
+) -> Result<(), Failure> {
+    if context.lane != Lane::Service || context.event_type != event::DataRequest::ROW.event_type() {
+        return Ok(());
+    }
+    let (asked, answer): (DataRequest, DataResponse) = (vjson::read(asked)?, vjson::read(body)?);
+    let DataOutcome::Served { field, .. } = &answer.outcome else {
+        return Ok(());
+    };
+    let decided_by = match &context.answer {
+        None => DecidedBy::Contract,
+        Some(Answer::Decided(decided)) if decided.method.iter().any(|method| method == BY_RULE) => DecidedBy::Rule,
+        Some(_) => DecidedBy::Owner,
+    };
+    contract::note_served(step, connection, (field, &asked.purpose), asked.request_id, decided_by)
 }
 
 /// Sends a handler's reply on the row that answers the event.

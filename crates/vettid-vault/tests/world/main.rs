@@ -33,5 +33,6 @@ mod rotation;
 mod rules;
 mod shop;
 mod signing_keys;
+mod statements;
 mod town;
 mod wallet;

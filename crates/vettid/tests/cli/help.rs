@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 152] = [
+const COMMANDS: [&str; 165] = [
     "",
     "app",
     "app enroll",
@@ -61,6 +61,7 @@ const COMMANDS: [&str; 152] = [
     "app contract accept",
     "app contract reject",
     "app contract choose",
+    "app contract statement",
     "app message",
     "app message send",
     "app message list",
@@ -150,6 +151,18 @@ const COMMANDS: [&str; 152] = [
     "services",
     "host",
     "gateway",
+    "gateway contract",
+    "gateway contract new",
+    "gateway contract edit",
+    "gateway contract edit add-field",
+    "gateway contract edit set-field",
+    "gateway contract edit remove-field",
+    "gateway contract edit set-rate",
+    "gateway contract edit permission",
+    "gateway contract edit set-text",
+    "gateway contract lint",
+    "gateway contract diff",
+    "gateway contract publish",
     "up",
     "audit",
     "audit verify",
