@@ -11,7 +11,7 @@ use vettid_crypto::key_record::{self, VerifiedKeyRecord};
 use vettid_crypto::signature::{Context, check};
 use vettid_wire::audit::{ExportLine, ExportedEntry, Outcome};
 use vettid_wire::digest::Digest;
-use vettid_wire::event::{DataResponse, EventRow};
+use vettid_wire::event::{DataResponse, DataSnapshot, EventRow};
 use vettid_wire::id::Fingerprint;
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::key_record::{KeyRecord, KeyRole};
@@ -221,7 +221,7 @@ fn served(report: &StatementReport, proved: &ProvedEntry) -> Option<ServedField>
     let root = merkle::root_by_path(leaf, entry.seq, head.audit_size, &path)?;
     let is_ours = root == *head.audit_root.as_bytes()
         && entry.actor == format!("service:{}", head.service_id)
-        && entry.event_type == DataResponse::ROW.name
+        && [DataResponse::ROW.name, DataSnapshot::ROW.name].contains(&entry.event_type.as_str())
         && entry.outcome == Outcome::Success;
     let served: ServedField = json::from_value(detail.value.get("served")?.clone()).ok().filter(|_| is_ours)?;
     let contract = report.contracts.iter().find(|kept| kept.acceptance.contract_hash == served.contract_hash)?;

@@ -5,12 +5,15 @@ mod arrivals;
 mod asking;
 mod posts;
 mod publishing;
+mod signing;
 mod start;
 mod upkeep;
+mod values;
 
 pub use asking::RequestError;
 pub use publishing::PublishError;
 pub use start::StartError;
+pub use values::ValueView;
 
 use crate::clock;
 use crate::config::Config;
@@ -32,14 +35,16 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use values::Values;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
-use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// Why there is no invitation.
 #[derive(Debug, thiserror::Error)]
@@ -79,9 +84,13 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
+    values: SyncMutex<Values>,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    started_at: Timestamp,
+    /// Somebody asked for new signing keys.
+    signing_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -219,7 +228,7 @@ impl Gateway {
         purpose: &str,
         wait: Duration,
     ) -> Result<RequestView, RequestError> {
-        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned() };
+        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned(), retention: None };
         self.ask(connection, ask, wait).await
     }
 
@@ -247,8 +256,15 @@ impl Gateway {
     /// A request that was still open when it was last spoken of; waits for its end, at most `wait`. `None`: no such
     /// request, or it ended long ago.
     pub async fn request(&self, id: RequestId, wait: Duration) -> Option<RequestView> {
-        let request = self.0.requests.get(id)?;
+        let request = self.0.requests.get(id).filter(|request| !request.is_over(clock::now()))?;
         Some(asking::wait_for(&self.0, &request, wait).await)
+    }
+
+    /// The values that a member's vault handed out unasked and that may be kept now, by name of the field. `None`: no such
+    /// connection.
+    #[must_use]
+    pub fn values(&self, connection: ConnectionId) -> Option<Vec<ValueView>> {
+        self.0.is_known(connection).then(|| values::list(&self.0, connection))
     }
 
     /// Ends a connection at once and tells the member.
@@ -271,6 +287,7 @@ impl Gateway {
         let posts = live.record.outbox.clone();
         drop(live);
         shared.end_requests(id);
+        values::forget(shared, id).await?;
         for post in posts {
             posts::spawn(shared, id, post);
         }
@@ -281,6 +298,10 @@ impl Gateway {
 impl Shared {
     fn identity(&self) -> RwLockReadGuard<'_, Identity> {
         self.identity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn service_id(&self) -> &ServiceId {
+        &self.presentation.service_id
     }
 
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
@@ -315,6 +336,15 @@ impl Shared {
         committed
     }
 
+    /// As [`commit`](Self::commit), and nothing that the changes removed is left on the disk.
+    async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        let committed = self.state.purge(draft).await;
+        if committed.is_err() {
+            self.healthy.store(false, Ordering::Release);
+        }
+        committed
+    }
+
     /// Stores a connection and its channel.
     async fn store(&self, live: &mut Live) -> Result<(), StateError> {
         let mut draft = self.state.draft();
@@ -340,8 +370,9 @@ impl Shared {
         connections.all.insert(id, Arc::new(Mutex::new(live)));
     }
 
-    /// After the end of a connection nothing that was asked on it will be answered.
+    /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
     fn end_requests(&self, id: ConnectionId) {
+        self.requests.forget_values(id);
         self.requests.end(clock::now(), id, &Outcome::Refused { code: RefusalCode::NotConnected });
     }
 

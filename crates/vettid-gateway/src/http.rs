@@ -10,11 +10,13 @@ mod contract;
 mod document;
 mod failure;
 mod invitations;
+mod keys;
 mod page;
 mod probes;
 mod requests;
 mod router;
 mod scope;
+mod values;
 
 pub use document::document;
 pub use scope::Scope;

@@ -24,6 +24,7 @@ mod renewal;
 mod requests;
 mod revocation;
 mod rotation;
+mod signing;
 mod state;
 pub mod versions;
 pub mod view;

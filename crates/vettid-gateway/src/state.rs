@@ -103,7 +103,18 @@ impl State {
         if draft.changes.is_empty() {
             return Ok(());
         }
-        self.writer.commit(draft.changes).await
+        self.writer.commit(draft.changes, false).await
+    }
+
+    /// As [`commit`](Self::commit); afterwards the file holds the present values alone, nothing that was removed or replaced.
+    ///
+    /// # Errors
+    /// [`StateError::Broken`] if the disk refused this commit or an earlier one.
+    pub(crate) async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        if draft.changes.is_empty() {
+            return Ok(());
+        }
+        self.writer.commit(draft.changes, true).await
     }
 
     /// Writes what waits and closes the file.

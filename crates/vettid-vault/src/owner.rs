@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
+use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, call, card, contract, establish, feed, file, inventory, location, lock, outbox, profile,
@@ -270,6 +271,7 @@ fn act(
         "secret.list" => run::<event::SecretList>(body, |_| secrets::list(step)),
         "grant.use" => run::<event::GrantUse>(body, |request| secrets::use_granted(step, event_id, &request)),
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
+        "data.held.list" => run::<event::DataHeld>(body, |asked| held::list(step, &asked)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
         "messaging.send" => send_message(step, row, event_id, body),
@@ -297,6 +299,14 @@ fn act(
         "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
+        "data.set" | "data.remove" => {
+            let done = by_handler(step, row, event_id, body)?;
+            if let (Ok(_), Some(field)) = (&done, body.get("field").and_then(Value::as_str)) {
+                snapshot::changed(&mut step.draft, field);
+                snapshot::flush(step)?;
+            }
+            Ok(done)
+        }
         _ => by_handler(step, row, event_id, body),
     }
 }

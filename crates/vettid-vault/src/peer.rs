@@ -42,12 +42,12 @@ mod handling;
 mod outcome;
 mod question;
 
-pub(crate) use question::end_waiting;
 pub use question::resume;
+pub(crate) use question::{BY_RULE, end_waiting};
 
 use admission::admit;
 use handling::{context, handle};
-use outcome::{Done, Marked, finish};
+use outcome::{Done, Marked, Refused, finish};
 
 /// Clocks may differ by this much, in milliseconds.
 pub const MAX_SKEW_MS: i64 = 120_000;
@@ -231,7 +231,8 @@ fn take_up(
         }
         Seen::Never => {}
     }
-    let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
+    let before = connection::buckets(&step.draft, connection.connection_id)?;
+    let mut buckets = before.clone();
     let (decided, ruling) = match admit(step, connection, arrived, &mut buckets)? {
         Ok((row, tier)) => {
             let mut ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
@@ -239,11 +240,13 @@ fn take_up(
             if arrived.content.to_incarnation < step.identity.incarnation {
                 ruling = ruling.asked();
             }
-            (act(step, connection, arrived, row, tier, &ruling)?, ruling)
+            (act(step, connection, arrived, row, tier, &ruling)?.map_err(Refused::from), ruling)
         }
-        Err(code) => (Err(code), Ruling::None),
+        Err(refused) => (Err(refused), Ruling::None),
     };
-    finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)), &ruling)
+    // What the event set off may have used rates of its own; only what admitting it took is stored here.
+    let used = (buckets != before).then_some(buckets);
+    finish(step, connection, arrived, decided, Marked::Yes(used), &ruling)
 }
 
 /// Room for an event under the limit of every connection. An event without a time limit loses nothing by waiting; the

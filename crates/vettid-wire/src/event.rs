@@ -266,6 +266,8 @@ events! {
     DataList: "data.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => data::FieldList;
     #[doc = "Removes one field of personal data."]
     DataRemove: "data.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, data::FieldName => Nothing;
+    #[doc = "Lists what services were given and how long they may keep it."]
+    DataHeld: "data.held.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, data::ListHeld => data::HeldList;
     #[doc = "Makes an invitation for a connection."]
     ConnectionInvite: "connection.invite", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Invite => connection::Invited;
     #[doc = "Lists the invitations that nobody has answered yet."]
@@ -525,6 +527,8 @@ events! {
     MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
+    #[doc = "A field that the contract lets out unasked: after acceptance and after each change."]
+    DataSnapshot: "data.snapshot", Member, Durable, up to 80 KiB, data::Snapshot => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]
     AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
     #[doc = "A signed notice that the member ended the connection."]

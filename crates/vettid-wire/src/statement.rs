@@ -35,7 +35,7 @@ pub struct ServedField {
     pub connection_id: ConnectionId,
     /// Name of the field.
     pub field: String,
-    /// What for, as the service said when it asked.
+    /// What for, as the service said when it asked, or as the contract says of what is sent unasked.
     pub purpose: String,
     /// How the contract hands it out.
     pub tier: Tier,
@@ -45,8 +45,9 @@ pub struct ServedField {
     pub contract_version: u64,
     /// Who let it go.
     pub decided_by: DecidedBy,
-    /// The request.
-    pub request_id: RequestId,
+    /// The request; absent for what was sent unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// Owner's command: one part of the statement about a connection.

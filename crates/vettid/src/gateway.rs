@@ -1,6 +1,7 @@
 //! `vettid gateway`: a service's side, with an HTTP API for its own programs.
 
 mod contract;
+mod keys;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -39,6 +40,8 @@ enum Command {
     /// The service's contract as a file: make, change, check, compare and publish it
     #[command(subcommand)]
     Contract(contract::Command),
+    /// The keys of the running gateway: what each is for, how old it is, what replaces it
+    Keys(keys::Arguments),
 }
 
 #[derive(Serialize)]
@@ -51,13 +54,13 @@ struct Ready<'a> {
     http: Option<SocketAddr>,
 }
 
-/// Runs until told to stop.
+/// Runs until told to stop, or does what a command below says.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
-    if let Some(Command::Contract(command)) = &arguments.command {
-        return contract::run(command, output);
+    match (arguments.command, arguments.config) {
+        (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
+        (Some(Command::Contract(command)), _) => contract::run(&command, output),
+        (None, config) => Ok(serve(&config.context("--config is needed")?, &arguments.log).await?),
     }
-    let config = arguments.config.ok_or_else(|| Failure::usage("say where the configuration is: --config FILE"))?;
-    Ok(serve(&config, &arguments.log).await?)
 }
 
 async fn serve(path: &Path, level: &str) -> Result<()> {

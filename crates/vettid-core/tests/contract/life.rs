@@ -4,7 +4,9 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use vettid_core::contract::{AcceptedContract, contract_hash};
 use vettid_wire::base64::{Base64, Base64Url};
-use vettid_wire::contract::{Acceptance, Access, Contract, ContractField, Permission, Rate, Retention, Tier};
+use vettid_wire::contract::{
+    Acceptance, Access, Contract, ContractField, InvalidContract, Permission, Rate, Retention, Tier,
+};
 use vettid_wire::id::{ConnectionId, Fingerprint};
 use vettid_wire::time::Timestamp;
 
@@ -28,14 +30,20 @@ pub(crate) struct Terms {
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// To read a field, quoting the accepted contract or another one.
-    Read { field: String, quotes_own: bool },
+    Read { field: String, quotes_own: bool, retention: Option<Retention> },
     /// Something that needs a permission.
     Ask(Permission),
+    /// To be sent a field unasked, because the member changed it.
+    Push(String),
 }
 
 impl Act {
     pub(crate) fn reads(&self, name: &str) -> bool {
         matches!(self, Self::Read { field, .. } if field == name)
+    }
+
+    pub(crate) fn is_push_of(&self, name: &str) -> bool {
+        matches!(self, Self::Push(field) if field == name)
     }
 }
 
@@ -51,6 +59,11 @@ fn flip(rng: &mut StdRng, of: u32) -> bool {
 
 fn rate(rng: &mut StdRng, most: u32) -> Rate {
     Rate { count: rng.random_range(1..=most), per_seconds: rng.random_range(1..=60) }
+}
+
+fn retention(rng: &mut StdRng) -> Retention {
+    let all = [Retention::Session, Retention::TimeLimited { days: 2 }, Retention::TimeLimited { days: 9 }];
+    all.get(rng.random_range(0..4)).copied().unwrap_or(Retention::UntilRevoked)
 }
 
 /// Makes a rate lower: a smaller bucket, a longer time, or both.
@@ -72,9 +85,9 @@ impl Terms {
                 fields.push(ContractField {
                     field: name.to_owned(),
                     tier: tiers[rng.random_range(0..tiers.len())],
-                    access: if flip(rng, 3) { Access::OneTime } else { Access::OnDemand },
+                    access: [Access::OneTime, Access::OnDemand, Access::Snapshot][rng.random_range(0..3)],
                     purpose: "p".to_owned(),
-                    retention: Retention::Session,
+                    retention: retention(rng),
                     rate: if flip(rng, 2) { Some(rate(rng, 4)) } else { None },
                 });
             }
@@ -93,7 +106,8 @@ impl Terms {
             terms_url: "t".to_owned(),
             privacy_url: "p".to_owned(),
         };
-        contract.validate().unwrap();
+        // Consent and the end of a session go with no snapshot; what is refused for that is tried as well.
+        assert!(matches!(contract.validate(), Ok(()) | Err(InvalidContract::Snapshot(_))));
         Self { contract, optional }
     }
 
@@ -104,7 +118,7 @@ impl Terms {
             tier: Tier::OnDemand,
             access: Access::OnDemand,
             purpose: "p".to_owned(),
-            retention: Retention::Session,
+            retention: Retention::UntilRevoked,
             rate: None,
         };
         let fields = NAMES.into_iter().map(field).collect();
@@ -134,6 +148,16 @@ impl Terms {
 }
 
 impl Life {
+    /// The same acts by a clock that never goes back.
+    pub(crate) fn forward(&self) -> Self {
+        let mut latest = Timestamp::default();
+        let acts = self.acts.iter().map(|(at, act)| {
+            latest = latest.max(*at);
+            (latest, act.clone())
+        });
+        Self { acts: acts.collect() }
+    }
+
     /// Mostly forward in time, sometimes far, sometimes back; mostly fields of the contract.
     pub(crate) fn random(terms: &Terms, rng: &mut StdRng) -> Self {
         let mut now_ms = 1_000_000_000i64;
@@ -161,7 +185,11 @@ impl Act {
         } else {
             declared[rng.random_range(0..declared.len())].field.clone()
         };
-        Self::Read { field, quotes_own: !flip(rng, 8) }
+        if flip(rng, 4) {
+            return Self::Push(field);
+        }
+        let wish = if flip(rng, 3) { Some(retention(rng)) } else { None };
+        Self::Read { field, quotes_own: !flip(rng, 8), retention: wish }
     }
 }
 

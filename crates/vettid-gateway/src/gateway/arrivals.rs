@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{Shared, asking, invitation_key, lock, posts, put, put_acceptance, upkeep};
+use super::{Shared, asking, invitation_key, lock, posts, put, put_acceptance, upkeep, values};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -237,6 +237,12 @@ async fn take_event(
             }
             Ok(())
         }
+        Ok(Arrived::Snapshot(snapshot)) => {
+            if !values::take(shared, &live, snapshot).await? {
+                shared.count_dropped();
+            }
+            upkeep::keep_up(shared, live).await
+        }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
         Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
@@ -248,6 +254,7 @@ async fn take_event(
             shared.store(&mut live).await?;
             drop(live);
             shared.end_requests(id);
+            values::forget(shared, id).await?;
             shared.peers.close(id).await;
             Ok(())
         }
@@ -277,8 +284,12 @@ fn weigh(
     let Ok(pairwise) = live.record.member.pairwise() else {
         return None;
     };
+    let evidence = answer.evidence();
     match request.judge(now, answer, in_reply_to, &pairwise) {
         Ok(judgement) => {
+            if matches!(judgement, Judgement::Done(_)) && !request.is_done() {
+                request.set_evidence(evidence);
+            }
             let is_pending = matches!(judgement, Judgement::Pending(_));
             request.take(now, judgement);
             is_pending.then_some(request)

@@ -14,7 +14,7 @@ use vettid_wire::audit::Outcome;
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::contract::Tier;
-use vettid_wire::event::{DataResponse, EventRow};
+use vettid_wire::event::{DataResponse, DataSnapshot, EventRow};
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
@@ -25,7 +25,7 @@ pub fn note_served(
     step: &mut Step<'_>,
     connection: &Connection,
     (field, purpose): (&str, &str),
-    request_id: RequestId,
+    request_id: Option<RequestId>,
     decided_by: DecidedBy,
 ) -> Result<(), Failure> {
     let id = connection.connection_id;
@@ -41,7 +41,7 @@ pub fn note_served(
         request_id,
     };
     let number = audit::chain(&step.draft)?.size();
-    let event_type = DataResponse::ROW.event_type();
+    let event_type = if request_id.is_some() { DataResponse::ROW.event_type() } else { DataSnapshot::ROW.event_type() };
     step.audit(&actor(connection), &event_type, Outcome::Success, json!({ "served": served }))?;
     Ok(step.draft.put(served_key(id, number), &number)?)
 }

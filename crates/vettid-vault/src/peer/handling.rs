@@ -2,26 +2,24 @@
 //! checked; of one that refuses no effect stays.
 
 use super::outcome::Done;
-use super::question::{BY_RULE, ask_owner};
+use super::question::ask_owner;
 use crate::connection::{self, Connection};
-use crate::contract;
 use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::StoredAnswer;
 use crate::rule::ruling::Ruling;
 use crate::send;
+use crate::service;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::channel::in_reply_to;
 use vettid_handler::event::{Answer, Context, Event, Peer, Service, answer_row};
 use vettid_handler::reply::{HandlerError, Reply};
 use vettid_wire::contract::Tier;
-use vettid_wire::data::{DataOutcome, DataRequest, DataResponse};
-use vettid_wire::event::{self, EventRow, EventType, Lane};
+use vettid_wire::event::{EventType, Lane};
 use vettid_wire::id::EventId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::statement::DecidedBy;
 
 /// Everything that the vault vouches for about an event of a peer.
 pub(super) fn context(
@@ -72,8 +70,7 @@ pub(super) fn handle(
         }
         Ok(Reply::Body(body)) => {
             ruling.count(step)?;
-            spend(step, connection, context, &body)?;
-            note_served(step, connection, context, &event.payload, &body)?;
+            let body = service::settle(step, connection, context, &vjson::parse(&event.payload)?, body)?;
             answer_with(step, connection, context, &event, &body).map(Ok)
         }
         Ok(Reply::None) => {
@@ -103,47 +100,6 @@ fn authorised_field(context: &Context, body: &Value) -> FieldAuthority {
     }
 }
 
-/// A field that is handed out once is spent by the answer that carries it.
-fn spend(step: &mut Step<'_>, connection: &Connection, context: &Context, body: &[u8]) -> Result<(), Failure> {
-    if context.event_type != event::DataRequest::ROW.event_type() {
-        return Ok(());
-    }
-    let answer: DataResponse = vjson::read(body)?;
-    let (DataOutcome::Served { field, .. }, Some(accepted)) =
-        (&answer.outcome, connection::contract(&step.draft, connection.connection_id)?)
-    else {
-        return Ok(());
-    };
-    let mut spent = connection::spent(&step.draft, connection.connection_id)?;
-    if spent.served(&accepted, field) {
-        connection::put_spent(&mut step.draft, connection.connection_id, &spent)?;
-    }
-    Ok(())
-}
-
-/// What left is told to the audit, with who let it go.
-fn note_served(
-    step: &mut Step<'_>,
-    connection: &Connection,
-    context: &Context,
-    asked: &[u8],
-    body: &[u8],
-) -> Result<(), Failure> {
-    if context.lane != Lane::Service || context.event_type != event::DataRequest::ROW.event_type() {
-        return Ok(());
-    }
-    let (asked, answer): (DataRequest, DataResponse) = (vjson::read(asked)?, vjson::read(body)?);
-    let DataOutcome::Served { field, .. } = &answer.outcome else {
-        return Ok(());
-    };
-    let decided_by = match &context.answer {
-        None => DecidedBy::Contract,
-        Some(Answer::Decided(decided)) if decided.method.iter().any(|method| method == BY_RULE) => DecidedBy::Rule,
-        Some(_) => DecidedBy::Owner,
-    };
-    contract::note_served(step, connection, (field, &asked.purpose), asked.request_id, decided_by)
-}
-
 /// Sends a handler's reply on the row that answers the event.
 pub(super) fn answer_with(
     step: &mut Step<'_>,
@@ -155,8 +111,8 @@ pub(super) fn answer_with(
     let Some(row) = answer_row(context.lane, &context.event_type) else {
         return Ok(Done::Quiet);
     };
-    let body = vjson::parse(body)?;
     let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
+    let body = send::proven(step, connection, row, vjson::parse(body)?, &question)?;
     send::to_peer(step, connection, row, &body, Some(question))?;
     Ok(Done::Answered(StoredAnswer { event_type: row.event_type(), body }))
 }

@@ -2,7 +2,7 @@
 
 use super::actor;
 use super::handling::{answer_with, context, handle};
-use super::outcome::{Done, refused};
+use super::outcome::Done;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ use vettid_wire::request::PendingRequest;
 use vettid_wire::rule::Ruled;
 
 /// How the member was recognised where a rule answered: by a key in software, not by being there (RFC 8176).
-pub(super) const BY_RULE: &str = "swk";
+pub(crate) const BY_RULE: &str = "swk";
 
 /// Lets the event wait for the owner. A repeated question asks nobody a second time: it gets what the first one got.
 pub(super) fn ask_owner(
@@ -219,8 +219,7 @@ fn refuse_resumed(
     code: RefusalCode,
 ) -> Result<Option<StoredAnswer>, Failure> {
     let question = in_reply_to(waiting.event_id, body)?;
-    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))?;
-    Ok(refused(waiting.event_id, &waiting.event_type, code))
+    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))
 }
 
 fn audit_resumed(

@@ -9,6 +9,7 @@ mod value;
 
 mod action;
 mod agreement;
+mod answer;
 mod audit;
 mod auth;
 mod backup;
@@ -57,6 +58,7 @@ fn all() -> Vec<Samples> {
     vec![
         action::samples(),
         agreement::samples(),
+        answer::samples(),
         audit::samples(),
         auth::samples(),
         backup::samples(),

@@ -63,9 +63,9 @@ pub(crate) fn samples() -> Samples {
         contract_hash: value::bytes_url(32),
         contract_version: 2,
         decided_by: DecidedBy::Owner,
-        request_id: value::request(),
+        request_id: Some(value::request()),
     };
-    samples.object("ServedField", served);
+    samples.object("ServedField", served).optional(&["/request_id"]);
     samples.object("AskStatement", AskStatement { connection_id: value::connection(), part: 0 });
     samples.object("StatementHead", head());
     samples.object("KeptContract", kept()).optional(&[

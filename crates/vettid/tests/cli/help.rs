@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 165] = [
+const COMMANDS: [&str; 168] = [
     "",
     "app",
     "app enroll",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 165] = [
     "app data get",
     "app data list",
     "app data remove",
+    "app data held",
     "app credential",
     "app credential create",
     "app credential status",
@@ -163,6 +164,8 @@ const COMMANDS: [&str; 165] = [
     "gateway contract lint",
     "gateway contract diff",
     "gateway contract publish",
+    "gateway keys",
+    "gateway keys rotate",
     "up",
     "audit",
     "audit verify",
