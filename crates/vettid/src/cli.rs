@@ -30,7 +30,7 @@ enum Command {
     App(Box<app::Arguments>),
     /// Check an audit export offline
     Audit(audit::Arguments),
-    /// Check the record of a request or transaction offline
+    /// Check the record of a request or transaction, or a statement about a service, offline
     Verify(verify::Arguments),
     /// Run the operator's services with their broker
     Services(services::Arguments),

@@ -1,6 +1,7 @@
 //! `vettid gateway`: a service's side, with an HTTP API for its own programs; and the calls to a running one that operators make.
 
 mod api_key;
+mod contract;
 mod keys;
 mod program;
 mod webhook;
@@ -20,12 +21,13 @@ use vettid_wire::id::{Fingerprint, MemberId};
 /// Options of `vettid gateway`.
 #[derive(Debug, clap::Args)]
 #[command(
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = "\
 Examples:
   vettid gateway --config /etc/vettid/gateway.toml
-  vettid gateway api-key list --config /etc/vettid/gateway.toml"
+  vettid gateway contract lint contract.json
+  vettid gateway api-key list --config /etc/vettid/gateway.toml",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
 )]
 pub(crate) struct Arguments {
     /// The configuration file (TOML)
@@ -43,6 +45,9 @@ enum Command {
     /// What programs show when they call a running gateway
     #[command(subcommand, visible_alias = "key")]
     ApiKey(api_key::Command),
+    /// The service's contract as a file: make, change, check, compare and publish it
+    #[command(subcommand)]
+    Contract(contract::Command),
     /// The keys of the running gateway: what each is for, how old it is, what replaces it
     Keys(keys::Arguments),
     /// Where a running gateway sends events
@@ -65,6 +70,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
     match (arguments.command, arguments.config) {
         (Some(Command::ApiKey(command)), _) => api_key::run(command, output).await,
         (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
+        (Some(Command::Contract(command)), _) => contract::run(&command, output),
         (Some(Command::Webhook(command)), _) => webhook::run(command, output).await,
         (None, Some(config)) => Ok(serve(&config, &arguments.log).await?),
         (None, None) => Err(Failure::usage("no configuration is named").next("see --help")),
