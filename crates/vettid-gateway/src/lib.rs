@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod key_file;
 mod offer;
+pub mod oidc;
 mod peers;
 mod profile;
 pub mod question;

@@ -1,6 +1,9 @@
-//! `vettid gateway`: a service's side, with an HTTP API for its own programs.
+//! `vettid gateway`: a service's side, with an HTTP API for its own programs and an OpenID provider for everybody's.
+
+mod client;
 
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::server_process::{log, say_ready, stop_on_signal};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -12,14 +15,26 @@ use vettid_wire::id::{Fingerprint, MemberId};
 
 /// Options of `vettid gateway`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vettid gateway --config /etc/vettid/gateway.toml")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Example:\n  vettid gateway --config /etc/vettid/gateway.toml"
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
     /// What is logged, such as `info`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Sites and programs that let people log in with VettID
+    Client(client::Arguments),
 }
 
 #[derive(Serialize)]
@@ -30,11 +45,16 @@ struct Ready<'a> {
     fingerprint: Fingerprint,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc: Option<SocketAddr>,
 }
 
-/// Runs until told to stop.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    Ok(serve(&arguments.config, &arguments.log).await?)
+/// Runs until told to stop, or does what a command below says.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    match (arguments.command, arguments.config) {
+        (Some(Command::Client(client)), _) => client::run(client, output),
+        (None, config) => Ok(serve(&config.context("--config is needed")?, &arguments.log).await?),
+    }
 }
 
 async fn serve(path: &Path, level: &str) -> Result<()> {
@@ -43,7 +63,8 @@ async fn serve(path: &Path, level: &str) -> Result<()> {
     let config = Config::read(path)?;
     let gateway = Gateway::start(config).await.context("the gateway does not start")?;
     let (guid, fingerprint) = (gateway.guid(), gateway.fingerprint());
-    say_ready(&Ready { ready: "gateway", name: gateway.name(), guid, fingerprint, http: gateway.http_address() })?;
+    let (http, oidc) = (gateway.http_address(), gateway.oidc_address());
+    say_ready(&Ready { ready: "gateway", name: gateway.name(), guid, fingerprint, http, oidc })?;
     stop.cancelled().await;
     gateway.stop().await;
     Ok(())

@@ -14,6 +14,7 @@ use crate::http::{self, HttpError};
 use crate::identity::{Identity, IdentityFailed};
 use crate::key_file::{self, KeyFileError};
 use crate::offer::{Offer, OfferError};
+use crate::oidc::{self, OidcError};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
 use crate::question::Question;
@@ -95,6 +96,9 @@ pub enum StartError {
     /// The HTTP face.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The OpenID provider.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
 }
 
 /// What was published last.
@@ -135,17 +139,24 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         healthy: AtomicBool::new(true),
         dropped_events: AtomicU64::new(0),
         http_address: SyncMutex::new(None),
+        oidc_address: SyncMutex::new(None),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
-    let questions: Vec<Question> = loaded.values(REQUESTS)?;
-    run(&shared, arrivals, questions).await
+    let kept = Restored { questions: loaded.values(REQUESTS)?, oidc: oidc::Kept::load(&loaded)? };
+    run(&shared, arrivals, kept).await
+}
+
+/// What goes on where it was.
+struct Restored {
+    questions: Vec<Question>,
+    oidc: oidc::Kept,
 }
 
 /// Sets everything going. What fails here ends what runs already.
-async fn run(shared: &Arc<Shared>, arrivals: Arrivals, questions: Vec<Question>) -> Result<Gateway, StartError> {
+async fn run(shared: &Arc<Shared>, arrivals: Arrivals, restored: Restored) -> Result<Gateway, StartError> {
     let gateway = Gateway(Arc::clone(shared));
-    let outcome = set_going(shared, &gateway, arrivals, questions).await;
+    let outcome = set_going(shared, &gateway, arrivals, restored).await;
     if outcome.is_err() {
         gateway.stop().await;
     }
@@ -156,14 +167,14 @@ async fn set_going(
     shared: &Arc<Shared>,
     gateway: &Gateway,
     arrivals: Arrivals,
-    questions: Vec<Question>,
+    restored: Restored,
 ) -> Result<(), StartError> {
     publish(shared).await?;
     shared.tasks.spawn(arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
         shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
-    for question in questions {
+    for question in restored.questions {
         asking::spawn(shared, shared.requests.add(question, true), None);
     }
     resume_posts(shared).await;
@@ -173,6 +184,10 @@ async fn set_going(
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);
+    }
+    if let Some(oidc) = &shared.config.oidc {
+        let address = oidc::serve(gateway.clone(), oidc, restored.oidc, &shared.tasks, shared.stop.clone()).await?;
+        *lock(&shared.oidc_address) = Some(address);
     }
     Ok(())
 }

@@ -6,5 +6,6 @@ mod connecting;
 mod crashes;
 mod http;
 mod logins;
+mod openid;
 mod requests;
 mod world;

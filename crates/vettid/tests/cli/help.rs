@@ -143,6 +143,8 @@ const COMMANDS: [&str; 145] = [
     "services",
     "host",
     "gateway",
+    "gateway client",
+    "gateway client add",
     "up",
     "audit",
     "audit verify",
