@@ -4,6 +4,7 @@
 pub mod action;
 pub mod agreement;
 pub mod allowance;
+pub mod answer;
 pub mod call;
 pub mod channel;
 pub mod contract;
@@ -11,6 +12,7 @@ pub mod control;
 pub mod credential;
 pub mod enrolment;
 pub mod feed;
+pub mod flood;
 pub mod grants;
 pub mod handshake;
 pub mod journal;

@@ -48,8 +48,12 @@ contexts! {
     ContractAccept = "contract-accept",
     /// The service countersigns.
     ContractCounter = "contract-counter",
+    /// A service offers a new version of its contract.
+    ContractOffer = "contract-offer",
     /// Answer to a login request, by the pairwise key.
     AuthResponse = "auth-response",
+    /// Any other answer to a service, by the pairwise key.
+    Answer = "answer",
     /// Answer to a transaction.
     TransactionResponse = "tx-response",
     /// Terms of a request or transaction between members, by who makes them.
@@ -84,6 +88,8 @@ contexts! {
     ServiceRequest = "service-request",
     /// Challenge of the unlock lane, by the lane key.
     UnlockChallenge = "unlock-challenge",
+    /// New signing keys of a service's account, by the account's key.
+    ServiceKeys = "service-keys",
     /// Lease of a host on a vault.
     Lease = "lease",
     /// New incarnation after a restore.
@@ -256,7 +262,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 25);
+        assert_eq!(names.len(), 26);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

@@ -4,10 +4,13 @@
 mod arrivals;
 mod asking;
 mod posts;
+mod publishing;
+mod signing;
 mod start;
 mod upkeep;
 
 pub use asking::RequestError;
+pub use publishing::PublishError;
 pub use start::StartError;
 
 use crate::clock;
@@ -23,20 +26,22 @@ use crate::random;
 use crate::requests::Requests;
 use crate::revocation;
 use crate::state::{Draft, State, StateError};
+use crate::versions::Versions;
 use crate::view::{ConnectionView, Invitation, RequestView};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
-use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// Why there is no invitation.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,13 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     config: Config,
     presentation: Presentation,
+    contracts: Versions,
+    publishing: Mutex<()>,
+    profiling: Mutex<()>,
+    /// The profile does not show the newest contract yet.
+    profile_is_due: AtomicBool,
+    /// Why the contract in the file is not published, as it was logged last.
+    contract_file_problem: SyncMutex<Option<String>>,
     identity: RwLock<Identity>,
     profile_sequence: AtomicU64,
     space: SpaceUri,
@@ -73,6 +85,9 @@ struct Shared {
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
     oidc_address: SyncMutex<Option<SocketAddr>>,
+    started_at: Timestamp,
+    /// Somebody asked for new signing keys.
+    signing_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -144,8 +159,8 @@ impl Gateway {
 
     /// The contract on offer.
     #[must_use]
-    pub fn contract(&self) -> &Contract {
-        &self.0.presentation.offer.contract
+    pub fn contract(&self) -> Contract {
+        self.0.contracts.newest().contract.clone()
     }
 
     /// Whether it can reach the broker and store what it must.
@@ -226,7 +241,7 @@ impl Gateway {
         purpose: &str,
         wait: Duration,
     ) -> Result<RequestView, RequestError> {
-        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned() };
+        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned(), retention: None };
         self.ask(connection, ask, wait).await
     }
 
@@ -254,7 +269,7 @@ impl Gateway {
     /// A request that was still open when it was last spoken of; waits for its end, at most `wait`. `None`: no such
     /// request, or it ended long ago.
     pub async fn request(&self, id: RequestId, wait: Duration) -> Option<RequestView> {
-        let request = self.0.requests.get(id)?;
+        let request = self.0.requests.get(id).filter(|request| !request.is_over(clock::now()))?;
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
@@ -270,7 +285,7 @@ impl Gateway {
             return Err(RequestError::NotConnected);
         }
         {
-            let (identity, service_id) = (shared.identity(), &shared.presentation.offer.contract.service_id);
+            let (identity, service_id) = (shared.identity(), &shared.presentation.service_id);
             let signing = identity.signing_key();
             revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
         }
@@ -290,10 +305,15 @@ impl Shared {
         self.identity.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn service_id(&self) -> &ServiceId {
+        &self.presentation.service_id
+    }
+
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
         Own {
             identity,
             presentation: &self.presentation,
+            contracts: &self.contracts,
             profile_sequence: self.profile_sequence.load(Ordering::Relaxed),
             space: &self.space,
             brokers: self.peers.brokers(),
@@ -346,8 +366,9 @@ impl Shared {
         connections.all.insert(id, Arc::new(Mutex::new(live)));
     }
 
-    /// After the end of a connection nothing that was asked on it will be answered.
+    /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
     fn end_requests(&self, id: ConnectionId) {
+        self.requests.forget_values(id);
         self.requests.end(clock::now(), id, &Outcome::Refused { code: RefusalCode::NotConnected });
     }
 
@@ -375,6 +396,14 @@ fn put_channel(draft: &mut Draft, id: ConnectionId, live: &mut Live) -> Result<(
             Ok(())
         }
     }
+}
+
+/// Puts the acceptance in force into a commit, beside all before it.
+fn put_acceptance(draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+    let Some(accepted) = &live.record.accepted else {
+        return Ok(());
+    };
+    draft.put(format!("acceptance/{}/{:020}", live.record.connection_id, accepted.acceptance.sequence), accepted)
 }
 
 const INVITATIONS: &str = "invitation/";

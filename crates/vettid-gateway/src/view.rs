@@ -6,22 +6,27 @@ use crate::requests::Progress;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
+use utoipa::ToSchema;
 use vettid_wire::auth::Decision;
 use vettid_wire::connection::ConnectionState;
+use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
 /// A new invitation. Its link is a secret until it is answered.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Invitation {
     /// Names it.
+    #[schema(value_type = String)]
     pub invite_id: InviteId,
     /// The link, also the text of the QR code. Whoever holds it can answer it once.
     pub link: String,
     /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// It cannot be answered later.
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }
 
@@ -32,25 +37,35 @@ impl fmt::Debug for Invitation {
 }
 
 /// A connection with a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Connection)]
 pub struct ConnectionView {
     /// The connection.
+    #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
     /// The invitation that it came from.
+    #[schema(value_type = String)]
     pub invite_id: InviteId,
     /// `requested` while the member reviews the contract, then `active`; `revoked`, `expired` or `aborted` at the end.
+    #[schema(value_type = String, example = "active")]
     pub state: ConnectionState,
     /// The member's vault.
+    #[schema(value_type = String, format = "uuid")]
     pub member: MemberId,
     /// The member's identity.
+    #[schema(value_type = String)]
     pub member_fingerprint: Fingerprint,
     /// The name that the member shows.
     pub display_name: String,
     /// The version of the contract.
     pub contract_version: u64,
+    /// The version that was offered after that and that the member has not accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered_version: Option<u64>,
     /// The optional fields that the member agreed to.
     pub optional_fields_accepted: Vec<String>,
     /// When the invitation was answered.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// The last event that the member's vault refused and that was no open request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,24 +73,31 @@ pub struct ConnectionView {
 }
 
 /// An event that had no effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Refusal)]
 pub struct RefusalView {
     /// The event.
+    #[schema(value_type = String, format = "uuid")]
     pub event_id: EventId,
     /// Its type.
     pub event_type: String,
     /// Why.
+    #[schema(value_type = String)]
     pub code: RefusalCode,
     /// When the refusal arrived.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
 /// A request to a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Request)]
 pub struct RequestView {
     /// Names it.
+    #[schema(value_type = String, format = "uuid")]
     pub request_id: RequestId,
     /// Where it was asked.
+    #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
     /// `data` or `login`.
     pub kind: &'static str,
@@ -83,14 +105,21 @@ pub struct RequestView {
     #[serde(flatten)]
     pub status: Status,
     /// When it was asked.
+    #[schema(value_type = String, format = DateTime)]
     pub asked_at: Timestamp,
     /// Unanswered until then, it ends as `expired`.
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
+    /// The answer as the member's vault signed it, for checking offline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub evidence: Option<Value>,
 }
 
 /// How far a request is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "status")]
+#[schema(as = RequestStatus)]
 pub enum Status {
     /// Asked; no answer yet.
     Asked,
@@ -101,11 +130,16 @@ pub enum Status {
         /// Name of the field.
         field: String,
         /// Its value.
+        #[schema(value_type = Value)]
         value: Value,
+        /// How long it may be kept.
+        #[schema(value_type = Value)]
+        keep: Keep,
     },
     /// The member logged in.
     Approved {
         /// When the member decided.
+        #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
         /// How the member was recognised (RFC 8176 values).
         method: Vec<String>,
@@ -113,11 +147,13 @@ pub enum Status {
     /// The member refused to log in.
     Denied {
         /// When the member decided.
+        #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
     },
     /// The member's vault refused.
     Refused {
         /// Why.
+        #[schema(value_type = String)]
         code: RefusalCode,
     },
     /// No answer in time.
@@ -140,7 +176,7 @@ impl From<&Progress> for Status {
             Progress::Done(_, outcome) => outcome.clone(),
         };
         match outcome {
-            Outcome::Served { field, value } => Self::Served { field, value },
+            Outcome::Served { field, value, keep } => Self::Served { field, value, keep },
             Outcome::Decided { decision: Decision::Approve, auth_time, method } => Self::Approved { auth_time, method },
             Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time },
             Outcome::Refused { code } => Self::Refused { code },
@@ -163,6 +199,7 @@ impl RequestView {
             status: progress.into(),
             asked_at: question.asked_at,
             expires_at,
+            evidence: None,
         }
     }
 }

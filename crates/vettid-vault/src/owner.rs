@@ -8,10 +8,11 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
+use crate::service::held;
 use crate::step::Step;
 use crate::{
-    agreement, audit, call, card, establish, feed, file, inventory, location, lock, outbox, profile, recovery, request,
-    restore, revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, call, card, contract, establish, feed, file, inventory, location, lock, outbox, profile,
+    recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -270,6 +271,7 @@ fn act(
         "secret.list" => run::<event::SecretList>(body, |_| secrets::list(step)),
         "grant.use" => run::<event::GrantUse>(body, |request| secrets::use_granted(step, event_id, &request)),
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
+        "data.held.list" => run::<event::DataHeld>(body, |asked| held::list(step, &asked)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
         "messaging.send" => send_message(step, row, event_id, body),
@@ -286,6 +288,9 @@ fn act(
         "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
         "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
         "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
+        "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
+        "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
+        "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),

@@ -5,6 +5,7 @@ use crate::agreement;
 use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
+use crate::contract;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::file;
@@ -41,11 +42,12 @@ mod handling;
 mod outcome;
 mod question;
 
+pub(crate) use question::end_waiting;
 pub use question::resume;
 
 use admission::admit;
 use handling::{context, handle};
-use outcome::{Done, Marked, finish};
+use outcome::{Done, Marked, Refused, finish};
 
 /// Clocks may differ by this much, in milliseconds.
 pub const MAX_SKEW_MS: i64 = 120_000;
@@ -237,9 +239,9 @@ fn take_up(
             if arrived.content.to_incarnation < step.identity.incarnation {
                 ruling = ruling.asked();
             }
-            (act(step, connection, arrived, row, tier, &ruling)?, ruling)
+            (act(step, connection, arrived, row, tier, &ruling)?.map_err(Refused::from), ruling)
         }
-        Err(code) => (Err(code), Ruling::None),
+        Err(refused) => (Err(refused), Ruling::None),
     };
     finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)), &ruling)
 }
@@ -310,6 +312,11 @@ fn act(
         "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {
             Ok(Err(RefusalCode::NotAllowed))
         }
+        "contract.offered" => {
+            contract::offered(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "contract.countersigned" => contract::countersigned(step, connection, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
         "file.received" => {
             file::peer::received(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }

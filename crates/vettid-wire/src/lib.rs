@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod agreement;
+pub mod answer;
 pub mod audit;
 pub mod auth;
 pub mod backup;
@@ -30,6 +31,7 @@ pub mod location;
 pub mod lock;
 pub mod manifest;
 pub mod messaging;
+pub mod offer;
 pub mod profile;
 pub mod recovery;
 pub mod refusal;
@@ -37,6 +39,7 @@ pub mod request;
 pub mod restore;
 pub mod rule;
 pub mod secret;
+pub mod service_keys;
 pub mod services_credential;
 pub mod session;
 pub mod subject;

@@ -1,6 +1,7 @@
 //! `vettid gateway`: a service's side, with an HTTP API for its own programs and an OpenID provider for everybody's.
 
 mod client;
+mod keys;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -35,6 +36,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Sites and programs that let people log in with VettID
     Client(client::Arguments),
+    /// The keys of the running gateway: what each is for, how old it is, what replaces it
+    Keys(keys::Arguments),
 }
 
 #[derive(Serialize)]
@@ -53,6 +56,7 @@ struct Ready<'a> {
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     match (arguments.command, arguments.config) {
         (Some(Command::Client(client)), _) => client::run(client, output),
+        (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
         (None, config) => Ok(serve(&config.context("--config is needed")?, &arguments.log).await?),
     }
 }

@@ -22,6 +22,7 @@ use vettid_wire::handshake::{HandshakeMessage, InvitationKind, RekeyMessage, Spa
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::json as vjson;
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::offer::ContractOffer;
 use vettid_wire::profile::{PublicProfile, ServiceProfile, SignedProfile};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
@@ -36,23 +37,27 @@ pub(crate) struct Shop {
     responder: Option<Responder>,
     member: Option<MemberId>,
     member_key: Option<VerifyingKey>,
+    /// Signs the member's answers on this connection.
+    pairwise: Option<VerifyingKey>,
     pub(crate) connection_id: Option<ConnectionId>,
     pub(crate) channel: Option<Channel>,
     /// The incarnation of the member that it addresses.
     pub(crate) to_incarnation: u64,
+    /// What it quotes.
+    pub(crate) contract: Contract,
     /// When what it sends loses its effect.
     pub(crate) expires_at: Option<Timestamp>,
     /// Opened events of the member: name, body, the event that it answers.
     pub(crate) got: Vec<(String, Value, Option<EventId>)>,
 }
 
-fn contract() -> Contract {
+pub(crate) fn contract() -> Contract {
     vjson::read(
         br#"{"service_id":"demo-shop","contract_version":1,"description":"d","fields":[
         {"field":"address","tier":"on_demand","purpose":"p","retention":"session","rate":{"count":2,"per_seconds":60}},
         {"field":"date_of_birth","tier":"consent","purpose":"p","retention":"session"},
-        {"field":"email","tier":"required","purpose":"p","retention":"session"},
-        {"field":"phone","tier":"optional","purpose":"p","retention":"session"},
+        {"field":"email","tier":"required","purpose":"p","retention":{"time_limited":{"days":2}}},
+        {"field":"phone","tier":"optional","purpose":"p","retention":"until_revoked"},
         {"field":"city","tier":"optional","purpose":"p","retention":"session"},
         {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
         {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
@@ -72,9 +77,11 @@ impl Shop {
             responder: None,
             member: None,
             member_key: None,
+            pairwise: None,
             connection_id: None,
             channel: None,
             to_incarnation: 1,
+            contract: contract(),
             expires_at: None,
             got: vec![],
         }
@@ -157,6 +164,8 @@ impl Shop {
             responder.accept(now).unwrap();
             self.member = responder.peer().map(|peer| peer.guid());
             self.member_key = responder.peer().map(|peer| *peer.key_record.signing());
+            let pairwise = responder.peer().and_then(|peer| peer.pairwise_key.as_ref());
+            self.pairwise = pairwise.map(|key| VerifyingKey::from_typed(key).unwrap());
             let content = self.answer(&responder, hs_id, now, rng);
             let party = Party { key_record: &self.record, signing: &self.signing };
             send = responder.answer(now, rng, &party, &content).unwrap().send;
@@ -228,7 +237,7 @@ impl Shop {
     /// The body of a request for a field.
     pub(crate) fn data_request(&self, field: &str, request_id: RequestId) -> Value {
         json!({"request_id": request_id, "service_id": self.service_id, "connection_id": self.connection_id.unwrap(),
-            "contract_hash": contract_hash(&contract()).unwrap(), "field": field, "purpose": "delivery"})
+            "contract_hash": contract_hash(&self.contract).unwrap(), "field": field, "purpose": "delivery"})
     }
 
     /// The body of a login, unsigned.
@@ -240,8 +249,39 @@ impl Shop {
             "issued_at": now, "expires_at": now.plus_ms(110_000), "key_id": self.signing.key_id(), "signature": ""})
     }
 
+    /// The body of an offer of this version.
+    pub(crate) fn offer(&self, contract: &Contract, now: Timestamp) -> Value {
+        let connection_id = self.connection_id.unwrap();
+        let offer = ContractOffer {
+            connection_id,
+            contract: contract.clone(),
+            offered_at: now,
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ContractOffer, &self.signing, &offer).unwrap()
+    }
+
+    /// The signature under an acceptance.
+    pub(crate) fn counter(&self, acceptance: &Value, now: Timestamp) -> Value {
+        let counter = CounterSignature {
+            acceptance_hash: body_hash(acceptance).unwrap(),
+            connection_id: self.connection_id.unwrap(),
+            countersigned_at: now,
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ContractCounter, &self.signing, &counter).unwrap()
+    }
+
     pub(crate) fn signed(&self, challenge: &Value) -> Value {
         sign_object(Context::ServiceRequest, &self.signing, challenge).unwrap()
+    }
+
+    /// An answer is signed for this connection by the key that the handshake certified.
+    pub(crate) fn check_proof(&self, answer: &Value) {
+        let key = self.pairwise.as_ref().unwrap();
+        vettid_core::answer::verify(key, self.connection_id.unwrap(), answer).unwrap();
     }
 
     /// The last answer, its name and body.

@@ -9,6 +9,7 @@ mod value;
 
 mod action;
 mod agreement;
+mod answer;
 mod audit;
 mod auth;
 mod backup;
@@ -32,6 +33,7 @@ mod location;
 mod lock;
 mod manifest;
 mod messaging;
+mod offer;
 mod profile;
 mod recovery;
 mod refusal;
@@ -55,6 +57,7 @@ fn all() -> Vec<Samples> {
     vec![
         action::samples(),
         agreement::samples(),
+        answer::samples(),
         audit::samples(),
         auth::samples(),
         backup::samples(),
@@ -78,6 +81,7 @@ fn all() -> Vec<Samples> {
         lock::samples(),
         manifest::samples(),
         messaging::samples(),
+        offer::samples(),
         profile::samples(),
         recovery::samples(),
         refusal::samples(),

@@ -169,6 +169,7 @@ impl Plan {
             },
             broker: Broker::default(),
             http: None,
+            oidc: None,
             invitation: InvitationStyle::default(),
             limits: GatewayLimits::default(),
         })

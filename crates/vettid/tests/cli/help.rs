@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 145] = [
+const COMMANDS: [&str; 157] = [
     "",
     "app",
     "app enroll",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 145] = [
     "app data get",
     "app data list",
     "app data remove",
+    "app data held",
     "app credential",
     "app credential create",
     "app credential status",
@@ -54,6 +55,13 @@ const COMMANDS: [&str; 145] = [
     "app connection health",
     "app connection rekey",
     "app connection revoke",
+    "app contract",
+    "app contract list",
+    "app contract show",
+    "app contract diff",
+    "app contract accept",
+    "app contract reject",
+    "app contract choose",
     "app message",
     "app message send",
     "app message list",
@@ -145,6 +153,8 @@ const COMMANDS: [&str; 145] = [
     "gateway",
     "gateway client",
     "gateway client add",
+    "gateway keys",
+    "gateway keys rotate",
     "up",
     "audit",
     "audit verify",

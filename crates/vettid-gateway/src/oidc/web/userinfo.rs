@@ -71,7 +71,7 @@ async fn bearer(provider: &Provider, headers: &HeaderMap, query: Option<&str>, b
 /// Asks the vault for every field at once; what it does not hand out is left out.
 async fn read(provider: &Provider, grant: &Grant, view: &ConnectionView, client_name: &str) -> Map<String, Value> {
     let gateway = provider.gateway();
-    let fields = wanted(&provider.settings().claims, &grant.scope, gateway.contract(), &view.optional_fields_accepted);
+    let fields = wanted(&provider.settings().claims, &grant.scope, &gateway.contract(), &view.optional_fields_accepted);
     let mut asked = JoinSet::new();
     for (claim, field) in fields {
         let purpose = format!("Log in to {client_name}");
