@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
-use crate::service::held;
+use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, call, card, contract, establish, feed, file, inventory, location, lock, outbox, profile,
@@ -298,6 +298,14 @@ fn act(
         "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
+        "data.set" | "data.remove" => {
+            let done = by_handler(step, row, event_id, body)?;
+            if let (Ok(_), Some(field)) = (&done, body.get("field").and_then(Value::as_str)) {
+                snapshot::changed(&mut step.draft, field);
+                snapshot::flush(step)?;
+            }
+            Ok(done)
+        }
         _ => by_handler(step, row, event_id, body),
     }
 }

@@ -525,6 +525,8 @@ events! {
     MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
+    #[doc = "A field that the contract lets out unasked: after acceptance and after each change."]
+    DataSnapshot: "data.snapshot", Member, Durable, up to 80 KiB, data::Snapshot => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]
     AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
     #[doc = "A signed notice that the member ended the connection."]

@@ -2,9 +2,10 @@
 //! listens.
 
 use super::{
-    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
-    publishing, signing, upkeep,
+    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
+    ended_key, lock, posts, publishing, signing, upkeep, values, webhooks,
 };
+use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::connection::{Connection, Live, OpenInvitation};
@@ -13,16 +14,19 @@ use crate::home::{Arrivals, Home, HomeError};
 use crate::http::{self, HttpError};
 use crate::identity::{Identity, IdentityFailed};
 use crate::key_file::{self, KeyFileError};
+use crate::metrics::Metrics;
 use crate::offer::{Offer, OfferError};
 use crate::oidc::{self, OidcError};
+use crate::once::{self, Calls};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
-use crate::question::Question;
+use crate::question::{Judgement, Question};
 use crate::random;
 use crate::registration::{self, Registration, RegistrationError};
 use crate::requests::Requests;
 use crate::state::{Loaded, State, StateError};
 use crate::versions::{self, NotNewer, Version, Versions};
+use crate::webhook::sender::{Sender, SenderError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -92,6 +96,9 @@ pub enum StartError {
     /// The broker.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// The way to webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] SenderError),
     /// The HTTP face.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -127,6 +134,11 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
+        values: SyncMutex::new(values::load(&loaded)?),
+        api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
+        hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
+        calls: Calls::new(loaded.values(once::CALLS)?),
+        metrics: Metrics::new(),
         invitations: SyncMutex::new(invitations(&loaded)?),
         connections: SyncMutex::new(connections(&loaded)?),
         identity: RwLock::new(identity),
@@ -150,13 +162,13 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
-    let kept = Restored { questions: loaded.values(REQUESTS)?, oidc: oidc::Kept::load(&loaded)? };
+    let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
     run(&shared, arrivals, kept).await
 }
 
 /// What goes on where it was.
 struct Restored {
-    questions: Vec<Question>,
+    questions: Vec<Asked>,
     oidc: oidc::Kept,
 }
 
@@ -181,10 +193,19 @@ async fn set_going(
     for subscription in arrivals.subscriptions {
         shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
-    for question in restored.questions {
-        asking::spawn(shared, shared.requests.add(question, true), None);
+    for (question, ended) in restored.questions {
+        let request = shared.requests.add(question, true);
+        match ended {
+            Some(ended) => {
+                shared.requests.kept(request.question().request_id);
+                request.set_evidence(ended.evidence);
+                request.take(ended.at, Judgement::Done(ended.outcome));
+            }
+            None => asking::spawn(shared, request, None),
+        }
     }
     resume_posts(shared).await;
+    shared.tasks.spawn(webhooks::serve(Arc::clone(shared)));
     shared.tasks.spawn(keep_tidy(Arc::clone(shared)));
     shared.tasks.spawn(keep_credential(Arc::clone(shared)));
     shared.tasks.spawn(keep_published(Arc::clone(shared)));
@@ -350,6 +371,15 @@ fn invitations(loaded: &Loaded) -> Result<HashMap<vettid_wire::id::InviteId, Ope
     Ok(all.into_iter().map(|invitation| (invitation.invite_id, invitation)).collect())
 }
 
+/// A question that was stored, and its end.
+type Asked = (Question, Option<asking::Ended>);
+
+fn questions(loaded: &Loaded) -> Result<Vec<Asked>, StateError> {
+    let all: Vec<Question> = loaded.values(REQUESTS)?;
+    let with_end = |question: Question| Ok((loaded.value(&ended_key(question.request_id))?, question));
+    all.into_iter().map(|question| with_end(question).map(|(ended, question)| (question, ended))).collect()
+}
+
 fn connections(loaded: &Loaded) -> Result<Connections, StateError> {
     let mut connections = Connections::default();
     for record in loaded.values::<Connection>(CONNECTIONS)? {
@@ -376,6 +406,7 @@ async fn keep_tidy(shared: Arc<Shared>) {
         publishing::look_at_file(&shared).await;
         publishing::renew_profile(&shared).await;
         asking::sweep(&shared).await;
+        values::sweep(&shared).await;
         upkeep::sweep(&shared).await;
         shared.peers.close_idle().await;
     }

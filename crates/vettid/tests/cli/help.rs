@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 157] = [
+const COMMANDS: [&str; 167] = [
     "",
     "app",
     "app enroll",
@@ -153,6 +153,16 @@ const COMMANDS: [&str; 157] = [
     "gateway",
     "gateway client",
     "gateway client add",
+    "gateway api-key",
+    "gateway api-key create",
+    "gateway api-key list",
+    "gateway api-key revoke",
+    "gateway webhook",
+    "gateway webhook add",
+    "gateway webhook list",
+    "gateway webhook test",
+    "gateway webhook replay",
+    "gateway webhook remove",
     "gateway keys",
     "gateway keys rotate",
     "up",

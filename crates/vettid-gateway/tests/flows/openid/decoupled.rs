@@ -1,7 +1,7 @@
 //! Logins that no browser waits for (CIBA), by asking and by being told.
 
 use super::ear::Ear;
-use super::site::{Answer, REDIRECT, Registered, Site, form, world};
+use super::site::{Answer, Fields, REDIRECT, Registered, Site, form, world};
 use super::{LoggedIn, log_in};
 use reqwest::Method;
 use serde_json::json;
@@ -100,7 +100,7 @@ async fn nobody_asks_for_a_member_that_is_not_theirs_to_ask() {
     let tokens = site.redeem(&site.shop, &back.sent("code").unwrap(), &[]).await.json();
     let id_token = tokens["id_token"].as_str().unwrap();
     let unsigned = format!("{}.", id_token.rsplit_once('.').unwrap().0);
-    let cases: [(&Registered, &[(&str, &str)], &str); 5] = [
+    let cases: [(&Registered, Fields<'_>, &str); 5] = [
         (&till, &[("login_hint", "nobody")], "unknown_user_id"),
         (&till, &[("id_token_hint", id_token)], "unknown_user_id"),
         (&till, &[("id_token_hint", &unsigned)], "unknown_user_id"),

@@ -1,7 +1,7 @@
 //! The end of a session: by the client, by the person, and what other clients hear of it.
 
 use super::ear::Ear;
-use super::site::{REDIRECT, Registered, form, world};
+use super::site::{Fields, REDIRECT, Registered, form, world};
 use super::{LoggedIn, log_in};
 use reqwest::Method;
 use vettid_crypto::jose::ClientKeys;
@@ -75,7 +75,7 @@ async fn without_a_token_the_person_is_asked_and_no_other_site_can_answer() {
     let key = page.text.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let good = format!("form_key={key}");
     let own = browser.cookie.clone();
-    let cases: [(&[(&str, &str)], &str); 3] = [
+    let cases: [(Fields<'_>, &str); 3] = [
         (&[("cookie", &own)], "form_key=x"),
         (&[], &good),
         (&[("cookie", &own), ("origin", "https://evil.example")], &good),

@@ -1,6 +1,6 @@
 //! Attacks of RFC 9700, each refused. What is not told apart by an attacker has one answer.
 
-use super::site::{Browser, REDIRECT, VERIFIER, world};
+use super::site::{Browser, Fields, REDIRECT, VERIFIER, world};
 use super::{LoggedIn, log_in};
 use reqwest::Method;
 use serde_json::json;
@@ -27,7 +27,7 @@ async fn a_code_in_wrong_hands_is_worth_nothing() {
     let (world, site) = world().await;
     let LoggedIn { gateway, mut browser, .. } = log_in(&world, &site, &[]).await;
     let other_verifier = "x".repeat(43);
-    let cases: [(bool, &[(&str, &str)], &str); 7] = [
+    let cases: [(bool, Fields<'_>, &str); 7] = [
         (true, &[], "invalid_grant"),
         (false, &[("code_verifier", &other_verifier)], "invalid_grant"),
         (false, &[("code_verifier", "short")], "invalid_grant"),
@@ -85,7 +85,7 @@ async fn no_redirect_but_to_the_registered_address() {
 async fn a_request_that_is_weaker_than_it_must_be_goes_back_with_an_error() {
     let (world, site) = world().await;
     let gateway = world.gateway().await;
-    let cases: [(&[(&str, &str)], &str); 8] = [
+    let cases: [(Fields<'_>, &str); 8] = [
         (&[("code_challenge", "")], "invalid_request"),
         (&[("code_challenge_method", "")], "invalid_request"),
         (&[("code_challenge_method", "plain"), ("code_challenge", VERIFIER)], "invalid_request"),
@@ -172,7 +172,7 @@ async fn an_assertion_counts_once_also_after_a_kill() {
     };
     let id = oidc::register(&world.config.oidc.as_ref().unwrap().clients_file, registration).unwrap().client_id;
     let gateway = world.gateway().await;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = vettid_nats::clock::now().unix_seconds();
     let assertion = |number: u32, audience: &str| {
         let claims = json!({"iss": id, "sub": id, "aud": audience, "jti": number.to_string(), "exp": now + 300});
         key.sign("JWT", &claims).unwrap()
@@ -217,7 +217,7 @@ async fn no_other_site_and_no_other_browser_acts_on_a_login_page() {
     let good = format!("form_key={key}");
     let own = browser.cookie.clone();
     let stranger = Browser::new(&site).begin_cookie().await;
-    let cases: [(&[(&str, &str)], &str); 6] = [
+    let cases: [(Fields<'_>, &str); 6] = [
         (&[("cookie", &own)], ""),
         (&[("cookie", &own)], "form_key=wrong"),
         (&[], &good),

@@ -17,6 +17,9 @@ use vettid_wire::base64::encode_url;
 pub(crate) const REDIRECT: &str = "https://shop.example/cb";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
+/// Names and values of a form or of headers.
+pub(crate) type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// What came back.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
@@ -38,8 +41,7 @@ impl Answer {
     /// A parameter of where the browser is sent.
     pub(crate) fn sent(&self, name: &str) -> Option<String> {
         let location = self.location()?;
-        let found = location.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        found
+        location.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
     pub(crate) fn error(&self) -> String {
