@@ -18,6 +18,7 @@ mod key_file;
 mod metrics;
 pub mod offer;
 mod offering;
+pub mod oidc;
 mod once;
 mod peers;
 mod profile;

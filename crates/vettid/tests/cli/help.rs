@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 178] = [
+const COMMANDS: [&str; 180] = [
     "",
     "app",
     "app enroll",
@@ -152,6 +152,8 @@ const COMMANDS: [&str; 178] = [
     "services",
     "host",
     "gateway",
+    "gateway client",
+    "gateway client add",
     "gateway api-key",
     "gateway api-key create",
     "gateway api-key list",
