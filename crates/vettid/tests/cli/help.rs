@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 168] = [
+const COMMANDS: [&str; 178] = [
     "",
     "app",
     "app enroll",
@@ -152,6 +152,16 @@ const COMMANDS: [&str; 168] = [
     "services",
     "host",
     "gateway",
+    "gateway api-key",
+    "gateway api-key create",
+    "gateway api-key list",
+    "gateway api-key revoke",
+    "gateway webhook",
+    "gateway webhook add",
+    "gateway webhook list",
+    "gateway webhook test",
+    "gateway webhook replay",
+    "gateway webhook remove",
     "gateway contract",
     "gateway contract new",
     "gateway contract edit",
