@@ -100,7 +100,7 @@ fn from_the_offer_to_the_yes_the_service_gets_nothing() {
     let seen = view(&mut town, id);
     assert_eq!(seen.offered.as_ref().map(|offered| &offered.contract), Some(&second));
     assert_eq!(seen.in_force.map(|signed| signed.contract), Some(contract()));
-    assert_eq!(seen.missing_fields, ["date_of_birth", "passport"]);
+    assert_eq!(seen.missing_fields, ["date_of_birth", "passport", "size"]);
     let list: ContractList = town.ask(ALICE, "contract.list", json!({})).unwrap();
     assert_eq!((list.contracts[0].version, list.contracts[0].offered_version), (Some(1), Some(2)));
 
