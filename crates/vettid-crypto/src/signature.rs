@@ -48,6 +48,8 @@ contexts! {
     ContractAccept = "contract-accept",
     /// The service countersigns.
     ContractCounter = "contract-counter",
+    /// A service offers a new version of its contract.
+    ContractOffer = "contract-offer",
     /// Answer to a login request, by the pairwise key.
     AuthResponse = "auth-response",
     /// Any other answer to a service, by the pairwise key.
@@ -86,6 +88,8 @@ contexts! {
     ServiceRequest = "service-request",
     /// Challenge of the unlock lane, by the lane key.
     UnlockChallenge = "unlock-challenge",
+    /// New signing keys of a service's account, by the account's key.
+    ServiceKeys = "service-keys",
     /// Lease of a host on a vault.
     Lease = "lease",
     /// New incarnation after a restore.

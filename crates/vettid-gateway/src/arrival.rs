@@ -8,7 +8,9 @@ use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::data::Snapshot;
 use vettid_wire::envelope::{Envelope, InReplyTo};
-use vettid_wire::event::{self, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
+use vettid_wire::event::{
+    self, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked,
+};
 use vettid_wire::json;
 use vettid_wire::subject::Subject;
 
@@ -23,6 +25,8 @@ pub(crate) enum Arrived {
     Rekey(Value),
     /// A value that the member's vault hands out unasked.
     Snapshot(Snapshot),
+    /// The member accepted a version of the contract, its signature not checked yet.
+    Accepted(Value),
     /// A fresh credential for the member's space.
     Credential(Value),
 }
@@ -79,6 +83,9 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == MemberCredential::ROW.name {
         return Ok(Arrived::Credential(opened.content.body));
+    }
+    if row.name == ContractAccepted::ROW.name {
+        return Ok(Arrived::Accepted(opened.content.body));
     }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));

@@ -4,11 +4,14 @@
 mod arrivals;
 mod asking;
 mod posts;
+mod publishing;
+mod signing;
 mod start;
 mod upkeep;
 mod values;
 
 pub use asking::RequestError;
+pub use publishing::PublishError;
 pub use start::StartError;
 pub use values::ValueView;
 
@@ -25,21 +28,23 @@ use crate::random;
 use crate::requests::Requests;
 use crate::revocation;
 use crate::state::{Draft, State, StateError};
+use crate::versions::Versions;
 use crate::view::{ConnectionView, Invitation, RequestView};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use values::Values;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
-use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// Why there is no invitation.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +68,13 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     config: Config,
     presentation: Presentation,
+    contracts: Versions,
+    publishing: Mutex<()>,
+    profiling: Mutex<()>,
+    /// The profile does not show the newest contract yet.
+    profile_is_due: AtomicBool,
+    /// Why the contract in the file is not published, as it was logged last.
+    contract_file_problem: SyncMutex<Option<String>>,
     identity: RwLock<Identity>,
     profile_sequence: AtomicU64,
     space: SpaceUri,
@@ -76,6 +88,9 @@ struct Shared {
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    started_at: Timestamp,
+    /// Somebody asked for new signing keys.
+    signing_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -131,8 +146,8 @@ impl Gateway {
 
     /// The contract on offer.
     #[must_use]
-    pub fn contract(&self) -> &Contract {
-        &self.0.presentation.offer.contract
+    pub fn contract(&self) -> Contract {
+        self.0.contracts.newest().contract.clone()
     }
 
     /// Whether it can reach the broker and store what it must.
@@ -264,7 +279,7 @@ impl Gateway {
             return Err(RequestError::NotConnected);
         }
         {
-            let (identity, service_id) = (shared.identity(), &shared.presentation.offer.contract.service_id);
+            let (identity, service_id) = (shared.identity(), &shared.presentation.service_id);
             let signing = identity.signing_key();
             revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
         }
@@ -285,10 +300,15 @@ impl Shared {
         self.identity.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn service_id(&self) -> &ServiceId {
+        &self.presentation.service_id
+    }
+
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
         Own {
             identity,
             presentation: &self.presentation,
+            contracts: &self.contracts,
             profile_sequence: self.profile_sequence.load(Ordering::Relaxed),
             space: &self.space,
             brokers: self.peers.brokers(),
@@ -380,6 +400,14 @@ fn put_channel(draft: &mut Draft, id: ConnectionId, live: &mut Live) -> Result<(
             Ok(())
         }
     }
+}
+
+/// Puts the acceptance in force into a commit, beside all before it.
+fn put_acceptance(draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+    let Some(accepted) = &live.record.accepted else {
+        return Ok(());
+    };
+    draft.put(format!("acceptance/{}/{:020}", live.record.connection_id, accepted.acceptance.sequence), accepted)
 }
 
 const INVITATIONS: &str = "invitation/";

@@ -13,6 +13,7 @@ pub mod http;
 mod identity;
 mod key_file;
 mod offer;
+mod offering;
 mod peers;
 mod profile;
 pub mod question;
@@ -22,7 +23,9 @@ mod renewal;
 mod requests;
 mod revocation;
 mod rotation;
+mod signing;
 mod state;
+pub mod versions;
 pub mod view;
 
 pub use config::Config;

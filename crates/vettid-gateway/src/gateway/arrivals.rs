@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{Shared, asking, invitation_key, lock, posts, put, upkeep, values};
+use super::{Shared, asking, invitation_key, lock, posts, put, put_acceptance, upkeep, values};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -164,7 +164,10 @@ async fn go_on(shared: &Arc<Shared>, id: ConnectionId, bytes: &[u8]) -> Result<(
             live.record.member.forget_credential();
         }
     }
-    shared.store(&mut live).await?;
+    let mut draft = shared.state.draft();
+    put(&mut draft, &mut live)?;
+    put_acceptance(&mut draft, &live)?;
+    shared.commit(draft).await?;
     let outbox = live.record.outbox.iter().filter(|post| !before.contains(post)).cloned().collect();
     drop(live);
     send_all(shared, id, outbox);
@@ -241,6 +244,7 @@ async fn take_event(
             upkeep::keep_up(shared, live).await
         }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
+        Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {

@@ -2,7 +2,7 @@
 
 use super::access::{self, Access};
 use super::failure::ApiFailure;
-use super::{call, connections, document, invitations, page, probes, requests, values};
+use super::{call, connections, document, invitations, keys, page, probes, requests, values};
 use crate::gateway::Gateway;
 use crate::key_file::ApiKey;
 use axum::Router;
@@ -12,8 +12,15 @@ use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 /// The resources: one file and one row each.
-const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] =
-    &[invitations::routes, connections::routes, requests::routes, values::routes, probes::routes, document::routes];
+const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
+    invitations::routes,
+    connections::routes,
+    requests::routes,
+    values::routes,
+    keys::routes,
+    probes::routes,
+    document::routes,
+];
 
 /// All calls, and their description.
 pub(super) fn calls() -> OpenApiRouter<Gateway> {

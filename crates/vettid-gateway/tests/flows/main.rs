@@ -5,7 +5,9 @@
 mod connecting;
 mod crashes;
 mod http;
+mod keys;
 mod logins;
+mod publishing;
 mod requests;
 mod values;
 mod world;

@@ -11,6 +11,7 @@ const CODES: [RefusalCode; 18] = [
     RefusalCode::NotConnected,
     RefusalCode::NotInContract,
     RefusalCode::ContractMismatch,
+    RefusalCode::ContractFrozen,
     RefusalCode::RateLimited,
     RefusalCode::Denied,
     RefusalCode::Expired,

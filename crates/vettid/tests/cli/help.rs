@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 146] = [
+const COMMANDS: [&str; 155] = [
     "",
     "app",
     "app enroll",
@@ -55,6 +55,13 @@ const COMMANDS: [&str; 146] = [
     "app connection health",
     "app connection rekey",
     "app connection revoke",
+    "app contract",
+    "app contract list",
+    "app contract show",
+    "app contract diff",
+    "app contract accept",
+    "app contract reject",
+    "app contract choose",
     "app message",
     "app message send",
     "app message list",
@@ -144,6 +151,8 @@ const COMMANDS: [&str; 146] = [
     "services",
     "host",
     "gateway",
+    "gateway keys",
+    "gateway keys rotate",
     "up",
     "audit",
     "audit verify",

@@ -21,13 +21,13 @@ use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::signature::{self, Context};
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_nats::clock;
-use vettid_nats::connection::{Connection, Endpoint};
+use vettid_nats::connection::{ConnectError, Connection, Endpoint};
 use vettid_nats::inbox::{Inbox, Members, deliver};
 use vettid_testkit::operator::fresh_key;
 use vettid_testkit::space::{Placement, Space, fresh_event};
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision};
 use vettid_wire::base64::Base64;
-use vettid_wire::connection::{ConnectionState, Ready, RevocationNotice, RevocationReason};
+use vettid_wire::connection::{ConnectionCredential, ConnectionState, Ready, RevocationNotice, RevocationReason};
 use vettid_wire::contract::{Acceptance, Contract};
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, Envelope, InReplyTo};
@@ -81,6 +81,9 @@ pub(crate) struct Service {
     pub(crate) connection: Connection,
     /// The service's user in the member's account.
     pub(crate) user: UserPublic,
+    /// The member's user in the service's account, and what lets it in.
+    pub(crate) key: Arc<UserKey>,
+    pub(crate) jwt: UserJwt,
 }
 
 /// An event of the service, opened.
@@ -247,6 +250,10 @@ impl Member {
         self.resigned(unsigned)
     }
 
+    pub(crate) fn fingerprint(&self) -> vettid_wire::id::Fingerprint {
+        self.record.fingerprint()
+    }
+
     pub(crate) fn resigned(&self, acceptance: Acceptance) -> Acceptance {
         json::from_value(signature::sign_object(Context::ContractAccept, &self.signing, &acceptance).unwrap()).unwrap()
     }
@@ -290,7 +297,8 @@ impl Member {
         let connection_id = handshake.hs_id.connection_id();
         let guid = handshake.invitation.space.guid();
         let who = MemberIdentity::Connection(connection_id);
-        let credential = Credential::member(&who, guid, handshake.nkey, offered.jwt, clock::now()).unwrap();
+        let (key, jwt) = (handshake.nkey, offered.jwt);
+        let credential = Credential::member(&who, guid, Arc::clone(&key), jwt.clone(), clock::now()).unwrap();
         let connection = Connection::open(&self.endpoint, credential).await.unwrap();
         let (keys, _) = handshake.initiator.take_outcome().unwrap().into_keys(1);
         Service {
@@ -301,6 +309,8 @@ impl Member {
             pairwise: handshake.pairwise,
             connection,
             user: offered.service_nkey,
+            key,
+            jwt,
         }
     }
 
@@ -323,6 +333,26 @@ impl Member {
 }
 
 impl Member {
+    /// Connects with what the service gave; `None` if the broker does not take it.
+    pub(crate) async fn comes_in(&self, service: &Service, jwt: &UserJwt) -> Option<Connection> {
+        let who = MemberIdentity::Connection(service.connection_id);
+        let key = Arc::clone(&service.key);
+        let credential = Credential::member(&who, service.guid, key, jwt.clone(), clock::now()).unwrap();
+        match Connection::open(&self.endpoint, credential).await {
+            Ok(connection) => Some(connection),
+            Err(ConnectError::Refused) => None,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Takes the next credential of the service and goes on with it.
+    pub(crate) async fn take_credential(&mut self, service: &mut Service) {
+        let fresh = self.next_event(service, "connection.credential").await;
+        let fresh: ConnectionCredential = json::from_value(fresh.body).unwrap();
+        service.jwt = UserJwt::unchecked(fresh.jwt);
+        service.connection = self.comes_in(service, &service.jwt).await.unwrap();
+    }
+
     /// Does not let the service in any more, without telling it.
     pub(crate) async fn cut_off(&self, world: &World, service: &Service) {
         let (account, mut claims) = self.space.claims(&world.broker.operator).remove(1);
