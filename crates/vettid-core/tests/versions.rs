@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use vettid_core::contract::versions::{
     AcceptanceTaken, OfferTaken, agree, is_offer_due, not_frozen, reject, take_acceptance, take_offer,
 };
-use vettid_core::contract::{AcceptedContract, Buckets, Grant, Spent, contract_hash, read_field};
+use vettid_core::contract::{AcceptedContract, Buckets, Grant, Reading, Spent, contract_hash, read_field};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::contract::{Acceptance, Contract};
 use vettid_wire::id::{ConnectionId, Fingerprint};
@@ -247,7 +247,8 @@ impl State {
         not_frozen(self.waiting.map(offered).as_ref())?;
         let (mut buckets, spent) = (Buckets::default(), Spent::default());
         let in_force = accepted(self.in_force);
-        read_field(Timestamp::default(), &in_force, (&mut buckets, &spent), hash(text), field)
+        let reading = Reading { quoted_hash: hash(text), field, retention: None };
+        read_field(Timestamp::default(), &in_force, (&mut buckets, &spent), reading).map_err(|breach| breach.code())
     }
 
     /// What must hold wherever it stands.

@@ -23,10 +23,10 @@ pub(crate) enum Arrived {
     Notice(Value),
     /// A step towards the keys of the next epoch, its signature not checked yet.
     Rekey(Value),
-    /// A value that the member's vault hands out unasked.
-    Snapshot(Snapshot),
     /// The member accepted a version of the contract, its signature not checked yet.
     Accepted(Value),
+    /// A value that the member's vault hands out unasked.
+    Snapshot(Snapshot),
     /// A fresh credential for the member's space.
     Credential(Value),
 }

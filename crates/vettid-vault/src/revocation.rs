@@ -187,8 +187,8 @@ fn end(
     establish::abandon(step, id)?;
     connection::forget_buckets(&mut step.draft, id);
     held::end(step, id)?;
-    snapshot::end(&mut step.draft, id)?;
     contract::forget_offer(&mut step.draft, id);
+    snapshot::end(&mut step.draft, id)?;
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     connection.strip();

@@ -124,7 +124,7 @@ fn of_field(was: &ContractField, is: &ContractField, changes: &mut Vec<Change>) 
         changes.push(changed(Part::Tier, effect, tier(was.tier).into(), tier(is.tier).into()));
     }
     if was.access != is.access {
-        let effect = if reach(is.access) < reach(was.access) { Effect::Narrower } else { Effect::Wider };
+        let effect = if given(is.access) < given(was.access) { Effect::Narrower } else { Effect::Wider };
         changes.push(changed(Part::Access, effect, access(was.access).into(), access(is.access).into()));
     }
     if was.retention != is.retention {
@@ -209,20 +209,20 @@ fn tier(tier: Tier) -> &'static str {
     }
 }
 
-fn access(access: Access) -> &'static str {
-    match access {
-        Access::OnDemand => "whenever asked for",
-        Access::OneTime => "once",
-        Access::Snapshot => "unasked, at each change",
-    }
-}
-
-/// For ordering: once is less than each time, and being sent every change is more.
-fn reach(access: Access) -> u8 {
+/// For ordering: how much is handed out, and at whose word.
+fn given(access: Access) -> u8 {
     match access {
         Access::OneTime => 0,
         Access::OnDemand => 1,
         Access::Snapshot => 2,
+    }
+}
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Snapshot => "at once and after each change",
+        Access::OnDemand => "whenever asked for",
+        Access::OneTime => "once",
     }
 }
 

@@ -2,12 +2,17 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod calls;
+mod client;
 mod connecting;
 mod crashes;
 mod http;
 mod keys;
+mod kills;
 mod logins;
 mod publishing;
 mod requests;
+mod sdk;
 mod values;
+mod webhooks;
 mod world;

@@ -9,7 +9,7 @@ use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::{Keep, Snapshot, SnapshotState};
 
 fn snapshot(gateway: &Running, service: &Service, number: u64, state: SnapshotState) -> Snapshot {
-    let contract_hash = vettid_core::contract::contract_hash(gateway.gateway().contract()).unwrap();
+    let contract_hash = vettid_core::contract::contract_hash(&gateway.gateway().contract()).unwrap();
     let (connection_id, field) = (service.connection_id, "address".to_owned());
     Snapshot { connection_id, contract_hash, field, number, state }
 }

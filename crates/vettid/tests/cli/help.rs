@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 155] = [
+const COMMANDS: [&str; 165] = [
     "",
     "app",
     "app enroll",
@@ -151,6 +151,16 @@ const COMMANDS: [&str; 155] = [
     "services",
     "host",
     "gateway",
+    "gateway api-key",
+    "gateway api-key create",
+    "gateway api-key list",
+    "gateway api-key revoke",
+    "gateway webhook",
+    "gateway webhook add",
+    "gateway webhook list",
+    "gateway webhook test",
+    "gateway webhook replay",
+    "gateway webhook remove",
     "gateway keys",
     "gateway keys rotate",
     "up",
