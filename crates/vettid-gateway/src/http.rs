@@ -7,6 +7,7 @@ mod api_keys;
 mod body;
 mod call;
 mod connections;
+mod contract;
 mod document;
 mod failure;
 mod idempotency;
