@@ -133,7 +133,8 @@ impl Request {
         matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { keep, .. }) if keep.is_over(now))
     }
 
-    fn holds_value(&self) -> bool {
+    /// Whether it holds a value of a member.
+    pub(crate) fn holds_value(&self) -> bool {
         matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { .. }))
     }
 

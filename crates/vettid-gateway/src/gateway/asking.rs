@@ -208,14 +208,16 @@ fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
     }
 }
 
-/// Takes requests out of the state.
+/// Takes requests out of the state; a value that one of them holds is then nowhere on the disk.
 pub(super) async fn forget(shared: &Shared, requests: Vec<Arc<Request>>) {
     let mut draft = shared.state.draft();
+    let holds_value = requests.iter().any(|request| request.is_stored() && request.holds_value());
     for request in requests.iter().filter(|request| request.is_stored()) {
         draft.remove(request_key(request.question().request_id));
         draft.remove(ended_key(request.question().request_id));
     }
-    if let Err(error) = shared.commit(draft).await {
+    let removed = if holds_value { shared.purge(draft).await } else { shared.commit(draft).await };
+    if let Err(error) = removed {
         tracing::error!(%error, "old requests could not be removed");
     }
 }
