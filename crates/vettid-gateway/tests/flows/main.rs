@@ -7,6 +7,7 @@ mod crashes;
 mod http;
 mod keys;
 mod logins;
+mod profiles;
 mod publishing;
 mod requests;
 mod values;
