@@ -1,26 +1,35 @@
 //! A running gateway: the handle for the binary, for benches and for the HTTP face. Everything below is driven by tasks
 //! that it owns and joins. What is told to anybody was stored before.
 
+mod api_keys;
 mod arrivals;
 mod asking;
+mod levels;
 mod posts;
 mod publishing;
 mod signing;
 mod start;
 mod upkeep;
 mod values;
+mod webhooks;
 
+pub use crate::api_key::{ApiKeyView, NewApiKey};
+pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
 pub use publishing::PublishError;
 pub use start::StartError;
 pub use values::ValueView;
+pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
 
+use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::Config;
 use crate::connection::{Live, OpenInvitation};
 use crate::handshake::{self, HandshakeFailed, Own};
 use crate::home::Home;
 use crate::identity::Identity;
+use crate::metrics::Metrics;
+use crate::once::{self, Calls};
 use crate::peers::Peers;
 use crate::profile::Presentation;
 use crate::question::{Ask, LoginRequest, Outcome};
@@ -30,6 +39,8 @@ use crate::revocation;
 use crate::state::{Draft, State, StateError};
 use crate::versions::Versions;
 use crate::view::{ConnectionView, Invitation, RequestView};
+use crate::webhook::{Event, EventKind};
+use serde_json::json;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,9 +96,14 @@ struct Shared {
     connections: SyncMutex<Connections>,
     requests: Requests,
     values: SyncMutex<Values>,
+    api_keys: ApiKeys,
+    hooks: Arc<webhooks::Hooks>,
+    calls: Calls,
+    metrics: Metrics,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    oidc_address: SyncMutex<Option<SocketAddr>>,
     started_at: Timestamp,
     /// Somebody asked for new signing keys.
     signing_wanted: Notify,
@@ -124,6 +140,22 @@ impl Gateway {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         *lock(&self.0.http_address)
+    }
+
+    /// Where the OpenID provider listens, if there is one.
+    #[must_use]
+    pub fn oidc_address(&self) -> Option<SocketAddr> {
+        *lock(&self.0.oidc_address)
+    }
+
+    /// Begins a commit of a part of the gateway that keeps its own values.
+    pub(crate) fn draft(&self) -> Draft {
+        self.0.state.draft()
+    }
+
+    /// Makes its changes durable. A failure is final: the gateway is not healthy any more.
+    pub(crate) async fn commit(&self, draft: Draft) -> Result<(), StateError> {
+        self.0.commit(draft).await
     }
 
     /// The service's own id as an owner of a space.
@@ -188,7 +220,7 @@ impl Gateway {
             created_at: now,
             expires_at: invitation.responder.expires_at(),
         };
-        shared.keep_invitation(invitation).await?;
+        shared.keep_invitation(invitation, &view).await?;
         Ok(view)
     }
 
@@ -267,6 +299,30 @@ impl Gateway {
         self.0.is_known(connection).then(|| values::list(&self.0, connection))
     }
 
+    /// Requests that are open or ended a short time ago.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RequestView> {
+        self.0.requests.all().iter().map(|request| asking::present(request)).collect()
+    }
+
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.0.calls
+    }
+
+    /// Stores that a call with a name was begun, or what came of it.
+    pub(crate) async fn store_call(&self, call: &Arc<once::Call>, effect: once::Effect) -> Result<(), StateError> {
+        let mut draft = self.0.state.draft();
+        call.note(&mut draft, effect)?;
+        self.0.commit(draft).await
+    }
+
+    /// Forgets a call with a name that had no effect.
+    pub(crate) async fn forget_call(&self, call: &once::Call) -> Result<(), StateError> {
+        let mut draft = self.0.state.draft();
+        call.remove(&mut draft);
+        self.0.commit(draft).await
+    }
+
     /// Ends a connection at once and tells the member.
     ///
     /// # Errors
@@ -283,10 +339,13 @@ impl Gateway {
             let signing = identity.signing_key();
             revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
         }
-        shared.store(&mut live).await?;
+        let mut draft = shared.state.draft();
+        put(&mut draft, &mut live)?;
+        shared.tell_end(&mut draft, &live, EndedBy::Service)?;
+        shared.commit(draft).await?;
         let posts = live.record.outbox.clone();
         drop(live);
-        shared.end_requests(id);
+        shared.end_requests(id).await;
         values::forget(shared, id).await?;
         for post in posts {
             posts::spawn(shared, id, post);
@@ -352,12 +411,13 @@ impl Shared {
         self.commit(draft).await
     }
 
-    async fn keep_invitation(&self, invitation: OpenInvitation) -> Result<(), InviteError> {
+    async fn keep_invitation(&self, invitation: OpenInvitation, view: &Invitation) -> Result<(), InviteError> {
         if lock(&self.invitations).len() >= self.config.limits.open_invitations {
             return Err(InviteError::TooManyOpen);
         }
         let mut draft = self.state.draft();
         draft.put(invitation_key(invitation.invite_id), &invitation)?;
+        once::answer(&mut draft, 201, view)?;
         self.commit(draft).await?;
         lock(&self.invitations).insert(invitation.invite_id, invitation);
         Ok(())
@@ -371,13 +431,48 @@ impl Shared {
     }
 
     /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
-    fn end_requests(&self, id: ConnectionId) {
-        self.requests.forget_values(id);
-        self.requests.end(clock::now(), id, &Outcome::Refused { code: RefusalCode::NotConnected });
+    async fn end_requests(&self, id: ConnectionId) {
+        asking::forget(self, self.requests.forget_values(id)).await;
+        for request in self.requests.open_of(id) {
+            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
+        }
+    }
+
+    /// Puts into the commit of a connection that became active that it did.
+    fn tell_active(&self, draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+        let (now, id) = (clock::now(), live.record.connection_id);
+        let body = json!({"invite_id": live.record.invite_id});
+        self.tell(draft, now, &Event::of(EventKind::ConnectionActive, id, body))?;
+        let body = json!({"contract_version": live.record.contract.contract_version});
+        self.tell(draft, now, &Event::of(EventKind::ContractAccepted, id, body))
+    }
+
+    /// Puts into the commit of a connection that is over that it is.
+    fn tell_end(&self, draft: &mut Draft, live: &Live, by: EndedBy) -> Result<(), StateError> {
+        let (now, id) = (clock::now(), live.record.connection_id);
+        let body = json!({"contract_version": live.record.contract.contract_version});
+        self.tell(draft, now, &Event::of(EventKind::ContractEnded, id, body))?;
+        self.tell(draft, now, &Event::of(EventKind::ConnectionEnded, id, json!({"ended_by": by.name()})))
     }
 
     fn count_dropped(&self) {
         self.dropped_events.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndedBy {
+    Member,
+    Service,
+}
+
+impl EndedBy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Service => "service",
+        }
     }
 }
 
@@ -424,6 +519,11 @@ fn connection_key(id: ConnectionId) -> String {
 
 fn channel_key(id: ConnectionId) -> String {
     format!("channel/{id}")
+}
+
+/// The end of a request that is stored.
+fn ended_key(id: RequestId) -> String {
+    format!("ended/{id}")
 }
 
 fn request_key(id: RequestId) -> String {

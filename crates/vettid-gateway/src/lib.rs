@@ -2,10 +2,13 @@
 //! programs. Members' vaults decide; a gateway asks, checks what comes back, and never trusts the broker.
 
 mod acquaintance;
+mod api_key;
 mod arrival;
+mod bucket;
 mod clock;
 pub mod config;
 mod connection;
+pub mod draft;
 mod files;
 pub mod gateway;
 mod handshake;
@@ -13,8 +16,11 @@ mod home;
 pub mod http;
 mod identity;
 mod key_file;
-mod offer;
+mod metrics;
+pub mod offer;
 mod offering;
+pub mod oidc;
+mod once;
 mod peers;
 mod profile;
 pub mod question;
@@ -28,6 +34,8 @@ mod signing;
 mod state;
 pub mod versions;
 pub mod view;
+mod webhook;
 
 pub use config::Config;
 pub use gateway::Gateway;
+pub use webhook::EventKind;

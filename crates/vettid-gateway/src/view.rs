@@ -202,6 +202,20 @@ pub enum Status {
 }
 
 impl Status {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Pending => "pending",
+            Self::Served { .. } => "served",
+            Self::Approved { .. } => "approved",
+            Self::Denied { .. } => "denied",
+            Self::Refused { .. } => "refused",
+            Self::Expired => "expired",
+        }
+    }
+
     /// Whether an answer may still come.
     #[must_use]
     pub fn is_open(&self) -> bool {

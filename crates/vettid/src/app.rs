@@ -19,7 +19,7 @@ mod member_api;
 mod message;
 mod password;
 mod ports;
-mod private_file;
+pub(crate) mod private_file;
 mod profile;
 mod record;
 mod recovery;

@@ -2,9 +2,10 @@
 //! listens.
 
 use super::{
-    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
-    publishing, signing, upkeep, values,
+    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
+    ended_key, lock, posts, publishing, signing, upkeep, values, webhooks,
 };
+use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::connection::{Connection, Live, OpenInvitation};
@@ -13,15 +14,19 @@ use crate::home::{Arrivals, Home, HomeError};
 use crate::http::{self, HttpError};
 use crate::identity::{Identity, IdentityFailed};
 use crate::key_file::{self, KeyFileError};
+use crate::metrics::Metrics;
 use crate::offer::{Offer, OfferError};
+use crate::oidc::{self, OidcError};
+use crate::once::{self, Calls};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
-use crate::question::Question;
+use crate::question::{Judgement, Question};
 use crate::random;
 use crate::registration::{self, Registration, RegistrationError};
 use crate::requests::Requests;
 use crate::state::{Loaded, State, StateError};
 use crate::versions::{self, NotNewer, Version, Versions};
+use crate::webhook::sender::{Sender, SenderError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -91,9 +96,15 @@ pub enum StartError {
     /// The broker.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// The way to webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] SenderError),
     /// The HTTP face.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The OpenID provider.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
 }
 
 /// What was published last.
@@ -124,6 +135,10 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
         values: SyncMutex::new(values::load(&loaded)?),
+        api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
+        hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
+        calls: Calls::new(loaded.values(once::CALLS)?),
+        metrics: Metrics::new(),
         invitations: SyncMutex::new(invitations(&loaded)?),
         connections: SyncMutex::new(connections(&loaded)?),
         identity: RwLock::new(identity),
@@ -141,19 +156,26 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         healthy: AtomicBool::new(true),
         dropped_events: AtomicU64::new(0),
         http_address: SyncMutex::new(None),
+        oidc_address: SyncMutex::new(None),
         started_at: clock::now(),
         signing_wanted: Notify::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
-    let questions: Vec<Question> = loaded.values(REQUESTS)?;
-    run(&shared, arrivals, questions).await
+    let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
+    run(&shared, arrivals, kept).await
+}
+
+/// What goes on where it was.
+struct Restored {
+    questions: Vec<Asked>,
+    oidc: oidc::Kept,
 }
 
 /// Sets everything going. What fails here ends what runs already.
-async fn run(shared: &Arc<Shared>, arrivals: Arrivals, questions: Vec<Question>) -> Result<Gateway, StartError> {
+async fn run(shared: &Arc<Shared>, arrivals: Arrivals, restored: Restored) -> Result<Gateway, StartError> {
     let gateway = Gateway(Arc::clone(shared));
-    let outcome = set_going(shared, &gateway, arrivals, questions).await;
+    let outcome = set_going(shared, &gateway, arrivals, restored).await;
     if outcome.is_err() {
         gateway.stop().await;
     }
@@ -164,17 +186,26 @@ async fn set_going(
     shared: &Arc<Shared>,
     gateway: &Gateway,
     arrivals: Arrivals,
-    questions: Vec<Question>,
+    restored: Restored,
 ) -> Result<(), StartError> {
     publish(shared).await?;
     shared.tasks.spawn(arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
         shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
-    for question in questions {
-        asking::spawn(shared, shared.requests.add(question, true), None);
+    for (question, ended) in restored.questions {
+        let request = shared.requests.add(question, true);
+        match ended {
+            Some(ended) => {
+                shared.requests.kept(request.question().request_id);
+                request.set_evidence(ended.evidence);
+                request.take(ended.at, Judgement::Done(ended.outcome));
+            }
+            None => asking::spawn(shared, request, None),
+        }
     }
     resume_posts(shared).await;
+    shared.tasks.spawn(webhooks::serve(Arc::clone(shared)));
     shared.tasks.spawn(keep_tidy(Arc::clone(shared)));
     shared.tasks.spawn(keep_credential(Arc::clone(shared)));
     shared.tasks.spawn(keep_published(Arc::clone(shared)));
@@ -182,6 +213,10 @@ async fn set_going(
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);
+    }
+    if let Some(oidc) = &shared.config.oidc {
+        let address = oidc::serve(gateway.clone(), oidc, restored.oidc, &shared.tasks, shared.stop.clone()).await?;
+        *lock(&shared.oidc_address) = Some(address);
     }
     Ok(())
 }
@@ -334,6 +369,15 @@ fn next_published(contracts: &Versions, last: Option<Published>) -> Published {
 fn invitations(loaded: &Loaded) -> Result<HashMap<vettid_wire::id::InviteId, OpenInvitation>, StateError> {
     let all: Vec<OpenInvitation> = loaded.values(INVITATIONS)?;
     Ok(all.into_iter().map(|invitation| (invitation.invite_id, invitation)).collect())
+}
+
+/// A question that was stored, and its end.
+type Asked = (Question, Option<asking::Ended>);
+
+fn questions(loaded: &Loaded) -> Result<Vec<Asked>, StateError> {
+    let all: Vec<Question> = loaded.values(REQUESTS)?;
+    let with_end = |question: Question| Ok((loaded.value(&ended_key(question.request_id))?, question));
+    all.into_iter().map(|question| with_end(question).map(|(ended, question)| (question, ended))).collect()
 }
 
 fn connections(loaded: &Loaded) -> Result<Connections, StateError> {

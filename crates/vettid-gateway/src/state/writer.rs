@@ -1,8 +1,8 @@
 //! The one thread that writes the journal. Commits that wait while the disk works are joined into the next record.
 //! After a failed write nothing is written any more: what the disk holds is then unknown.
 
-use super::StateError;
 use super::journal::{self, JournalError, JournalFile, Values};
+use super::{After, StateError};
 use crate::files;
 use std::path::Path;
 use std::sync::Mutex;
@@ -19,14 +19,18 @@ struct Commit {
     changes: Changes,
     /// What it removes must be gone from the file when it is done.
     purges: bool,
+    after: Vec<After>,
     done: oneshot::Sender<bool>,
 }
+
+/// What follows a commit, and who waits for it.
+type Waiting = (Vec<After>, oneshot::Sender<bool>);
 
 /// Commits that become one record.
 struct Batch {
     changes: Changes,
     purges: bool,
-    waiting: Vec<oneshot::Sender<bool>>,
+    waiting: Vec<Waiting>,
 }
 
 /// The handle of the thread.
@@ -46,10 +50,10 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    pub(super) async fn commit(&self, changes: Changes, purges: bool) -> Result<(), StateError> {
+    pub(super) async fn commit(&self, changes: Changes, after: Vec<After>, purges: bool) -> Result<(), StateError> {
         let queue = self.queue.lock().ok().and_then(|queue| queue.clone()).ok_or(StateError::Broken)?;
         let (done, written) = oneshot::channel();
-        queue.send(Commit { changes, purges, done }).await.map_err(|_| StateError::Broken)?;
+        queue.send(Commit { changes, purges, after, done }).await.map_err(|_| StateError::Broken)?;
         match written.await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(StateError::Broken),
@@ -98,8 +102,11 @@ fn run(mut file: JournalFile, mut values: Values, mut queue: mpsc::Receiver<Comm
     }
 }
 
-fn tell(waiting: Vec<oneshot::Sender<bool>>, is_done: bool) {
-    for done in waiting {
+fn tell(waiting: Vec<Waiting>, is_done: bool) {
+    for (after, done) in waiting {
+        if is_done {
+            after.into_iter().for_each(|after| after());
+        }
         let _ = done.send(is_done);
     }
 }
@@ -113,13 +120,13 @@ fn rewritten(file: &mut JournalFile, values: &Values) -> bool {
 }
 
 fn batch(first: Commit, queue: &mut mpsc::Receiver<Commit>) -> Batch {
-    let mut batch = Batch { changes: first.changes, purges: first.purges, waiting: vec![first.done] };
+    let mut batch = Batch { changes: first.changes, purges: first.purges, waiting: vec![(first.after, first.done)] };
     while batch.waiting.len() < BATCH
         && let Ok(next) = queue.try_recv()
     {
         batch.changes.extend(next.changes);
         batch.purges |= next.purges;
-        batch.waiting.push(next.done);
+        batch.waiting.push((next.after, next.done));
     }
     batch
 }

@@ -1,14 +1,20 @@
 //! The gateway against the real broker, with a member on the other side that is built from the protocol's own parts.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod calls;
+mod client;
 mod connecting;
 mod crashes;
 mod http;
 mod keys;
+mod kills;
 mod logins;
+mod openid;
 mod profiles;
 mod publishing;
 mod requests;
+mod sdk;
 mod values;
+mod webhooks;
 mod world;

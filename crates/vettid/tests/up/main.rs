@@ -15,6 +15,7 @@ mod contacts;
 mod credential;
 mod disk;
 mod files;
+mod gateway;
 #[expect(dead_code, reason = "these tests only post to services")]
 #[path = "../../src/https.rs"]
 mod https;
@@ -23,6 +24,7 @@ mod location;
 mod lock;
 mod main_job;
 mod memory;
+mod openid;
 mod operator;
 mod party;
 mod people;
