@@ -20,6 +20,7 @@ pub mod intent;
 mod inventory;
 mod line;
 pub mod lock;
+pub mod look_alike;
 pub mod member_api;
 pub mod random;
 pub mod recovery;

@@ -9,7 +9,8 @@ use vettid_core::window::Freshness;
 use vettid_wire::data::Snapshot;
 use vettid_wire::envelope::{Envelope, InReplyTo};
 use vettid_wire::event::{
-    self, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked,
+    self, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberProfileChanged, MemberRekey,
+    MemberRevoked,
 };
 use vettid_wire::json;
 use vettid_wire::subject::Subject;
@@ -29,6 +30,8 @@ pub(crate) enum Arrived {
     Snapshot(Snapshot),
     /// A fresh credential for the member's space.
     Credential(Value),
+    /// A new version of the member's profile, its signature not checked yet.
+    Profile(Value),
 }
 
 /// The message does not count: nothing is done, nobody is told.
@@ -86,6 +89,9 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == ContractAccepted::ROW.name {
         return Ok(Arrived::Accepted(opened.content.body));
+    }
+    if row.name == MemberProfileChanged::ROW.name {
+        return Ok(Arrived::Profile(opened.content.body));
     }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));

@@ -1,6 +1,7 @@
 //! A service's side: its vault identity, its contract, its connections with members, and a small HTTP face for its own
 //! programs. Members' vaults decide; a gateway asks, checks what comes back, and never trusts the broker.
 
+mod acquaintance;
 mod api_key;
 mod arrival;
 mod bucket;

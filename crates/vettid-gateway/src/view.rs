@@ -1,6 +1,7 @@
 //! What programs of the service see: invitations, connections and requests, without keys and without anything that only
 //! the member's vault should know.
 
+use crate::acquaintance::Known;
 use crate::question::{Kind, Outcome, Question};
 use crate::requests::Progress;
 use serde::Serialize;
@@ -67,9 +68,49 @@ pub struct ConnectionView {
     /// When the invitation was answered.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// What the member shows this service of itself; gone with the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileView>,
     /// The last event that the member's vault refused and that was no open request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<RefusalView>,
+}
+
+/// The newest profile of a member that arrived, as far as the member shows it to this service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = MemberProfile)]
+pub struct ProfileView {
+    /// Name and free entries.
+    #[schema(value_type = Object)]
+    pub public: Value,
+    /// Age, place, texts, links and files, by name.
+    #[schema(value_type = Object)]
+    pub items: Value,
+    /// Rises with each version.
+    pub sequence: u64,
+    /// When the member's vault made it.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// It says nothing about later times.
+    #[schema(value_type = String, format = DateTime)]
+    pub valid_until: Timestamp,
+    /// An earlier or expired one came after it: it may not be what the member says today.
+    pub is_stale: bool,
+}
+
+impl ProfileView {
+    pub(crate) fn of(known: &Known) -> Self {
+        let profile = &known.profile;
+        let value = |part: serde_json::Result<Value>| part.unwrap_or(Value::Null);
+        Self {
+            public: value(serde_json::to_value(&profile.public)),
+            items: value(serde_json::to_value(&profile.items)),
+            sequence: profile.sequence,
+            updated_at: profile.updated_at,
+            valid_until: profile.valid_until,
+            is_stale: known.is_stale,
+        }
+    }
 }
 
 /// An event that had no effect.

@@ -510,6 +510,8 @@ events! {
     ServiceRekey: "connection.rekey", Service, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
     #[doc = "A fresh NATS credential for the member."]
     ServiceCredential: "connection.credential", Service, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
+    #[doc = "A new version of the service's profile."]
+    ServiceProfileChanged: "profile.changed", Service, Durable, up to 64 KiB, profile::ProfileChanged => Nothing;
     #[doc = "A signed notice that the service ended the connection."]
     ServiceRevoked: "connection.revoked", Service, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "Reads a field that the contract names."]
@@ -525,6 +527,8 @@ events! {
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
     #[doc = "A fresh NATS credential for the service."]
     MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
+    #[doc = "A new version of the sender's profile, as far as the service may see it."]
+    MemberProfileChanged: "profile.changed", Member, Durable, up to 64 KiB, profile::ProfileChanged => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
     #[doc = "A field that the contract lets out unasked: after acceptance and after each change."]

@@ -249,6 +249,7 @@ async fn take_event(
         }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
         Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
+        Ok(Arrived::Profile(body)) => upkeep::profile(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {

@@ -11,6 +11,7 @@ mod keys;
 mod kills;
 mod logins;
 mod openid;
+mod profiles;
 mod publishing;
 mod requests;
 mod sdk;

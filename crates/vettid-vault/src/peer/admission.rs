@@ -49,6 +49,7 @@ fn is_built_in(row: &Row) -> bool {
             | "connection.revoked"
             | "contract.offered"
             | "contract.countersigned"
+            | "profile.changed"
             | "event.refused"
     )
 }

@@ -90,6 +90,11 @@ impl Shop {
     }
 
     fn profile(&self, now: Timestamp) -> SignedProfile {
+        self.profile_of(&self.signing, "Shop", 1, now)
+    }
+
+    /// A profile under this name and number, signed by this key.
+    pub(crate) fn profile_of(&self, signing: &SigningKey, name: &str, sequence: u64, now: Timestamp) -> SignedProfile {
         let origins = vec!["https://shop.example".to_owned()];
         let profile = SignedProfile {
             profile_version: "1.0".into(),
@@ -97,18 +102,18 @@ impl Shop {
             public_key: self.record.identity().typed(),
             key_record: self.record.record().clone(),
             restore_key: None,
-            public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
+            public: PublicProfile { first_name: name.into(), ..PublicProfile::default() },
             service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: contract() }),
             event_types: vec![],
             items: std::collections::BTreeMap::new(),
             supported: vec![],
-            sequence: 1,
+            sequence,
             updated_at: now,
             valid_until: now.plus_ms(vettid_wire::profile::MAX_LIFE_MS),
             key_id: self.signing.key_id(),
             signature: Base64::default(),
         };
-        vjson::from_value(sign_object(Context::Profile, &self.signing, &profile).unwrap()).unwrap()
+        vjson::from_value(sign_object(Context::Profile, signing, &profile).unwrap()).unwrap()
     }
 
     pub(crate) fn invite(&mut self, now: Timestamp, rng: &mut StdRng) -> String {

@@ -42,6 +42,7 @@ mod request;
 mod restore;
 mod rule;
 mod secret;
+mod service_keys;
 mod services_credential;
 mod session;
 mod statement;
@@ -91,6 +92,7 @@ fn all() -> Vec<Samples> {
         restore::samples(),
         rule::samples(),
         secret::samples(),
+        service_keys::samples(),
         services_credential::samples(),
         session::samples(),
         statement::samples(),

@@ -8,6 +8,7 @@ use super::password::PasswordInput;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::Args;
+use show::Reviewed;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use terms::Template;
 use vettid_client::command::CommandError;
@@ -93,7 +94,7 @@ pub(super) async fn list(app: &Client, kind: Option<AgreementKind>) -> Result<Ag
 }
 
 pub(super) async fn show(app: &Client, output: Output, id: AgreementId) -> Result<(), Failure> {
-    Ok(output.result(&get(app, id).await?)?)
+    Ok(output.result(&Reviewed::of(get(app, id).await?))?)
 }
 
 async fn get(app: &Client, id: AgreementId) -> Result<AgreementView, Failure> {
@@ -119,7 +120,7 @@ pub(super) async fn new(app: &Client, output: Output, kind: AgreementKind, new: 
     };
     let send = async || app.command::<AgreementPropose>(propose.clone()).await.map_err(advice::command);
     let view = with_password(app, (propose.agreement_id, &propose.terms), &new.password, send).await?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 pub(super) async fn counter(app: &Client, output: Output, counter: Counter) -> Result<(), Failure> {
@@ -132,7 +133,7 @@ pub(super) async fn counter(app: &Client, output: Output, counter: Counter) -> R
     };
     let send = async || app.command::<AgreementCounter>(asked.clone()).await.map_err(advice::command);
     let view = with_password(app, (counter.id, &asked.terms), &counter.password, send).await?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 pub(super) async fn approve(app: &Client, output: Output, approve: Approve) -> Result<(), Failure> {
@@ -160,13 +161,13 @@ async fn answer(
 ) -> Result<(), Failure> {
     let asked = AnswerTerms { agreement_id: id, shown, decision };
     let view = done(app.command::<AgreementAnswer>(asked).await.map_err(advice::command)?)?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 pub(super) async fn withdraw(app: &Client, output: Output, id: AgreementId) -> Result<(), Failure> {
     let asked = AgreementRef { agreement_id: id };
     let view = done(app.command::<AgreementWithdraw>(asked).await.map_err(advice::command)?)?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 /// Shows the terms at the terminal and asks; their hash, after a yes.
@@ -179,6 +180,9 @@ fn confirmed(view: &AgreementView) -> Result<Digest, Failure> {
     writeln!(screen, "{} proposes:", crate::output::printable(&view.display_name))?;
     for line in &view.displayed {
         writeln!(screen, "  {}", crate::output::printable(line))?;
+    }
+    for warning in show::warnings(view) {
+        writeln!(screen, "CAREFUL: {}", crate::output::printable(&warning.to_string()))?;
     }
     write!(screen, "Approve exactly this? [y/N] ")?;
     let mut typed = String::new();

@@ -140,25 +140,29 @@ impl Member {
     }
 
     fn profile(&self) -> SignedProfile {
-        let now = clock::now();
+        self.profile_of(&self.signing, "Alice", 1, clock::now())
+    }
+
+    /// A profile under this name and number, made at this time and signed by this key.
+    pub(crate) fn profile_of(&self, signing: &SigningKey, name: &str, sequence: u64, now: Timestamp) -> SignedProfile {
         let profile = SignedProfile {
             profile_version: "1.0".to_owned(),
             guid: self.guid(),
             public_key: self.signing.verifying_key().typed(),
             key_record: self.record.record().clone(),
             restore_key: None,
-            public: PublicProfile { first_name: "Alice".to_owned(), ..PublicProfile::default() },
+            public: PublicProfile { first_name: name.to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],
             items: std::collections::BTreeMap::new(),
             supported: vec![],
-            sequence: 1,
+            sequence,
             updated_at: now,
             valid_until: now.plus_ms(MAX_LIFE_MS),
             key_id: self.signing.key_id(),
             signature: Base64::default(),
         };
-        json::from_value(signature::sign_object(Context::Profile, &self.signing, &profile).unwrap()).unwrap()
+        json::from_value(signature::sign_object(Context::Profile, signing, &profile).unwrap()).unwrap()
     }
 
     /// What a first message carries.
