@@ -5,6 +5,9 @@ mod breach;
 
 pub use breach::Breach;
 
+pub mod diff;
+pub mod versions;
+
 use crate::rate::Bucket;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -48,6 +48,8 @@ contexts! {
     ContractAccept = "contract-accept",
     /// The service countersigns.
     ContractCounter = "contract-counter",
+    /// A service offers a new version of its contract.
+    ContractOffer = "contract-offer",
     /// Answer to a login request, by the pairwise key.
     AuthResponse = "auth-response",
     /// Any other answer to a service, by the pairwise key.

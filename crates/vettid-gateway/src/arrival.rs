@@ -7,18 +7,20 @@ use serde_json::Value;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::envelope::{Envelope, InReplyTo};
-use vettid_wire::event::{self, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
+use vettid_wire::event::{self, ContractAccepted, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
 use vettid_wire::subject::Subject;
 
 /// An opened message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Arrived {
     /// An answer, and the question that it names.
-    Answer(Answer, Option<InReplyTo>),
+    Answer(Box<Answer>, Option<InReplyTo>),
     /// A notice that the connection is over, its signature not checked yet.
     Notice(Value),
     /// A step towards the keys of the next epoch, its signature not checked yet.
     Rekey(Value),
+    /// The member accepted a version of the contract, its signature not checked yet.
+    Accepted(Value),
     /// A fresh credential for the member's space.
     Credential(Value),
 }
@@ -76,9 +78,12 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     if row.name == MemberCredential::ROW.name {
         return Ok(Arrived::Credential(opened.content.body));
     }
+    if row.name == ContractAccepted::ROW.name {
+        return Ok(Arrived::Accepted(opened.content.body));
+    }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
-    Ok(Arrived::Answer(answer, opened.content.in_reply_to))
+    Ok(Arrived::Answer(Box::new(answer), opened.content.in_reply_to))
 }

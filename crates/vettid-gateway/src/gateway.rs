@@ -6,6 +6,7 @@ mod arrivals;
 mod asking;
 mod levels;
 mod posts;
+mod publishing;
 mod signing;
 mod start;
 mod upkeep;
@@ -14,6 +15,7 @@ mod webhooks;
 pub use crate::api_key::{ApiKeyView, NewApiKey};
 pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
+pub use publishing::PublishError;
 pub use start::StartError;
 pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
 
@@ -33,6 +35,7 @@ use crate::random;
 use crate::requests::Requests;
 use crate::revocation;
 use crate::state::{Draft, State, StateError};
+use crate::versions::Versions;
 use crate::view::{ConnectionView, Invitation, RequestView};
 use crate::webhook::{Event, EventKind};
 use serde_json::json;
@@ -73,6 +76,13 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     config: Config,
     presentation: Presentation,
+    contracts: Versions,
+    publishing: Mutex<()>,
+    profiling: Mutex<()>,
+    /// The profile does not show the newest contract yet.
+    profile_is_due: AtomicBool,
+    /// Why the contract in the file is not published, as it was logged last.
+    contract_file_problem: SyncMutex<Option<String>>,
     identity: RwLock<Identity>,
     profile_sequence: AtomicU64,
     space: SpaceUri,
@@ -147,8 +157,8 @@ impl Gateway {
 
     /// The contract on offer.
     #[must_use]
-    pub fn contract(&self) -> &Contract {
-        &self.0.presentation.offer.contract
+    pub fn contract(&self) -> Contract {
+        self.0.contracts.newest().contract.clone()
     }
 
     /// Whether it can reach the broker and store what it must.
@@ -297,7 +307,7 @@ impl Gateway {
             return Err(RequestError::NotConnected);
         }
         {
-            let (identity, service_id) = (shared.identity(), &shared.presentation.offer.contract.service_id);
+            let (identity, service_id) = (shared.identity(), &shared.presentation.service_id);
             let signing = identity.signing_key();
             revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
         }
@@ -321,13 +331,14 @@ impl Shared {
     }
 
     fn service_id(&self) -> &ServiceId {
-        &self.presentation.offer.contract.service_id
+        &self.presentation.service_id
     }
 
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
         Own {
             identity,
             presentation: &self.presentation,
+            contracts: &self.contracts,
             profile_sequence: self.profile_sequence.load(Ordering::Relaxed),
             space: &self.space,
             brokers: self.peers.brokers(),
@@ -394,6 +405,12 @@ impl Shared {
         let (now, id) = (clock::now(), live.record.connection_id);
         let body = json!({"invite_id": live.record.invite_id});
         self.tell(draft, now, &Event::of(EventKind::ConnectionActive, id, body))?;
+        self.tell_accepted(draft, live)
+    }
+
+    /// Puts into the commit of a contract that is in force that it is.
+    fn tell_accepted(&self, draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+        let (now, id) = (clock::now(), live.record.connection_id);
         let body = json!({"contract_version": live.record.contract.contract_version});
         self.tell(draft, now, &Event::of(EventKind::ContractAccepted, id, body))
     }
@@ -446,6 +463,14 @@ fn put_channel(draft: &mut Draft, id: ConnectionId, live: &mut Live) -> Result<(
             Ok(())
         }
     }
+}
+
+/// Puts the acceptance in force into a commit, beside all before it.
+fn put_acceptance(draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+    let Some(accepted) = &live.record.accepted else {
+        return Ok(());
+    };
+    draft.put(format!("acceptance/{}/{:020}", live.record.connection_id, accepted.acceptance.sequence), accepted)
 }
 
 const INVITATIONS: &str = "invitation/";

@@ -16,6 +16,7 @@ mod identity;
 mod key_file;
 mod metrics;
 mod offer;
+mod offering;
 mod once;
 mod peers;
 mod profile;
@@ -28,6 +29,7 @@ mod revocation;
 mod rotation;
 mod signing;
 mod state;
+pub mod versions;
 pub mod view;
 mod webhook;
 

@@ -59,6 +59,9 @@ pub struct ConnectionView {
     pub display_name: String,
     /// The version of the contract.
     pub contract_version: u64,
+    /// The version that was offered after that and that the member has not accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered_version: Option<u64>,
     /// The optional fields that the member agreed to.
     pub optional_fields_accepted: Vec<String>,
     /// When the invitation was answered.

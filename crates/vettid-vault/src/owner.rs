@@ -11,8 +11,8 @@ use crate::peer::MAX_SKEW_MS;
 use crate::service::held;
 use crate::step::Step;
 use crate::{
-    agreement, audit, call, card, establish, feed, file, inventory, location, lock, outbox, profile, recovery, request,
-    restore, revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, call, card, contract, establish, feed, file, inventory, location, lock, outbox, profile,
+    recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -288,6 +288,9 @@ fn act(
         "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
         "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
         "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
+        "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
+        "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
+        "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),

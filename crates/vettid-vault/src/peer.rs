@@ -5,6 +5,7 @@ use crate::agreement;
 use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
+use crate::contract;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::file;
@@ -41,6 +42,7 @@ mod handling;
 mod outcome;
 mod question;
 
+pub(crate) use question::end_waiting;
 pub use question::resume;
 
 use admission::admit;
@@ -310,6 +312,11 @@ fn act(
         "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {
             Ok(Err(RefusalCode::NotAllowed))
         }
+        "contract.offered" => {
+            contract::offered(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "contract.countersigned" => contract::countersigned(step, connection, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
         "file.received" => {
             file::peer::received(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }

@@ -12,7 +12,7 @@ use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::service::held;
 use crate::step::Step;
-use crate::{establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
+use crate::{contract, establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -187,6 +187,7 @@ fn end(
     establish::abandon(step, id)?;
     connection::forget_buckets(&mut step.draft, id);
     held::end(step, id)?;
+    contract::forget_offer(&mut step.draft, id);
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     connection.strip();

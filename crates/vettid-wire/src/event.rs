@@ -4,8 +4,8 @@
 use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, location, lock,
-    messaging, profile, refusal, request, restore, rule, secret, session,
+    agreement, auth, call, connection, contract, credential, data, enrolment, feed, file, handshake, inventory,
+    location, lock, messaging, offer, profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -402,6 +402,12 @@ events! {
     RuleRemove: "rule.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::RuleRef => Nothing;
     #[doc = "Says what the rules would have decided for past events, and changes nothing."]
     RuleTest: "rule.test", Owner, BestEffort, within 2 minutes, up to 8 KiB, rule::TestRules => rule::RulesTested;
+    #[doc = "Lists the contracts with services, and which wait for the owner's decision."]
+    ContractList: "contract.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => offer::ContractList;
+    #[doc = "Shows the contract of one connection, with the version that is offered."]
+    ContractGet: "contract.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => offer::ContractView;
+    #[doc = "Accepts or rejects a new version of a contract, or chooses anew among its optional fields."]
+    ContractDecide: "contract.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, offer::DecideContract => offer::ContractView;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
 
@@ -508,6 +514,10 @@ events! {
     DataRequest: "data.request", Service, Durable, within 5 minutes, up to 16 KiB, data::DataRequest => data::DataResponse;
     #[doc = "Asks the member to log in."]
     AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
+    #[doc = "Offers a new version of the contract; until the member decides, the one before is frozen."]
+    ContractOffered: "contract.offered", Service, Durable, up to 24 KiB, offer::ContractOffer => Nothing;
+    #[doc = "The service countersigned an acceptance of its contract."]
+    ContractCountersigned: "contract.countersigned", Service, Durable, up to 4 KiB, contract::CounterSignature => Nothing;
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
@@ -521,6 +531,8 @@ events! {
     MemberRevoked: "connection.revoked", Member, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "An event of the service had no effect."]
     MemberRefused: "event.refused", Member, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
+    #[doc = "The member accepted a version of the contract, or chose anew among its optional fields."]
+    ContractAccepted: "contract.accepted", Member, Durable, up to 16 KiB, contract::Acceptance => Nothing;
 
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;

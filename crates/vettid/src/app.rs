@@ -4,6 +4,7 @@ mod advice;
 mod agreement;
 mod call;
 mod connection;
+mod contract;
 mod credential;
 mod data;
 mod enroll;
@@ -102,6 +103,9 @@ enum Command {
     /// People and services you are connected with
     #[command(subcommand)]
     Connection(connection::Command),
+    /// Your contracts with services: what each may have, and new versions
+    #[command(subcommand)]
+    Contract(contract::Command),
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
@@ -182,6 +186,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Password(command) => password::run(command, app, output).await,
         Command::Secret(command) => secret::run(command, app, output).await,
         Command::Connection(command) => connection::run(command, app, output).await,
+        Command::Contract(command) => contract::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::Call(command) => call::run(command, app, output).await,
         Command::Location(command) => location::run(command, app, output).await,

@@ -441,6 +441,11 @@ export interface components {
             member: string;
             /** @description The member's identity. */
             member_fingerprint: string;
+            /**
+             * Format: int64
+             * @description The version that was offered after that and that the member has not accepted.
+             */
+            offered_version?: number | null;
             /** @description The optional fields that the member agreed to. */
             optional_fields_accepted: string[];
             /**

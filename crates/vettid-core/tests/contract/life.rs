@@ -180,3 +180,24 @@ impl Act {
         Self::Read { field, quotes_own: !flip(rng, 8), retention: wish }
     }
 }
+
+/// Changes one thing of a contract, for better or worse.
+pub(crate) fn change(terms: &mut Terms, rng: &mut StdRng) {
+    let contract = &mut terms.contract;
+    if contract.fields.is_empty() || flip(rng, 4) {
+        let permission = PERMISSIONS[rng.random_range(0..PERMISSIONS.len())];
+        let had = contract.permissions.contains(&permission);
+        contract.permissions.retain(|other| *other != permission);
+        contract.permissions.extend((!had).then_some(permission));
+        return;
+    }
+    let at = rng.random_range(0..contract.fields.len());
+    match rng.random_range(0..4) {
+        0 => drop(contract.fields.remove(at)),
+        1 => contract.fields[at].access = if flip(rng, 2) { Access::OneTime } else { Access::OnDemand },
+        _ => {
+            let tiers = [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent];
+            contract.fields[at].tier = tiers[rng.random_range(0..tiers.len())];
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{EndedBy, Shared, asking, invitation_key, lock, posts, put, upkeep};
+use super::{EndedBy, Shared, asking, invitation_key, lock, posts, put, put_acceptance, upkeep};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -167,6 +167,7 @@ async fn go_on(shared: &Arc<Shared>, id: ConnectionId, bytes: &[u8]) -> Result<(
         }
     }
     put(&mut draft, &mut live)?;
+    put_acceptance(&mut draft, &live)?;
     shared.commit(draft).await?;
     let outbox = live.record.outbox.iter().filter(|post| !before.contains(post)).cloned().collect();
     drop(live);
@@ -230,7 +231,7 @@ async fn take_event(
     };
     match arrival::open(&mut live, subject, payload) {
         Ok(Arrived::Answer(answer, in_reply_to)) => {
-            match weigh(shared, &mut live, answer, in_reply_to.as_ref()) {
+            match weigh(shared, &mut live, *answer, in_reply_to.as_ref()) {
                 Some((request, Judgement::Done(outcome))) => asking::conclude(shared, &request, outcome).await,
                 Some((request, pending)) => {
                     request.take(clock::now(), pending);
@@ -241,6 +242,7 @@ async fn take_event(
             upkeep::keep_up(shared, live).await
         }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
+        Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {

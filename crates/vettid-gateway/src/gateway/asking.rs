@@ -90,7 +90,7 @@ pub(super) async fn ask(
 /// the stored channel does not cover.
 async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, Arc<PeerAddress>), RequestError> {
     let mut live = shared.lock_live(id).await.ok_or(RequestError::UnknownConnection)?;
-    let service_id = &shared.presentation.offer.contract.service_id;
+    let service_id = &shared.presentation.service_id;
     let address = live.address(service_id).map_err(|_| RequestError::NotConnected)?;
     let live = &mut *live;
     let channel = live.channel.as_mut().ok_or(RequestError::NotConnected)?;
@@ -202,7 +202,7 @@ async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: 
 fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Served { field, keep, .. } if keep.is_over(now) => {
-            Outcome::Served { field: field.clone(), value: Value::Null, keep: keep.clone() }
+            Outcome::Served { field: field.clone(), value: Value::Null, keep: *keep }
         }
         other => other.clone(),
     }
@@ -279,7 +279,7 @@ async fn or_present(shared: &Shared, request: &Request, address: Option<Arc<Peer
         return address;
     }
     let mut live = shared.lock_live(request.question().connection_id).await?;
-    let service_id = &shared.presentation.offer.contract.service_id;
+    let service_id = &shared.presentation.service_id;
     live.address(service_id).ok()
 }
 
@@ -288,7 +288,7 @@ async fn or_present(shared: &Shared, request: &Request, address: Option<Arc<Peer
 async fn send(shared: &Shared, request: &Request, address: &PeerAddress, times: u32) -> Result<(), PeerError> {
     let question = request.question();
     let message = if times == 0 { question.event_id } else { EventId::v7(clock::now(), random::bytes()) };
-    let subject = question.subject(&shared.presentation.offer.contract.service_id);
+    let subject = question.subject(&shared.presentation.service_id);
     let payload = Bytes::copy_from_slice(question.envelope.as_bytes());
     shared.peers.deliver(question.connection_id, address, &subject, message, payload).await
 }

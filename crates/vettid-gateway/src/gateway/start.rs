@@ -3,7 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
-    ended_key, lock, posts, signing, upkeep, webhooks,
+    ended_key, lock, posts, publishing, signing, upkeep, webhooks,
 };
 use crate::api_key::ApiKeys;
 use crate::clock;
@@ -24,6 +24,7 @@ use crate::random;
 use crate::registration::{self, Registration, RegistrationError};
 use crate::requests::Requests;
 use crate::state::{Loaded, State, StateError};
+use crate::versions::{self, NotNewer, Version, Versions};
 use crate::webhook::sender::{Sender, SenderError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ use vettid_nats::tls::{ClientTls, TlsError};
 use vettid_wire::base64::Base64Url;
 use vettid_wire::handshake::{InvalidInvitation, SpaceUri};
 use vettid_wire::id::ServiceId;
+use vettid_wire::time::Timestamp;
 
 /// Between two rounds of tidying up.
 const ROUND: Duration = Duration::from_secs(10);
@@ -60,12 +62,9 @@ pub enum StartError {
     /// The contract.
     #[error(transparent)]
     Offer(#[from] OfferError),
-    /// The contract was changed and has the version of the one before.
-    #[error("the contract was changed: give it a higher contract_version than {0}")]
-    SameVersion(u64),
-    /// The state belongs to another service.
-    #[error("the state belongs to the service {0}, the contract to another one")]
-    OtherService(ServiceId),
+    /// The contract was changed and is not newer than the one before, or it is another service's.
+    #[error(transparent)]
+    NotNewer(#[from] NotNewer),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -116,12 +115,13 @@ struct Published {
 pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     config.check()?;
     let offer = Offer::read(&config.contract)?;
-    let presentation = Presentation { name: config.name.clone(), origins: config.origins.clone(), offer };
+    let service_id = offer.contract.service_id.clone();
+    let presentation = Presentation { name: config.name.clone(), origins: config.origins.clone(), service_id };
     let tls = ClientTls::trusting(&files::read_text(config.broker_ca_file())?)?;
     let key = key_file::storage_key(&config.key_file, State::exists(&config.state))?;
     let (state, loaded) = State::open(&config.state, key)?;
-    let prepared = prepare(&config, &presentation, &state, &loaded).await?;
-    let Prepared { identity, registration, published } = prepared;
+    let prepared = prepare(&config, &offer, &state, &loaded).await?;
+    let Prepared { identity, registration, published, contracts } = prepared;
     let endpoint = Endpoint { address: registration.nats_endpoint.clone(), tls: tls.clone() };
     let (home, arrivals) = Home::open(&identity, &endpoint, &config.state, config.limits.inbox_bytes).await?;
     let brokers = Brokers::new(&registration.nats_endpoint, &registration.former_endpoints, &config.broker.peers);
@@ -139,6 +139,11 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         identity: RwLock::new(identity),
         profile_sequence: AtomicU64::new(published.profile_sequence),
         presentation,
+        contracts,
+        publishing: Mutex::new(()),
+        profiling: Mutex::new(()),
+        profile_is_due: AtomicBool::new(false),
+        contract_file_problem: SyncMutex::new(None),
         config,
         state,
         home,
@@ -214,17 +219,16 @@ struct Prepared {
     identity: Identity,
     registration: Registration,
     published: Published,
+    contracts: Versions,
 }
 
 /// Identity, registration and what is about to be published; each is stored before it is used.
-async fn prepare(
-    config: &Config,
-    presentation: &Presentation,
-    state: &State,
-    loaded: &Loaded,
-) -> Result<Prepared, StartError> {
-    let published = next_published(presentation, loaded.value(PUBLISHED)?)?;
+async fn prepare(config: &Config, offer: &Offer, state: &State, loaded: &Loaded) -> Result<Prepared, StartError> {
     let now = clock::now();
+    let last: Option<Published> = loaded.value(PUBLISHED)?;
+    let (contracts, new) = Versions::with(now, offer, known_versions(now, loaded)?)?;
+    check_last(last.as_ref(), &contracts)?;
+    let published = next_published(&contracts, last);
     let mut identity = match loaded.value::<Identity>(IDENTITY)? {
         Some(identity) => identity,
         None => Identity::new(now, &mut random::system())?,
@@ -233,6 +237,9 @@ async fn prepare(
     let mut draft = state.draft();
     draft.put(IDENTITY.to_owned(), &identity)?;
     draft.put(PUBLISHED.to_owned(), &published)?;
+    if let Some(version) = &new {
+        versions::store(&mut draft, version)?;
+    }
     state.commit(draft).await?;
     let registration = match loaded.value(REGISTRATION)? {
         Some(last) if config.services.join_token_file.is_none() => last,
@@ -240,7 +247,7 @@ async fn prepare(
         None => register(config, state, &identity, &published.service_id, None).await?,
     };
     settle_keys(config, state, &mut identity, &published.service_id).await?;
-    Ok(Prepared { identity, registration, published })
+    Ok(Prepared { identity, registration, published, contracts })
 }
 
 /// Keys that services were told of may be the only ones that the broker takes by now, if the gateway ended before it heard that.
@@ -300,24 +307,47 @@ async fn register(
     Ok(registration)
 }
 
-/// The profile counts up; a changed contract needs a version of its own.
-fn next_published(presentation: &Presentation, last: Option<Published>) -> Result<Published, StartError> {
-    let Offer { contract, contract_hash } = &presentation.offer;
-    if let Some(last) = &last {
-        if last.service_id != contract.service_id {
-            return Err(StartError::OtherService(last.service_id.clone()));
-        }
-        let is_same = last.contract_hash == *contract_hash;
-        if !is_same && contract.contract_version <= last.contract_version {
-            return Err(StartError::SameVersion(last.contract_version));
+/// The versions that the state holds; and, from a state of before they were kept, those that connections were made under.
+fn known_versions(now: Timestamp, loaded: &Loaded) -> Result<Vec<Version>, StartError> {
+    let known = versions::load(loaded)?;
+    let records: Vec<Connection> = if known.is_empty() { loaded.values(CONNECTIONS)? } else { Vec::new() };
+    let of_record = |record: Connection| Version {
+        contract: record.contract,
+        contract_hash: record.contract_hash,
+        published_at: record.created_at.min(now),
+    };
+    Ok(known.into_iter().chain(records.into_iter().map(of_record)).collect())
+}
+
+/// Nothing that was published may be missing or changed, whatever the file says.
+fn check_last(last: Option<&Published>, contracts: &Versions) -> Result<(), StartError> {
+    let Some(last) = last else {
+        return Ok(());
+    };
+    let newest = contracts.newest();
+    if newest.contract.service_id != last.service_id {
+        return Err(NotNewer::OtherService(last.service_id.clone()).into());
+    }
+    let kept = contracts.get(last.contract_version).map(|version| version.contract_hash == last.contract_hash);
+    let is_newer = newest.number() > last.contract_version;
+    if kept.unwrap_or(is_newer) { Ok(()) } else { Err(NotNewer::Version(last.contract_version).into()) }
+}
+
+impl Published {
+    fn of(contracts: &Versions, profile_sequence: u64) -> Self {
+        let newest = contracts.newest();
+        Self {
+            service_id: newest.contract.service_id.clone(),
+            contract_version: newest.number(),
+            contract_hash: newest.contract_hash.clone(),
+            profile_sequence,
         }
     }
-    Ok(Published {
-        service_id: contract.service_id.clone(),
-        contract_version: contract.contract_version,
-        contract_hash: contract_hash.clone(),
-        profile_sequence: last.map_or(0, |last| last.profile_sequence) + 1,
-    })
+}
+
+/// The profile counts up.
+fn next_published(contracts: &Versions, last: Option<Published>) -> Published {
+    Published::of(contracts, last.map_or(0, |last| last.profile_sequence) + 1)
 }
 
 fn invitations(loaded: &Loaded) -> Result<HashMap<vettid_wire::id::InviteId, OpenInvitation>, StateError> {
@@ -350,13 +380,15 @@ async fn publish(shared: &Shared) -> Result<(), StartError> {
     let profile = {
         let identity = shared.identity();
         let sequence = shared.profile_sequence.load(Ordering::Relaxed);
-        profile::signed(clock::now(), &identity, &shared.presentation, sequence)?
+        profile::signed(clock::now(), &identity, &shared.presentation, &shared.contracts.newest().contract, sequence)?
     };
     Ok(shared.home.publish(&profile).await?)
 }
 
 async fn keep_tidy(shared: Arc<Shared>) {
     while slept(&shared, ROUND).await {
+        publishing::look_at_file(&shared).await;
+        publishing::renew_profile(&shared).await;
         asking::sweep(&shared).await;
         upkeep::sweep(&shared).await;
         shared.peers.close_idle().await;
@@ -398,7 +430,8 @@ async fn keep_published(shared: Arc<Shared>) {
 }
 
 /// The same profile under a new sequence and for another thirty days, with a key record that does not end soon.
-async fn publish_next(shared: &Shared) -> Result<(), StartError> {
+pub(super) async fn publish_next(shared: &Shared) -> Result<(), StartError> {
+    let _one_at_a_time = shared.profiling.lock().await;
     let mut draft = shared.state.draft();
     let sequence = shared.profile_sequence.load(Ordering::Relaxed) + 1;
     {
@@ -406,9 +439,7 @@ async fn publish_next(shared: &Shared) -> Result<(), StartError> {
         identity.renew_record(clock::now())?;
         draft.put(IDENTITY.to_owned(), &*identity)?;
     }
-    let Offer { contract, contract_hash } = shared.presentation.offer.clone();
-    let (service_id, contract_version) = (contract.service_id, contract.contract_version);
-    let published = Published { service_id, contract_version, contract_hash, profile_sequence: sequence };
+    let published = Published::of(&shared.contracts, sequence);
     draft.put(PUBLISHED.to_owned(), &published)?;
     shared.commit(draft).await?;
     shared.profile_sequence.store(sequence, Ordering::Relaxed);

@@ -4,7 +4,6 @@
 use crate::flows::{ask_field, decide, request_id, send};
 use crate::town::{ALICE, DAY_MS, MINUTE_MS, Town};
 use serde_json::{Value, json};
-use vettid_crypto::identity::VerifyingKey;
 use vettid_wire::connection::ConnectionView;
 use vettid_wire::data::{HeldList, HeldValue, Keep};
 use vettid_wire::feed::{AuditStretch, Outcome, Severity};
@@ -150,9 +149,4 @@ fn what_was_given_says_how_long_and_is_marked_when_that_is_over() {
     let _: ConnectionView = town.ask(ALICE, "connection.revoke", body).unwrap();
     assert!(held(&mut town, "phone").unwrap().ended_at.is_some());
     town.check(ALICE);
-}
-
-/// The key under which proofs of this connection are checked, as any third party would.
-pub(crate) fn key_of(typed: &vettid_wire::key::TypedKey) -> VerifyingKey {
-    VerifyingKey::from_typed(typed).unwrap()
 }

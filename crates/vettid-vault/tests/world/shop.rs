@@ -22,6 +22,7 @@ use vettid_wire::handshake::{HandshakeMessage, InvitationKind, RekeyMessage, Spa
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::json as vjson;
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::offer::ContractOffer;
 use vettid_wire::profile::{PublicProfile, ServiceProfile, SignedProfile};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
@@ -42,13 +43,15 @@ pub(crate) struct Shop {
     pub(crate) channel: Option<Channel>,
     /// The incarnation of the member that it addresses.
     pub(crate) to_incarnation: u64,
+    /// What it quotes.
+    pub(crate) contract: Contract,
     /// When what it sends loses its effect.
     pub(crate) expires_at: Option<Timestamp>,
     /// Opened events of the member: name, body, the event that it answers.
     pub(crate) got: Vec<(String, Value, Option<EventId>)>,
 }
 
-fn contract() -> Contract {
+pub(crate) fn contract() -> Contract {
     vjson::read(
         br#"{"service_id":"demo-shop","contract_version":1,"description":"d","fields":[
         {"field":"address","tier":"on_demand","purpose":"p","retention":"session","rate":{"count":2,"per_seconds":60}},
@@ -78,6 +81,7 @@ impl Shop {
             connection_id: None,
             channel: None,
             to_incarnation: 1,
+            contract: contract(),
             expires_at: None,
             got: vec![],
         }
@@ -161,7 +165,7 @@ impl Shop {
             self.member = responder.peer().map(|peer| peer.guid());
             self.member_key = responder.peer().map(|peer| *peer.key_record.signing());
             let pairwise = responder.peer().and_then(|peer| peer.pairwise_key.as_ref());
-            self.pairwise = pairwise.map(crate::enforcement::key_of);
+            self.pairwise = pairwise.map(|key| VerifyingKey::from_typed(key).unwrap());
             let content = self.answer(&responder, hs_id, now, rng);
             let party = Party { key_record: &self.record, signing: &self.signing };
             send = responder.answer(now, rng, &party, &content).unwrap().send;
@@ -233,7 +237,7 @@ impl Shop {
     /// The body of a request for a field.
     pub(crate) fn data_request(&self, field: &str, request_id: RequestId) -> Value {
         json!({"request_id": request_id, "service_id": self.service_id, "connection_id": self.connection_id.unwrap(),
-            "contract_hash": contract_hash(&contract()).unwrap(), "field": field, "purpose": "delivery"})
+            "contract_hash": contract_hash(&self.contract).unwrap(), "field": field, "purpose": "delivery"})
     }
 
     /// The body of a login, unsigned.
@@ -243,6 +247,31 @@ impl Shop {
             "origin": "https://shop.example", "nonce": token, "session_hash": token,
             "display": {"browser": "Firefox", "city": "Graz", "ip_prefix": "192.0.2"},
             "issued_at": now, "expires_at": now.plus_ms(110_000), "key_id": self.signing.key_id(), "signature": ""})
+    }
+
+    /// The body of an offer of this version.
+    pub(crate) fn offer(&self, contract: &Contract, now: Timestamp) -> Value {
+        let connection_id = self.connection_id.unwrap();
+        let offer = ContractOffer {
+            connection_id,
+            contract: contract.clone(),
+            offered_at: now,
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ContractOffer, &self.signing, &offer).unwrap()
+    }
+
+    /// The signature under an acceptance.
+    pub(crate) fn counter(&self, acceptance: &Value, now: Timestamp) -> Value {
+        let counter = CounterSignature {
+            acceptance_hash: body_hash(acceptance).unwrap(),
+            connection_id: self.connection_id.unwrap(),
+            countersigned_at: now,
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ContractCounter, &self.signing, &counter).unwrap()
     }
 
     pub(crate) fn signed(&self, challenge: &Value) -> Value {

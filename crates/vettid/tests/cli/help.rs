@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 158] = [
+const COMMANDS: [&str; 165] = [
     "",
     "app",
     "app enroll",
@@ -55,6 +55,13 @@ const COMMANDS: [&str; 158] = [
     "app connection health",
     "app connection rekey",
     "app connection revoke",
+    "app contract",
+    "app contract list",
+    "app contract show",
+    "app contract diff",
+    "app contract accept",
+    "app contract reject",
+    "app contract choose",
     "app message",
     "app message send",
     "app message list",

@@ -258,6 +258,10 @@ impl Member {
         self.resigned(unsigned)
     }
 
+    pub(crate) fn fingerprint(&self) -> vettid_wire::id::Fingerprint {
+        self.record.fingerprint()
+    }
+
     pub(crate) fn resigned(&self, acceptance: Acceptance) -> Acceptance {
         json::from_value(signature::sign_object(Context::ContractAccept, &self.signing, &acceptance).unwrap()).unwrap()
     }

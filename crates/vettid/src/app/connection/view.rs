@@ -219,7 +219,8 @@ fn accept(id: ConnectionId, contract: Option<&Contract>) -> String {
     format!("vettid app connection decide {id} --accept{with}")
 }
 
-fn show_contract(contract: &Contract, missing: &[String], page: &mut Page) {
+/// A contract on a page.
+pub(in crate::app) fn show_contract(contract: &Contract, missing: &[String], page: &mut Page) {
     page.gap();
     page.line(format!("Contract, version {}: {}", contract.contract_version, contract.description));
     let rows: Vec<_> = contract
