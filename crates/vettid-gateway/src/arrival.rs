@@ -6,8 +6,12 @@ use crate::question::Answer;
 use serde_json::Value;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
+use vettid_wire::data::Snapshot;
 use vettid_wire::envelope::{Envelope, InReplyTo};
-use vettid_wire::event::{self, ContractAccepted, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
+use vettid_wire::event::{
+    self, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked,
+};
+use vettid_wire::json;
 use vettid_wire::subject::Subject;
 
 /// An opened message.
@@ -21,6 +25,8 @@ pub(crate) enum Arrived {
     Rekey(Value),
     /// The member accepted a version of the contract, its signature not checked yet.
     Accepted(Value),
+    /// A value that the member's vault hands out unasked.
+    Snapshot(Snapshot),
     /// A fresh credential for the member's space.
     Credential(Value),
 }
@@ -83,6 +89,9 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));
+    }
+    if row.name == DataSnapshot::ROW.name {
+        return json::from_value(opened.content.body).map(Arrived::Snapshot).map_err(|_| Dropped::Malformed);
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
     Ok(Arrived::Answer(Box::new(answer), opened.content.in_reply_to))

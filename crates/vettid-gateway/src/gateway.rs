@@ -10,6 +10,7 @@ mod publishing;
 mod signing;
 mod start;
 mod upkeep;
+mod values;
 mod webhooks;
 
 pub use crate::api_key::{ApiKeyView, NewApiKey};
@@ -17,6 +18,7 @@ pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
 pub use publishing::PublishError;
 pub use start::StartError;
+pub use values::ValueView;
 pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
 
 use crate::api_key::ApiKeys;
@@ -47,6 +49,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use values::Values;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
@@ -92,6 +95,7 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
+    values: SyncMutex<Values>,
     api_keys: ApiKeys,
     hooks: Arc<webhooks::Hooks>,
     calls: Calls,
@@ -99,6 +103,7 @@ struct Shared {
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    oidc_address: SyncMutex<Option<SocketAddr>>,
     started_at: Timestamp,
     /// Somebody asked for new signing keys.
     signing_wanted: Notify,
@@ -135,6 +140,22 @@ impl Gateway {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         *lock(&self.0.http_address)
+    }
+
+    /// Where the OpenID provider listens, if there is one.
+    #[must_use]
+    pub fn oidc_address(&self) -> Option<SocketAddr> {
+        *lock(&self.0.oidc_address)
+    }
+
+    /// Begins a commit of a part of the gateway that keeps its own values.
+    pub(crate) fn draft(&self) -> Draft {
+        self.0.state.draft()
+    }
+
+    /// Makes its changes durable. A failure is final: the gateway is not healthy any more.
+    pub(crate) async fn commit(&self, draft: Draft) -> Result<(), StateError> {
+        self.0.commit(draft).await
     }
 
     /// The service's own id as an owner of a space.
@@ -271,6 +292,13 @@ impl Gateway {
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
+    /// The values that a member's vault handed out unasked and that may be kept now, by name of the field. `None`: no such
+    /// connection.
+    #[must_use]
+    pub fn values(&self, connection: ConnectionId) -> Option<Vec<ValueView>> {
+        self.0.is_known(connection).then(|| values::list(&self.0, connection))
+    }
+
     /// Requests that are open or ended a short time ago.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestView> {
@@ -318,6 +346,7 @@ impl Gateway {
         let posts = live.record.outbox.clone();
         drop(live);
         shared.end_requests(id).await;
+        values::forget(shared, id).await?;
         for post in posts {
             posts::spawn(shared, id, post);
         }
@@ -360,6 +389,15 @@ impl Shared {
     /// Makes changes durable. A failure is final: the gateway is not healthy any more.
     async fn commit(&self, draft: Draft) -> Result<(), StateError> {
         let committed = self.state.commit(draft).await;
+        if committed.is_err() {
+            self.healthy.store(false, Ordering::Release);
+        }
+        committed
+    }
+
+    /// As [`commit`](Self::commit), and nothing that the changes removed is left on the disk.
+    async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        let committed = self.state.purge(draft).await;
         if committed.is_err() {
             self.healthy.store(false, Ordering::Release);
         }

@@ -7,6 +7,7 @@ mod api_keys;
 mod body;
 mod call;
 mod connections;
+mod contract;
 mod document;
 mod failure;
 mod idempotency;
@@ -18,6 +19,7 @@ mod probes;
 mod requests;
 mod router;
 mod scope;
+mod values;
 mod webhooks;
 
 pub use document::document;

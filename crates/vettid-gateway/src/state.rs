@@ -114,7 +114,19 @@ impl State {
             draft.after.into_iter().for_each(|after| after());
             return Ok(());
         }
-        self.writer.commit(draft.changes, draft.after).await
+        self.writer.commit(draft.changes, draft.after, false).await
+    }
+
+    /// As [`commit`](Self::commit); afterwards the file holds the present values alone, nothing that was removed or replaced.
+    ///
+    /// # Errors
+    /// [`StateError::Broken`] if the disk refused this commit or an earlier one.
+    pub(crate) async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        if draft.changes.is_empty() {
+            draft.after.into_iter().for_each(|after| after());
+            return Ok(());
+        }
+        self.writer.commit(draft.changes, draft.after, true).await
     }
 
     /// Writes what waits and closes the file.

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
-use crate::service::held;
+use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, call, card, contract, establish, feed, file, inventory, location, lock, outbox, profile,
@@ -290,6 +290,7 @@ fn act(
         "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
         "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
         "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
+        "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
         "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
@@ -298,6 +299,14 @@ fn act(
         "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
+        "data.set" | "data.remove" => {
+            let done = by_handler(step, row, event_id, body)?;
+            if let (Ok(_), Some(field)) = (&done, body.get("field").and_then(Value::as_str)) {
+                snapshot::changed(&mut step.draft, field);
+                snapshot::flush(step)?;
+            }
+            Ok(done)
+        }
         _ => by_handler(step, row, event_id, body),
     }
 }

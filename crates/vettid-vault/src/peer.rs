@@ -42,8 +42,8 @@ mod handling;
 mod outcome;
 mod question;
 
-pub(crate) use question::end_waiting;
 pub use question::resume;
+pub(crate) use question::{BY_RULE, end_waiting};
 
 use admission::admit;
 use handling::{context, handle};
@@ -231,7 +231,8 @@ fn take_up(
         }
         Seen::Never => {}
     }
-    let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
+    let before = connection::buckets(&step.draft, connection.connection_id)?;
+    let mut buckets = before.clone();
     let (decided, ruling) = match admit(step, connection, arrived, &mut buckets)? {
         Ok((row, tier)) => {
             let mut ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
@@ -243,7 +244,9 @@ fn take_up(
         }
         Err(refused) => (Err(refused), Ruling::None),
     };
-    finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)), &ruling)
+    // What the event set off may have used rates of its own; only what admitting it took is stored here.
+    let used = (buckets != before).then_some(buckets);
+    finish(step, connection, arrived, decided, Marked::Yes(used), &ruling)
 }
 
 /// Room for an event under the limit of every connection. An event without a time limit loses nothing by waiting; the

@@ -10,7 +10,7 @@ use crate::location;
 use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
-use crate::service::held;
+use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{contract, establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
@@ -188,6 +188,7 @@ fn end(
     connection::forget_buckets(&mut step.draft, id);
     held::end(step, id)?;
     contract::forget_offer(&mut step.draft, id);
+    snapshot::end(&mut step.draft, id)?;
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     connection.strip();

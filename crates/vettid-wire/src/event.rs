@@ -5,7 +5,7 @@ use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, call, connection, contract, credential, data, enrolment, feed, file, handshake, inventory,
-    location, lock, messaging, offer, profile, refusal, request, restore, rule, secret, session,
+    location, lock, messaging, offer, profile, refusal, request, restore, rule, secret, session, statement,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -408,6 +408,8 @@ events! {
     ContractGet: "contract.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => offer::ContractView;
     #[doc = "Accepts or rejects a new version of a contract, or chooses anew among its optional fields."]
     ContractDecide: "contract.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, offer::DecideContract => offer::ContractView;
+    #[doc = "Exports a part of the signed statement of what a service ever got."]
+    ContractStatement: "contract.statement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, statement::AskStatement => statement::StatementPart;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
 
@@ -525,6 +527,8 @@ events! {
     MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
+    #[doc = "A field that the contract lets out unasked: after acceptance and after each change."]
+    DataSnapshot: "data.snapshot", Member, Durable, up to 80 KiB, data::Snapshot => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]
     AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
     #[doc = "A signed notice that the member ended the connection."]

@@ -153,7 +153,12 @@ pub(crate) const OWNED: &[Owned] = &[
 pub(crate) const EXCEPTIONS: &[(&str, &str, Kind, &str)] = &[
     ("vettid", "async-nats", Kind::Dev, "tests look at the broker from outside, as a stranger would"),
     ("vettid-core", "chacha20poly1305", Kind::Dev, "the attacker of a search seals what no honest side would"),
-    ("vettid-gateway", "vettid-gateway-client", Kind::Dev, "tests call a running gateway as a program of its service does"),
+    (
+        "vettid-gateway",
+        "vettid-gateway-client",
+        Kind::Dev,
+        "tests call a running gateway as a program of its service does",
+    ),
     ("vettid-wasm", "vettid-handlers", Kind::Dev, "a test runs the same handlers natively and as components"),
     (
         "xtask",

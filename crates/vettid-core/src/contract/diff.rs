@@ -124,7 +124,7 @@ fn of_field(was: &ContractField, is: &ContractField, changes: &mut Vec<Change>) 
         changes.push(changed(Part::Tier, effect, tier(was.tier).into(), tier(is.tier).into()));
     }
     if was.access != is.access {
-        let effect = if is.access == Access::OneTime { Effect::Narrower } else { Effect::Wider };
+        let effect = if given(is.access) < given(was.access) { Effect::Narrower } else { Effect::Wider };
         changes.push(changed(Part::Access, effect, access(was.access).into(), access(is.access).into()));
     }
     if was.retention != is.retention {
@@ -209,8 +209,18 @@ fn tier(tier: Tier) -> &'static str {
     }
 }
 
+/// For ordering: how much is handed out, and at whose word.
+fn given(access: Access) -> u8 {
+    match access {
+        Access::OneTime => 0,
+        Access::OnDemand => 1,
+        Access::Snapshot => 2,
+    }
+}
+
 fn access(access: Access) -> &'static str {
     match access {
+        Access::Snapshot => "at once and after each change",
         Access::OnDemand => "whenever asked for",
         Access::OneTime => "once",
     }

@@ -9,7 +9,7 @@ mod reference;
 use life::{Act, Life, Terms};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, read_field};
+use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, push_field, read_field};
 use vettid_wire::contract::{Access, Retention, Tier};
 
 /// Lives that are tried without another wish.
@@ -34,6 +34,7 @@ fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
             spent.served(&accepted, field);
             Ok(Some(grant))
         }
+        Act::Push(field) => push_field(*now, &accepted, &mut buckets, field).map(|()| None),
         Act::Ask(permission) => act(*now, &accepted, &mut buckets, None, *permission).map(|()| None),
     };
     life.acts.iter().map(decide).collect()
@@ -151,6 +152,7 @@ fn a_lower_rate_or_shorter_retention_never_grants_more_up_to_any_moment() {
             field.rate.iter_mut().for_each(|rate| life::lower(rate, &mut rng));
             let name = field.field.clone();
             fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.reads(&name));
+            fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.is_push_of(&name));
         }
         let mut shorter = terms.clone();
         if let Some(field) = shorter.contract.fields.first_mut() {

@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{EndedBy, Shared, asking, invitation_key, lock, posts, put, put_acceptance, upkeep};
+use super::{EndedBy, Shared, asking, invitation_key, lock, posts, put, put_acceptance, upkeep, values};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -241,6 +241,12 @@ async fn take_event(
             }
             upkeep::keep_up(shared, live).await
         }
+        Ok(Arrived::Snapshot(snapshot)) => {
+            if !values::take(shared, &live, snapshot).await? {
+                shared.count_dropped();
+            }
+            upkeep::keep_up(shared, live).await
+        }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
         Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
@@ -255,6 +261,7 @@ async fn take_event(
             shared.commit(draft).await?;
             drop(live);
             shared.end_requests(id).await;
+            values::forget(shared, id).await?;
             shared.peers.close(id).await;
             Ok(())
         }

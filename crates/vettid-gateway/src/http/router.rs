@@ -2,7 +2,10 @@
 
 use super::access::{self, Access};
 use super::failure::ApiFailure;
-use super::{api_keys, call, connections, document, idempotency, invitations, keys, page, probes, requests, webhooks};
+use super::{
+    api_keys, call, connections, contract, document, idempotency, invitations, keys, page, probes, requests, values,
+    webhooks,
+};
 use crate::gateway::Gateway;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -14,12 +17,14 @@ use utoipa_axum::router::OpenApiRouter;
 const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     invitations::routes,
     connections::routes,
+    contract::routes,
     requests::routes,
-    webhooks::routes,
-    api_keys::routes,
     keys::routes,
     probes::routes,
     document::routes,
+    values::routes,
+    webhooks::routes,
+    api_keys::routes,
 ];
 
 /// All calls, and their description.

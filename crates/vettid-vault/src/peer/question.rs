@@ -30,7 +30,7 @@ use vettid_wire::request::PendingRequest;
 use vettid_wire::rule::Ruled;
 
 /// How the member was recognised where a rule answered: by a key in software, not by being there (RFC 8176).
-const BY_RULE: &str = "swk";
+pub(crate) const BY_RULE: &str = "swk";
 
 /// Lets the event wait for the owner. A repeated question asks nobody a second time: it gets what the first one got.
 pub(super) fn ask_owner(

@@ -60,6 +60,8 @@ pub(crate) fn contract() -> Contract {
         {"field":"phone","tier":"optional","purpose":"p","retention":"until_revoked"},
         {"field":"city","tier":"optional","purpose":"p","retention":"session"},
         {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
+        {"field":"size","tier":"required","access":"snapshot","purpose":"p","retention":"until_revoked",
+        "rate":{"count":3,"per_seconds":60}},
         {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
         "permissions":["request_authentication"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )

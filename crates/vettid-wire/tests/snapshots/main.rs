@@ -44,6 +44,7 @@ mod rule;
 mod secret;
 mod services_credential;
 mod session;
+mod statement;
 mod text;
 
 use sample::Samples;
@@ -92,6 +93,7 @@ fn all() -> Vec<Samples> {
         secret::samples(),
         services_credential::samples(),
         session::samples(),
+        statement::samples(),
         text::samples(),
     ]
 }

@@ -329,6 +329,7 @@ fn when(field: &ContractField) -> String {
     match field.access {
         Access::OnDemand => tier.to_owned(),
         Access::OneTime => format!("{tier}, once"),
+        Access::Snapshot => format!("{tier}, sent at each change"),
     }
 }
 
