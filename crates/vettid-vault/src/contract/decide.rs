@@ -108,7 +108,8 @@ fn put_in_force(step: &mut Step<'_>, connection: &Connection, agreed: Agreed) ->
         outcome: Outcome::Approved,
         summary: format!("You accepted version {version} of the contract with {who}"),
     })?;
-    Ok(())
+    snapshot::follow(step, id)?;
+    snapshot::flush(step)
 }
 
 fn view(step: &Step<'_>, connection: &Connection) -> Result<ContractView, Failure> {

@@ -162,8 +162,11 @@ fn again(
         return Ok(Done::Quiet);
     };
     if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
+        // The same answer, to an event of its own: the proof is for that one.
         let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
-        send::to_peer(step, connection, row, &answer.body, Some(question))?;
+        let body = send::proven(step, connection, row, answer.body, &question)?;
+        send::to_peer(step, connection, row, &body, Some(question))?;
+        return Ok(Done::Answered(StoredAnswer { event_type: answer.event_type, body }));
     }
     Ok(Done::Answered(answer))
 }

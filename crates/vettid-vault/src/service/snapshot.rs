@@ -2,7 +2,6 @@
 //! replaced by what is newer; what the rates have no room for waits. Nothing leaves that the contract in force does not name.
 
 use crate::connection::{self, Connection};
-use crate::contract::{check_not_frozen, note_served};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::field;
@@ -22,7 +21,6 @@ use vettid_wire::data::{Snapshot, SnapshotState};
 use vettid_wire::event::{DataSnapshot, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::id::ConnectionId;
-use vettid_wire::statement::DecidedBy;
 
 /// Under this prefix stands what was sent last.
 const SENT: &str = "snapshot/sent/";
@@ -121,7 +119,8 @@ fn push(step: &mut Step<'_>, id: ConnectionId, name: &str) -> Result<Pushed, Fai
     let Some((connection, accepted)) = found.zip(connection::contract(&step.draft, id)?) else {
         return Ok(Pushed::Needless);
     };
-    if check_not_frozen(&step.draft, id)?.is_err() {
+    // While a version waits for the owner the service gets nothing.
+    if crate::contract::check_not_frozen(&step.draft, id)?.is_err() {
         return Ok(Pushed::Later);
     }
     let last: Sent = step.draft.get(&sent(id, name))?.unwrap_or_default();
@@ -141,8 +140,6 @@ fn push(step: &mut Step<'_>, id: ConnectionId, name: &str) -> Result<Pushed, Fai
     let number = last.number.max(base) + 1;
     let state = match value {
         Some(value) => {
-            let purpose = accepted.contract.field(name).map_or("", |field| field.purpose.as_str());
-            note_served(step, &connection, (name, purpose), None, DecidedBy::Contract)?;
             SnapshotState::Value { value, keep: held::hand_out(step, id, name, retention(&accepted, name))? }
         }
         None => SnapshotState::Gone,
