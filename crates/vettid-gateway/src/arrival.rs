@@ -19,7 +19,7 @@ use vettid_wire::subject::Subject;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Arrived {
     /// An answer, and the question that it names.
-    Answer(Answer, Option<InReplyTo>),
+    Answer(Box<Answer>, Option<InReplyTo>),
     /// A notice that the connection is over, its signature not checked yet.
     Notice(Value),
     /// A step towards the keys of the next epoch, its signature not checked yet.
@@ -100,5 +100,5 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
         return json::from_value(opened.content.body).map(Arrived::Snapshot).map_err(|_| Dropped::Malformed);
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
-    Ok(Arrived::Answer(answer, opened.content.in_reply_to))
+    Ok(Arrived::Answer(Box::new(answer), opened.content.in_reply_to))
 }

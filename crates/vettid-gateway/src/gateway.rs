@@ -443,6 +443,12 @@ impl Shared {
         let (now, id) = (clock::now(), live.record.connection_id);
         let body = json!({"invite_id": live.record.invite_id});
         self.tell(draft, now, &Event::of(EventKind::ConnectionActive, id, body))?;
+        self.tell_accepted(draft, live)
+    }
+
+    /// Puts into the commit of a contract that is in force that it is.
+    fn tell_accepted(&self, draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+        let (now, id) = (clock::now(), live.record.connection_id);
         let body = json!({"contract_version": live.record.contract.contract_version});
         self.tell(draft, now, &Event::of(EventKind::ContractAccepted, id, body))
     }

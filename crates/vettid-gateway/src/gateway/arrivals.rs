@@ -231,7 +231,7 @@ async fn take_event(
     };
     match arrival::open(&mut live, subject, payload) {
         Ok(Arrived::Answer(answer, in_reply_to)) => {
-            match weigh(shared, &mut live, answer, in_reply_to.as_ref()) {
+            match weigh(shared, &mut live, *answer, in_reply_to.as_ref()) {
                 Some((request, Judgement::Done(outcome))) => asking::conclude(shared, &request, outcome).await,
                 Some((request, pending)) => {
                     request.take(clock::now(), pending);

@@ -69,7 +69,10 @@ pub(super) async fn accepted(
     };
     let mut draft = shared.state.draft();
     match taken {
-        Ok(Received::InForce) => put_acceptance(&mut draft, &live)?,
+        Ok(Received::InForce) => {
+            put_acceptance(&mut draft, &live)?;
+            shared.tell_accepted(&mut draft, &live)?;
+        }
         Ok(Received::Nothing) => {}
         Ok(Received::Forged) => shared.count_dropped(),
         Ok(Received::Refused(refused)) => {
