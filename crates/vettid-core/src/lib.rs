@@ -11,6 +11,7 @@ pub mod control;
 pub mod credential;
 pub mod enrolment;
 pub mod feed;
+pub mod flood;
 pub mod grants;
 pub mod handshake;
 pub mod journal;
