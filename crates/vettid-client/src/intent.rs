@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, CallGet, CallList,
-    ConnectionInvitations, ConnectionList, ConnectionReview, CredentialChallenge, CredentialStatus, DataGet, DataList,
-    EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus,
-    FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, AuthorisationExport,
+    AuthorisationList, CallGet, CallList, ConnectionInvitations, ConnectionList, ConnectionReview, CredentialChallenge,
+    CredentialStatus, DataGet, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet,
+    FileList, FilePieceGet, FileStatus, FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet,
+    MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList,
+    SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -46,7 +47,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 38] = [
+const READS: [&str; 40] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -69,6 +70,8 @@ const READS: [&str; 38] = [
     FilePieceGet::ROW.name,
     RequestList::ROW.name,
     AgreementList::ROW.name,
+    AuthorisationList::ROW.name,
+    AuthorisationExport::ROW.name,
     CallList::ROW.name,
     CallGet::ROW.name,
     LocationList::ROW.name,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::envelope::{Envelope, InReplyTo};
-use vettid_wire::event::{self, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
+use vettid_wire::event::{self, ConsentWithdrawn, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
 use vettid_wire::subject::Subject;
 
 /// An opened message.
@@ -19,6 +19,8 @@ pub(crate) enum Arrived {
     Notice(Value),
     /// A step towards the keys of the next epoch, its signature not checked yet.
     Rekey(Value),
+    /// A consent is taken back, its signature not checked yet.
+    Withdrawal(Value),
     /// A fresh credential for the member's space.
     Credential(Value),
 }
@@ -75,6 +77,9 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == MemberCredential::ROW.name {
         return Ok(Arrived::Credential(opened.content.body));
+    }
+    if row.name == ConsentWithdrawn::ROW.name {
+        return Ok(Arrived::Withdrawal(opened.content.body));
     }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));

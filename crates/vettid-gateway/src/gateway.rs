@@ -4,6 +4,7 @@
 mod arrivals;
 mod asking;
 mod posts;
+mod records;
 mod start;
 mod upkeep;
 
@@ -69,6 +70,7 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
+    records: SyncMutex<records::Records>,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,

@@ -2,6 +2,7 @@
 //! same form; nothing is told to whoever does not show the key.
 
 mod api;
+mod authorisations;
 mod failure;
 mod page;
 
@@ -69,6 +70,8 @@ fn router(gateway: Gateway, key: ApiKey, demo_page: bool) -> Router {
         .route("/v1/connections/{id}/data-requests", post(api::request_data))
         .route("/v1/connections/{id}/logins", post(api::request_login))
         .route("/v1/requests/{id}", get(api::request))
+        .route("/v1/connections/{id}/authorisations", post(authorisations::authorise).get(authorisations::requests))
+        .route("/v1/records/{id}", get(authorisations::record))
         .layer(middleware::from_fn_with_state(key, require_key));
     let open = Router::new().route("/healthz", get(api::health));
     let open = if demo_page { open.route("/", get(page::show)) } else { open };

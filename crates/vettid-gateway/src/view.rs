@@ -1,12 +1,13 @@
 //! What programs of the service see: invitations, connections and requests, without keys and without anything that only
 //! the member's vault should know.
 
-use crate::question::{Kind, Outcome, Question};
+use crate::question::{self, Kind, Outcome, Question};
 use crate::requests::Progress;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 use vettid_wire::auth::Decision;
+use vettid_wire::authorisation::{AuthorisationRecord, Wanted};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::refusal::RefusalCode;
@@ -77,7 +78,7 @@ pub struct RequestView {
     pub request_id: RequestId,
     /// Where it was asked.
     pub connection_id: ConnectionId,
-    /// `data` or `login`.
+    /// `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -103,17 +104,23 @@ pub enum Status {
         /// Its value.
         value: Value,
     },
-    /// The member logged in.
+    /// The member logged in, or said yes.
     Approved {
         /// When the member decided.
         auth_time: Timestamp,
         /// How the member was recognised (RFC 8176 values).
         method: Vec<String>,
+        /// The signed answer with its request, where the member's word was wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        record: Option<Box<AuthorisationRecord>>,
     },
-    /// The member refused to log in.
+    /// The member refused.
     Denied {
         /// When the member decided.
         auth_time: Timestamp,
+        /// The signed answer with its request, where the member's word was wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        record: Option<Box<AuthorisationRecord>>,
     },
     /// The member's vault refused.
     Refused {
@@ -141,8 +148,16 @@ impl From<&Progress> for Status {
         };
         match outcome {
             Outcome::Served { field, value } => Self::Served { field, value },
-            Outcome::Decided { decision: Decision::Approve, auth_time, method } => Self::Approved { auth_time, method },
-            Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time },
+            Outcome::Decided { decision: Decision::Approve, auth_time, method } => {
+                Self::Approved { auth_time, method, record: None }
+            }
+            Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time, record: None },
+            Outcome::Answered { decision: Decision::Approve, auth_time, method, record } => {
+                Self::Approved { auth_time, method, record: Some(record) }
+            }
+            Outcome::Answered { decision: Decision::Deny, auth_time, record, .. } => {
+                Self::Denied { auth_time, record: Some(record) }
+            }
             Outcome::Refused { code } => Self::Refused { code },
             Outcome::Expired => Self::Expired,
         }
@@ -156,13 +171,48 @@ impl RequestView {
         Self {
             request_id: question.request_id,
             connection_id: question.connection_id,
-            kind: match question.kind {
+            kind: match &question.kind {
                 Kind::Data { .. } => "data",
                 Kind::Login(_) => "login",
+                Kind::Authorisation(request) => question::name(request.wanted.kind()),
             },
             status: progress.into(),
             asked_at: question.asked_at,
             expires_at,
+        }
+    }
+}
+
+/// A record in a list. The whole is had by its request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordView {
+    /// The request.
+    pub request_id: RequestId,
+    /// `payment`, `transaction`, `consent`, `document` or `proof`.
+    pub kind: &'static str,
+    /// Yes or no.
+    pub decision: Decision,
+    /// When the member decided.
+    pub answered_at: Timestamp,
+    /// The end of a consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// From when on a consent does not hold any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+impl RecordView {
+    /// The view of a record.
+    #[must_use]
+    pub fn of(record: &AuthorisationRecord) -> Self {
+        Self {
+            request_id: record.request.request_id,
+            kind: question::name(record.request.wanted.kind()),
+            decision: record.answer.decision,
+            answered_at: record.answer.answered_at,
+            until: if let Wanted::Consent(consent) = &record.request.wanted { consent.until } else { None },
+            withdrawn_at: record.withdrawal.as_ref().map(|withdrawal| withdrawal.withdrawn_at),
         }
     }
 }

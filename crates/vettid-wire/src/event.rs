@@ -4,8 +4,8 @@
 use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, call, connection, credential, data, enrolment, feed, file, handshake, inventory, location, lock,
-    messaging, profile, refusal, request, restore, rule, secret, session,
+    agreement, auth, authorisation, call, connection, credential, data, enrolment, feed, file, handshake, inventory,
+    location, lock, messaging, profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -350,6 +350,12 @@ events! {
     AgreementGet: "agreement.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementView;
     #[doc = "Gives the signed record of an agreement, for checking offline."]
     AgreementExport: "agreement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementRecord;
+    #[doc = "Lists requests of services that the owner answered, newest first."]
+    AuthorisationList: "authorisation.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, authorisation::ListAnswered => authorisation::AnsweredList;
+    #[doc = "Gives the signed record of an answered request, for checking offline."]
+    AuthorisationExport: "authorisation.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, authorisation::AnsweredRef => authorisation::AuthorisationRecord;
+    #[doc = "Takes a consent back and tells the service."]
+    ConsentWithdraw: "consent.withdraw", Owner, BestEffort, within 2 minutes, up to 4 KiB, authorisation::AnsweredRef => authorisation::Answered;
     #[doc = "Calls a connected member."]
     PlaceCall: "call.offer", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::PlaceCall => call::CallView;
     #[doc = "Answers the call that rings."]
@@ -506,6 +512,16 @@ events! {
     DataRequest: "data.request", Service, Durable, within 5 minutes, up to 16 KiB, data::DataRequest => data::DataResponse;
     #[doc = "Asks the member to log in."]
     AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
+    #[doc = "Wants the member to pay."]
+    PaymentRequest: "payment.request", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants the member to approve what the service does in the member's name."]
+    TransactionRequest: "transaction.request", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants the member's consent to something, for a purpose and a time."]
+    ConsentRequest: "consent.request", Service, Durable, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants the member's signature under a document."]
+    DocumentSign: "document.sign", Service, Durable, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants a signed proof of claims about the member."]
+    IdentityVerify: "identity.verify", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
@@ -515,6 +531,10 @@ events! {
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]
     AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
+    #[doc = "The member's signed answer to a request for the member's word."]
+    AuthorisationResponse: "authorisation.response", Member, Durable, up to 32 KiB, authorisation::AuthorisationAnswer => Nothing;
+    #[doc = "The member takes a consent back."]
+    ConsentWithdrawn: "consent.withdrawn", Member, Durable, up to 8 KiB, authorisation::ConsentWithdrawal => Nothing;
     #[doc = "A signed notice that the member ended the connection."]
     MemberRevoked: "connection.revoked", Member, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "An event of the service had no effect."]

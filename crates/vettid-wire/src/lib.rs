@@ -6,6 +6,7 @@ pub mod action;
 pub mod agreement;
 pub mod audit;
 pub mod auth;
+pub mod authorisation;
 pub mod backup;
 pub mod base64;
 pub mod call;

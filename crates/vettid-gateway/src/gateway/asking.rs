@@ -5,7 +5,7 @@
 use super::{Shared, lock, put_channel, request_key};
 use crate::clock;
 use crate::peers::{PeerAddress, PeerError};
-use crate::question::{Ask, Asker, Judgement, Outcome, Question, QuestionError};
+use crate::question::{Ask, Asker, Judgement, Kind, Outcome, Question, QuestionError};
 use crate::random;
 use crate::requests::{Progress, Request};
 use crate::revocation::NoticeFailed;
@@ -52,7 +52,7 @@ pub enum RequestError {
 impl From<QuestionError> for RequestError {
     fn from(error: QuestionError) -> Self {
         match error {
-            QuestionError::TooLarge => Self::Invalid,
+            QuestionError::TooLarge | QuestionError::Unsound(_) => Self::Invalid,
             other => Self::Question(other),
         }
     }
@@ -66,12 +66,17 @@ pub(super) async fn ask(
 ) -> Result<RequestView, RequestError> {
     shared.requests.check_room().map_err(|_| RequestError::TooManyOpen)?;
     let (question, address) = seal(shared, id, ask).await?;
+    // Nobody gives a word to a service that may forget having asked for it.
+    let must_last = matches!(question.kind, Kind::Authorisation(_));
     let request = shared.requests.add(question, false);
+    if must_last {
+        keep(shared, &request).await?;
+    }
     spawn(shared, Arc::clone(&request), Some(address));
     let view = wait_for(shared, &request, wait).await;
-    if view.status.is_open() {
+    if view.status.is_open() && !must_last {
         keep(shared, &request).await?;
-    } else {
+    } else if !view.status.is_open() && !must_last {
         shared.requests.told(view.request_id);
     }
     Ok(view)
@@ -90,6 +95,7 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
         let asker = Asker {
             service_id,
             signing: identity.signing_key(),
+            key_record: identity.key_record().record(),
             member: live.record.member.guid,
             connection_id: id,
             contract_hash: &live.record.contract_hash,

@@ -3,7 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
-    upkeep,
+    records, upkeep,
 };
 use crate::clock;
 use crate::config::{Config, ConfigError};
@@ -123,6 +123,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
+        records: SyncMutex::new(records::load(&loaded)?),
         invitations: SyncMutex::new(invitations(&loaded)?),
         connections: SyncMutex::new(connections(&loaded)?),
         identity: RwLock::new(identity),
@@ -164,7 +165,10 @@ async fn set_going(
         shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
     for question in questions {
-        asking::spawn(shared, shared.requests.add(question, true), None);
+        let request = shared.requests.add(question, true);
+        if !records::end(shared, &request) {
+            asking::spawn(shared, request, None);
+        }
     }
     resume_posts(shared).await;
     shared.tasks.spawn(keep_tidy(Arc::clone(shared)));

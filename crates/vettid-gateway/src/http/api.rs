@@ -129,7 +129,7 @@ pub(super) async fn health(State(gateway): State<Gateway>) -> Response {
     }
 }
 
-async fn ask_member(
+pub(super) async fn ask_member(
     gateway: &Gateway,
     connection: ConnectionId,
     ask: Ask,
@@ -159,16 +159,16 @@ fn refused(error: RequestError) -> ApiFailure {
     }
 }
 
-fn unavailable(error: &dyn std::error::Error) -> ApiFailure {
+pub(super) fn unavailable(error: &dyn std::error::Error) -> ApiFailure {
     tracing::error!(%error, "a call failed");
     ApiFailure::Unavailable
 }
 
-fn id_of<T: FromStr>(text: &str) -> Result<T, ApiFailure> {
+pub(super) fn id_of<T: FromStr>(text: &str) -> Result<T, ApiFailure> {
     text.parse().map_err(|_| ApiFailure::NotFound)
 }
 
-fn body_of<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, ApiFailure> {
+pub(super) fn body_of<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, ApiFailure> {
     let body = body.map_err(|_| ApiFailure::TooLarge)?;
     serde_json::from_slice(&body).map_err(|_| ApiFailure::Invalid)
 }

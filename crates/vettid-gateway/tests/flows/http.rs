@@ -9,14 +9,14 @@ use vettid_wire::auth::Decision;
 use vettid_wire::handshake::Invitation;
 
 /// A program of the service.
-struct Program {
+pub(crate) struct Program {
     client: Client,
     base: String,
     key: String,
 }
 
 impl Program {
-    fn of(world: &World, gateway: &Running) -> Self {
+    pub(crate) fn of(world: &World, gateway: &Running) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = world.config.http.as_ref().unwrap();
         Self {
@@ -37,11 +37,11 @@ impl Program {
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
         self.call(Method::GET, path, None).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
         self.call(Method::POST, path, Some(body)).await
     }
 }

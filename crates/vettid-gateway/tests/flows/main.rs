@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod authorisations;
 mod connecting;
 mod crashes;
 mod http;

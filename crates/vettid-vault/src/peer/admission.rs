@@ -2,6 +2,7 @@
 //! whatever no rule names.
 
 use super::{Arrived, MAX_SKEW_MS};
+use crate::authorisation;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::step::Step;
@@ -80,6 +81,10 @@ fn under_contract(
     if arrived.event_type == event::AuthChallenge::ROW.event_type() {
         let admitted = contract::act(step.now, &accepted, buckets, Permission::RequestAuthentication);
         return Ok(admitted.and_then(|()| check_challenge(connection, &arrived.content.body)).map(|()| None));
+    }
+    if authorisation::is_one(&arrived.event_type) {
+        let asked = (&arrived.event_type, &arrived.content.body);
+        return Ok(authorisation::admit(step, connection, (&accepted, buckets), asked)?.map(|()| None));
     }
     Ok(Err(RefusalCode::UnsupportedEvent))
 }

@@ -13,9 +13,10 @@ use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::key_record::VerifiedKeyRecord;
 use vettid_crypto::nats::key::{Account, SecretKey, User};
 use vettid_crypto::signature::{Context, sign_object};
+use vettid_wire::authorisation::{AuthorisationRequest, Wanted};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::connection::Ready;
-use vettid_wire::contract::{Contract, CounterSignature};
+use vettid_wire::contract::{Contract, CounterSignature, Permission};
 use vettid_wire::envelope::{Content, Envelope};
 use vettid_wire::event::EventType;
 use vettid_wire::handshake::{HandshakeMessage, InvitationKind, RekeyMessage, SpaceUri};
@@ -40,13 +41,23 @@ pub(crate) struct Shop {
     pub(crate) channel: Option<Channel>,
     /// The incarnation of the member that it addresses.
     pub(crate) to_incarnation: u64,
+    /// What its contract lets it do beside reading fields.
+    pub(crate) permissions: Vec<Permission>,
     /// When what it sends loses its effect.
     pub(crate) expires_at: Option<Timestamp>,
     /// Opened events of the member: name, body, the event that it answers.
     pub(crate) got: Vec<(String, Value, Option<EventId>)>,
 }
 
-fn contract() -> Contract {
+const PERMISSIONS: [Permission; 5] = [
+    Permission::RequestAuthentication,
+    Permission::RequestPayment,
+    Permission::RequestConsent,
+    Permission::RequestSignature,
+    Permission::RequestProof,
+];
+
+fn fields() -> Contract {
     vjson::read(
         br#"{"service_id":"demo-shop","contract_version":1,"description":"d","fields":[
         {"field":"address","tier":"on_demand","purpose":"p","retention":"session","rate":{"count":2,"per_seconds":60}},
@@ -56,7 +67,7 @@ fn contract() -> Contract {
         {"field":"city","tier":"optional","purpose":"p","retention":"session"},
         {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
         {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
-        "permissions":["request_authentication"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
+        "permissions":[],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )
     .unwrap()
 }
@@ -75,9 +86,14 @@ impl Shop {
             connection_id: None,
             channel: None,
             to_incarnation: 1,
+            permissions: PERMISSIONS.to_vec(),
             expires_at: None,
             got: vec![],
         }
+    }
+
+    fn contract(&self) -> Contract {
+        Contract { permissions: self.permissions.clone(), ..fields() }
     }
 
     fn profile(&self, now: Timestamp) -> SignedProfile {
@@ -89,7 +105,7 @@ impl Shop {
             key_record: self.record.record().clone(),
             restore_key: None,
             public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
-            service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: contract() }),
+            service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: self.contract() }),
             event_types: vec![],
             items: std::collections::BTreeMap::new(),
             supported: vec![],
@@ -191,7 +207,7 @@ impl Shop {
             profile: Some(self.profile(now)),
             jwt: Some(minted.jwt.as_str().to_owned()),
             nkey_pub: Some(SecretKey::<User>::random(rng).unwrap().public().to_string()),
-            contract: Some(contract()),
+            contract: Some(self.contract()),
             ..Answer::default()
         }
     }
@@ -228,7 +244,7 @@ impl Shop {
     /// The body of a request for a field.
     pub(crate) fn data_request(&self, field: &str, request_id: RequestId) -> Value {
         json!({"request_id": request_id, "service_id": self.service_id, "connection_id": self.connection_id.unwrap(),
-            "contract_hash": contract_hash(&contract()).unwrap(), "field": field, "purpose": "delivery"})
+            "contract_hash": contract_hash(&self.contract()).unwrap(), "field": field, "purpose": "delivery"})
     }
 
     /// The body of a login, unsigned.
@@ -238,6 +254,23 @@ impl Shop {
             "origin": "https://shop.example", "nonce": token, "session_hash": token,
             "display": {"browser": "Firefox", "city": "Graz", "ip_prefix": "192.0.2"},
             "issued_at": now, "expires_at": now.plus_ms(110_000), "key_id": self.signing.key_id(), "signature": ""})
+    }
+
+    /// A signed request for the member's word.
+    pub(crate) fn wants(&self, wanted: &Value, request_id: RequestId, now: Timestamp) -> Value {
+        let wanted: Wanted = vjson::from_value(wanted.clone()).unwrap();
+        let request = AuthorisationRequest {
+            request_id,
+            service_id: self.service_id.clone(),
+            connection_id: self.connection_id.unwrap(),
+            expires_at: now.plus_ms(wanted.max_life_ms()),
+            wanted,
+            issued_at: now,
+            key_record: self.record.record().clone(),
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ServiceRequest, &self.signing, &request).unwrap()
     }
 
     pub(crate) fn signed(&self, challenge: &Value) -> Value {

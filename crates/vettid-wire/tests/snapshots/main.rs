@@ -11,6 +11,7 @@ mod action;
 mod agreement;
 mod audit;
 mod auth;
+mod authorisation;
 mod backup;
 mod call;
 mod connection;
@@ -57,6 +58,7 @@ fn all() -> Vec<Samples> {
         agreement::samples(),
         audit::samples(),
         auth::samples(),
+        authorisation::samples(),
         backup::samples(),
         call::samples(),
         connection::samples(),
