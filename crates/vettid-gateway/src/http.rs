@@ -1,28 +1,31 @@
-//! The face for the service's own programs: JSON over HTTP on a loopback address, under one API key. Every error has the
-//! same form; nothing is told to whoever does not show the key.
+//! The face for the service's own programs: JSON over HTTP on a loopback address, for programs that show an API key. One
+//! file per resource; routes, document and the scopes that are asked for come from the same attributes. Every error has
+//! one form; nothing is told to whoever does not show a key.
 
-mod api;
+mod access;
 mod authorisations;
+mod body;
+mod call;
+mod connections;
+mod document;
 mod failure;
+mod invitations;
 mod page;
+mod probes;
+mod requests;
+mod router;
+mod scope;
+
+pub use document::document;
+pub use scope::Scope;
 
 use crate::config::Http;
 use crate::gateway::Gateway;
 use crate::key_file::{ApiKey, KeyFileError};
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use failure::ApiFailure;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Largest body of a call in bytes.
-const MAX_BODY_BYTES: usize = 32 * 1024;
 
 /// Why the face is not served.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +55,7 @@ pub(crate) async fn serve(
     let failed = |source| HttpError::Listen { address: http.listen, source };
     let listener = TcpListener::bind(http.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let router = router(gateway, key, http.demo_page);
+    let router = router::router(gateway, key, http.demo_page, tasks);
     tasks.spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
@@ -60,66 +63,4 @@ pub(crate) async fn serve(
         }
     });
     Ok(address)
-}
-
-fn router(gateway: Gateway, key: ApiKey, demo_page: bool) -> Router {
-    let calls = Router::new()
-        .route("/v1/invitations", post(api::invite))
-        .route("/v1/connections", get(api::connections))
-        .route("/v1/connections/{id}", get(api::connection).delete(api::revoke))
-        .route("/v1/connections/{id}/data-requests", post(api::request_data))
-        .route("/v1/connections/{id}/logins", post(api::request_login))
-        .route("/v1/requests/{id}", get(api::request))
-        .route("/v1/connections/{id}/authorisations", post(authorisations::authorise).get(authorisations::requests))
-        .route("/v1/records/{id}", get(authorisations::record))
-        .layer(middleware::from_fn_with_state(key, require_key));
-    let open = Router::new().route("/healthz", get(api::health));
-    let open = if demo_page { open.route("/", get(page::show)) } else { open };
-    calls
-        .merge(open)
-        .fallback(async || ApiFailure::NotFound)
-        .method_not_allowed_fallback(async || ApiFailure::MethodNotAllowed)
-        .layer(middleware::from_fn(require_own_host))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(gateway)
-}
-
-async fn require_key(State(key): State<ApiKey>, request: Request, next: Next) -> Response {
-    let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix("Bearer "));
-    if shown.is_some_and(|shown| key.is(shown)) {
-        next.run(request).await
-    } else {
-        ApiFailure::Unauthorized.into_response()
-    }
-}
-
-/// Refuses pages of other sites that reach this machine under a name of their own (DNS rebinding).
-async fn require_own_host(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|value| value.to_str().ok());
-    if host.is_some_and(is_own_host) { next.run(request).await } else { ApiFailure::NotFound.into_response() }
-}
-
-fn is_own_host(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next(),
-        None => host.split(':').next(),
-    };
-    matches!(name, Some("localhost" | "127.0.0.1" | "::1"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_served() {
-        for right in ["localhost", "localhost:8090", "127.0.0.1:8090", "[::1]:8090", "[::1]"] {
-            assert!(is_own_host(right), "{right}");
-        }
-        for wrong in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8090", "[::2]", "10.0.0.1"]
-        {
-            assert!(!is_own_host(wrong), "{wrong}");
-        }
-    }
 }

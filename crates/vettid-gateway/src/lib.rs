@@ -9,7 +9,7 @@ mod files;
 pub mod gateway;
 mod handshake;
 mod home;
-mod http;
+pub mod http;
 mod identity;
 mod key_file;
 mod offer;

@@ -6,6 +6,7 @@ use crate::requests::Progress;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
+use utoipa::ToSchema;
 use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{AuthorisationRecord, Wanted};
 use vettid_wire::connection::ConnectionState;
@@ -14,15 +15,18 @@ use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
 /// A new invitation. Its link is a secret until it is answered.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Invitation {
     /// Names it.
+    #[schema(value_type = String)]
     pub invite_id: InviteId,
     /// The link, also the text of the QR code. Whoever holds it can answer it once.
     pub link: String,
     /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// It cannot be answered later.
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }
 
@@ -33,17 +37,23 @@ impl fmt::Debug for Invitation {
 }
 
 /// A connection with a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Connection)]
 pub struct ConnectionView {
     /// The connection.
+    #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
     /// The invitation that it came from.
+    #[schema(value_type = String)]
     pub invite_id: InviteId,
     /// `requested` while the member reviews the contract, then `active`; `revoked`, `expired` or `aborted` at the end.
+    #[schema(value_type = String, example = "active")]
     pub state: ConnectionState,
     /// The member's vault.
+    #[schema(value_type = String, format = "uuid")]
     pub member: MemberId,
     /// The member's identity.
+    #[schema(value_type = String)]
     pub member_fingerprint: Fingerprint,
     /// The name that the member shows.
     pub display_name: String,
@@ -52,6 +62,7 @@ pub struct ConnectionView {
     /// The optional fields that the member agreed to.
     pub optional_fields_accepted: Vec<String>,
     /// When the invitation was answered.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// The last event that the member's vault refused and that was no open request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,24 +70,31 @@ pub struct ConnectionView {
 }
 
 /// An event that had no effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Refusal)]
 pub struct RefusalView {
     /// The event.
+    #[schema(value_type = String, format = "uuid")]
     pub event_id: EventId,
     /// Its type.
     pub event_type: String,
     /// Why.
+    #[schema(value_type = String)]
     pub code: RefusalCode,
     /// When the refusal arrived.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
 /// A request to a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Request)]
 pub struct RequestView {
     /// Names it.
+    #[schema(value_type = String, format = "uuid")]
     pub request_id: RequestId,
     /// Where it was asked.
+    #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
     /// `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`.
     pub kind: &'static str,
@@ -84,14 +102,17 @@ pub struct RequestView {
     #[serde(flatten)]
     pub status: Status,
     /// When it was asked.
+    #[schema(value_type = String, format = DateTime)]
     pub asked_at: Timestamp,
     /// Unanswered until then, it ends as `expired`.
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }
 
 /// How far a request is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "status")]
+#[schema(as = RequestStatus)]
 pub enum Status {
     /// Asked; no answer yet.
     Asked,
@@ -102,29 +123,35 @@ pub enum Status {
         /// Name of the field.
         field: String,
         /// Its value.
+        #[schema(value_type = Value)]
         value: Value,
     },
     /// The member logged in, or said yes.
     Approved {
         /// When the member decided.
+        #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
         /// How the member was recognised (RFC 8176 values).
         method: Vec<String>,
         /// The signed answer with its request, where the member's word was wanted.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
         record: Option<Box<AuthorisationRecord>>,
     },
     /// The member refused.
     Denied {
         /// When the member decided.
+        #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
         /// The signed answer with its request, where the member's word was wanted.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
         record: Option<Box<AuthorisationRecord>>,
     },
     /// The member's vault refused.
     Refused {
         /// Why.
+        #[schema(value_type = String)]
         code: RefusalCode,
     },
     /// No answer in time.
@@ -184,21 +211,27 @@ impl RequestView {
 }
 
 /// A record in a list. The whole is had by its request id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Record)]
 pub struct RecordView {
     /// The request.
+    #[schema(value_type = String, format = "uuid")]
     pub request_id: RequestId,
     /// `payment`, `transaction`, `consent`, `document` or `proof`.
     pub kind: &'static str,
     /// Yes or no.
+    #[schema(value_type = String, example = "approve")]
     pub decision: Decision,
     /// When the member decided.
+    #[schema(value_type = String, format = DateTime)]
     pub answered_at: Timestamp,
     /// The end of a consent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// From when on a consent does not hold any more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub withdrawn_at: Option<Timestamp>,
 }
 

@@ -1,24 +1,32 @@
-//! The one form of every error: `{"error":{"code","message"}}`. The code is for programs and stable; the message says what
-//! to do next. Never carries data of a member or an inner cause.
+//! The one form of every error: `{"error":{"code","message","call_id"}}`. The code is for programs and stable; the message
+//! says what to do next. Never carries data of a member or an inner cause.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Why a call has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ApiFailure {
-    /// The API key is missing or wrong.
+pub(crate) enum ApiFailure {
+    /// The API key is missing, wrong or revoked.
     Unauthorized,
+    /// The API key does not have the scope.
+    Forbidden,
     /// No such address, connection or request.
     NotFound,
     /// The address exists, but not for this method.
     MethodNotAllowed,
     /// The body or the query is not what it should be.
     Invalid,
+    /// The body did not arrive in time.
+    Timeout,
     /// The body is too large.
     TooLarge,
+    /// The body is not declared as JSON.
+    ContentType,
     /// The connection is not active.
     NotConnected,
     /// Too much is open at once.
@@ -27,24 +35,66 @@ pub(super) enum ApiFailure {
     Unavailable,
 }
 
-#[derive(Serialize)]
-struct Body {
+/// An error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody {
+    /// What went wrong.
     error: Inner,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErrorDetail)]
 struct Inner {
+    /// For programs; stable.
+    #[schema(value_type = ErrorCode)]
     code: &'static str,
+    /// For people: what to do next.
     message: &'static str,
+    /// Names the call in the log; also in the header `x-request-id` of every answer.
+    call_id: String,
 }
 
+/// All codes.
+struct ErrorCode;
+
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let codes = ApiFailure::ALL.iter().map(|failure| failure.parts().1);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).into()
+    }
+}
+
+impl ToSchema for ErrorCode {}
+
 impl ApiFailure {
-    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+    /// Every failure, in the order of the documents.
+    pub(super) const ALL: &[Self] = &[
+        Self::Invalid,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Timeout,
+        Self::NotConnected,
+        Self::TooLarge,
+        Self::ContentType,
+        Self::TooMany,
+        Self::Unavailable,
+    ];
+
+    /// Status, code and message.
+    pub(super) fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "send the key from the gateway's API key file as `Authorization: Bearer …`",
+                "send a valid API key as `Authorization: Bearer …`; `vettid gateway key create` makes one",
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "the API key does not have the scope of this call: use another one, or make one with the scope",
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "there is no such thing"),
             Self::MethodNotAllowed => {
@@ -55,7 +105,13 @@ impl ApiFailure {
                 "invalid_request",
                 "the call has a missing, unknown, malformed or too large value",
             ),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time: send it again"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than 32 KiB"),
+            Self::ContentType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content_type",
+                "send the body as `Content-Type: application/json`",
+            ),
             Self::NotConnected => {
                 (StatusCode::CONFLICT, "not_connected", "the connection is not active: invite the member again")
             }
@@ -65,11 +121,25 @@ impl ApiFailure {
             }
         }
     }
+
+    /// The whole answer of a call of this name.
+    pub(super) fn answer(self, call_id: String) -> Response {
+        let (status, code, message) = self.parts();
+        (status, Json(ErrorBody { error: Inner { code, message, call_id } })).into_response()
+    }
 }
 
+/// The answer gets its body where the name of the call is known.
 impl IntoResponse for ApiFailure {
     fn into_response(self) -> Response {
-        let (status, code, message) = self.parts();
-        (status, Json(Body { error: Inner { code, message } })).into_response()
+        let mut response = self.parts().0.into_response();
+        response.extensions_mut().insert(self);
+        response
     }
+}
+
+/// The gateway cannot do it; why stands in the log.
+pub(crate) fn unavailable(error: &dyn std::error::Error) -> ApiFailure {
+    tracing::error!(%error, "a call failed");
+    ApiFailure::Unavailable
 }

@@ -6,6 +6,7 @@ use crate::connection::{self, Connection};
 use crate::credential;
 use crate::failure::Failure;
 use crate::projection::UnreadableState;
+use crate::recovery;
 use crate::request;
 use crate::step::Step;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::{Ask, PendingRequest};
 use vettid_wire::rule::Money;
+use vettid_wire::secret::{Action as _, FreeRequests};
 use vettid_wire::time::Timestamp;
 
 const PERMITS: &str = "authorisation_permit/";
@@ -80,8 +82,11 @@ pub(super) fn needs(
     Ok(needs)
 }
 
-/// What has no amount is never free.
+/// What has no amount is never free, and nothing is while a recovery is fresh.
 fn is_free(step: &Step<'_>, wanted: &Wanted) -> Result<bool, UnreadableState> {
+    if recovery::holds_action(step, FreeRequests::NAME)? {
+        return Ok(false);
+    }
     let Some(amount) = wanted.amount() else { return Ok(false) };
     let most: Option<Money> = step.draft.get(&format!("{FREE}{}", amount.currency))?;
     Ok(most.is_some_and(|most| amount.value.ten_thousandths() <= most.ten_thousandths()))

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 145] = [
+const COMMANDS: [&str; 150] = [
     "",
     "app",
     "app enroll",
@@ -96,6 +96,8 @@ const COMMANDS: [&str; 145] = [
     "app request approve",
     "app request deny",
     "app request withdraw",
+    "app request answered",
+    "app request limit",
     "app transaction",
     "app transaction new",
     "app transaction list",
@@ -104,6 +106,9 @@ const COMMANDS: [&str; 145] = [
     "app transaction deny",
     "app transaction withdraw",
     "app transaction limit",
+    "app consent",
+    "app consent list",
+    "app consent withdraw",
     "app record",
     "app record export",
     "app rule",

@@ -1,0 +1,46 @@
+//! The table of the resources, and what every call goes through on its way to them.
+
+use super::access::{self, Access};
+use super::failure::ApiFailure;
+use super::{authorisations, call, connections, document, invitations, page, probes, requests};
+use crate::gateway::Gateway;
+use crate::key_file::ApiKey;
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use tokio_util::task::TaskTracker;
+use utoipa_axum::router::OpenApiRouter;
+
+/// The resources: one file and one row each.
+const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
+    invitations::routes,
+    connections::routes,
+    requests::routes,
+    authorisations::routes,
+    probes::routes,
+    document::routes,
+];
+
+/// All calls, and their description.
+pub(super) fn calls() -> OpenApiRouter<Gateway> {
+    let first = OpenApiRouter::with_openapi(document::head());
+    RESOURCES.iter().fold(first, |all, routes| all.merge(routes()))
+}
+
+/// Everything that is served.
+pub(super) fn router(gateway: Gateway, key: ApiKey, demo_page: bool, tasks: &TaskTracker) -> Router {
+    let (calls, document) = calls().split_for_parts();
+    let access = Access::new(&document, key);
+    let calls = calls
+        .route_layer(from_fn_with_state(tasks.clone(), call::finish))
+        .route_layer(from_fn(call::take_body))
+        .route_layer(from_fn_with_state(access, access::require_scope));
+    let open = if demo_page { Router::new().route("/", get(page::show)) } else { Router::new() };
+    calls
+        .merge(open)
+        .fallback(async || ApiFailure::NotFound)
+        .method_not_allowed_fallback(async || ApiFailure::MethodNotAllowed)
+        .layer(from_fn(access::require_own_host))
+        .layer(from_fn(call::name))
+        .with_state(gateway)
+}
