@@ -1,11 +1,13 @@
 //! What the shop wants Alice's word for: asked once, answered once with a record that holds offline, never approved unseen, by a
 //! rule, late, or without what a payment needs.
 
+use crate::app::record as record_of_keys;
 use crate::flows::{request_id, send};
 use crate::town::{ALICE, DAY_MS, Faults, MINUTE_MS, Town};
 use crate::wallet::Wallet;
 use serde_json::{Value, json};
 use vettid_crypto::authorisation::{AuthorisationReport, verify_record};
+use vettid_crypto::signature::{Context, sign_object};
 use vettid_wire::agreement::{AnswerMethod, FreePayments, Need};
 use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{Answered, AnsweredList, AuthorisationView, PermitRequest};
@@ -15,6 +17,7 @@ use vettid_wire::contract::Permission;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
+use vettid_wire::key_record::KeyRole;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::{Ask, Decided, RequestList};
 use vettid_wire::rule::RuleStored;
@@ -387,6 +390,12 @@ fn without_the_permission_or_the_signature_of_the_service_nothing_is_asked() {
         assert_eq!(code(&send(&mut town, "payment.request", body)), "invalid_request");
     }
     assert_eq!(code(&send(&mut town, "transaction.request", sound.clone())), "invalid_request", "another row");
+    // Signed by a service that this connection is not with.
+    let (other, keys) = record_of_keys(KeyRole::Service, town.shop.guid, town.now, &mut town.rng);
+    let mut body = sound.clone();
+    body["key_record"] = serde_json::to_value(keys.record()).unwrap();
+    let body = sign_object(Context::ServiceRequest, &other, &body).unwrap();
+    assert_eq!(code(&send(&mut town, "payment.request", body)), "not_allowed");
     let mut hidden = payment("5.00");
     hidden["payee"]["name"] = "Bob\u{202e}htimS".into();
     assert_eq!(code(&want(&mut town, &hidden).1), "invalid_request");
