@@ -29,6 +29,9 @@ pub(crate) struct NatsCredential {
     pub(crate) obtained_at: Timestamp,
     /// When it dies.
     pub(crate) expires_at: Timestamp,
+    /// When the app was enrolled with this NKey; absent in a state of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) enrolled_at: Option<Timestamp>,
 }
 
 /// A credential cannot be used.
@@ -58,7 +61,7 @@ impl NatsCredential {
         now: Timestamp,
     ) -> Result<Self, WrongCredential> {
         let checked = member_credential(&MemberIdentity::App(device.clone()), guid, &seed, &jwt, now)?;
-        Ok(Self { seed, jwt, obtained_at: now, expires_at: checked.expires_at() })
+        Ok(Self { seed, jwt, obtained_at: now, expires_at: checked.expires_at(), enrolled_at: Some(now) })
     }
 
     /// What to connect with.

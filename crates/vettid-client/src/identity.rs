@@ -5,7 +5,7 @@ use vettid_core::handshake::Party;
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::key_record::{self, Draft, KeyRecordError, VerifiedKeyRecord};
 use vettid_crypto::stored;
-use vettid_crypto::suite::{KemSecretKey, Suite};
+use vettid_crypto::suite::{KemPublicKey, KemSecretKey, Suite};
 use vettid_wire::id::MemberId;
 use vettid_wire::key_record::KeyRole;
 use vettid_wire::time::Timestamp;
@@ -22,6 +22,9 @@ pub(crate) struct AppIdentity {
     #[serde(with = "stored")]
     kem: KemSecretKey,
     key_record: VerifiedKeyRecord,
+    /// When the keys were made; absent: with the first record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<Timestamp>,
 }
 
 /// The app's own keys cannot be made or certified.
@@ -54,12 +57,23 @@ impl AppIdentity {
     ) -> Result<Self, IdentityFailure> {
         let kem = KemSecretKey::generate(Suite::X25519, rng)?;
         let key_record = record(guid, &signing, &kem, now, None)?;
-        Ok(Self { signing, kem, key_record })
+        Ok(Self { signing, kem, key_record, made_at: Some(now) })
     }
 
     /// AK.
     pub(crate) fn signing(&self) -> &SigningKey {
         &self.signing
+    }
+
+    /// To which others seal for the app outside of sessions.
+    pub(crate) fn sealing(&self) -> KemPublicKey {
+        self.kem.public_key()
+    }
+
+    /// When the keys were made, as far as that is recorded.
+    pub(crate) fn made_at(&self) -> Option<Timestamp> {
+        let record = self.key_record.record();
+        self.made_at.or_else(|| (record.sequence == 1).then_some(record.issued_at))
     }
 
     /// This side of a handshake.

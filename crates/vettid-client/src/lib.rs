@@ -17,6 +17,7 @@ pub mod file;
 pub mod handshake;
 pub mod identity;
 pub mod intent;
+mod inventory;
 mod line;
 pub mod lock;
 pub mod member_api;

@@ -22,6 +22,7 @@ use crate::state::{self, State};
 use crate::store::{Store, StoreError};
 use crate::vault_credential::{CredentialError, PasswordSource};
 use content::Opened;
+pub(crate) use kept::has_keys;
 use kept::{Kept, NewDevice, Waiting};
 use serde::Serialize;
 use vettid_core::action::Action;

@@ -19,8 +19,8 @@ use vettid_wire::id::EventId;
 use vettid_wire::session::{RefreshRequest, is_open_to_limited};
 use vettid_wire::time::Timestamp;
 
-/// A session is replaced after this time, in milliseconds (spec 2.5.2).
-pub const MAX_AGE_MS: i64 = 24 * 3600 * 1000;
+pub use vettid_wire::session::MAX_AGE_MS;
+
 /// A session is replaced after so many messages (spec 2.5.2).
 pub const MAX_SENT: u64 = 1_000;
 /// A clock that was set back by more than this makes a session count as old, in milliseconds.

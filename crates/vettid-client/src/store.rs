@@ -11,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use vettid_crypto::at_rest::SealedFileError;
 use vettid_crypto::secret::SecretBytes;
+use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
 /// A place for the state of one app.
@@ -53,6 +54,12 @@ pub trait Hold: Send {
     /// # Errors
     /// [`StoreError`] if there is something that cannot be read.
     fn load(&self, place: Place) -> Result<Option<SecretBytes>, StoreError>;
+
+    /// When the key was made that seals all of it, where that can be told; `None` before anything was saved.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn key_made_at(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Replaces what is at this place. Once this returns it survives a crash; if it fails the former value stands. Only a
     /// slot has no room for two: if it fails there, or a crash cuts it off, the slot holds nothing or does not open.

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod agreement;
 pub mod allowance;
+pub mod answer;
 pub mod call;
 pub mod channel;
 pub mod contract;

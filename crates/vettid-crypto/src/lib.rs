@@ -29,6 +29,7 @@ pub mod rekey;
 pub mod resync;
 pub mod secret;
 pub mod secret_box;
+pub mod service_keys;
 pub mod signature;
 pub mod stored;
 pub mod suite;

@@ -50,6 +50,8 @@ contexts! {
     ContractCounter = "contract-counter",
     /// Answer to a login request, by the pairwise key.
     AuthResponse = "auth-response",
+    /// Any other answer to a service, by the pairwise key.
+    Answer = "answer",
     /// Answer to a request for the member's word, by the pairwise key.
     TransactionResponse = "tx-response",
     /// Whose a pairwise key is, by the vault.
@@ -88,6 +90,8 @@ contexts! {
     ServiceRequest = "service-request",
     /// Challenge of the unlock lane, by the lane key.
     UnlockChallenge = "unlock-challenge",
+    /// New signing keys of a service's account, by the account's key.
+    ServiceKeys = "service-keys",
     /// Lease of a host on a vault.
     Lease = "lease",
     /// New incarnation after a restore.
@@ -260,7 +264,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 27);
+        assert_eq!(names.len(), 28);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

@@ -5,6 +5,7 @@ mod arrivals;
 mod asking;
 mod posts;
 mod records;
+mod signing;
 mod start;
 mod upkeep;
 
@@ -30,14 +31,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
-use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// Why there is no invitation.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,9 @@ struct Shared {
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    started_at: Timestamp,
+    /// Somebody asked for new signing keys.
+    signing_wanted: Notify,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -211,7 +216,7 @@ impl Gateway {
         purpose: &str,
         wait: Duration,
     ) -> Result<RequestView, RequestError> {
-        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned() };
+        let ask = Ask::Data { field: field.to_owned(), purpose: purpose.to_owned(), retention: None };
         self.ask(connection, ask, wait).await
     }
 
@@ -239,7 +244,7 @@ impl Gateway {
     /// A request that was still open when it was last spoken of; waits for its end, at most `wait`. `None`: no such
     /// request, or it ended long ago.
     pub async fn request(&self, id: RequestId, wait: Duration) -> Option<RequestView> {
-        let request = self.0.requests.get(id)?;
+        let request = self.0.requests.get(id).filter(|request| !request.is_over(clock::now()))?;
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
@@ -273,6 +278,10 @@ impl Gateway {
 impl Shared {
     fn identity(&self) -> RwLockReadGuard<'_, Identity> {
         self.identity.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn service_id(&self) -> &ServiceId {
+        &self.presentation.offer.contract.service_id
     }
 
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
@@ -331,8 +340,9 @@ impl Shared {
         connections.all.insert(id, Arc::new(Mutex::new(live)));
     }
 
-    /// After the end of a connection nothing that was asked on it will be answered.
+    /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
     fn end_requests(&self, id: ConnectionId) {
+        self.requests.forget_values(id);
         self.requests.end(clock::now(), id, &Outcome::Refused { code: RefusalCode::NotConnected });
     }
 

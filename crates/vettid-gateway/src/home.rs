@@ -12,7 +12,7 @@ use std::time::Duration;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::delivery::{Receiver, of_member};
 use vettid_core::grants::mint::{self, MemberIdentity};
-use vettid_crypto::nats::key::{InvalidKey, UserKey};
+use vettid_crypto::nats::key::{InvalidKey, UserKey, UserPublic};
 use vettid_crypto::nats::token::TokenError;
 use vettid_nats::api::ApiError;
 use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError, Subscription};
@@ -146,6 +146,12 @@ impl Home {
     /// See [`HomeError`].
     pub(crate) async fn renew(&self, credential: Credential) -> Result<(), HomeError> {
         Ok(self.connection.renew(credential).await?)
+    }
+
+    /// The own user's public key.
+    #[must_use]
+    pub(crate) fn user(&self) -> &UserPublic {
+        self.key.public()
     }
 
     /// Whether the broker can be reached now.

@@ -10,6 +10,7 @@ mod connections;
 mod document;
 mod failure;
 mod invitations;
+mod keys;
 mod page;
 mod probes;
 mod requests;

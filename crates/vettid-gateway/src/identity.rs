@@ -1,17 +1,22 @@
 //! Who the service is: its signing key, its accounts' keys, and its signed key record. Made here at the first start; no
 //! private key leaves the sealed state.
 
+use crate::signing::{Announced, Due, LIFE_MS, Signing, SigningKeys};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::key_record::{self, Draft, KeyRecordError, VerifiedKeyRecord, kem_key};
 use vettid_crypto::nats::key::{AccountKey, InvalidKey};
 use vettid_crypto::secret::Secret32;
+use vettid_crypto::service_keys;
+use vettid_crypto::signature::SignatureError;
 use vettid_crypto::stored;
-use vettid_crypto::suite::{KemSecretKey, Suite, SuiteError};
-use vettid_wire::enrolment::RegisterService;
+use vettid_crypto::suite::{KemPublicKey, KemSecretKey, Suite, SuiteError};
+use vettid_wire::base64::Base64;
+use vettid_wire::enrolment::{RegisterService, SigningKeysRotated};
 use vettid_wire::id::{Fingerprint, MemberId, ServiceId};
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::service_keys::RotateServiceKeys;
 use vettid_wire::time::Timestamp;
 
 /// A key record counts for this long, in milliseconds (one year).
@@ -39,6 +44,12 @@ pub(crate) struct Identity {
     connection_signing: Secret32,
     #[serde(with = "stored")]
     claim_signing: Secret32,
+    /// When all of it was made; absent: with the first key record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<Timestamp>,
+    /// What follows the three signing keys of the registration.
+    #[serde(default)]
+    signing_keys: Signing,
 }
 
 /// The identity could not be made or renewed.
@@ -47,6 +58,12 @@ pub enum IdentityFailed {
     /// The key record cannot be made.
     #[error("the key record cannot be made")]
     Record(#[from] KeyRecordError),
+    /// An NKey cannot be used.
+    #[error(transparent)]
+    Nkey(#[from] InvalidKey),
+    /// What services are to be told cannot be signed.
+    #[error("the new signing keys cannot be announced")]
+    Announce(#[from] SignatureError),
     /// The KEM key cannot be made.
     #[error("the key for sealing cannot be made")]
     Kem(#[from] SuiteError),
@@ -73,6 +90,8 @@ impl Identity {
             vault_signing: Secret32::random(rng),
             connection_signing: Secret32::random(rng),
             claim_signing: Secret32::random(rng),
+            made_at: Some(now),
+            signing_keys: Signing::default(),
         })
     }
 
@@ -120,7 +139,9 @@ impl Identity {
     /// # Errors
     /// [`InvalidKey`] if the stored bytes make no key.
     pub(crate) fn vault_signing(&self) -> Result<AccountKey, InvalidKey> {
-        AccountKey::from_secret(self.vault_signing.duplicate())
+        self.signing_keys
+            .current()
+            .map_or_else(|| AccountKey::from_secret(self.vault_signing.duplicate()), SigningKeys::vault)
     }
 
     /// Signs the users of connected members.
@@ -128,7 +149,9 @@ impl Identity {
     /// # Errors
     /// [`InvalidKey`] if the stored bytes make no key.
     pub(crate) fn connection_signing(&self) -> Result<AccountKey, InvalidKey> {
-        AccountKey::from_secret(self.connection_signing.duplicate())
+        self.signing_keys
+            .current()
+            .map_or_else(|| AccountKey::from_secret(self.connection_signing.duplicate()), SigningKeys::connection)
     }
 
     /// Signs the holders of invitations.
@@ -136,22 +159,86 @@ impl Identity {
     /// # Errors
     /// [`InvalidKey`] if the stored bytes make no key.
     pub(crate) fn claim_signing(&self) -> Result<AccountKey, InvalidKey> {
-        AccountKey::from_secret(self.claim_signing.duplicate())
+        self.signing_keys
+            .current()
+            .map_or_else(|| AccountKey::from_secret(self.claim_signing.duplicate()), SigningKeys::claim)
     }
 
-    /// The public halves, for the operator's services.
+    /// To which members seal the first message of a connection.
+    #[must_use]
+    pub(crate) fn sealing(&self) -> KemPublicKey {
+        self.kem.public_key()
+    }
+
+    /// When the keys were made; of a state that does not tell, when its key record was.
+    #[must_use]
+    pub(crate) fn made_at(&self) -> Timestamp {
+        self.made_at.unwrap_or(self.key_record.record().issued_at)
+    }
+
+    /// When the keys that sign now were made, and when others take their place.
+    #[must_use]
+    pub(crate) fn signing_life(&self) -> (Timestamp, Timestamp) {
+        let since = self.signing_keys.since(self.made_at());
+        (since, since.plus_ms(LIFE_MS))
+    }
+
+    /// Since when the keys sign that sign now; `None`: from the beginning.
+    #[must_use]
+    pub(crate) fn signing_from(&self) -> Option<Timestamp> {
+        self.signing_keys.from()
+    }
+
+    /// What is due about the signing keys.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] if the stored bytes make no key.
+    pub(crate) fn signing_due(&self, now: Timestamp) -> Result<Due, InvalidKey> {
+        self.signing_keys.due(self.made_at(), now)
+    }
+
+    /// See [`Signing::make`].
+    pub(crate) fn make_successors(&mut self, keeps_former: bool, now: Timestamp, rng: &mut dyn CryptoRng) -> Timestamp {
+        self.signing_keys.make(keeps_former, now, rng)
+    }
+
+    /// See [`Signing::renew`].
+    pub(crate) fn renew_successors(&mut self, now: Timestamp, rng: &mut dyn CryptoRng) {
+        self.signing_keys.renew(now, rng);
+    }
+
+    /// See [`Signing::succeed`].
+    pub(crate) fn succeed(&mut self, confirmed: SigningKeysRotated, now: Timestamp) -> bool {
+        self.signing_keys.succeed(confirmed, now)
+    }
+
+    /// What services are to be told of keys that wait, signed by the account.
+    ///
+    /// # Errors
+    /// See [`IdentityFailed`].
+    pub(crate) fn announced(&self, service_id: ServiceId) -> Result<Option<RotateServiceKeys>, IdentityFailed> {
+        let Some(Announced { since, keys, keeps_former }) = self.signing_keys.announced()? else {
+            return Ok(None);
+        };
+        let (guid, signature) = (self.guid, Base64::default());
+        let request = RotateServiceKeys { service_id, guid, since, keys, keeps_former, signature };
+        Ok(Some(service_keys::sign(&self.account()?, request)?))
+    }
+
+    /// The public halves, for the operator's services: those of the beginning, whatever signs by now.
     ///
     /// # Errors
     /// [`InvalidKey`] if the stored bytes make no key.
     pub(crate) fn registration(&self, service_id: ServiceId) -> Result<RegisterService, InvalidKey> {
         let text = |key: AccountKey| key.public().to_string();
+        let first = |key: &Secret32| AccountKey::from_secret(key.duplicate()).map(text);
         Ok(RegisterService {
             service_id,
             guid: self.guid,
             account_nkey: text(self.account()?),
-            vault_signing_nkey: text(self.vault_signing()?),
-            connection_signing_nkey: text(self.connection_signing()?),
-            claim_signing_nkey: text(self.claim_signing()?),
+            vault_signing_nkey: first(&self.vault_signing)?,
+            connection_signing_nkey: first(&self.connection_signing)?,
+            claim_signing_nkey: first(&self.claim_signing)?,
         })
     }
 }

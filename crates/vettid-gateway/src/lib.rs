@@ -22,6 +22,7 @@ mod renewal;
 mod requests;
 mod revocation;
 mod rotation;
+mod signing;
 mod state;
 pub mod view;
 

@@ -8,14 +8,17 @@ pub use authorisation::{Authorisation, name};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use vettid_core::answer;
 use vettid_core::channel::{Channel, ChannelError, body_hash};
 use vettid_crypto::authorisation::AuthorisationError;
 use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::signature::{self, Context, SignatureError};
+use vettid_wire::answer::AnswerProof;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE_MS};
 use vettid_wire::authorisation::{AuthorisationAnswer, AuthorisationRecord, AuthorisationRequest, InvalidRequest};
 use vettid_wire::base64::{Base64, Base64Url};
-use vettid_wire::data::{DataOutcome, DataRequest, DataResponse};
+use vettid_wire::contract::Retention;
+use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, InReplyTo};
 use vettid_wire::event::{self, EventRow as _, Row};
 use vettid_wire::id::{ConnectionId, EventId, MemberId, RequestId, ServiceId};
@@ -39,6 +42,8 @@ pub enum Ask {
         field: String,
         /// What for, shown to the member.
         purpose: String,
+        /// How long the value is to be kept; `None`: as long as the contract allows.
+        retention: Option<Retention>,
     },
     /// A login.
     Login(LoginRequest),
@@ -144,6 +149,8 @@ pub enum Outcome {
         field: String,
         /// Its value.
         value: Value,
+        /// How long it may be kept.
+        keep: Keep,
     },
     /// The member's signed decision about the login.
     Decided {
@@ -227,7 +234,7 @@ impl Question {
     ) -> Result<Self, QuestionError> {
         let request_id = RequestId::v7(now, random(rng));
         let (kind, body) = match ask {
-            Ask::Data { field, purpose } => data(asker, request_id, field, purpose)?,
+            Ask::Data { field, purpose, retention } => data(asker, request_id, field, (purpose, retention))?,
             Ask::Login(login) => login_challenge(now, rng, asker, request_id, login)?,
             Ask::Authorisation(asked) => authorisation::request(now, asker, request_id, asked)?,
         };
@@ -283,12 +290,23 @@ impl Question {
             return Err(NotAnAnswer::OtherQuestion);
         }
         match (answer, &self.kind) {
-            (Answer::Data(response), Kind::Data { field }) => self.judge_data(now, field, response),
+            (Answer::Data(response), Kind::Data { field }) => {
+                let proof = (response.proof.clone(), serde_json::to_value(&response).unwrap_or_default());
+                match self.judge_data(now, field, response)? {
+                    Judgement::Done(outcome) => self.prove(pairwise, proof).map(|()| Judgement::Done(outcome)),
+                    pending => Ok(pending),
+                }
+            }
             (Answer::Login(response), Kind::Login(challenge)) => judge_login(now, challenge, *response, pairwise),
             (Answer::Authorisation(answer), Kind::Authorisation(request)) => {
                 authorisation::judge(request, *answer, pairwise)
             }
             (Answer::Refused(refused), kind) if refused.event_type == kind.row().event_type() => {
+                // A refusal gives nothing, so it counts without a proof, but never with a wrong one.
+                if refused.proof.is_some() {
+                    let answer = serde_json::to_value(&refused).unwrap_or_default();
+                    self.prove(pairwise, (refused.proof, answer))?;
+                }
                 Ok(Judgement::Done(Outcome::Refused { code: refused.code }))
             }
             _ => Err(NotAnAnswer::Contradiction),
@@ -306,13 +324,26 @@ impl Question {
         }
     }
 
+    /// The proof in an answer must be for this question and signed by the member's key of the connection.
+    fn prove(&self, pairwise: &VerifyingKey, (proof, answer): (Option<AnswerProof>, Value)) -> Result<(), NotAnAnswer> {
+        let own = proof.is_some_and(|proof| {
+            proof.question.event_id == self.event_id && proof.question.body_hash == self.body_hash
+        });
+        let is_signed = answer::verify(pairwise, self.connection_id, &answer).is_ok();
+        if own && is_signed { Ok(()) } else { Err(NotAnAnswer::Signature) }
+    }
+
     fn judge_data(&self, now: Timestamp, asked: &str, response: DataResponse) -> Result<Judgement, NotAnAnswer> {
         if response.request_id != self.request_id {
             return Err(NotAnAnswer::Contradiction);
         }
         match response.outcome {
             DataOutcome::Served { field, .. } if field != asked => Err(NotAnAnswer::Contradiction),
-            DataOutcome::Served { field, value } => Ok(Judgement::Done(Outcome::Served { field, value })),
+            DataOutcome::Served { field, value, keep } => {
+                // Whatever does not say how long it may be kept is not kept at all.
+                let keep = keep.unwrap_or(Keep::Session { until: now });
+                Ok(Judgement::Done(Outcome::Served { field, value, keep }))
+            }
             DataOutcome::Refused { code } => Ok(Judgement::Done(Outcome::Refused { code })),
             DataOutcome::Pending { expires_at } => {
                 let latest = self.asked_at.plus_ms(MAX_PENDING_MS);
@@ -345,6 +376,17 @@ impl Answer {
         }
     }
 
+    /// The answer as it was signed, to be shown to others; `None` if it carries no proof.
+    #[must_use]
+    pub fn evidence(&self) -> Option<Value> {
+        match self {
+            Self::Data(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
+            Self::Refused(refused) => refused.proof.as_ref().and_then(|_| serde_json::to_value(refused).ok()),
+            Self::Login(response) => serde_json::to_value(response).ok(),
+            Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
+        }
+    }
+
     /// Reads the body of an answer of this row.
     ///
     /// # Errors
@@ -369,7 +411,7 @@ fn data(
     asker: Asker<'_>,
     request_id: RequestId,
     field: String,
-    purpose: String,
+    (purpose, retention): (String, Option<Retention>),
 ) -> Result<(Kind, Value), QuestionError> {
     let body = DataRequest {
         request_id,
@@ -378,6 +420,7 @@ fn data(
         contract_hash: asker.contract_hash.clone(),
         field: field.clone(),
         purpose,
+        retention,
     };
     Ok((Kind::Data { field }, serde_json::to_value(body).map_err(JsonError::Shape)?))
 }

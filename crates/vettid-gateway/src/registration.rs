@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use vettid_wire::enrolment::{RegisterService, ServiceRegistered};
+use vettid_wire::enrolment::{RegisterService, ServiceRegistered, SigningKeysRotated};
 use vettid_wire::json::{self, JsonError};
+use vettid_wire::service_keys::RotateServiceKeys;
 use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -69,6 +70,12 @@ pub enum RegistrationError {
     /// Services said no.
     #[error("services refused the registration (HTTP status {0}): ask the operator for a fresh join token")]
     Refused(StatusCode),
+    /// Services said no to new signing keys.
+    #[error("services refused the new signing keys (HTTP status {0})")]
+    KeysRefused(StatusCode),
+    /// Services know younger signing keys than those that they were told.
+    #[error("services know younger signing keys")]
+    OlderKeys,
     /// The answer is not what the standard says.
     #[error("services gave an answer that cannot be read")]
     Unreadable(#[source] JsonError),
@@ -94,6 +101,24 @@ pub(crate) async fn register(
     let body = capped(answer).await?;
     let registered: ServiceRegistered = json::read(&body).map_err(RegistrationError::Unreadable)?;
     Ok(Registration { nats_endpoint: registered.nats_endpoint, former_endpoints: Vec::new(), registered_at: now })
+}
+
+/// Has the broker take what new signing keys sign; may be repeated.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn rotate(
+    services: &Services,
+    request: &RotateServiceKeys,
+) -> Result<SigningKeysRotated, RegistrationError> {
+    let address = format!("{}/v1/services/keys", services.url.trim_end_matches('/'));
+    let call = client(&services.ca_file)?.post(address).json(request);
+    let answer = call.send().await.map_err(RegistrationError::Unreachable)?;
+    match answer.status() {
+        status if status.is_success() => json::read(&capped(answer).await?).map_err(RegistrationError::Unreadable),
+        StatusCode::CONFLICT => Err(RegistrationError::OlderKeys),
+        status => Err(RegistrationError::KeysRefused(status)),
+    }
 }
 
 fn join_token(services: &Services) -> Result<Zeroizing<String>, RegistrationError> {

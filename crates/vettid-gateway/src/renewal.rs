@@ -41,7 +41,9 @@ pub(crate) fn keep_up(
     let issued_at = live.record.credential_issued_at.unwrap_or(live.record.created_at);
     let asks = expires_at(now, live.record.member.jwt.as_deref()).is_none();
     let age_ms = now.since_ms(issued_at);
-    if age_ms >= RENEW_AFTER_MS || (asks && age_ms >= ASK_AGAIN_MS) {
+    // What former keys signed is replaced before the broker forgets them.
+    let is_of_former_keys = own.identity.signing_from().is_some_and(|from| issued_at < from);
+    if is_of_former_keys || age_ms >= RENEW_AFTER_MS || (asks && age_ms >= ASK_AGAIN_MS) {
         issue(now, rng, own, live, asks)?;
         return Ok(true);
     }

@@ -3,6 +3,7 @@
 
 use crate::question::{Answer, Judgement, NotAnAnswer, Outcome, Question};
 use crate::view::RequestView;
+use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,8 @@ pub(crate) struct Request {
     /// Later than the question's own, once the member is being asked.
     expires_at_ms: AtomicI64,
     progress: watch::Sender<Progress>,
+    /// The answer as the member's vault signed it.
+    evidence: Mutex<Option<Value>>,
     stored: AtomicBool,
 }
 
@@ -39,6 +42,7 @@ impl Request {
             expires_at_ms: AtomicI64::new(question.expires_at.unix_ms()),
             question,
             progress: watch::Sender::new(Progress::Asked),
+            evidence: Mutex::default(),
             stored: AtomicBool::new(stored),
         }
     }
@@ -106,6 +110,25 @@ impl Request {
             }
             changes
         });
+    }
+
+    /// Keeps the answer that ended it.
+    pub(crate) fn set_evidence(&self, evidence: Option<Value>) {
+        *lock(&self.evidence) = evidence;
+    }
+
+    /// The answer that ended it, as the member's vault signed it.
+    pub(crate) fn evidence(&self) -> Option<Value> {
+        lock(&self.evidence).clone()
+    }
+
+    /// Whether it holds a value that may not be kept any longer.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { keep, .. }) if keep.is_over(now))
+    }
+
+    fn holds_value(&self) -> bool {
+        matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { .. }))
     }
 
     /// Whether the sealed state holds it.
@@ -220,17 +243,15 @@ impl Requests {
         }
     }
 
-    /// Takes out what ended more than `keep_ms` ago, or was to be answered until then and was not.
-    pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64) -> Vec<Arc<Request>> {
+    /// Forgets the values that were had on a connection; gives the requests that are gone.
+    pub(crate) fn forget_values(&self, connection: ConnectionId) -> Vec<Arc<Request>> {
+        let is_of = |request: &Request| request.question.connection_id == connection && request.holds_value();
+        self.take_out(|request| is_of(request))
+    }
+
+    fn take_out(&self, is_out: impl Fn(&Request) -> bool) -> Vec<Arc<Request>> {
         let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
-        let is_old = |request: &Arc<Request>| {
-            let since = match &*request.progress.borrow() {
-                Progress::Done(at, _) => *at,
-                Progress::Asked | Progress::Pending => request.expires_at(),
-            };
-            now.since_ms(since) > keep_ms
-        };
-        let old: Vec<_> = requests.into_iter().filter(is_old).collect();
+        let old: Vec<_> = requests.into_iter().filter(|request| is_out(request)).collect();
         let mut table = lock(&self.table);
         for request in &old {
             table.remove(request.question.request_id);
@@ -238,6 +259,18 @@ impl Requests {
         let Table { requests, told, .. } = &mut *table;
         told.retain(|id| requests.contains_key(id));
         old
+    }
+
+    /// Takes out what ended more than `keep_ms` ago, was to be answered until then and was not, or holds a value whose time is
+    /// over.
+    pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64) -> Vec<Arc<Request>> {
+        self.take_out(|request| {
+            let since = match &*request.progress.borrow() {
+                Progress::Done(at, _) => *at,
+                Progress::Asked | Progress::Pending => request.expires_at(),
+            };
+            now.since_ms(since) > keep_ms || request.is_over(now)
+        })
     }
 }
 
@@ -252,7 +285,7 @@ mod tests {
     use crate::random;
     use vettid_crypto::identity::SigningKey;
     use vettid_wire::base64::{Base64, Base64Url};
-    use vettid_wire::data::{DataOutcome, DataResponse};
+    use vettid_wire::data::{DataOutcome, DataResponse, Keep};
     use vettid_wire::id::MemberId;
     use vettid_wire::refusal::RefusalCode;
 
@@ -291,12 +324,16 @@ mod tests {
     fn an_answer_counts_until_the_end_of_the_request_and_pending_moves_that_end() {
         let requests = Requests::new(4);
         let request = requests.add(question(1), false);
-        let key = SigningKey::random(&mut random::system()).verifying_key();
+        let signing = SigningKey::random(&mut random::system());
+        let key = signing.verifying_key();
+        let to = InReplyTo { event_id: EventId::from_bytes([1; 16]), body_hash: Base64Url::new([0; 32]) };
         let answer = || {
             let outcome = DataOutcome::Refused { code: RefusalCode::Denied };
-            Answer::Data(DataResponse { request_id: RequestId::from_bytes([1; 16]), outcome })
+            let response = DataResponse { request_id: RequestId::from_bytes([1; 16]), outcome, proof: None };
+            let unsigned = serde_json::to_value(response).unwrap();
+            let signed = vettid_core::answer::prove(at(1), &signing, question(1).connection_id, to.clone(), unsigned);
+            Answer::Data(serde_json::from_value(signed.unwrap()).unwrap())
         };
-        let to = InReplyTo { event_id: EventId::from_bytes([1; 16]), body_hash: Base64Url::new([0; 32]) };
         let denied = Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied }));
         assert_eq!(request.judge(at(1_000), answer(), Some(&to), &key), denied);
         assert_eq!(request.judge(at(1_001), answer(), Some(&to), &key), Err(NotAnAnswer::Time));
@@ -357,6 +394,26 @@ mod tests {
         assert_eq!(requests.sweep(at(601), 100).len(), 1);
         assert_eq!(requests.sweep(at(1_101), 100).len(), 1);
         assert!(requests.get(RequestId::from_bytes([2; 16])).is_none());
+    }
+
+    #[test]
+    fn a_value_is_forgotten_when_its_time_is_over_and_with_its_connection() {
+        let requests = Requests::new(8);
+        let served = |keep| Outcome::Served { field: "address".to_owned(), value: "Elm 1".into(), keep };
+        let keeps = [Keep::Session { until: at(60) }, Keep::UntilRevoked, Keep::TimeLimited { until: at(90) }];
+        for (number, keep) in keeps.into_iter().enumerate() {
+            let request = requests.add(question(u8::try_from(number).unwrap()), false);
+            request.take(at(1), Judgement::Done(served(keep)));
+        }
+        let left = || (0..3).filter(|n| requests.get(RequestId::from_bytes([*n; 16])).is_some()).collect::<Vec<u8>>();
+        requests.sweep(at(59), 10_000);
+        assert_eq!(left(), [0, 1, 2]);
+        requests.sweep(at(60), 10_000);
+        assert_eq!(left(), [1, 2]);
+        requests.forget_values(ConnectionId::from_bytes([1; 16]));
+        assert_eq!(left(), [2]);
+        requests.sweep(at(90), 10_000);
+        assert!(left().is_empty());
     }
 
     #[test]

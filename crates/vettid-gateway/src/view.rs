@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{AuthorisationRecord, Wanted};
 use vettid_wire::connection::ConnectionState;
+use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -107,6 +108,10 @@ pub struct RequestView {
     /// Unanswered until then, it ends as `expired`.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
+    /// The answer as the member's vault signed it, for checking offline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub evidence: Option<Value>,
 }
 
 /// How far a request is.
@@ -125,6 +130,9 @@ pub enum Status {
         /// Its value.
         #[schema(value_type = Value)]
         value: Value,
+        /// How long it may be kept.
+        #[schema(value_type = Value)]
+        keep: Keep,
     },
     /// The member logged in, or said yes.
     Approved {
@@ -174,7 +182,7 @@ impl From<&Progress> for Status {
             Progress::Done(_, outcome) => outcome.clone(),
         };
         match outcome {
-            Outcome::Served { field, value } => Self::Served { field, value },
+            Outcome::Served { field, value, keep } => Self::Served { field, value, keep },
             Outcome::Decided { decision: Decision::Approve, auth_time, method } => {
                 Self::Approved { auth_time, method, record: None }
             }
@@ -206,6 +214,7 @@ impl RequestView {
             status: progress.into(),
             asked_at: question.asked_at,
             expires_at,
+            evidence: None,
         }
     }
 }

@@ -71,7 +71,8 @@ fn ask(
 ) -> Result<Outcome<DataResponse>, HandlerError> {
     let expires_at = context.occurred_at.plus_ms(DECISION_LIFE_MS);
     host.feed(&note(peer, &request, "asks to read", Severity::Notice, FeedOutcome::Pending))?;
-    let interim = DataResponse { request_id: request.request_id, outcome: DataOutcome::Pending { expires_at } };
+    let interim =
+        DataResponse { request_id: request.request_id, outcome: DataOutcome::Pending { expires_at }, proof: None };
     Ok(Outcome::Ask {
         request_id: request.request_id,
         ask: Ask::Data { field: request.field, purpose: request.purpose },
@@ -91,8 +92,9 @@ fn serve(
     };
     let value = data::value_of(&field)?;
     host.feed(&note(peer, &request, "read", Severity::Info, outcome))?;
-    let outcome = DataOutcome::Served { field: request.field, value };
-    Ok(Outcome::Reply(DataResponse { request_id: request.request_id, outcome }))
+    // How long it may be kept stands in the contract, which the vault knows.
+    let outcome = DataOutcome::Served { field: request.field, value, keep: None };
+    Ok(Outcome::Reply(DataResponse { request_id: request.request_id, outcome, proof: None }))
 }
 
 fn refuse(
@@ -103,7 +105,8 @@ fn refuse(
 ) -> Result<Outcome<DataResponse>, HandlerError> {
     let outcome = if code == RefusalCode::Denied { FeedOutcome::Denied } else { FeedOutcome::Refused(code) };
     host.feed(&note(peer, &request, "was not given", Severity::Info, outcome))?;
-    Ok(Outcome::Reply(DataResponse { request_id: request.request_id, outcome: DataOutcome::Refused { code } }))
+    let outcome = DataOutcome::Refused { code };
+    Ok(Outcome::Reply(DataResponse { request_id: request.request_id, outcome, proof: None }))
 }
 
 fn note(peer: &Peer, request: &DataRequest, verb: &str, severity: Severity, outcome: FeedOutcome) -> FeedNote {

@@ -27,11 +27,12 @@ use vettid_core::enrolment::BearerToken;
 use vettid_wire::action::ActionGranted;
 use vettid_wire::enrolment::{
     AccountCreated, Authenticated, CreateAccount, EnrolmentStarted, Finalized, HostJoined, JoinHost, NatsBootstrap,
-    NatsBootstrapped, RegisterService, Scan, Scanned, ServiceRegistered,
+    NatsBootstrapped, RegisterService, Scan, Scanned, ServiceRegistered, SigningKeysRotated,
 };
 use vettid_wire::id::ServiceId;
 use vettid_wire::json;
 use vettid_wire::profile::SignedProfile;
+use vettid_wire::service_keys::RotateServiceKeys;
 
 /// A request that takes longer is given up; whatever it did may be repeated.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,6 +56,7 @@ pub(crate) fn router(plane: Arc<ControlPlane>) -> Router {
         .merge(credential::router())
         .route("/v1/hosts", post(join_host))
         .route("/v1/services", post(register_service))
+        .route("/v1/services/keys", post(rotate_service_keys))
         .route("/v1/registry/profile", get(registry_profile))
         .route("/v1/registry/services/{service_id}", get(registry_service))
         .route("/healthz", get(healthz))
@@ -166,6 +168,16 @@ async fn register_service(
 ) -> Answer<ServiceRegistered> {
     require(&headers, &plane.keys.service_token)?;
     plane.register_service(request).await.map(Json)
+}
+
+/// The signature of the account takes the place of a token.
+async fn rotate_service_keys(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(request): Vjson<RotateServiceKeys>,
+) -> Answer<SigningKeysRotated> {
+    plane.take(&plane.open, &from)?;
+    plane.rotate_service_keys(request).await.map(Json)
 }
 
 async fn registry_profile(State(plane): Plane, ConnectInfo(from): From) -> Answer<SignedProfile> {

@@ -62,6 +62,15 @@ pub enum Act {
         /// Whether the former ones are taken until the next change.
         keeps_former: bool,
     },
+    /// A service has new keys for signing the credentials of its account's users.
+    ServiceKeysRotated {
+        /// The service.
+        service_id: ServiceId,
+        /// When its gateway made them.
+        since: Timestamp,
+        /// Whether the former ones are taken until the next change.
+        keeps_former: bool,
+    },
     /// A NATS user was cut off.
     UserRevoked {
         /// The account.

@@ -17,6 +17,7 @@ use vettid_wire::control::Target;
 use vettid_wire::digest::Digest;
 use vettid_wire::enrolment::RotateSigningKeys;
 use vettid_wire::id::{EventId, HostId, KeyId, MemberId, ServiceId};
+use vettid_wire::service_keys::RotateServiceKeys;
 use vettid_wire::time::Timestamp;
 
 /// An operation under way.
@@ -119,6 +120,14 @@ pub trait Ledger: Recoveries + Credentials + Send + Sync {
     fn register_service<'a>(&'a self, service: &'a Service, audit: &'a AuditEntry) -> Pending<'a, ()>;
     /// The service of this name.
     fn service<'a>(&'a self, service_id: &'a ServiceId) -> Pending<'a, Option<Service>>;
+
+    /// Records signing keys that a service's gateway made later, and gives the service as it is now; the same again changes nothing.
+    /// Refused: [`LedgerError::Conflict`] if younger keys are recorded or a key belongs to somebody else, [`LedgerError::Missing`].
+    fn rotate_service_signing<'a>(
+        &'a self,
+        asked: &'a RotateServiceKeys,
+        audit: &'a AuditEntry,
+    ) -> Pending<'a, Service>;
 
     /// Uses up a token of the HTTP API that changes nothing else. Refused: [`LedgerError::Spent`],
     /// [`LedgerError::Conflict`] if its operation is known with another request.

@@ -32,6 +32,7 @@ use vettid_core::enrolment::Enrolment;
 use vettid_wire::digest::Digest;
 use vettid_wire::enrolment::RotateSigningKeys;
 use vettid_wire::id::{EventId, HostId, MemberId, ServiceId};
+use vettid_wire::service_keys::RotateServiceKeys;
 use vettid_wire::time::Timestamp;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -181,6 +182,13 @@ impl Ledger for SqliteLedger {
     }
     fn service<'a>(&'a self, service_id: &'a ServiceId) -> Pending<'a, Option<Service>> {
         Box::pin(async move { service::find(&mut *self.pool.acquire().await?, service_id).await })
+    }
+    fn rotate_service_signing<'a>(
+        &'a self,
+        asked: &'a RotateServiceKeys,
+        audit: &'a AuditEntry,
+    ) -> Pending<'a, Service> {
+        Box::pin(async move { service::rotate_signing(self.writing().await?, asked, audit).await })
     }
     fn spend<'a>(&'a self, spent: &'a Spent, audit: &'a AuditEntry) -> Pending<'a, ()> {
         Box::pin(async move { action::read_with(self.writing().await?, spent, audit).await })

@@ -60,17 +60,45 @@ pub struct VaultKeys {
     pub signing: Option<SigningRotation>,
 }
 
-/// The signing keys of a vault after a change.
+/// The signing keys of a vault, or of a service's account, after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SigningRotation {
-    /// When the vault made them.
+pub struct SigningRotation<K = SigningNkeys> {
+    /// When they were made.
     pub since: Timestamp,
     /// They sign now.
-    pub current: SigningNkeys,
+    pub current: K,
     /// What they signed is still taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub former: Option<SigningNkeys>,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub former: Option<K>,
+}
+
+/// Keys that somebody asks for in the place of those that sign.
+#[derive(Debug)]
+pub struct Wanted<'a, K> {
+    /// When they were made.
+    pub since: Timestamp,
+    /// The keys.
+    pub keys: &'a K,
+    /// Whether what the keys before them signed is still taken.
+    pub keeps_former: bool,
+}
+
+impl<K: Clone + PartialEq> SigningRotation<K> {
+    /// What stands on record after a request; `None` if it is older than what does, or about other keys of the same time. Asking again
+    /// changes nothing, except that former keys may be given up. `first` are the keys that sign before any change.
+    #[must_use]
+    pub fn after(known: Option<&Self>, first: impl FnOnce() -> K, wanted: &Wanted<'_, K>) -> Option<Self> {
+        let former = match known {
+            Some(known) if known.since > wanted.since => return None,
+            Some(known) if known.since == wanted.since && known.current != *wanted.keys => return None,
+            Some(known) if known.since == wanted.since => known.former.clone(),
+            Some(known) => Some(known.current.clone()),
+            None => Some(first()),
+        };
+        let former = former.filter(|_| wanted.keeps_former);
+        Some(Self { since: wanted.since, current: wanted.keys.clone(), former })
+    }
 }
 
 impl VaultKeys {
@@ -92,14 +120,7 @@ impl VaultKeys {
     /// Asking again changes nothing, except that former keys may be given up.
     #[must_use]
     pub fn rotated(&self, asked: &RotateSigningKeys) -> Option<SigningRotation> {
-        let known = self.signing.as_ref();
-        let former = match known {
-            Some(known) if known.since > asked.since => return None,
-            Some(known) if known.since == asked.since && known.current != asked.keys => return None,
-            Some(known) if known.since == asked.since => known.former.clone(),
-            _ => Some(self.current_signing()),
-        };
-        let former = former.filter(|_| asked.keeps_former);
-        Some(SigningRotation { since: asked.since, current: asked.keys.clone(), former })
+        let wanted = Wanted { since: asked.since, keys: &asked.keys, keeps_former: asked.keeps_former };
+        SigningRotation::after(self.signing.as_ref(), || self.current_signing(), &wanted)
     }
 }

@@ -5,9 +5,12 @@ pub mod desk;
 pub mod durable;
 mod head;
 pub mod inner;
+mod keys;
 pub mod operation;
 pub mod secrets;
 pub mod value;
+
+pub(crate) use keys::keys;
 
 use crate::app::Session;
 use crate::failure::Failure;

@@ -13,6 +13,7 @@ pub mod sealer;
 pub mod states;
 pub mod storage_key;
 mod to_services;
+pub mod turns;
 mod vaults;
 pub mod ways;
 
@@ -33,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
+use turns::{Given, Turn, Turns};
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::OperatorIdentity;
 use vettid_core::grants::role::OperatorRole;
@@ -49,7 +51,8 @@ use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::Pieces;
 use vettid_wire::enrolment::{HostJoined, JoinHost};
-use vettid_wire::id::MemberId;
+use vettid_wire::event::{self, Lane};
+use vettid_wire::id::{MemberId, ServiceId};
 use vettid_wire::subject::Subject;
 use ways::ServicesKeys;
 
@@ -173,6 +176,8 @@ pub struct Host {
     keys: HostKeys,
     /// The unlock lanes.
     lanes: Lanes,
+    /// What services ask, in fair turns.
+    turns: Turns<InboxMessage>,
     /// Vaults whose members gave the right key, while they are loaded.
     unlocking: HashMap<MemberId, Unlocking>,
 }
@@ -219,6 +224,13 @@ impl HostKeys {
         let subscriber = one(OperatorRole::HostSubscribing, &self.subscriber, &joined.subscriber_jwt)?;
         let publisher = one(OperatorRole::HostPublishing, &self.publisher, &joined.publisher_jwt)?;
         Ok((subscriber, publisher))
+    }
+}
+
+/// An event comes again a little later.
+async fn put_off(message: InboxMessage) {
+    if let Err(error) = message.later(LATER).await {
+        tracing::warn!(%error, "an event was not put off and will come again");
     }
 }
 
@@ -311,6 +323,7 @@ impl Host {
             heard: HashSet::new(),
             keys,
             lanes,
+            turns: Turns::default(),
             unlocking: HashMap::new(),
         };
         for loaded in loaded {
@@ -352,6 +365,7 @@ impl Host {
                     Ok(message) => self.durable(message).await,
                     Err(error) => self.reopen(&error).await?,
                 },
+                service = self.turns.ended() => self.next_of(&service).await,
                 Some((subject, bytes)) = self.arrived.recv() => self.best_effort(subject, bytes),
                 command = control.next() => control.carry_out(&mut self, command).await?,
                 _ = renewal.tick() => self.renew(joining).await,
@@ -393,20 +407,49 @@ impl Host {
         Ok(())
     }
 
+    /// A durable event goes to its vault, one of a service when it is its turn.
     async fn durable(&mut self, message: InboxMessage) {
+        let Subject::FromService(_, service, _) = &message.subject else { return self.hand_over(message, None).await };
+        match self.turns.arrived(Instant::now(), &service.clone(), message) {
+            Given::Goes(message, turn) => self.hand_over(message, Some(turn)).await,
+            Given::Waits => {}
+            Given::TooMany(message) => self.too_many(message).await,
+        }
+    }
+
+    /// An event of a service has ended: the next ones of it go.
+    async fn next_of(&mut self, service: &ServiceId) {
+        for (message, turn) in self.turns.next(Instant::now(), service) {
+            self.hand_over(message, Some(turn)).await;
+        }
+    }
+
+    async fn hand_over(&mut self, message: InboxMessage, turn: Option<Turn>) {
         let vault = message.subject.member().and_then(|member| self.vaults.get(&member));
+        let work = Work::Durable(Box::new(message), turn);
         let refused = match vault {
-            Some(vault) => match vault.work.try_send(Work::Durable(Box::new(message))) {
+            Some(vault) => match vault.work.try_send(work) {
                 Ok(()) => return,
                 Err(error) => error.into_inner(),
             },
-            None => Work::Durable(Box::new(message)),
+            None => work,
         };
         // The vault is full or being loaded: one vault must not hold up the others.
-        if let Work::Durable(message) = refused
-            && let Err(error) = message.later(LATER).await
-        {
-            tracing::warn!(%error, "an event was not put off and will come again");
+        if let Work::Durable(message, _) = refused {
+            put_off(*message).await;
+        }
+    }
+
+    /// A service asks more than has room to wait. A question that is worth something only for a while is dropped unopened, and its
+    /// service asks again; everything else comes again.
+    async fn too_many(&self, message: InboxMessage) {
+        let Subject::FromService(_, service, event_type) = &message.subject else { return put_off(message).await };
+        if event::find(Lane::Service, event_type).is_none_or(|row| row.within_ms.is_none()) {
+            return put_off(message).await;
+        }
+        tracing::info!(%service, "a service asks too much at once; a question was dropped");
+        if let Err(error) = message.done_soon().await {
+            tracing::warn!(%error, "a dropped question will come again");
         }
     }
 

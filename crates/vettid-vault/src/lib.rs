@@ -48,6 +48,7 @@ pub mod rotation;
 pub mod rule;
 pub mod sealed_journal;
 pub mod send;
+pub mod service;
 pub mod signing_keys;
 pub mod step;
 pub mod upkeep;

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
+use crate::service::held;
 use crate::step::Step;
 use crate::{
     agreement, audit, authorisation, call, card, establish, feed, file, inventory, location, lock, outbox, profile,
@@ -270,6 +271,7 @@ fn act(
         "secret.list" => run::<event::SecretList>(body, |_| secrets::list(step)),
         "grant.use" => run::<event::GrantUse>(body, |request| secrets::use_granted(step, event_id, &request)),
         "grant.end" => run::<event::GrantEnd>(body, |request| secrets::end_grant(step, &request)),
+        "data.held.list" => run::<event::DataHeld>(body, |asked| held::list(step, &asked)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
         "authorisation.list" => run::<event::AuthorisationList>(body, |asked| authorisation::list(step, &asked)),

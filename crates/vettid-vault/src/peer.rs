@@ -46,7 +46,7 @@ pub use question::resume;
 
 use admission::admit;
 use handling::{context, handle};
-use outcome::{Done, Marked, finish};
+use outcome::{Done, Marked, Refused, finish};
 
 /// Clocks may differ by this much, in milliseconds.
 pub const MAX_SKEW_MS: i64 = 120_000;
@@ -238,9 +238,9 @@ fn take_up(
             if arrived.content.to_incarnation < step.identity.incarnation {
                 ruling = ruling.asked();
             }
-            (act(step, connection, arrived, row, tier, &ruling)?, ruling)
+            (act(step, connection, arrived, row, tier, &ruling)?.map_err(Refused::from), ruling)
         }
-        Err(code) => (Err(code), Ruling::None),
+        Err(refused) => (Err(refused), Ruling::None),
     };
     finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)), &ruling)
 }

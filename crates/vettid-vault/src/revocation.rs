@@ -10,6 +10,7 @@ use crate::location;
 use crate::outbox::Route;
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
+use crate::service::held;
 use crate::step::Step;
 use crate::{establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
@@ -185,6 +186,7 @@ fn end(
     step.draft.remove(&format!("handshake/{}", connection.handshake_id));
     establish::abandon(step, id)?;
     connection::forget_buckets(&mut step.draft, id);
+    held::end(step, id)?;
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     connection.strip();

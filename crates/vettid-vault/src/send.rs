@@ -6,11 +6,13 @@ use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::kept;
+use crate::mark::StoredAnswer;
 use crate::outbox::{Post, Route};
 use crate::step::Step;
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Borrow;
+use vettid_core::answer;
 use vettid_core::channel::Channel;
 use vettid_core::grants::mint::way_back_name;
 use vettid_crypto::signature::{Context as SignatureContext, sign_object};
@@ -113,7 +115,7 @@ pub fn by_way_back(
     Ok(event_id)
 }
 
-/// Tells an authenticated peer that its event had no effect.
+/// Tells an authenticated peer that its event had no effect. Gives the answer, to be given again.
 pub fn refuse(
     step: &mut Step<'_>,
     connection: &Connection,
@@ -121,12 +123,32 @@ pub fn refuse(
     event_type: &EventType,
     code: RefusalCode,
     in_reply_to: Option<InReplyTo>,
-) -> Result<(), Failure> {
+) -> Result<Option<StoredAnswer>, Failure> {
     let refused = "event.refused".parse().ok().and_then(|name| row_to(connection.kind, &name));
-    let Some(row) = refused else { return Ok(()) };
-    let body = EventRefused { event_id, event_type: event_type.clone(), code };
-    to_peer(step, connection, row, body, in_reply_to)?;
-    Ok(())
+    let Some(row) = refused else { return Ok(None) };
+    let body = EventRefused { event_id, event_type: event_type.clone(), code, proof: None };
+    let body = serde_json::to_value(body).map_err(json::JsonError::Shape)?;
+    let body = match &in_reply_to {
+        Some(question) => proven(step, connection, row, body, question)?,
+        None => body,
+    };
+    to_peer(step, connection, row, &body, in_reply_to)?;
+    Ok(Some(StoredAnswer { event_type: row.event_type(), body }))
+}
+
+/// An answer as it leaves: with the proof of it, if it goes to a service and its row has one. A login has its own.
+pub fn proven(
+    step: &Step<'_>,
+    connection: &Connection,
+    row: &Row,
+    body: Value,
+    question: &InReplyTo,
+) -> Result<Value, Failure> {
+    let is_proven = row.lane == Lane::Member && row.name != event::AuthResponse::ROW.name;
+    if !is_proven {
+        return Ok(body);
+    }
+    Ok(answer::prove(step.now, &connection.pairwise, connection.connection_id, question.clone(), body)?)
 }
 
 /// Answers the app: `forApp.{event}.{event_id}` under the session.

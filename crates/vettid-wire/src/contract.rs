@@ -86,8 +86,8 @@ impl Access {
     }
 }
 
-/// How long the service may keep a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How long the service may keep a value. Longer is more: the order is that of the variants, then of the days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Retention {
     /// For the session only.

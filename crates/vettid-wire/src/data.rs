@@ -1,6 +1,8 @@
 //! Personal data: named fields, and the requests of services to read them.
 
+use crate::answer::AnswerProof;
 use crate::base64::Base64Url;
+use crate::contract::Retention;
 use crate::id::{ConnectionId, RequestId, ServiceId};
 use crate::refusal::RefusalCode;
 use crate::time::Timestamp;
@@ -81,6 +83,81 @@ pub struct DataRequest {
     pub field: String,
     /// What for, shown to the member.
     pub purpose: String,
+    /// How long the service wants to keep the value; absent, as long as the contract allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+}
+
+/// How long a service may keep a value that it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Keep {
+    /// For what it was asked for, and at most until then.
+    Session {
+        /// Nobody has it after that.
+        until: Timestamp,
+    },
+    /// Until then.
+    TimeLimited {
+        /// Nobody has it after that.
+        until: Timestamp,
+    },
+    /// Until the connection ends.
+    UntilRevoked,
+}
+
+impl Keep {
+    /// When it ends by the clock; `None`: with the connection alone.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Session { until } | Self::TimeLimited { until } => Some(*until),
+            Self::UntilRevoked => None,
+        }
+    }
+
+    /// Whether the value must be gone by now.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until().is_some_and(|until| until <= now)
+    }
+}
+
+/// Owner's command: what services hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListHeld {
+    /// Only this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<ConnectionId>,
+}
+
+/// What services hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldList {
+    /// By connection and field; at most [`MAX_HELD`].
+    pub held: Vec<HeldValue>,
+}
+
+/// Most values in one list of what services hold.
+pub const MAX_HELD: usize = 500;
+
+/// A value that was handed out, without the value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldValue {
+    /// Who has it.
+    pub connection_id: ConnectionId,
+    /// Name of the field.
+    pub field: String,
+    /// When it was handed out last.
+    pub served_at: Timestamp,
+    /// How long the service may keep it.
+    pub keep: Keep,
+    /// Since when the service must not have it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// The answer to a data request.
@@ -91,6 +168,9 @@ pub struct DataResponse {
     pub request_id: RequestId,
     /// What came of it.
     pub outcome: DataOutcome,
+    /// Lets the service show it to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<AnswerProof>,
 }
 
 /// What came of a data request.
@@ -103,6 +183,9 @@ pub enum DataOutcome {
         field: String,
         /// Its present value.
         value: Value,
+        /// How long it may be kept; whoever does not find it here keeps nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep: Option<Keep>,
     },
     /// The member is being asked; the answer follows.
     Pending {

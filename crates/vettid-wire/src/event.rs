@@ -266,6 +266,8 @@ events! {
     DataList: "data.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => data::FieldList;
     #[doc = "Removes one field of personal data."]
     DataRemove: "data.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, data::FieldName => Nothing;
+    #[doc = "Lists what services were given and how long they may keep it."]
+    DataHeld: "data.held.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, data::ListHeld => data::HeldList;
     #[doc = "Makes an invitation for a connection."]
     ConnectionInvite: "connection.invite", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::Invite => connection::Invited;
     #[doc = "Lists the invitations that nobody has answered yet."]

@@ -49,6 +49,13 @@ macro_rules! uuid_id {
             pub fn v7(now: Timestamp, random: [u8; 10]) -> Self {
                 Self(uuid_v7(now, random))
             }
+            /// The point in time that it was made from, if it was made by [`Self::v7`].
+            #[must_use]
+            pub fn at(self) -> Timestamp {
+                let mut millis = [0; 8];
+                millis.iter_mut().skip(2).zip(self.to_bytes()).for_each(|(to, from)| *to = from);
+                Timestamp::from_unix_ms(i64::from_be_bytes(millis))
+            }
             /// From the sixteen bytes of a UUID.
             #[must_use]
             pub fn from_bytes(bytes: [u8; 16]) -> Self {

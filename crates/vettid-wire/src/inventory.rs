@@ -93,7 +93,7 @@ pub struct SigningKeysMade {
     pub since: Timestamp,
 }
 
-/// Key pairs, without their private halves.
+/// Keys, without anything that is secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyInventory {
@@ -104,15 +104,21 @@ pub struct KeyInventory {
     pub more_after: Option<ConnectionId>,
 }
 
-/// One key pair.
+/// One key pair, or one symmetric key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyView {
-    /// Key id, or the public key of an NKey.
+    /// Key id, the public key of an NKey, or what a symmetric key is called. Tells nothing of a secret.
     pub id: String,
     /// What it is for.
     pub role: KeyUse,
-    /// Of this connection; absent: the vault's own.
+    /// Who has the private half, or the symmetric key.
+    pub holder: KeyHolder,
+    /// Pair or symmetric.
+    pub kind: KeyKind,
+    /// Its algorithm or suite.
+    pub suite: String,
+    /// Of this connection; absent: of no single one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<ConnectionId>,
     /// When it was made; absent if that is not recorded.
@@ -120,18 +126,46 @@ pub struct KeyView {
     pub since: Option<Timestamp>,
     /// When another one takes its place.
     pub policy: KeyPolicy,
-    /// The time of that; absent if it does not happen by itself.
+    /// The time of that at the latest; absent if no time brings it about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation: Option<Timestamp>,
 }
 
-/// What a key pair is for.
+/// Who has the private half of a key pair, or a symmetric key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyHolder {
+    /// The vault.
+    Vault,
+    /// The app on this device.
+    App,
+    /// The app and its other side: the vault, or services where it is about their credential.
+    Both,
+    /// The host that runs the vault.
+    Host,
+    /// The operator's services.
+    Services,
+    /// A service's gateway.
+    Gateway,
+}
+
+/// Pair or symmetric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// A private half that stays, and a public one.
+    Pair,
+    /// One secret.
+    Symmetric,
+}
+
+/// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyUse {
-    /// Says who the vault is, and signs for it.
+    /// Says who the vault or the service is, and signs for it.
     Identity,
-    /// To which apps seal the first message of a session.
+    /// To which apps or members seal the first message of a session or connection.
     Session,
     /// Names the broker account of the owner's lane.
     OwnerAccount,
@@ -139,30 +173,76 @@ pub enum KeyUse {
     AppSigning,
     /// Names the broker account of connections and services.
     MessageAccount,
+    /// Signs the credential of the gateway's own user.
+    VaultSigning,
     /// Signs credentials of connected members.
     ConnectionSigning,
     /// Signs credentials of connected services.
     ServiceSigning,
     /// Signs tokens of invitations.
     ClaimSigning,
-    /// To which the other side of a connection seals.
+    /// Under which both sides of a connection seal, or to which the other side does.
     Epoch,
     /// Signs for one connection.
     Pairwise,
-    /// The user at the other side's broker.
+    /// The user at a broker: the other side's, or for an app the own one.
     BrokerUser,
+    /// Seals the state of vault or gateway where it is stored.
+    Storage,
+    /// Takes attempts to unlock a locked vault.
+    UnlockLane,
+    /// Says who the app is, and signs for it.
+    AppIdentity,
+    /// In the app's key record, for what is sealed to the app outside of sessions.
+    AppSealing,
+    /// The running session of app and vault.
+    AppSession,
+    /// Ties the next session to the one before.
+    Resumption,
+    /// Seals the state of the app on this device.
+    AppStore,
+    /// To which a credential is sealed (CEK).
+    Credential,
+    /// Proves to the app that the issuer of a credential is genuine (LAT).
+    IssuerToken,
+    /// Carries one password proof to the issuer of a credential.
+    Transaction,
+    /// The app's half of what opens a credential or the lock.
+    DeviceSecret,
+    /// Seals the recovery container.
+    Recovery,
+    /// Opens one secret for one kind of operation, for a while.
+    Grant,
 }
 
 /// When another key takes the place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPolicy {
-    /// After seven days or 1,000 messages, and at the owner's command.
+    /// After seven days or 1,000 messages, and at the owner's command, by both sides of the connection.
     Epoch,
     /// It lives as long as its connection.
     Connection,
-    /// After ninety days, and at the owner's command.
+    /// After ninety days, and at the owner's command, by the vault or the gateway.
     Signing,
-    /// It lives as long as the vault; nothing rotates it today.
+    /// It lives as long as the vault or the service; nothing rotates it today.
     Vault,
+    /// It lives as long as the app on this device; nothing rotates it today.
+    App,
+    /// After a day or 1,000 messages, by the app.
+    Session,
+    /// Each use of the credential, by its issuer.
+    EachUse,
+    /// Used once, and never after thirty days; the issuer makes more when few are left.
+    Once,
+    /// With the password, by the app.
+    Password,
+    /// With the recovery phrase, by the app.
+    Phrase,
+    /// It ends, and nothing takes its place.
+    Ends,
+    /// The host's matter; of a gateway's, its operator's.
+    Host,
+    /// With each start of the program.
+    Start,
 }

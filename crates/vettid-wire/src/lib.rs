@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod agreement;
+pub mod answer;
 pub mod audit;
 pub mod auth;
 pub mod authorisation;
@@ -38,6 +39,7 @@ pub mod request;
 pub mod restore;
 pub mod rule;
 pub mod secret;
+pub mod service_keys;
 pub mod services_credential;
 pub mod session;
 pub mod subject;

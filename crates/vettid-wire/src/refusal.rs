@@ -1,5 +1,6 @@
 //! Refusals: what the other side may know when an event is not carried out. A code, never a detail.
 
+use crate::answer::AnswerProof;
 use crate::event::EventType;
 use crate::id::EventId;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub enum RefusalCode {
     Expired,
     /// The contract lets it be handed out once, and it was.
     Spent,
+    /// The service wants to keep it longer than the contract allows.
+    RetentionTooLong,
     /// The contract allows it, but the member holds no such value.
     NotAvailable,
     /// No such thing.
@@ -58,6 +61,7 @@ impl fmt::Display for RefusalCode {
             Self::Denied => "denied by the owner",
             Self::Expired => "expired",
             Self::Spent => "handed out already, as often as the contract says",
+            Self::RetentionTooLong => "the contract does not allow to keep it that long",
             Self::NotAvailable => "no such value is held",
             Self::NotFound => "not found",
             Self::Conflict => "same event id with other content",
@@ -94,4 +98,7 @@ pub struct EventRefused {
     pub event_type: EventType,
     /// The reason.
     pub code: RefusalCode,
+    /// Lets a service show it to others; towards members there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<AnswerProof>,
 }

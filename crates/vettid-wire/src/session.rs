@@ -9,6 +9,9 @@ use crate::lock::LockSettings;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// An app replaces a session after this time, in milliseconds (spec 2.5.2).
+pub const MAX_AGE_MS: i64 = 24 * 3600 * 1000;
+
 /// A handshake message of an app, outside any envelope: what `forVault.app.bootstrap`, `session.start` and
 /// `session.finish` carry. The answer carries the same `event_id`, on `forApp.{event}.{event_id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

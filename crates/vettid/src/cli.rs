@@ -56,7 +56,7 @@ impl CommandLine {
             Command::Verify(arguments) => verify::run(&arguments, output),
             Command::Services(arguments) => services::run(arguments).await,
             Command::Host(arguments) => host::run(arguments).await,
-            Command::Gateway(arguments) => gateway::run(arguments).await,
+            Command::Gateway(arguments) => gateway::run(arguments, output).await,
             Command::Up(arguments) => up::run(arguments).await,
         }
     }

@@ -1,6 +1,9 @@
 //! `vettid gateway`: a service's side, with an HTTP API for its own programs.
 
+mod keys;
+
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::server_process::{log, say_ready, stop_on_signal};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -12,14 +15,26 @@ use vettid_wire::id::{Fingerprint, MemberId};
 
 /// Options of `vettid gateway`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vettid gateway --config /etc/vettid/gateway.toml")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Example:\n  vettid gateway --config /etc/vettid/gateway.toml"
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
     /// What is logged, such as `info`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// The keys of the running gateway: what each is for, how old it is, what replaces it
+    Keys(keys::Arguments),
 }
 
 #[derive(Serialize)]
@@ -32,9 +47,12 @@ struct Ready<'a> {
     http: Option<SocketAddr>,
 }
 
-/// Runs until told to stop.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    Ok(serve(&arguments.config, &arguments.log).await?)
+/// Runs until told to stop, or does what a command below says.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    match (arguments.command, arguments.config) {
+        (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
+        (None, config) => Ok(serve(&config.context("--config is needed")?, &arguments.log).await?),
+    }
 }
 
 async fn serve(path: &Path, level: &str) -> Result<()> {

@@ -48,6 +48,9 @@ pub(crate) struct File {
     /// New enrolments an hour from one address.
     #[serde(default)]
     pub(crate) enrolments_per_hour: Option<u32>,
+    /// Requests without a token a minute from one address.
+    #[serde(default)]
+    pub(crate) requests_per_minute: Option<u32>,
     /// What is logged, such as `info`.
     #[serde(default = "default_log")]
     pub(crate) log: String,
@@ -110,6 +113,9 @@ fn checked(path: &Path, file: File) -> Result<Config> {
     let mut limits = Limits::default();
     if let Some(count) = file.enrolments_per_hour {
         limits.enrolments = Rate { count, per_seconds: 3600 };
+    }
+    if let Some(count) = file.requests_per_minute {
+        limits.open = Rate { count, per_seconds: 60 };
     }
     Ok(Config {
         data_dir: beside(path, &file.data),

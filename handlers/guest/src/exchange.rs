@@ -26,7 +26,8 @@ mirror!(to_permission: wit::Permission => Permission {
 mirror!(to_decision: wit::Decision => Decision { Approve, Deny });
 mirror!(from_refusal: RefusalCode => wit::RefusalCode {
     UnsupportedEvent, InvalidRequest, NotAllowed, NotConnected, NotInContract, ContractMismatch, RateLimited, Denied,
-    Expired, NotAvailable, NotFound, Conflict, Locked, Unavailable, OnHold, Spent, NoRoom
+    Expired, NotAvailable, NotFound, Conflict, Locked, Unavailable, OnHold, Spent, NoRoom,
+    RetentionTooLong
 });
 
 pub(crate) fn to_time(unix_ms: u64) -> Timestamp {

@@ -69,6 +69,11 @@ pub(super) struct Waiting {
     pub(super) lock: Option<KnownLock>,
 }
 
+/// Whether keys that a phrase gave are kept.
+pub(crate) fn has_keys(hold: &impl Hold) -> Result<bool, StoreError> {
+    Ok(Kept::load(hold)?.is_some_and(|kept| kept.keys.is_some()))
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Versioned<T> {

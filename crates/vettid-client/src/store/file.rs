@@ -12,10 +12,11 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use vettid_crypto::at_rest::{self, SealedFileError, StorageKey};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::base64;
+use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
 /// What binds the content of a file to its place.
@@ -233,6 +234,17 @@ impl<W: Watch> Hold for FileHold<W> {
             self.settle(place)?;
         }
         Ok(Some(value))
+    }
+
+    /// The key file is written once.
+    fn key_made_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let path = self.key_path();
+        let written = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+            Ok(written) => written.duration_since(UNIX_EPOCH).ok(),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(source) => return Err(StoreError::Io { path, source }),
+        };
+        Ok(written.and_then(|age| i64::try_from(age.as_millis()).ok()).map(Timestamp::from_unix_ms))
     }
 
     fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError> {

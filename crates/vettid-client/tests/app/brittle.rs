@@ -8,6 +8,7 @@ use vettid_client::store::disk::{DurableStep, Moment, Watch};
 use vettid_client::store::file::{FileHold, FileStore};
 use vettid_client::store::{Hold, Place, Store, StoreError};
 use vettid_crypto::secret::SecretBytes;
+use vettid_wire::time::Timestamp;
 
 /// How a step fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,10 @@ impl BrittleHold {
 impl Hold for BrittleHold {
     fn load(&self, place: Place) -> Result<Option<SecretBytes>, StoreError> {
         if self.is_dead { Err(self.broken()) } else { self.hold.load(place) }
+    }
+
+    fn key_made_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.hold.key_made_at()
     }
 
     fn save(&mut self, place: Place, value: &[u8]) -> Result<(), StoreError> {

@@ -164,6 +164,11 @@ pub fn keep_former_message_keys(claims: &mut AccountClaims, member: MemberId, ke
     claims.signing_keys.extend(message_scopes(member, keys));
 }
 
+/// Lets the own user of a service in, too, whom a former key of its gateway signed.
+pub fn keep_former_service(claims: &mut AccountClaims, service: MemberId, home: &AccountPublic) {
+    claims.signing_keys.push(member_scope(home, MemberRole::HomeService, service));
+}
+
 /// The OwnerSpace account of a member whose vault runs at home and connects as its own user, minted by `home`.
 #[must_use]
 pub fn home_owner_space(

@@ -28,7 +28,7 @@ pub(crate) struct Terms {
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// To read a field, quoting the accepted contract or another one.
-    Read { field: String, quotes_own: bool },
+    Read { field: String, quotes_own: bool, retention: Option<Retention> },
     /// Something that needs a permission.
     Ask(Permission),
 }
@@ -53,6 +53,11 @@ fn rate(rng: &mut StdRng, most: u32) -> Rate {
     Rate { count: rng.random_range(1..=most), per_seconds: rng.random_range(1..=60) }
 }
 
+fn retention(rng: &mut StdRng) -> Retention {
+    let all = [Retention::Session, Retention::TimeLimited { days: 2 }, Retention::TimeLimited { days: 9 }];
+    all.get(rng.random_range(0..4)).copied().unwrap_or(Retention::UntilRevoked)
+}
+
 /// Makes a rate lower: a smaller bucket, a longer time, or both.
 pub(crate) fn lower(rate: &mut Rate, rng: &mut StdRng) {
     rate.count = rng.random_range(1..=rate.count);
@@ -74,7 +79,7 @@ impl Terms {
                     tier: tiers[rng.random_range(0..tiers.len())],
                     access: if flip(rng, 3) { Access::OneTime } else { Access::OnDemand },
                     purpose: "p".to_owned(),
-                    retention: Retention::Session,
+                    retention: retention(rng),
                     rate: if flip(rng, 2) { Some(rate(rng, 4)) } else { None },
                 });
             }
@@ -104,7 +109,7 @@ impl Terms {
             tier: Tier::OnDemand,
             access: Access::OnDemand,
             purpose: "p".to_owned(),
-            retention: Retention::Session,
+            retention: Retention::UntilRevoked,
             rate: None,
         };
         let fields = NAMES.into_iter().map(field).collect();
@@ -134,6 +139,16 @@ impl Terms {
 }
 
 impl Life {
+    /// The same acts by a clock that never goes back.
+    pub(crate) fn forward(&self) -> Self {
+        let mut latest = Timestamp::default();
+        let acts = self.acts.iter().map(|(at, act)| {
+            latest = latest.max(*at);
+            (latest, act.clone())
+        });
+        Self { acts: acts.collect() }
+    }
+
     /// Mostly forward in time, sometimes far, sometimes back; mostly fields of the contract.
     pub(crate) fn random(terms: &Terms, rng: &mut StdRng) -> Self {
         let mut now_ms = 1_000_000_000i64;
@@ -161,6 +176,7 @@ impl Act {
         } else {
             declared[rng.random_range(0..declared.len())].field.clone()
         };
-        Self::Read { field, quotes_own: !flip(rng, 8) }
+        let wish = if flip(rng, 3) { Some(retention(rng)) } else { None };
+        Self::Read { field, quotes_own: !flip(rng, 8), retention: wish }
     }
 }

@@ -9,9 +9,8 @@ mod reference;
 use life::{Act, Life, Terms};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use vettid_core::contract::{Buckets, Grant, Spent, act, read_field};
-use vettid_wire::contract::{Access, Tier};
-use vettid_wire::refusal::RefusalCode;
+use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, read_field};
+use vettid_wire::contract::{Access, Retention, Tier};
 
 /// Lives that are tried without another wish.
 const LIVES: u64 = 100_000;
@@ -21,20 +20,21 @@ fn lives() -> u64 {
 }
 
 /// What was decided about one act.
-type Decision = Result<Option<Grant>, RefusalCode>;
+type Decision = Result<Option<Grant>, Breach>;
 
 /// Plays a life with the shipped rules. Whatever is granted is served, as if the owner always said yes.
 fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let accepted = terms.accepted();
     let (mut buckets, mut spent) = (Buckets::default(), Spent::default());
     let decide = |(now, wish): &(_, Act)| match wish {
-        Act::Read { field, quotes_own } => {
-            let quoted = if *quotes_own { accepted.contract_hash.clone() } else { life::other_hash() };
-            let grant = read_field(*now, &accepted, (&mut buckets, &spent), &quoted, field)?;
+        Act::Read { field, quotes_own, retention } => {
+            let quoted_hash = if *quotes_own { &accepted.contract_hash } else { &life::other_hash() };
+            let asked = Reading { quoted_hash, field, retention: *retention };
+            let grant = read_field(*now, &accepted, (&mut buckets, &spent), asked)?;
             spent.served(&accepted, field);
             Ok(Some(grant))
         }
-        Act::Ask(permission) => act(*now, &accepted, &mut buckets, *permission).map(|()| None),
+        Act::Ask(permission) => act(*now, &accepted, &mut buckets, None, *permission).map(|()| None),
     };
     life.acts.iter().map(decide).collect()
 }
@@ -42,7 +42,7 @@ fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
 #[test]
 fn the_rules_and_the_reference_decide_alike() {
     let mut granted = 0u64;
-    let mut refused = std::collections::HashMap::<RefusalCode, u64>::new();
+    let mut refused = std::collections::HashMap::<Breach, u64>::new();
     for seed in 0..lives() {
         let mut rng = StdRng::seed_from_u64(seed);
         let terms = Terms::random(&mut rng);
@@ -58,9 +58,8 @@ fn the_rules_and_the_reference_decide_alike() {
     }
     // Every outcome was really met.
     assert!(granted > lives(), "{granted}");
-    let codes =
-        [RefusalCode::ContractMismatch, RefusalCode::NotInContract, RefusalCode::Spent, RefusalCode::RateLimited];
-    assert!(codes.iter().all(|code| refused.get(code).is_some_and(|times| *times > lives() / 10)), "{refused:?}");
+    let met = |breach: &Breach| refused.get(breach).is_some_and(|times| *times > lives() / 10);
+    assert!(Breach::ALL.iter().all(met), "{refused:?}");
 }
 
 /// Takes something away from a contract; `None` where there is nothing of the kind.
@@ -138,9 +137,9 @@ fn rank(decision: &Decision) -> u8 {
     }
 }
 
-/// With a lower rate a single request may be granted where another one was before; never more of them up to any moment.
+/// With a shorter retention or a lower rate a single request may be granted where another one was before; never more of them up to any moment.
 #[test]
-fn a_lower_rate_never_grants_more_up_to_any_moment() {
+fn a_lower_rate_or_shorter_retention_never_grants_more_up_to_any_moment() {
     let mut fewer = 0u64;
     for seed in 0..lives() / 5 {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -152,6 +151,13 @@ fn a_lower_rate_never_grants_more_up_to_any_moment() {
             field.rate.iter_mut().for_each(|rate| life::lower(rate, &mut rng));
             let name = field.field.clone();
             fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.reads(&name));
+        }
+        let mut shorter = terms.clone();
+        if let Some(field) = shorter.contract.fields.first_mut() {
+            field.retention = Retention::Session;
+            let name = field.field.clone();
+            // What is refused earlier begins a bucket later; with a clock that goes back that is another bucket.
+            fewer += up_to_any_moment(&terms, &shorter, &life.forward(), seed, |wish| wish.reads(&name));
         }
         // Where everything else is allowed, the contract's rate alone decides.
         let (open, mut lower) = (terms.all_allowed(), terms.all_allowed());

@@ -4,9 +4,8 @@
 use crate::Decision;
 use crate::life::{Act, Life, Terms};
 use std::collections::{HashMap, HashSet};
-use vettid_core::contract::Grant;
-use vettid_wire::contract::{Access, Rate, Tier};
-use vettid_wire::refusal::RefusalCode;
+use vettid_core::contract::{Breach, Grant};
+use vettid_wire::contract::{Access, Rate, Retention, Tier};
 
 /// One rate: when the next cell is expected, in milliseconds times `count`; a clock that goes back stands still.
 #[derive(Default)]
@@ -28,6 +27,15 @@ impl Arrivals {
     }
 }
 
+/// A retention as a number of days.
+fn days(retention: Retention) -> u64 {
+    match retention {
+        Retention::Session => 0,
+        Retention::TimeLimited { days } => u64::from(days),
+        Retention::UntilRevoked => u64::MAX,
+    }
+}
+
 pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let contract = &terms.contract;
     let mut overall = Arrivals::default();
@@ -37,32 +45,36 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     for (now, wish) in &life.acts {
         let now_ms = now.unix_ms();
         decisions.push(match wish {
-            Act::Read { quotes_own: false, .. } => Err(RefusalCode::ContractMismatch),
+            Act::Read { quotes_own: false, .. } => Err(Breach::NotCurrent),
             Act::Ask(permission) => {
                 let conforms = overall.conforms(contract.rate, now_ms);
-                match (contract.permissions.contains(permission), conforms) {
-                    (false, _) => Err(RefusalCode::NotInContract),
-                    (true, false) => Err(RefusalCode::RateLimited),
+                match (conforms, contract.permissions.contains(permission)) {
+                    (false, _) => Err(Breach::OverRate),
+                    (true, false) => Err(Breach::NotPermitted),
                     (true, true) => Ok(None),
                 }
             }
-            Act::Read { field: name, .. } => {
+            Act::Read { field: name, retention, .. } => {
                 let conforms = overall.conforms(contract.rate, now_ms);
                 let field = contract.fields.iter().find(|field| field.field == *name);
                 let agreed = |tier| tier != Tier::Optional || terms.optional.contains(name);
-                match field.filter(|field| agreed(field.tier)) {
-                    None => Err(RefusalCode::NotInContract),
+                match field {
+                    None => Err(Breach::NotDeclared),
+                    Some(field) if !agreed(field.tier) => Err(Breach::NotAgreed),
                     Some(field) if field.access == Access::OneTime && served.contains(name.as_str()) => {
-                        Err(RefusalCode::Spent)
+                        Err(Breach::Spent)
                     }
-                    Some(_) if !conforms => Err(RefusalCode::RateLimited),
+                    Some(field) if retention.is_some_and(|wish| days(wish) > days(field.retention)) => {
+                        Err(Breach::RetentionTooLong)
+                    }
+                    Some(_) if !conforms => Err(Breach::OverRate),
                     Some(field) => {
                         let arrivals = of_field.entry(name).or_default();
                         if field.rate.is_none_or(|rate| arrivals.conforms(rate, now_ms)) {
                             served.insert(name);
                             Ok(Some(if field.tier == Tier::Consent { Grant::Consent } else { Grant::Granted }))
                         } else {
-                            Err(RefusalCode::RateLimited)
+                            Err(Breach::OverRate)
                         }
                     }
                 }

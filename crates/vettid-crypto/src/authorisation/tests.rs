@@ -62,7 +62,9 @@ fn wanted(kind: &str) -> Wanted {
     let value = match kind {
         "payment" => json!({"kind": kind, "action": "transfer", "amount": {"value": "500.00", "currency": "EUR"},
             "payee": payee, "reference": "Rent"}),
-        "consent" => json!({"kind": kind, "purpose": "to treat you", "what": ["ask the laboratory"], "until": at(100_000)}),
+        "consent" => {
+            json!({"kind": kind, "purpose": "to treat you", "what": ["ask the laboratory"], "until": at(100_000)})
+        }
         _ => json!({"kind": kind, "claims": ["age_over_18", "name"], "purpose": "to sell you wine",
             "origin": "https://shop.example", "nonce": nonce}),
     };

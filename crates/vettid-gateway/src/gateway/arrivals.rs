@@ -277,8 +277,12 @@ fn weigh(
     let Ok(pairwise) = live.record.member.pairwise() else {
         return None;
     };
+    let evidence = answer.evidence();
     match request.judge(now, answer, in_reply_to, &pairwise) {
         Ok(judgement) => {
+            if matches!(judgement, Judgement::Done(_)) && !request.is_done() {
+                request.set_evidence(evidence);
+            }
             let is_pending = matches!(judgement, Judgement::Pending(_));
             request.take(now, judgement);
             is_pending.then_some(request)

@@ -138,7 +138,8 @@ pub(super) async fn wait_for(shared: &Shared, request: &Request, wait: Duration)
         () = shared.stop.cancelled() => {}
     }
     let seen = request.progress().borrow().clone();
-    RequestView::new(request.question(), request.expires_at(), &seen)
+    let view = RequestView::new(request.question(), request.expires_at(), &seen);
+    RequestView { evidence: request.evidence(), ..view }
 }
 
 /// Sends a question until it is answered or its time is over.

@@ -3,7 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
-    records, upkeep,
+    records, signing, upkeep,
 };
 use crate::clock;
 use crate::config::{Config, ConfigError};
@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vettid_crypto::nats::key::InvalidKey;
@@ -43,7 +43,7 @@ const PUBLISH_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// After a failed renewal.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
-const IDENTITY: &str = "identity";
+pub(super) const IDENTITY: &str = "identity";
 const REGISTRATION: &str = "registration";
 const PUBLISHED: &str = "published";
 
@@ -136,6 +136,8 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         healthy: AtomicBool::new(true),
         dropped_events: AtomicU64::new(0),
         http_address: SyncMutex::new(None),
+        started_at: clock::now(),
+        signing_wanted: Notify::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
@@ -174,6 +176,7 @@ async fn set_going(
     shared.tasks.spawn(keep_tidy(Arc::clone(shared)));
     shared.tasks.spawn(keep_credential(Arc::clone(shared)));
     shared.tasks.spawn(keep_published(Arc::clone(shared)));
+    shared.tasks.spawn(signing::keep(Arc::clone(shared)));
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);
@@ -220,7 +223,29 @@ async fn prepare(
         Some(last) => again(config, state, &identity, &published.service_id, last).await,
         None => register(config, state, &identity, &published.service_id, None).await?,
     };
+    settle_keys(config, state, &mut identity, &published.service_id).await?;
     Ok(Prepared { identity, registration, published })
+}
+
+/// Keys that services were told of may be the only ones that the broker takes by now, if the gateway ended before it heard that.
+async fn settle_keys(
+    config: &Config,
+    state: &State,
+    identity: &mut Identity,
+    service_id: &ServiceId,
+) -> Result<(), StartError> {
+    let told = signing::tell(&config.services, service_id, || &*identity).await;
+    match told {
+        Ok(Some(confirmed)) => {
+            identity.succeed(confirmed, clock::now());
+            let mut draft = state.draft();
+            draft.put(IDENTITY.to_owned(), &*identity)?;
+            state.commit(draft).await?;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "services did not confirm the new signing keys yet"),
+    }
+    Ok(())
 }
 
 /// Asks services again where the broker is, which may have moved; if they do not answer, the last place counts.
@@ -326,7 +351,7 @@ async fn keep_credential(shared: Arc<Shared>) {
     }
 }
 
-async fn renew(shared: &Shared) -> Result<(), HomeError> {
+pub(super) async fn renew(shared: &Shared) -> Result<(), HomeError> {
     let credential = {
         let identity = shared.identity();
         shared.home.fresh_credential(&identity)?
@@ -366,7 +391,7 @@ async fn publish_next(shared: &Shared) -> Result<(), StartError> {
 }
 
 /// Sleeps; `false` when the gateway stops.
-async fn slept(shared: &Shared, pause: Duration) -> bool {
+pub(super) async fn slept(shared: &Shared, pause: Duration) -> bool {
     tokio::select! {
         () = shared.stop.cancelled() => false,
         () = tokio::time::sleep(pause) => true,

@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vettid_wire::auth::Display;
 use vettid_wire::base64::Base64Url;
+use vettid_wire::contract::Retention;
 use vettid_wire::id::{ConnectionId, RequestId};
 
 /// A call waits at most this long for a member, in milliseconds.
@@ -37,6 +38,11 @@ struct DataCall {
     field: String,
     /// What for, shown to the member.
     purpose: String,
+    /// How long the value is to be kept, at most as long as the contract says: `session`, `{"time_limited":{"days":7}}` or
+    /// `until_revoked`. As long as the contract allows if it is not said.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    retention: Option<Retention>,
     /// How long the call waits for the answer, in milliseconds; 10 000 if it is not said.
     #[serde(default)]
     #[schema(maximum = 60000)]
@@ -99,7 +105,7 @@ async fn request_data(
     Id(id): Id<ConnectionId>,
     Body(call): Body<DataCall>,
 ) -> Result<(StatusCode, Json<RequestView>), ApiFailure> {
-    let ask = Ask::Data { field: call.field, purpose: call.purpose };
+    let ask = Ask::Data { field: call.field, purpose: call.purpose, retention: call.retention };
     ask_member(&gateway, id, ask, call.wait_ms).await
 }
 

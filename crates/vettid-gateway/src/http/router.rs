@@ -2,7 +2,7 @@
 
 use super::access::{self, Access};
 use super::failure::ApiFailure;
-use super::{authorisations, call, connections, document, invitations, page, probes, requests};
+use super::{authorisations, call, connections, document, invitations, keys, page, probes, requests};
 use crate::gateway::Gateway;
 use crate::key_file::ApiKey;
 use axum::Router;
@@ -17,6 +17,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     connections::routes,
     requests::routes,
     authorisations::routes,
+    keys::routes,
     probes::routes,
     document::routes,
 ];

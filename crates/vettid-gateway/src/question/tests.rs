@@ -86,7 +86,7 @@ impl Pair {
     }
 
     fn address(&mut self) -> Question {
-        self.ask(Ask::Data { field: "address".into(), purpose: "delivery".into() })
+        self.ask(Ask::Data { field: "address".into(), purpose: "delivery".into(), retention: None })
     }
 
     fn login(&mut self) -> (Question, AuthResponse) {
@@ -128,9 +128,53 @@ fn signed_by(key: &SigningKey, response: &AuthResponse) -> Answer {
     Answer::Login(Box::new(json::from_value(value).unwrap()))
 }
 
-fn served(question: &Question, field: &str) -> Answer {
-    let outcome = DataOutcome::Served { field: field.into(), value: "Main Street 1".into() };
-    Answer::Data(DataResponse { request_id: question.request_id, outcome })
+fn keep() -> Keep {
+    Keep::Session { until: at(900_000) }
+}
+
+fn served(pair: &Pair, question: &Question, field: &str) -> Answer {
+    let outcome = DataOutcome::Served { field: field.into(), value: "Main Street 1".into(), keep: Some(keep()) };
+    proven(&pair.pairwise, question, DataResponse { request_id: question.request_id, outcome, proof: None })
+}
+
+fn proven(key: &SigningKey, question: &Question, response: DataResponse) -> Answer {
+    let to = InReplyTo { event_id: question.event_id, body_hash: question.body_hash.clone() };
+    let unsigned = serde_json::to_value(response).unwrap();
+    let signed = answer::prove(at(9_000), key, connection(), to, unsigned).unwrap();
+    Answer::Data(json::from_value(signed).unwrap())
+}
+
+#[test]
+fn an_answer_that_the_member_did_not_sign_for_this_question_does_not_count() {
+    let mut pair = Pair::new();
+    let (question, other) = (pair.address(), pair.address());
+    let outcome = || DataOutcome::Refused { code: RefusalCode::Denied };
+    let response = || DataResponse { request_id: question.request_id, outcome: outcome(), proof: None };
+    let stranger = SigningKey::random(&mut random::system());
+    let Answer::Data(mut changed) = served(&pair, &question, "address") else { panic!("a value") };
+    changed.outcome = outcome();
+    let wrong = [
+        Answer::Data(response()),
+        proven(&stranger, &question, response()),
+        proven(&pair.pairwise, &other, response()),
+        Answer::Data(changed),
+    ];
+    for answer in wrong {
+        assert_eq!(pair.judge(&question, answer), Err(NotAnAnswer::Signature));
+    }
+    let right = pair.judge(&question, proven(&pair.pairwise, &question, response()));
+    assert_eq!(right, Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied })));
+}
+
+#[test]
+fn a_value_that_says_nothing_may_not_be_kept() {
+    let mut pair = Pair::new();
+    let question = pair.address();
+    let outcome = DataOutcome::Served { field: "address".into(), value: 1.into(), keep: None };
+    let answer =
+        proven(&pair.pairwise, &question, DataResponse { request_id: question.request_id, outcome, proof: None });
+    let Ok(Judgement::Done(Outcome::Served { keep, .. })) = pair.judge(&question, answer) else { panic!("a value") };
+    assert!(keep.is_over(at(10_000)));
 }
 
 #[test]
@@ -163,10 +207,11 @@ fn a_login_request_is_signed_by_the_service() {
 fn a_value_counts_for_its_question_alone() {
     let mut pair = Pair::new();
     let (question, other) = (pair.address(), pair.address());
-    let value = Judgement::Done(Outcome::Served { field: "address".into(), value: "Main Street 1".into() });
-    assert_eq!(pair.judge(&question, served(&question, "address")), Ok(value));
-    assert_eq!(pair.judge(&question, served(&other, "address")), Err(NotAnAnswer::Contradiction));
-    assert_eq!(pair.judge(&question, served(&question, "email")), Err(NotAnAnswer::Contradiction));
+    let value =
+        Judgement::Done(Outcome::Served { field: "address".into(), value: "Main Street 1".into(), keep: keep() });
+    assert_eq!(pair.judge(&question, served(&pair, &question, "address")), Ok(value));
+    assert_eq!(pair.judge(&question, served(&pair, &other, "address")), Err(NotAnAnswer::Contradiction));
+    assert_eq!(pair.judge(&question, served(&pair, &question, "email")), Err(NotAnAnswer::Contradiction));
     let key = pair.pairwise.verifying_key();
     let wrong = [
         None,
@@ -174,7 +219,7 @@ fn a_value_counts_for_its_question_alone() {
         Some(InReplyTo { event_id: question.event_id, body_hash: Base64Url::new([0; 32]) }),
     ];
     for to in wrong {
-        let judged = question.judge(at(1), served(&question, "address"), to.as_ref(), &key);
+        let judged = question.judge(at(1), served(&pair, &question, "address"), to.as_ref(), &key);
         assert_eq!(judged, Err(NotAnAnswer::OtherQuestion));
     }
 }
@@ -184,7 +229,11 @@ fn pending_is_bounded() {
     let mut pair = Pair::new();
     let question = pair.address();
     let pending = |expires_at| {
-        Answer::Data(DataResponse { request_id: question.request_id, outcome: DataOutcome::Pending { expires_at } })
+        Answer::Data(DataResponse {
+            request_id: question.request_id,
+            outcome: DataOutcome::Pending { expires_at },
+            proof: None,
+        })
     };
     assert_eq!(pair.judge(&question, pending(at(900_000))), Ok(Judgement::Pending(at(900_000))));
     assert_eq!(pair.judge(&question, pending(at(i64::MAX / 2))), Ok(Judgement::Pending(at(MAX_PENDING_MS))));
@@ -197,7 +246,12 @@ fn a_refusal_names_the_event_in_its_body() {
     let (question, other) = (pair.address(), pair.address());
     let key = pair.pairwise.verifying_key();
     let refused = |event_id, name: &str| {
-        Answer::Refused(EventRefused { event_id, event_type: name.parse().unwrap(), code: RefusalCode::RateLimited })
+        Answer::Refused(EventRefused {
+            event_id,
+            event_type: name.parse().unwrap(),
+            code: RefusalCode::RateLimited,
+            proof: None,
+        })
     };
     let done = Judgement::Done(Outcome::Refused { code: RefusalCode::RateLimited });
     assert_eq!(question.judge(at(1), refused(question.event_id, "data.request"), None, &key), Ok(done.clone()));
@@ -269,7 +323,7 @@ fn an_answer_of_another_kind_does_not_count() {
     let (login, response) = pair.login();
     let address = pair.address();
     assert_eq!(pair.judge(&address, pair.signed(&response)), Err(NotAnAnswer::Contradiction));
-    assert_eq!(pair.judge(&login, served(&login, "address")), Err(NotAnAnswer::Contradiction));
+    assert_eq!(pair.judge(&login, served(&pair, &login, "address")), Err(NotAnAnswer::Contradiction));
     assert_eq!(Answer::read(&event::MemberRevoked::ROW, serde_json::json!({})), Err(NotAnAnswer::Malformed));
     assert_eq!(Answer::read(&event::DataResponse::ROW, serde_json::json!({"x": 1})), Err(NotAnAnswer::Malformed));
 }

@@ -6,6 +6,7 @@ mod authorisations;
 mod connecting;
 mod crashes;
 mod http;
+mod keys;
 mod logins;
 mod requests;
 mod world;

@@ -8,7 +8,7 @@ use vettid_gateway::gateway::RequestError;
 use vettid_gateway::view::Status;
 use vettid_nats::clock;
 use vettid_wire::connection::{ConnectionState, RevocationNotice, RevocationReason};
-use vettid_wire::data::{DataOutcome, DataResponse};
+use vettid_wire::data::{DataOutcome, DataResponse, Keep};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::json;
 use vettid_wire::refusal::RefusalCode;
@@ -43,7 +43,10 @@ async fn a_field_is_served_and_the_disk_is_not_touched() {
         assert_eq!((data.connection_id, &data.service_id), (service.connection_id, &service.service_id));
         service.serve(&asked, street).await;
         let view = request.await.unwrap();
-        assert_eq!(view.status, Status::Served { field: "address".to_owned(), value: street.into() });
+        assert_eq!(
+            view.status,
+            Status::Served { field: "address".to_owned(), value: street.into(), keep: Keep::UntilRevoked }
+        );
         let id = view.request_id;
         let found = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await }).await;
         assert_eq!(found, Some(view));
@@ -114,7 +117,8 @@ async fn a_pending_request_is_reported_and_its_later_answer_delivered() {
     let id = view.request_id;
     let later = gateway.begin(move |gateway| async move { gateway.request(id, PATIENCE).await.unwrap() });
     service.serve(&asked, "1990-01-01").await;
-    let served = Status::Served { field: "date_of_birth".to_owned(), value: "1990-01-01".into() };
+    let served =
+        Status::Served { field: "date_of_birth".to_owned(), value: "1990-01-01".into(), keep: Keep::UntilRevoked };
     assert_eq!(later.await.unwrap().status, served);
     // Later answers change nothing.
     service.answer(&asked, DataOutcome::Refused { code: RefusalCode::Denied }).await;
@@ -153,15 +157,18 @@ async fn answers_that_name_another_question_do_not_count() {
     let asked = member.next_event(&mut service, "data.request").await;
     let served = |field: &str, request_id| DataResponse {
         request_id,
-        outcome: DataOutcome::Served { field: field.to_owned(), value: "a lie".into() },
+        outcome: DataOutcome::Served { field: field.to_owned(), value: "a lie".into(), keep: None },
+        proof: None,
     };
     let right_id = asked.data().request_id;
     let wrong_id = vettid_wire::id::RequestId::from_bytes([9; 16]);
     let dropped = gateway.gateway().dropped_events();
     service.send("data.response", served("address", right_id), None).await;
     service.send("data.response", served("address", right_id), Some(other_question(&asked))).await;
-    service.send("data.response", served("address", wrong_id), Some(asked.question())).await;
-    service.send("data.response", served("email", right_id), Some(asked.question())).await;
+    for lie in [served("address", wrong_id), served("email", right_id)] {
+        let proven = service.proven(lie, asked.question());
+        service.send("data.response", proven, Some(asked.question())).await;
+    }
     service
         .send("data.response", serde_json::json!({"request_id": right_id, "outcome": 1}), Some(asked.question()))
         .await;
@@ -170,7 +177,10 @@ async fn answers_that_name_another_question_do_not_count() {
     assert!(!request.is_finished());
     service.serve(&asked, "Main Street 1").await;
     let status = request.await.unwrap().status;
-    assert_eq!(status, Status::Served { field: "address".to_owned(), value: "Main Street 1".into() });
+    assert_eq!(
+        status,
+        Status::Served { field: "address".to_owned(), value: "Main Street 1".into(), keep: Keep::UntilRevoked }
+    );
     gateway.stop().await;
     world.shut().await;
 }
@@ -183,6 +193,7 @@ async fn replayed_and_changed_envelopes_do_nothing() {
     let body = DataResponse {
         request_id: asked.data().request_id,
         outcome: DataOutcome::Refused { code: RefusalCode::Denied },
+        proof: None,
     };
     let sealed = service.seal("data.response", &body, Some(other_question(&asked)));
     let id = request.await.unwrap().request_id;
@@ -199,7 +210,7 @@ async fn replayed_and_changed_envelopes_do_nothing() {
     assert_eq!(view.status, Status::Asked);
     // A right answer counts once; the same bytes again are a repetition.
     let pending = DataOutcome::Pending { expires_at: clock::now().plus_ms(900_000) };
-    let body = DataResponse { request_id: asked.data().request_id, outcome: pending };
+    let body = DataResponse { request_id: asked.data().request_id, outcome: pending, proof: None };
     let sealed = service.seal("data.response", &body, Some(asked.question()));
     service.send_bytes("data.response", sealed.clone()).await;
     service.send_bytes("data.response", sealed).await;
@@ -222,7 +233,10 @@ async fn one_member_cannot_answer_for_another() {
     eventually(|| gateway.gateway().dropped_events() == dropped + 1).await;
     service.serve(&asked, "Main Street 1").await;
     let status = request.await.unwrap().status;
-    assert_eq!(status, Status::Served { field: "address".to_owned(), value: "Main Street 1".into() });
+    assert_eq!(
+        status,
+        Status::Served { field: "address".to_owned(), value: "Main Street 1".into(), keep: Keep::UntilRevoked }
+    );
     gateway.stop().await;
     world.shut().await;
 }
@@ -235,6 +249,7 @@ async fn a_refusal_of_no_question_is_shown_at_the_connection() {
         event_id,
         event_type: "connection.ready".parse().unwrap(),
         code: RefusalCode::InvalidRequest,
+        proof: None,
     };
     let dropped = gateway.gateway().dropped_events();
     service.send("event.refused", refused, None).await;

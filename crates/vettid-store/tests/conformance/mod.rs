@@ -17,6 +17,7 @@ use vettid_wire::digest::Digest;
 use vettid_wire::enrolment::{RegisterService, RotateSigningKeys, SigningNkeys, VaultDeployed};
 use vettid_wire::id::{EventId, HostId, MemberId};
 use vettid_wire::key::{KeyAlgorithm, TypedKey};
+use vettid_wire::service_keys::{RotateServiceKeys, ServiceSigningNkeys};
 use vettid_wire::time::Timestamp;
 
 mod credential;
@@ -121,6 +122,19 @@ fn service(name: &str, number: u8) -> Service {
             claim_signing_nkey: nkey("CLAIM"),
         },
         registered_at: at(0),
+        signing: None,
+    }
+}
+
+fn service_keys(number: u8, since: i64, keeps_former: bool) -> RotateServiceKeys {
+    let nkey = |role: &str| format!("AS{role}{number}");
+    RotateServiceKeys {
+        service_id: "shop".parse().unwrap(),
+        guid: member(1),
+        since: at(since),
+        keys: ServiceSigningNkeys { vault: nkey("VAULT"), connection: nkey("CONNECTION"), claim: nkey("CLAIM") },
+        keeps_former,
+        signature: vettid_wire::base64::Base64::default(),
     }
 }
 
@@ -371,6 +385,32 @@ async fn services(ledger: &dyn Ledger) {
     assert_eq!(ledger.service(&"bank".parse().unwrap()).await.unwrap(), None);
     ledger.register_service(&service("bank", 2), &audit()).await.unwrap();
     assert_eq!(ledger.count_services().await.unwrap(), 2);
+    keys_of_services(ledger).await;
+}
+
+/// The shop changes keys: as those of vaults do, younger ones take the place of older ones, and each key stands for one role for ever.
+async fn keys_of_services(ledger: &dyn Ledger) {
+    let of = async || ledger.service(&"shop".parse().unwrap()).await.unwrap().unwrap();
+    let first = of().await.current_signing();
+    let (second, third) = (service_keys(12, 10, true), service_keys(13, 20, true));
+    let after = ledger.rotate_service_signing(&second, &audit()).await.unwrap();
+    let signing = after.signing.clone().unwrap();
+    assert_eq!((signing.since, &signing.current, signing.former), (at(10), &second.keys, Some(first)));
+    assert_eq!((of().await, after.current_signing()), (after.clone(), second.keys.clone()));
+    assert_eq!(ledger.rotate_service_signing(&second, &audit()).await.unwrap(), after, "again changes nothing");
+    let after = ledger.rotate_service_signing(&third, &audit()).await.unwrap();
+    assert_eq!(after.signing.unwrap().former, Some(second.keys.clone()));
+    for wrong in
+        [service_keys(14, 15, true), service_keys(14, 20, true), service_keys(2, 30, true), service_keys(12, 30, true)]
+    {
+        let refused = ledger.rotate_service_signing(&wrong, &audit()).await;
+        assert!(matches!(refused, Err(LedgerError::Conflict)), "{wrong:?} {refused:?}");
+    }
+    let gives_up = RotateServiceKeys { keeps_former: false, ..third.clone() };
+    assert_eq!(ledger.rotate_service_signing(&gives_up, &audit()).await.unwrap().signing.unwrap().former, None);
+    assert_eq!(ledger.rotate_service_signing(&third, &audit()).await.unwrap().signing.unwrap().former, None);
+    let nobody = RotateServiceKeys { service_id: "nobody".parse().unwrap(), ..service_keys(14, 30, true) };
+    assert!(matches!(ledger.rotate_service_signing(&nobody, &audit()).await, Err(LedgerError::Missing)));
 }
 
 async fn revocations(ledger: &dyn Ledger) {

@@ -29,7 +29,8 @@ pub fn admit(
     (accepted, buckets): (&AcceptedContract, &mut Buckets),
     (event_type, body): (&EventType, &Value),
 ) -> Result<Result<(), RefusalCode>, Failure> {
-    let admitted = contract::act(step.now, accepted, buckets, permission(event_type));
+    let admitted =
+        contract::act(step.now, accepted, buckets, None, permission(event_type)).map_err(|breach| breach.code());
     let request = match admitted.and_then(|()| read(connection, event_type, body)) {
         Ok(request) => request,
         Err(code) => return Ok(Err(code)),

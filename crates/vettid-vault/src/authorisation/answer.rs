@@ -21,10 +21,10 @@ use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{ProvenClaim, Wanted};
 use vettid_wire::envelope::InReplyTo;
-use vettid_wire::event::{self, AuthorisationResponse, EventRow, EventType};
+use vettid_wire::event::{AuthorisationResponse, EventRow, EventType};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::json as vjson;
-use vettid_wire::refusal::{EventRefused, RefusalCode};
+use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::{Decide, Decided};
 
 /// What is answered.
@@ -114,12 +114,11 @@ fn end(
 ) -> Result<(), Failure> {
     let (id, event_type) = (connection.connection_id, &waiting.event_type);
     let question = in_reply_to(waiting.event_id, body)?;
-    send::refuse(step, connection, waiting.event_id, event_type, code, Some(question))?;
-    let refused = EventRefused { event_id: waiting.event_id, event_type: event_type.clone(), code };
-    let body = serde_json::to_value(refused).map_err(vjson::JsonError::Shape)?;
-    let answer = StoredAnswer { event_type: event::EventRefused::ROW.event_type(), body };
-    mark::answer(&mut step.draft, &id.to_string(), waiting.event_id, answer.clone())?;
-    request::put(&mut step.draft, &Waiting { answer: Some(answer), is_decided: true, ..waiting.clone() })?;
+    let answer = send::refuse(step, connection, waiting.event_id, event_type, code, Some(question))?;
+    if let Some(answer) = &answer {
+        mark::answer(&mut step.draft, &id.to_string(), waiting.event_id, answer.clone())?;
+    }
+    request::put(&mut step.draft, &Waiting { answer, is_decided: true, ..waiting.clone() })?;
     let detail = json!({"event_id": waiting.event_id, "request_id": waiting.request_id, "refusal": code});
     step.audit(&actor(connection), event_type, AuditOutcome::Refused, detail)?;
     step.channels.store(&mut step.draft, ChannelName::Connection(id))?;

@@ -4,6 +4,7 @@
 use super::clock;
 use super::lock::lane::Lane;
 use super::pieces::Store;
+use super::turns::Turn;
 use super::ways::{Sender, Ways};
 use crate::failure::Failure;
 use crate::lock;
@@ -49,8 +50,8 @@ const SNAPSHOT_AFTER: u64 = 2_000;
 /// What a vault is asked to do.
 #[derive(Debug)]
 pub enum Work {
-    /// A durable event; it is acknowledged after the commit.
-    Durable(Box<InboxMessage>),
+    /// A durable event, which is acknowledged after the commit, and the turn of its service, which ends then.
+    Durable(Box<InboxMessage>, Option<Turn>),
     /// An event for whoever listens.
     BestEffort(Subject, Bytes),
     /// The receiver's broker took an item of the outbox.
@@ -212,12 +213,13 @@ impl Actor {
 
     /// Takes this work and whatever else is there, up to one batch.
     async fn take_up(&mut self, first: Work) -> Result<(), Stopped> {
-        let mut taken = Vec::new();
+        let (mut taken, mut turns) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         while let Some(work) = next {
             match work {
-                Work::Durable(message) => {
+                Work::Durable(message, turn) => {
                     let event = Event::Message { subject: message.subject.clone(), bytes: message.payload.to_vec() };
+                    turns.extend(turn);
                     taken.push(Taken { event, message: Some(*message) });
                 }
                 Work::BestEffort(subject, bytes) => {
@@ -253,7 +255,9 @@ impl Actor {
             let bytes: usize = taken.iter().map(Taken::len).sum();
             next = if taken.len() < BATCH && bytes < BATCH_BYTES { self.work.try_recv().ok() } else { None };
         }
-        self.handle(taken).await
+        let handled = self.handle(taken).await;
+        drop(turns);
+        handled
     }
 
     fn cut_off(&mut self, nkey: String, done: bool, taken: &mut Vec<Taken>) {

@@ -1,13 +1,14 @@
 //! What an event of a peer has to pass before anything happens: row, size, time, and for services the contract. Refuses
 //! whatever no rule names.
 
+use super::outcome::Refused;
 use super::{Arrived, MAX_SKEW_MS};
 use crate::authorisation;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::step::Step;
 use serde_json::Value;
-use vettid_core::contract::{self, Buckets};
+use vettid_core::contract::{self, Buckets, Reading};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context as SignatureContext};
 use vettid_wire::contract::{Permission, Tier};
@@ -24,15 +25,15 @@ pub(super) fn admit(
     connection: &Connection,
     arrived: &Arrived,
     buckets: &mut Buckets,
-) -> Result<Result<Admitted, RefusalCode>, Failure> {
+) -> Result<Result<Admitted, Refused>, Failure> {
     let Some(row) = event::find(arrived.lane, &arrived.event_type) else {
-        return Ok(Err(RefusalCode::UnsupportedEvent));
+        return Ok(Err(RefusalCode::UnsupportedEvent.into()));
     };
     if vjson::canonical(&arrived.content.body)?.len() > row.cap_bytes {
-        return Ok(Err(RefusalCode::InvalidRequest));
+        return Ok(Err(RefusalCode::InvalidRequest.into()));
     }
     if is_late(step, row, arrived) {
-        return Ok(Err(RefusalCode::Expired));
+        return Ok(Err(RefusalCode::Expired.into()));
     }
     if arrived.lane != Lane::Service || is_built_in(row) {
         return Ok(Ok((row, None)));
@@ -61,32 +62,36 @@ fn under_contract(
     connection: &Connection,
     arrived: &Arrived,
     buckets: &mut Buckets,
-) -> Result<Result<Option<Tier>, RefusalCode>, Failure> {
+) -> Result<Result<Option<Tier>, Refused>, Failure> {
     let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
-        return Ok(Err(RefusalCode::NotInContract));
+        return Ok(Err(RefusalCode::NotInContract.into()));
     };
     if arrived.event_type == event::DataRequest::ROW.event_type() {
         let Ok(asked) = vjson::from_value::<DataRequest>(arrived.content.body.clone()) else {
-            return Ok(Err(RefusalCode::InvalidRequest));
+            return Ok(Err(RefusalCode::InvalidRequest.into()));
         };
         let own = connection.service_id() == Some(&asked.service_id) && asked.connection_id == connection.connection_id;
         if !own {
-            return Ok(Err(RefusalCode::NotAllowed));
+            return Ok(Err(RefusalCode::NotAllowed.into()));
         }
         let spent = connection::spent(&step.draft, connection.connection_id)?;
-        let grant = contract::read_field(step.now, &accepted, (buckets, &spent), &asked.contract_hash, &asked.field);
+        let reading = Reading { quoted_hash: &asked.contract_hash, field: &asked.field, retention: asked.retention };
+        let grant = contract::read_field(step.now, &accepted, (buckets, &spent), reading);
         let tier = accepted.contract.field(&asked.field).map(|field| field.tier);
-        return Ok(grant.map(|_| tier));
+        return Ok(grant.map(|_| tier).map_err(Refused::from));
     }
     if arrived.event_type == event::AuthChallenge::ROW.event_type() {
-        let admitted = contract::act(step.now, &accepted, buckets, Permission::RequestAuthentication);
-        return Ok(admitted.and_then(|()| check_challenge(connection, &arrived.content.body)).map(|()| None));
+        let admitted = contract::act(step.now, &accepted, buckets, None, Permission::RequestAuthentication);
+        let checked = |()| check_challenge(connection, &arrived.content.body).map_err(Refused::from);
+        return Ok(admitted.map_err(Refused::from).and_then(checked).map(|()| None));
     }
     if authorisation::is_one(&arrived.event_type) {
         let asked = (&arrived.event_type, &arrived.content.body);
-        return Ok(authorisation::admit(step, connection, (&accepted, buckets), asked)?.map(|()| None));
+        return Ok(authorisation::admit(step, connection, (&accepted, buckets), asked)?
+            .map(|()| None)
+            .map_err(Refused::from));
     }
-    Ok(Err(RefusalCode::UnsupportedEvent))
+    Ok(Err(RefusalCode::UnsupportedEvent.into()))
 }
 
 /// A login request is signed by the service and names this very connection.

@@ -9,14 +9,14 @@ use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::StoredAnswer;
 use crate::rule::ruling::Ruling;
 use crate::send;
+use crate::service;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::channel::in_reply_to;
 use vettid_handler::event::{Answer, Context, Event, Peer, Service, answer_row};
 use vettid_handler::reply::{HandlerError, Reply};
 use vettid_wire::contract::Tier;
-use vettid_wire::data::{DataOutcome, DataResponse};
-use vettid_wire::event::{self, EventRow, EventType, Lane};
+use vettid_wire::event::{EventType, Lane};
 use vettid_wire::id::EventId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
@@ -70,7 +70,7 @@ pub(super) fn handle(
         }
         Ok(Reply::Body(body)) => {
             ruling.count(step)?;
-            spend(step, connection, context, &body)?;
+            let body = service::settle(step, connection, context, &vjson::parse(&event.payload)?, body)?;
             answer_with(step, connection, context, &event, &body).map(Ok)
         }
         Ok(Reply::None) => {
@@ -100,24 +100,6 @@ fn authorised_field(context: &Context, body: &Value) -> FieldAuthority {
     }
 }
 
-/// A field that is handed out once is spent by the answer that carries it.
-fn spend(step: &mut Step<'_>, connection: &Connection, context: &Context, body: &[u8]) -> Result<(), Failure> {
-    if context.event_type != event::DataRequest::ROW.event_type() {
-        return Ok(());
-    }
-    let answer: DataResponse = vjson::read(body)?;
-    let (DataOutcome::Served { field, .. }, Some(accepted)) =
-        (&answer.outcome, connection::contract(&step.draft, connection.connection_id)?)
-    else {
-        return Ok(());
-    };
-    let mut spent = connection::spent(&step.draft, connection.connection_id)?;
-    if spent.served(&accepted, field) {
-        connection::put_spent(&mut step.draft, connection.connection_id, &spent)?;
-    }
-    Ok(())
-}
-
 /// Sends a handler's reply on the row that answers the event.
 pub(super) fn answer_with(
     step: &mut Step<'_>,
@@ -129,8 +111,8 @@ pub(super) fn answer_with(
     let Some(row) = answer_row(context.lane, &context.event_type) else {
         return Ok(Done::Quiet);
     };
-    let body = vjson::parse(body)?;
     let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
+    let body = send::proven(step, connection, row, vjson::parse(body)?, &question)?;
     send::to_peer(step, connection, row, &body, Some(question))?;
     Ok(Done::Answered(StoredAnswer { event_type: row.event_type(), body }))
 }

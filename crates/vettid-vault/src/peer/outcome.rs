@@ -12,13 +12,12 @@ use crate::rule::ruling::Ruling;
 use crate::send;
 use crate::step::Step;
 use serde_json::{Value, json};
-use vettid_core::contract::Buckets;
+use vettid_core::contract::{Breach, Buckets};
 use vettid_wire::audit::Outcome as AuditOutcome;
-use vettid_wire::event::{self, EventRow, EventType};
+use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
-use vettid_wire::id::EventId;
 use vettid_wire::json::JsonError;
-use vettid_wire::refusal::{EventRefused, RefusalCode};
+use vettid_wire::refusal::RefusalCode;
 
 /// What is done with an event that passed.
 pub(super) enum Done {
@@ -36,15 +35,38 @@ pub(super) enum Marked {
     No,
 }
 
+/// Why an event has no effect, and how urgent that is for the owner.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    code: RefusalCode,
+    severity: Severity,
+    /// The check of the contract that failed.
+    breach: Option<Breach>,
+}
+
+impl From<RefusalCode> for Refused {
+    fn from(code: RefusalCode) -> Self {
+        let severity = if code == RefusalCode::Conflict { Severity::Alarm } else { Severity::Warning };
+        Self { code, severity, breach: None }
+    }
+}
+
+impl From<Breach> for Refused {
+    fn from(breach: Breach) -> Self {
+        Self { code: breach.code(), severity: breach.severity(), breach: Some(breach) }
+    }
+}
+
 /// Mark, rate, replay window, audit, and for refusals the answer and the feed.
 pub(super) fn finish(
     step: &mut Step<'_>,
     connection: &Connection,
     arrived: &Arrived,
-    decided: Result<Done, RefusalCode>,
+    decided: Result<Done, impl Into<Refused>>,
     marked: Marked,
     ruling: &Ruling,
 ) -> Result<(), Failure> {
+    let decided = decided.map_err(Into::into);
     let (id, event_type) = (connection.connection_id, &arrived.event_type);
     if matches!(decided, Ok(Done::Passing)) {
         rotation::keep_up(step, connection)?;
@@ -53,7 +75,7 @@ pub(super) fn finish(
     let answer = match &decided {
         Ok(Done::Quiet | Done::Passing) => None,
         Ok(Done::Answered(answer)) => Some(answer.clone()),
-        Err(code) => refuse(step, connection, arrived, *code)?,
+        Err(refused) => refuse(step, connection, arrived, *refused)?,
     };
     if let Marked::Yes(buckets) = marked {
         let mark = Mark { body_hash: arrived.body_hash.clone(), at: step.now, answer };
@@ -63,8 +85,12 @@ pub(super) fn finish(
         }
     }
     let outcome = if decided.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
-    let code = decided.err();
+    let refused = decided.err();
+    let code = refused.map(|refused| refused.code);
     let mut detail = json!({"event_id": arrived.event_id, "refusal": code});
+    if let (Some(breach), Some(detail)) = (refused.and_then(|refused| refused.breach), detail.as_object_mut()) {
+        detail.insert("failed_check".into(), breach.to_string().into());
+    }
     if let (None, Some((facts, ruled)), Some(detail)) = (code, ruling.record(), detail.as_object_mut()) {
         detail.insert("facts".into(), serde_json::to_value(facts).map_err(JsonError::Shape)?);
         detail.insert("ruled".into(), serde_json::to_value(ruled).map_err(JsonError::Shape)?);
@@ -79,15 +105,15 @@ fn refuse(
     step: &mut Step<'_>,
     connection: &Connection,
     arrived: &Arrived,
-    code: RefusalCode,
+    refused: Refused,
 ) -> Result<Option<StoredAnswer>, Failure> {
+    let Refused { code, severity, .. } = refused;
     let (event_id, event_type) = (arrived.event_id, &arrived.event_type);
     if *event_type == event::EventRefused::ROW.event_type() {
         // Two vaults would refuse each other's refusals for ever.
         return Ok(None);
     }
-    send::refuse(step, connection, event_id, event_type, code, Some(arrived.question.clone()))?;
-    let severity = if code == RefusalCode::Conflict { Severity::Alarm } else { Severity::Warning };
+    let answer = send::refuse(step, connection, event_id, event_type, code, Some(arrived.question.clone()))?;
     let field =
         arrived.content.body.get("field").and_then(Value::as_str).filter(|name| vettid_wire::data::is_field_name(name));
     let about = field.map_or_else(|| event_type.to_string(), |field| format!("{event_type} for {field}"));
@@ -99,11 +125,5 @@ fn refuse(
         outcome: Outcome::Refused(code),
         summary: format!("{}: {about} was refused ({code})", connection.display_name),
     })?;
-    Ok(refused(event_id, event_type, code))
-}
-
-/// A refusal as it is answered again.
-pub(super) fn refused(event_id: EventId, event_type: &EventType, code: RefusalCode) -> Option<StoredAnswer> {
-    let body = serde_json::to_value(EventRefused { event_id, event_type: event_type.clone(), code }).ok()?;
-    Some(StoredAnswer { event_type: event::EventRefused::ROW.event_type(), body })
+    Ok(answer)
 }

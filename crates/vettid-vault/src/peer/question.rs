@@ -2,7 +2,7 @@
 
 use super::actor;
 use super::handling::{answer_with, context, handle};
-use super::outcome::{Done, refused};
+use super::outcome::Done;
 use crate::authorisation;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
@@ -209,8 +209,7 @@ fn refuse_resumed(
     code: RefusalCode,
 ) -> Result<Option<StoredAnswer>, Failure> {
     let question = in_reply_to(waiting.event_id, body)?;
-    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))?;
-    Ok(refused(waiting.event_id, &waiting.event_type, code))
+    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))
 }
 
 fn audit_resumed(

@@ -37,6 +37,8 @@ pub(crate) struct Shop {
     responder: Option<Responder>,
     member: Option<MemberId>,
     member_key: Option<VerifyingKey>,
+    /// Signs the member's answers on this connection.
+    pairwise: Option<VerifyingKey>,
     pub(crate) connection_id: Option<ConnectionId>,
     pub(crate) channel: Option<Channel>,
     /// The incarnation of the member that it addresses.
@@ -62,8 +64,8 @@ fn fields() -> Contract {
         br#"{"service_id":"demo-shop","contract_version":1,"description":"d","fields":[
         {"field":"address","tier":"on_demand","purpose":"p","retention":"session","rate":{"count":2,"per_seconds":60}},
         {"field":"date_of_birth","tier":"consent","purpose":"p","retention":"session"},
-        {"field":"email","tier":"required","purpose":"p","retention":"session"},
-        {"field":"phone","tier":"optional","purpose":"p","retention":"session"},
+        {"field":"email","tier":"required","purpose":"p","retention":{"time_limited":{"days":2}}},
+        {"field":"phone","tier":"optional","purpose":"p","retention":"until_revoked"},
         {"field":"city","tier":"optional","purpose":"p","retention":"session"},
         {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
         {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
@@ -83,6 +85,7 @@ impl Shop {
             responder: None,
             member: None,
             member_key: None,
+            pairwise: None,
             connection_id: None,
             channel: None,
             to_incarnation: 1,
@@ -173,6 +176,8 @@ impl Shop {
             responder.accept(now).unwrap();
             self.member = responder.peer().map(|peer| peer.guid());
             self.member_key = responder.peer().map(|peer| *peer.key_record.signing());
+            let pairwise = responder.peer().and_then(|peer| peer.pairwise_key.as_ref());
+            self.pairwise = pairwise.map(crate::enforcement::key_of);
             let content = self.answer(&responder, hs_id, now, rng);
             let party = Party { key_record: &self.record, signing: &self.signing };
             send = responder.answer(now, rng, &party, &content).unwrap().send;
@@ -275,6 +280,12 @@ impl Shop {
 
     pub(crate) fn signed(&self, challenge: &Value) -> Value {
         sign_object(Context::ServiceRequest, &self.signing, challenge).unwrap()
+    }
+
+    /// An answer is signed for this connection by the key that the handshake certified.
+    pub(crate) fn check_proof(&self, answer: &Value) {
+        let key = self.pairwise.as_ref().unwrap();
+        vettid_core::answer::verify(key, self.connection_id.unwrap(), answer).unwrap();
     }
 
     /// The last answer, its name and body.

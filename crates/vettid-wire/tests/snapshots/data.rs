@@ -2,15 +2,21 @@
 
 use crate::sample::Samples;
 use crate::value;
+use vettid_wire::contract::Retention;
 use vettid_wire::data::{
-    DataOutcome, DataRequest, DataResponse, FieldList, FieldName, FieldSummary, FieldView, SetField,
+    DataOutcome, DataRequest, DataResponse, FieldList, FieldName, FieldSummary, FieldView, HeldList, HeldValue, Keep,
+    ListHeld, SetField,
 };
 use vettid_wire::refusal::RefusalCode;
 
 const FIELD: &str = "address";
 
 fn served() -> DataOutcome {
-    DataOutcome::Served { field: FIELD.to_owned(), value: value::address() }
+    DataOutcome::Served { field: FIELD.to_owned(), value: value::address(), keep: Some(keep()) }
+}
+
+fn keep() -> Keep {
+    Keep::TimeLimited { until: value::at(30) }
 }
 
 fn request() -> DataRequest {
@@ -21,6 +27,7 @@ fn request() -> DataRequest {
         contract_hash: value::bytes_url(32),
         field: FIELD.to_owned(),
         purpose: "To deliver order 1042".to_owned(),
+        retention: Some(Retention::TimeLimited { days: 7 }),
     }
 }
 
@@ -33,10 +40,23 @@ pub(crate) fn samples() -> Samples {
     samples.object("FieldView", view).open(&["/value"]);
     samples.object("FieldList", FieldList { fields: vec![FieldSummary { field: field.clone(), updated_at }] });
     samples.object("FieldSummary", FieldSummary { field, updated_at });
-    samples.object("DataRequest", request());
-    let response = DataResponse { request_id: value::request(), outcome: served() };
-    samples.object("DataResponse", response).open(&["/outcome/served/value"]);
-    samples.case("DataOutcome", served()).open(&["/served/value"]);
+    samples.object("DataRequest", request()).optional(&["/retention"]);
+    let proof = Some(crate::answer::proof());
+    let response = DataResponse { request_id: value::request(), outcome: served(), proof };
+    let optional = ["/outcome/served/keep", "/proof"];
+    samples.object("DataResponse", response).open(&["/outcome/served/value"]).optional(&optional);
+    samples.case("DataOutcome", served()).open(&["/served/value"]).optional(&["/served/keep"]);
+    let held = HeldValue {
+        connection_id: value::connection(),
+        field: FIELD.to_owned(),
+        served_at: value::at(0),
+        keep: keep(),
+        ended_at: Some(value::at(30)),
+    };
+    samples.object("HeldList", HeldList { held: vec![held.clone()] }).optional(&["/held/0/ended_at"]);
+    samples.object("HeldValue", held).optional(&["/ended_at"]);
+    samples.object("ListHeld", ListHeld { connection_id: Some(value::connection()) }).optional(&["/connection_id"]);
+    samples.cases("Keep", [Keep::Session { until: value::at(1) }, keep(), Keep::UntilRevoked]);
     samples.case("DataOutcome", DataOutcome::Pending { expires_at: value::at(5) });
     samples.case("DataOutcome", DataOutcome::Refused { code: RefusalCode::NotInContract });
     samples

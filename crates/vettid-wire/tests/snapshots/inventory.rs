@@ -4,8 +4,8 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::inventory::{
-    AskHealth, AskKeys, ConnectionHealth, HealthReport, KeyInventory, KeyPolicy, KeyUse, KeyView, RotateSigning,
-    SigningKeysMade,
+    AskHealth, AskKeys, ConnectionHealth, HealthReport, KeyHolder, KeyInventory, KeyKind, KeyPolicy, KeyUse, KeyView,
+    RotateSigning, SigningKeysMade,
 };
 
 fn health() -> ConnectionHealth {
@@ -31,6 +31,9 @@ fn key() -> KeyView {
     KeyView {
         id: value::key_id().to_string(),
         role: KeyUse::Epoch,
+        holder: KeyHolder::Vault,
+        kind: KeyKind::Pair,
+        suite: "X25519+XChaCha20-Poly1305".to_owned(),
         connection_id: Some(value::connection()),
         since: Some(value::at(0)),
         policy: KeyPolicy::Epoch,
@@ -38,19 +41,52 @@ fn key() -> KeyView {
     }
 }
 
-const ROLES: [KeyUse; 11] = [
+const ROLES: [KeyUse; 25] = [
     KeyUse::Identity,
     KeyUse::Session,
     KeyUse::OwnerAccount,
     KeyUse::AppSigning,
     KeyUse::MessageAccount,
+    KeyUse::VaultSigning,
     KeyUse::ConnectionSigning,
     KeyUse::ServiceSigning,
     KeyUse::ClaimSigning,
     KeyUse::Epoch,
     KeyUse::Pairwise,
     KeyUse::BrokerUser,
+    KeyUse::Storage,
+    KeyUse::UnlockLane,
+    KeyUse::AppIdentity,
+    KeyUse::AppSealing,
+    KeyUse::AppSession,
+    KeyUse::Resumption,
+    KeyUse::AppStore,
+    KeyUse::Credential,
+    KeyUse::IssuerToken,
+    KeyUse::Transaction,
+    KeyUse::DeviceSecret,
+    KeyUse::Recovery,
+    KeyUse::Grant,
 ];
+
+const POLICIES: [KeyPolicy; 13] = [
+    KeyPolicy::Epoch,
+    KeyPolicy::Connection,
+    KeyPolicy::Signing,
+    KeyPolicy::Vault,
+    KeyPolicy::App,
+    KeyPolicy::Session,
+    KeyPolicy::EachUse,
+    KeyPolicy::Once,
+    KeyPolicy::Password,
+    KeyPolicy::Phrase,
+    KeyPolicy::Ends,
+    KeyPolicy::Host,
+    KeyPolicy::Start,
+];
+
+const HOLDERS: [KeyHolder; 6] =
+    [KeyHolder::Vault, KeyHolder::App, KeyHolder::Both, KeyHolder::Host, KeyHolder::Services, KeyHolder::Gateway];
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("inventory");
@@ -73,6 +109,8 @@ pub(crate) fn samples() -> Samples {
     samples.object("RotateSigning", RotateSigning { cuts_off: true });
     samples.object("SigningKeysMade", SigningKeysMade { since: value::at(0) });
     samples.cases("KeyUse", ROLES);
-    samples.cases("KeyPolicy", [KeyPolicy::Epoch, KeyPolicy::Connection, KeyPolicy::Signing, KeyPolicy::Vault]);
+    samples.cases("KeyPolicy", POLICIES);
+    samples.cases("KeyHolder", HOLDERS);
+    samples.cases("KeyKind", [KeyKind::Pair, KeyKind::Symmetric]);
     samples
 }

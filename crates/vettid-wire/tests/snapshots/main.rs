@@ -9,6 +9,7 @@ mod value;
 
 mod action;
 mod agreement;
+mod answer;
 mod audit;
 mod auth;
 mod authorisation;
@@ -56,6 +57,7 @@ fn all() -> Vec<Samples> {
     vec![
         action::samples(),
         agreement::samples(),
+        answer::samples(),
         audit::samples(),
         auth::samples(),
         authorisation::samples(),

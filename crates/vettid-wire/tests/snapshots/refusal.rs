@@ -4,7 +4,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
 
-const CODES: [RefusalCode; 17] = [
+const CODES: [RefusalCode; 18] = [
     RefusalCode::UnsupportedEvent,
     RefusalCode::InvalidRequest,
     RefusalCode::NotAllowed,
@@ -15,6 +15,7 @@ const CODES: [RefusalCode; 17] = [
     RefusalCode::Denied,
     RefusalCode::Expired,
     RefusalCode::Spent,
+    RefusalCode::RetentionTooLong,
     RefusalCode::NotAvailable,
     RefusalCode::NotFound,
     RefusalCode::Conflict,
@@ -29,6 +30,8 @@ pub(crate) fn samples() -> Samples {
     samples.cases("RefusalCode", CODES);
     samples.object("Refusal", Refusal { code: RefusalCode::NotFound }).open(&[""]);
     let (event_id, event_type) = (value::event(), value::event_type("messaging.text"));
-    samples.object("EventRefused", EventRefused { event_id, event_type, code: RefusalCode::NotConnected });
+    let proof = Some(crate::answer::proof());
+    let refused = EventRefused { event_id, event_type, code: RefusalCode::NotConnected, proof };
+    samples.object("EventRefused", refused).optional(&["/proof"]);
     samples
 }

@@ -23,6 +23,13 @@ pub(crate) fn so_far() -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
+/// What one process worked so far.
+pub(crate) fn of(process: u32) -> Result<Duration> {
+    let line = fs::read_to_string(format!("/proc/{process}/stat")).context("the process is gone")?;
+    let (_, ticks) = parent_and_ticks(&line).context("an unknown form of /proc")?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
 /// Since then.
 pub(crate) fn since(before: Duration) -> Result<Duration> {
     Ok(so_far()?.saturating_sub(before))

@@ -6,6 +6,7 @@
 
 mod app;
 mod arguments;
+#[expect(dead_code, reason = "the bench under load looks at one process")]
 mod busy;
 mod figures;
 #[expect(dead_code, reason = "the benchmark does not ask how far an enrolment is")]

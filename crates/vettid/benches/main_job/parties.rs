@@ -98,7 +98,7 @@ impl Shop {
     pub(crate) async fn read(&self, gateway: &Gateway) -> Result<()> {
         let view = gateway.request_data(self.connection, FIELD, "Delivery of order 1", PATIENCE).await?;
         match view.status {
-            Status::Served { field, value } if field == FIELD && value == self.stored => Ok(()),
+            Status::Served { field, value, .. } if field == FIELD && value == self.stored => Ok(()),
             other => bail!("the field was not served as stored: {other:?}"),
         }
     }

@@ -198,6 +198,9 @@ fn refused(code: RefusalCode) -> &'static str {
         RefusalCode::RateLimited => "wait a minute, then try again",
         RefusalCode::Expired => "check the clock of this machine, then try again",
         RefusalCode::Spent => "the service has had it; look: vettid app feed list",
+        RefusalCode::RetentionTooLong => {
+            "the service wants to keep it longer than its contract says: look at the contract"
+        }
         RefusalCode::NotAvailable => "store a value first: vettid app data set FIELD",
         RefusalCode::NotFound => "check the name or id; lists show what there is",
         RefusalCode::Conflict => "run the command again with the same input as before",

@@ -8,8 +8,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::PathBuf;
-use vettid_wire::data::{FieldList, FieldName, FieldView, SetField, is_field_name};
-use vettid_wire::event::{DataGet, DataList, DataRemove, DataSet, EventRow, Nothing};
+use vettid_wire::data::{
+    FieldList, FieldName, FieldView, HeldList, HeldValue, Keep, ListHeld, SetField, is_field_name,
+};
+use vettid_wire::event::{DataGet, DataHeld, DataList, DataRemove, DataSet, EventRow, Nothing};
+use vettid_wire::id::ConnectionId;
 use vettid_wire::json;
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +32,19 @@ Examples:
     /// Remove a field for good
     #[command(after_help = "Example:\n  vettid app data remove address")]
     Remove(Field),
+    /// Show what services were given and how long they may keep it
+    #[command(after_help = "\
+Examples:
+  vettid app data held
+  vettid app data held --connection 018f6b1e-7c1a-7000-8000-000000000001 --json")]
+    Held(Held),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Held {
+    /// Only what this connection was given
+    #[arg(long, value_name = "ID")]
+    connection: Option<ConnectionId>,
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +91,10 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::Remove(Field { name }) => {
             app.command::<DataRemove>(FieldName { field: name.clone() }).await.map_err(command)?;
             output.result(&Removed { removed: name })?;
+        }
+        Command::Held(Held { connection }) => {
+            let request = ListHeld { connection_id: connection };
+            output.result(&app.command::<DataHeld>(request).await.map_err(command)?)?;
         }
     }
     Ok(())
@@ -135,5 +155,26 @@ impl Show for FieldList {
         }
         let rows: Vec<_> = self.fields.iter().map(|field| [field.field.clone(), minute(field.updated_at)]).collect();
         page.table(["FIELD", "CHANGED"], &rows);
+    }
+}
+
+impl Show for HeldList {
+    fn show(&self, page: &mut Page) {
+        if self.held.is_empty() {
+            page.line("No service was given anything yet.");
+            return;
+        }
+        let row =
+            |held: &HeldValue| [held.connection_id.to_string(), held.field.clone(), minute(held.served_at), kept(held)];
+        let rows: Vec<_> = self.held.iter().map(row).collect();
+        page.table(["CONNECTION", "FIELD", "GIVEN", "MAY BE KEPT"], &rows);
+    }
+}
+
+fn kept(held: &HeldValue) -> String {
+    match (held.ended_at, held.keep) {
+        (Some(ended_at), _) => format!("no longer, since {}", minute(ended_at)),
+        (None, Keep::Session { until } | Keep::TimeLimited { until }) => format!("until {}", minute(until)),
+        (None, Keep::UntilRevoked) => "until the connection ends".to_owned(),
     }
 }

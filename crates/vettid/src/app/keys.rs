@@ -1,11 +1,13 @@
-//! `vettid app keys`: every key pair of the vault, without anything private.
+//! `vettid app keys`: every key of app and vault, without anything private.
 
 use super::{Client, advice};
 use crate::failure::Failure;
-use crate::output::{Output, Page, Show, minute};
+use crate::output::{Output, Page, Show, count, minute};
 use clap::{Args, Subcommand};
 use vettid_wire::event;
-use vettid_wire::inventory::{AskKeys, KeyInventory, KeyPolicy, KeyUse, KeyView, RotateSigning, SigningKeysMade};
+use vettid_wire::inventory::{
+    KeyHolder, KeyInventory, KeyKind, KeyPolicy, KeyUse, KeyView, RotateSigning, SigningKeysMade,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -51,29 +53,34 @@ impl Show for SigningKeysMade {
 }
 
 async fn list(app: &Client, output: Output) -> Result<(), Failure> {
-    let mut all = KeyInventory { keys: vec![], more_after: None };
-    loop {
-        let request = AskKeys { after: all.more_after };
-        let page = app.command::<event::AskKeys>(request).await.map_err(advice::command)?;
-        all.keys.extend(page.keys);
-        all.more_after = page.more_after;
-        if all.more_after.is_none() {
-            return Ok(output.result(&all)?);
-        }
-    }
+    Ok(output.result(&app.key_inventory().await.map_err(advice::command)?)?)
 }
 
 impl Show for KeyInventory {
     fn show(&self, page: &mut Page) {
-        let rows: Vec<_> = self.keys.iter().map(row).collect();
-        page.table(["ROLE", "SINCE", "CHANGES", "NEXT", "CONNECTION", "ID"], &rows);
+        let is_transaction = |key: &&KeyView| key.role == KeyUse::Transaction;
+        let rows: Vec<_> = self.keys.iter().filter(|key| !is_transaction(key)).map(row).collect();
+        page.table(["KEY", "HELD BY", "SUITE", "SINCE", "CHANGES", "NEXT", "CONNECTION", "ID"], &rows);
+        for (holder, credential) in [(KeyHolder::Vault, "vault"), (KeyHolder::Services, "services")] {
+            let left = self.keys.iter().filter(is_transaction).filter(|key| key.holder == holder);
+            let first_end = left.clone().filter_map(|key| key.next_rotation).min();
+            if let Some(first_end) = first_end {
+                let keys = count(left.count() as u64, "transaction key");
+                page.line(format!(
+                    "{keys} of the {credential} credential; each is used once, and none after {}.",
+                    minute(first_end)
+                ));
+            }
+        }
     }
 }
 
-fn row(key: &KeyView) -> [String; 6] {
+fn row(key: &KeyView) -> [String; 8] {
     let dash = || "-".to_owned();
     [
-        role(key.role).to_owned(),
+        role(key).to_owned(),
+        holder(key.holder).to_owned(),
+        key.suite.clone(),
         key.since.map_or_else(dash, minute),
         policy(key.policy).to_owned(),
         key.next_rotation.map_or_else(dash, minute),
@@ -82,19 +89,46 @@ fn row(key: &KeyView) -> [String; 6] {
     ]
 }
 
-fn role(role: KeyUse) -> &'static str {
-    match role {
+fn role(key: &KeyView) -> &'static str {
+    match key.role {
         KeyUse::Identity => "identity",
-        KeyUse::Session => "sessions of apps",
+        KeyUse::Session => "begins sessions",
         KeyUse::OwnerAccount => "owner account",
         KeyUse::AppSigning => "signs apps",
         KeyUse::MessageAccount => "message account",
+        KeyUse::VaultSigning => "signs the gateway",
         KeyUse::ConnectionSigning => "signs connections",
         KeyUse::ServiceSigning => "signs services",
         KeyUse::ClaimSigning => "signs invitations",
+        KeyUse::Epoch if key.kind == KeyKind::Symmetric => "epoch key",
         KeyUse::Epoch => "epoch",
         KeyUse::Pairwise => "signs for one",
         KeyUse::BrokerUser => "broker user",
+        KeyUse::Storage => "state at rest",
+        KeyUse::UnlockLane => "takes PINs",
+        KeyUse::AppIdentity => "identity of the app",
+        KeyUse::AppSealing => "sealing to the app",
+        KeyUse::AppSession if key.kind == KeyKind::Symmetric => "session key",
+        KeyUse::AppSession => "session",
+        KeyUse::Resumption => "ties sessions",
+        KeyUse::AppStore => "app at rest",
+        KeyUse::Credential => "credential",
+        KeyUse::IssuerToken => "proves the issuer",
+        KeyUse::Transaction => "transaction",
+        KeyUse::DeviceSecret => "device secret",
+        KeyUse::Recovery => "recovery container",
+        KeyUse::Grant => "grant",
+    }
+}
+
+fn holder(holder: KeyHolder) -> &'static str {
+    match holder {
+        KeyHolder::Vault => "vault",
+        KeyHolder::App => "app",
+        KeyHolder::Both => "both sides",
+        KeyHolder::Host => "host",
+        KeyHolder::Services => "services",
+        KeyHolder::Gateway => "gateway",
     }
 }
 
@@ -103,6 +137,48 @@ fn policy(policy: KeyPolicy) -> &'static str {
         KeyPolicy::Epoch => "7 days or 1,000 messages",
         KeyPolicy::Connection => "with its connection",
         KeyPolicy::Signing => "90 days",
-        KeyPolicy::Vault => "not by itself",
+        KeyPolicy::Vault | KeyPolicy::App => "not by itself",
+        KeyPolicy::Session => "24 hours or 1,000 messages",
+        KeyPolicy::EachUse => "with each use",
+        KeyPolicy::Once => "used once, 30 days",
+        KeyPolicy::Password => "with the password",
+        KeyPolicy::Phrase => "with the phrase",
+        KeyPolicy::Ends => "ends",
+        KeyPolicy::Host => "by its host",
+        KeyPolicy::Start => "with each start",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::text_of;
+    use vettid_wire::time::Timestamp;
+
+    fn key(role: KeyUse, id: &str) -> KeyView {
+        let since = Timestamp::from_unix_ms(1_790_000_000_000);
+        KeyView {
+            id: id.to_owned(),
+            role,
+            holder: KeyHolder::Vault,
+            kind: KeyKind::Pair,
+            suite: "X25519".to_owned(),
+            connection_id: None,
+            since: Some(since),
+            policy: KeyPolicy::Once,
+            next_rotation: Some(since.plus_ms(60_000)),
+        }
+    }
+
+    #[test]
+    fn transaction_keys_are_counted_and_every_other_key_has_a_line() {
+        let credential = KeyView { policy: KeyPolicy::EachUse, next_rotation: None, ..key(KeyUse::Credential, "cek") };
+        let keys = vec![credential, key(KeyUse::Transaction, "tk_1"), key(KeyUse::Transaction, "tk_2")];
+        let text = text_of(&KeyInventory { keys, more_after: None });
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[1].starts_with("credential ") && lines[1].contains("with each use"), "{text}");
+        assert!(lines[2].starts_with("2 transaction keys of the vault credential;"), "{text}");
+        assert!(!text.contains("tk_"));
     }
 }

@@ -209,6 +209,7 @@ fn services_config(plan: &StackPlan) -> Result<String> {
         websocket_origins: vec!["https://localhost".into()],
         broker_disk_bytes: 2 << 30,
         enrolments_per_hour: Some(100),
+        requests_per_minute: None,
         log: plan.log.clone(),
     };
     Ok(toml::to_string(&file)?)

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 150] = [
+const COMMANDS: [&str; 153] = [
     "",
     "app",
     "app enroll",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 150] = [
     "app data get",
     "app data list",
     "app data remove",
+    "app data held",
     "app credential",
     "app credential create",
     "app credential status",
@@ -148,6 +149,8 @@ const COMMANDS: [&str; 150] = [
     "services",
     "host",
     "gateway",
+    "gateway keys",
+    "gateway keys rotate",
     "up",
     "audit",
     "audit verify",

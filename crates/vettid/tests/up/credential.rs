@@ -60,6 +60,7 @@ async fn critical_secrets_from_the_first_password_to_the_second() {
     enrols_at_a_terminal(&place).await;
     grants(&alice).await;
     imports(&alice, &place).await;
+    every_key_is_shown(&alice).await;
 
     // Everything ends suddenly; what was kept is there, and grants are gone.
     let processes = family(&up);
@@ -110,6 +111,41 @@ async fn enrols_at_a_terminal(place: &Place) {
             assert!(!screen.contains(typed), "{screen}");
         }
     }
+}
+
+/// App, vault, host and services: whoever has a key, the list names it.
+async fn every_key_is_shown(alice: &App) {
+    let inventory = alice.ask(&["keys"]).await;
+    let keys = list(&inventory, "keys");
+    let of = |role: &str, holder: &str| {
+        keys.iter().filter(|key| text(key, "role") == role && text(key, "holder") == holder).collect::<Vec<_>>()
+    };
+    for (role, holder) in [
+        ("app_identity", "app"),
+        ("app_sealing", "app"),
+        ("app_store", "app"),
+        ("broker_user", "app"),
+        ("app_session", "app"),
+        ("app_session", "vault"),
+        ("app_session", "both"),
+        ("grant", "app"),
+        ("identity", "vault"),
+        ("credential", "vault"),
+        ("credential", "services"),
+        ("storage", "host"),
+        ("unlock_lane", "host"),
+    ] {
+        assert_eq!(of(role, holder).len(), 1, "{role} of {holder}");
+    }
+    assert_eq!((of("device_secret", "app").len(), of("issuer_token", "both").len()), (2, 2));
+    for made in ["app_identity", "app_store", "broker_user", "app_session"] {
+        assert!(of(made, "app")[0]["since"].is_string(), "{made}");
+    }
+    let status = alice.ask(&["credential", "status"]).await;
+    let version = format!(" version {}", status["cek_version"]);
+    assert!(text(of("credential", "vault")[0], "id").ends_with(&version), "{status}");
+    assert_eq!(status["transaction_keys"], of("transaction", "vault").len());
+    assert!(!of("transaction", "services").is_empty());
 }
 
 async fn grants(alice: &App) {

@@ -152,6 +152,8 @@ async fn denied(place: &Place, services_url: &str, phrase: &str, [owner, third]:
     assert_eq!(list(&owner.ask(&["secret", "list"]).await, "secrets").len(), 1);
     let status = owner.ask(&["recovery", "status"]).await;
     assert!(status["recovery"].is_null() && status["enabled"] == true, "{status}");
+    let keys = owner.ask(&["keys"]).await;
+    assert!(keys["keys"].as_array().unwrap().iter().any(|key| key["role"] == "recovery"), "its keys are listed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

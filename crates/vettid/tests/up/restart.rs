@@ -1,6 +1,6 @@
 //! Starts, stops and sudden ends of `vettid up` on the same data: everything goes on, and no process is left behind.
 
-use crate::party::{App, list, text};
+use crate::party::{App, list, text, vettid};
 use crate::people::{Addresses, People, is_in, start};
 use crate::processes;
 use crate::shop::Shop;
@@ -8,6 +8,7 @@ use crate::stack::{Place, Up, WITHIN, family};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Instant;
 
 const SETPRIV: [&str; 2] = ["/usr/bin/setpriv", "/bin/setpriv"];
 
@@ -226,4 +227,43 @@ async fn people_go_on_after_everything_that_former_keys_let_in_was_cut_off() {
     people.alice.until(&["keys"], |keys| (signing(keys) != former).then_some(())).await;
     people.send(&people.bob, &people.alice, "to the one who changed keys").await;
     people.send(&people.alice, &people.bob, "and back").await;
+}
+
+/// What `vettid gateway keys` of the demo shop says.
+async fn shop_keys(place: &Place, rest: &[&str]) -> Value {
+    let config = place.data().join("shop/gateway.toml");
+    let command = [&["--json", "gateway", "keys", "--config", config.to_str().unwrap()], rest].concat();
+    let outcome = vettid(&command, "").await;
+    assert_eq!(outcome.code, 0, "{}", outcome.error);
+    serde_json::from_str(outcome.out.trim()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_goes_on_after_everything_that_its_former_keys_let_in_was_cut_off() {
+    let place = Place::new();
+    let (_up, addresses) = start(&place).await;
+    let alice = place.app("alice");
+    alice.enrol(&place.data().join("people/alice.code")).await;
+    let address = json!({"city": "Galway"});
+    alice.say(&["data", "set", "address", "--format", "json"], &address.to_string()).await;
+    let shop = Shop::new(&place, addresses.shop.trim_start_matches("http://"));
+    let (_, invited) = shop.post("/v1/invitations", &json!({})).await;
+    let hers = agree(&alice, &text(&invited, "link")).await;
+    reads(&shop, &hers, &address).await;
+
+    let signing = |keys: &Value| {
+        let signs = list(keys, "keys").iter().find(|key| key["role"] == "connection_signing").unwrap();
+        text(signs, "id")
+    };
+    let former = signing(&shop_keys(&place, &[]).await);
+    assert!(shop_keys(&place, &["rotate", "--cut-off"]).await["since"].is_string());
+    let began = Instant::now();
+    while signing(&shop_keys(&place, &[]).await) == former {
+        assert!(began.elapsed() < WITHIN, "the former keys still sign");
+    }
+    // The member's vault was cut off as well, and answers with what the new keys signed.
+    reads(&shop, &hers, &address).await;
+    let (_, invited) = shop.post("/v1/invitations", &json!({})).await;
+    let again = agree(&alice, &text(&invited, "link")).await;
+    reads(&shop, &again, &address).await;
 }

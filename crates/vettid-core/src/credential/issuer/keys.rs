@@ -8,7 +8,7 @@ use vettid_crypto::credential::CredentialKey;
 use vettid_crypto::lat::LedgerAuthToken;
 
 use vettid_crypto::utk::{LedgerTransactionKey, PasswordPayload, ProofRequest};
-use vettid_wire::credential::{ReplenishKeys, ReplenishedKeys, TransactionKey};
+use vettid_wire::credential::{LatId, ReplenishKeys, ReplenishedKeys, TransactionKey};
 use vettid_wire::id::KeyId;
 use vettid_wire::time::Timestamp;
 
@@ -33,6 +33,10 @@ pub(super) struct LedgerKeys(#[serde(with = "vettid_crypto::stored")] Vec<Ledger
 impl LedgerKeys {
     pub(super) fn get(&self, key_id: &KeyId) -> Option<&LedgerTransactionKey> {
         self.0.iter().find(|key| key.key_id() == key_id)
+    }
+
+    fn public(&self) -> Vec<TransactionKey> {
+        self.0.iter().map(LedgerTransactionKey::transaction_key).collect()
     }
 
     pub(super) fn retain(&mut self, pool: &Pool) {
@@ -67,6 +71,35 @@ impl LedgerKeys {
     }
 }
 
+/// The keys of one live version, by their names alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveVersion {
+    /// The version.
+    pub version: u64,
+    /// Its CEK.
+    pub key_id: KeyId,
+    /// Its token.
+    pub lat_id: LatId,
+}
+
+impl super::Issuer {
+    /// The versions that are accepted, oldest first.
+    #[must_use]
+    pub fn live_versions(&self) -> Vec<LiveVersion> {
+        let named = |keys: &IssuedKeys| {
+            let lat_id = self.record.accepted(keys.version)?.lat.lat_id.clone();
+            Some(LiveVersion { version: keys.version, key_id: keys.key.key_id(), lat_id })
+        };
+        self.issued.iter().filter_map(named).collect()
+    }
+
+    /// The public halves of the transaction keys, used or not, that are still kept.
+    #[must_use]
+    pub fn transaction_keys(&self) -> Vec<TransactionKey> {
+        self.ledger_keys.public()
+    }
+}
+
 /// The transaction keys of a member who has no credential yet; the first credential takes them over.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +115,12 @@ impl KeyPool {
         let mut keys = Self { pool: Pool::default(), ledger_keys: LedgerKeys(Vec::new()) };
         let offered = keys.ledger_keys.refill(&mut keys.pool, now, rng);
         (keys, offered)
+    }
+
+    /// The public halves of the keys.
+    #[must_use]
+    pub fn transaction_keys(&self) -> Vec<TransactionKey> {
+        self.ledger_keys.public()
     }
 
     /// Fresh keys, as [`super::Issuer::replenish`].

@@ -22,7 +22,7 @@ use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::signature::{self, Context};
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_nats::clock;
-use vettid_nats::connection::{Connection, Endpoint};
+use vettid_nats::connection::{ConnectError, Connection, Endpoint};
 use vettid_nats::inbox::{Inbox, Members, deliver};
 use vettid_testkit::operator::fresh_key;
 use vettid_testkit::space::{Placement, Space, fresh_event};
@@ -30,9 +30,9 @@ use vettid_wire::agreement::AnswerMethod;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision};
 use vettid_wire::authorisation::AuthorisationAnswer;
 use vettid_wire::base64::Base64;
-use vettid_wire::connection::{ConnectionState, Ready, RevocationNotice, RevocationReason};
+use vettid_wire::connection::{ConnectionCredential, ConnectionState, Ready, RevocationNotice, RevocationReason};
 use vettid_wire::contract::{Acceptance, Contract};
-use vettid_wire::data::{DataOutcome, DataRequest, DataResponse};
+use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, Envelope, InReplyTo};
 use vettid_wire::handshake::{Claim, Invitation, SpaceUri};
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, ServiceId};
@@ -84,6 +84,9 @@ pub(crate) struct Service {
     pub(crate) connection: Connection,
     /// The service's user in the member's account.
     pub(crate) user: UserPublic,
+    /// The member's user in the service's account, and what lets it in.
+    pub(crate) key: Arc<UserKey>,
+    pub(crate) jwt: UserJwt,
 }
 
 /// An event of the service, opened.
@@ -298,7 +301,8 @@ impl Member {
         let connection_id = handshake.hs_id.connection_id();
         let guid = handshake.invitation.space.guid();
         let who = MemberIdentity::Connection(connection_id);
-        let credential = Credential::member(&who, guid, handshake.nkey, offered.jwt, clock::now()).unwrap();
+        let (key, jwt) = (handshake.nkey, offered.jwt);
+        let credential = Credential::member(&who, guid, Arc::clone(&key), jwt.clone(), clock::now()).unwrap();
         let connection = Connection::open(&self.endpoint, credential).await.unwrap();
         let (keys, _) = handshake.initiator.take_outcome().unwrap().into_keys(1);
         Service {
@@ -309,6 +313,8 @@ impl Member {
             pairwise: handshake.pairwise,
             connection,
             user: offered.service_nkey,
+            key,
+            jwt,
         }
     }
 
@@ -336,6 +342,26 @@ impl Member {
         let answering =
             Answering { decision, method: AnswerMethod::Password, answered_at: clock::now(), claims: vec![] };
         sign_answer((&self.signing, &self.record), pairwise, &asked.wanted(), answering).unwrap()
+    }
+
+    /// Connects with what the service gave; `None` if the broker does not take it.
+    pub(crate) async fn comes_in(&self, service: &Service, jwt: &UserJwt) -> Option<Connection> {
+        let who = MemberIdentity::Connection(service.connection_id);
+        let key = Arc::clone(&service.key);
+        let credential = Credential::member(&who, service.guid, key, jwt.clone(), clock::now()).unwrap();
+        match Connection::open(&self.endpoint, credential).await {
+            Ok(connection) => Some(connection),
+            Err(ConnectError::Refused) => None,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Takes the next credential of the service and goes on with it.
+    pub(crate) async fn take_credential(&mut self, service: &mut Service) {
+        let fresh = self.next_event(service, "connection.credential").await;
+        let fresh: ConnectionCredential = json::from_value(fresh.body).unwrap();
+        service.jwt = UserJwt::unchecked(fresh.jwt);
+        service.connection = self.comes_in(service, &service.jwt).await.unwrap();
     }
 
     /// Does not let the service in any more, without telling it.
@@ -393,17 +419,25 @@ impl Service {
 
     /// Answers a data request.
     pub(crate) async fn answer(&mut self, asked: &Asked, outcome: DataOutcome) {
-        let body = DataResponse { request_id: asked.data().request_id, outcome };
+        let body = DataResponse { request_id: asked.data().request_id, outcome, proof: None };
+        let body = self.proven(body, asked.question());
         self.send("data.response", body, Some(asked.question())).await;
     }
 
+    /// An answer with its proof.
+    pub(crate) fn proven(&self, body: impl Serialize, question: InReplyTo) -> Value {
+        let body = serde_json::to_value(body).unwrap();
+        vettid_core::answer::prove(clock::now(), &self.pairwise, self.connection_id, question, body).unwrap()
+    }
+
     pub(crate) async fn serve(&mut self, asked: &Asked, value: &str) {
-        let outcome = DataOutcome::Served { field: asked.data().field, value: value.into() };
+        let outcome =
+            DataOutcome::Served { field: asked.data().field, value: value.into(), keep: Some(Keep::UntilRevoked) };
         self.answer(asked, outcome).await;
     }
 
     pub(crate) async fn refuse(&mut self, asked: &Asked, name: &str, code: RefusalCode) {
-        let body = EventRefused { event_id: asked.event_id, event_type: name.parse().unwrap(), code };
+        let body = EventRefused { event_id: asked.event_id, event_type: name.parse().unwrap(), code, proof: None };
         self.send("event.refused", body, None).await;
     }
 

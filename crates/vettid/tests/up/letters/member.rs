@@ -98,7 +98,7 @@ impl Member {
     }
 
     /// Waits until a connection is in this state.
-    async fn reach(&self, connection_id: ConnectionId, state: ConnectionState) {
+    pub(super) async fn reach(&self, connection_id: ConnectionId, state: ConnectionState) {
         let began = Instant::now();
         // Until the other side's message is there, the connection is not known.
         loop {

@@ -1,0 +1,225 @@
+//! Turns of services at a host: a service that asks very many members at once must not make the members of the others wait. Alone
+//! it may have as much under way as it likes; beside others it has a share, and what is beyond waits its turn or comes again.
+//! Must never hold an event of one service because of another one for longer than what is under way takes.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use vettid_wire::id::ServiceId;
+
+/// Events of one service that may be under way in all vaults of the host while other services are there, too.
+const SHARE: usize = 2;
+/// The same while it is alone.
+const ALONE: usize = 512;
+/// A service counts as there for this long after its last event.
+const THERE: Duration = Duration::from_secs(1);
+/// Events of all services that may wait for their turn: about half of what the inbox hands out.
+const WAITING: usize = 1_024;
+/// Events of one service that may wait.
+const WAITING_OF_ONE: usize = 256;
+/// Services that are remembered before those that left are forgotten.
+const REMEMBERED: usize = 1_024;
+
+/// The lines of all services, with what waits in them.
+#[derive(Debug)]
+pub(super) struct Turns<T> {
+    lines: HashMap<ServiceId, Line<T>>,
+    waiting: usize,
+    tell: mpsc::UnboundedSender<ServiceId>,
+    ended: mpsc::UnboundedReceiver<ServiceId>,
+}
+
+#[derive(Debug)]
+struct Line<T> {
+    under_way: usize,
+    waiting: VecDeque<T>,
+    last: Instant,
+}
+
+/// An event is under way as long as this lives.
+#[derive(Debug)]
+pub struct Turn {
+    service: ServiceId,
+    tell: mpsc::UnboundedSender<ServiceId>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Without a host there are no turns.
+        let _ = self.tell.send(self.service.clone());
+    }
+}
+
+/// What becomes of an event that arrived.
+#[derive(Debug)]
+pub(super) enum Given<T> {
+    /// It goes to its vault.
+    Goes(T, Turn),
+    /// It waits here.
+    Waits,
+    /// More waits already than there is room for.
+    TooMany(T),
+}
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        let (tell, ended) = mpsc::unbounded_channel();
+        Self { lines: HashMap::new(), waiting: 0, tell, ended }
+    }
+}
+
+impl<T> Turns<T> {
+    /// Something of a service arrived.
+    pub(super) fn arrived(&mut self, now: Instant, service: &ServiceId, event: T) -> Given<T> {
+        self.forget_who_left(now);
+        let line = self.lines.entry(service.clone());
+        line.or_insert_with(|| Line { under_way: 0, waiting: VecDeque::new(), last: now }).last = now;
+        let (most, room) = (self.most(now, service), self.room());
+        let Some(line) = self.lines.get_mut(service) else { return Given::TooMany(event) };
+        if line.waiting.is_empty() && line.under_way < most {
+            line.under_way += 1;
+            return Given::Goes(event, Turn { service: service.clone(), tell: self.tell.clone() });
+        }
+        if line.waiting.len() >= room || self.waiting >= WAITING {
+            return Given::TooMany(event);
+        }
+        line.waiting.push_back(event);
+        self.waiting += 1;
+        Given::Waits
+    }
+
+    /// Waits until an event of a service has ended.
+    pub(super) async fn ended(&mut self) -> ServiceId {
+        match self.ended.recv().await {
+            Some(service) => service,
+            // Cannot be: one sender is kept here.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// An event of this service has ended: the next ones that may go.
+    pub(super) fn next(&mut self, now: Instant, service: &ServiceId) -> Vec<(T, Turn)> {
+        let most = self.most(now, service);
+        let Some(line) = self.lines.get_mut(service) else { return Vec::new() };
+        line.under_way = line.under_way.saturating_sub(1);
+        let mut going = Vec::new();
+        while line.under_way < most {
+            let Some(event) = line.waiting.pop_front() else { break };
+            line.under_way += 1;
+            self.waiting -= 1;
+            going.push((event, Turn { service: service.clone(), tell: self.tell.clone() }));
+        }
+        going
+    }
+
+    /// How much of this service may be under way now.
+    fn most(&self, now: Instant, service: &ServiceId) -> usize {
+        let is_there = |line: &Line<T>| line.under_way > 0 || now.saturating_duration_since(line.last) < THERE;
+        let has_company = self.lines.iter().any(|(other, line)| other != service && is_there(line));
+        if has_company { SHARE } else { ALONE }
+    }
+
+    /// How many events of one service may wait.
+    fn room(&self) -> usize {
+        let lines = self.lines.values().filter(|line| !line.waiting.is_empty()).count();
+        WAITING_OF_ONE.min(WAITING / lines.max(1))
+    }
+
+    fn forget_who_left(&mut self, now: Instant) {
+        if self.lines.len() >= REMEMBERED {
+            self.lines.retain(|_, line| line.under_way > 0 || now.saturating_duration_since(line.last) < THERE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str) -> ServiceId {
+        name.parse().unwrap()
+    }
+
+    fn goes<T>(given: Given<T>) -> Option<Turn> {
+        match given {
+            Given::Goes(_, turn) => Some(turn),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn alone_a_service_is_not_held_back() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        let under_way: Vec<_> = (0..200).map(|n| goes(turns.arrived(now, &service("shop"), n)).unwrap()).collect();
+        assert_eq!(under_way.len(), 200);
+    }
+
+    #[tokio::test]
+    async fn beside_another_one_it_has_its_share_and_the_rest_follows_in_order() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        let (shop, flood) = (service("shop"), service("flood"));
+        let honest = goes(turns.arrived(now, &shop, 0)).unwrap();
+        let mut under_way: Vec<_> = (0..SHARE).map(|n| goes(turns.arrived(now, &flood, n)).unwrap()).collect();
+        assert!(matches!(turns.arrived(now, &flood, 10), Given::Waits));
+        assert!(matches!(turns.arrived(now, &flood, 11), Given::Waits));
+        assert!(goes(turns.arrived(now, &shop, 1)).is_some(), "the other one is not held back");
+
+        drop(under_way.pop());
+        // Two of the shop and one of the flood ended, in any order.
+        drop(honest);
+        let mut gone = Vec::new();
+        for _ in 0..3 {
+            let ended = turns.ended().await;
+            gone.extend(turns.next(now, &ended));
+        }
+        assert_eq!(gone.iter().map(|(event, _)| *event).collect::<Vec<_>>(), [10]);
+    }
+
+    #[tokio::test]
+    async fn when_the_others_have_left_everything_that_waits_goes() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        let (shop, flood) = (service("shop"), service("flood"));
+        drop(goes(turns.arrived(now, &shop, 0)));
+        let ended = turns.ended().await;
+        assert!(turns.next(now, &ended).is_empty());
+        let under_way: Vec<_> = (0..SHARE).map(|n| goes(turns.arrived(now, &flood, n)).unwrap()).collect();
+        for n in 0..50 {
+            assert!(matches!(turns.arrived(now, &flood, n), Given::Waits));
+        }
+        drop(under_way);
+        let ended = turns.ended().await;
+        assert_eq!(turns.next(now + THERE, &ended).len(), 50);
+    }
+
+    #[tokio::test]
+    async fn what_waits_has_an_end_for_one_and_for_all() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        let mut kept = Vec::new();
+        for name in 0..20 {
+            let flood = service(&format!("flood-{name}"));
+            let mut too_many = 0;
+            for n in 0..2 * WAITING_OF_ONE {
+                match turns.arrived(now, &flood, n) {
+                    Given::Goes(_, turn) => kept.push(turn),
+                    Given::Waits => {}
+                    Given::TooMany(_) => too_many += 1,
+                }
+            }
+            assert!(too_many > 0);
+        }
+        assert!(turns.waiting <= WAITING, "{}", turns.waiting);
+    }
+
+    #[tokio::test]
+    async fn services_that_left_are_forgotten() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        for n in 0..2 * REMEMBERED {
+            let at = now + THERE * u32::try_from(n).unwrap();
+            drop(goes(turns.arrived(at, &service(&format!("s{n}")), ())));
+            let ended = turns.ended().await;
+            turns.next(at, &ended);
+        }
+        assert!(turns.lines.len() <= REMEMBERED);
+    }
+}

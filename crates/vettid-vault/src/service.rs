@@ -1,0 +1,55 @@
+//! What connected services are given: the answer that carries a value says how long it may be kept, spends what is handed out
+//! once, and is written down for the owner. Whether anything is given was decided before anybody comes here.
+
+pub mod held;
+
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::projection::UnreadableState;
+use crate::step::Step;
+use serde_json::Value;
+use vettid_core::contract::AcceptedContract;
+use vettid_handler::event::Context;
+use vettid_wire::contract::Retention;
+use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
+use vettid_wire::event::{self, EventRow};
+use vettid_wire::id::ConnectionId;
+use vettid_wire::json as vjson;
+
+/// Completes the handler's answer to a request for a field, in the commit with that answer. Other answers stay as they are.
+pub fn settle(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    context: &Context,
+    asked: &Value,
+    answer: Vec<u8>,
+) -> Result<Vec<u8>, Failure> {
+    if context.event_type != event::DataRequest::ROW.event_type() {
+        return Ok(answer);
+    }
+    let mut response: DataResponse = vjson::read(&answer)?;
+    let DataOutcome::Served { field, keep, .. } = &mut response.outcome else {
+        return Ok(answer);
+    };
+    let asked: DataRequest = vjson::from_value(asked.clone())?;
+    let accepted = connection::contract(&step.draft, connection.connection_id)?.ok_or(Failure::Retry)?;
+    *keep = Some(hand_out(step, connection.connection_id, &accepted, field, asked.retention)?);
+    Ok(vjson::canonical(&response)?)
+}
+
+/// A field is handed out: it is spent if that happens once, and the owner can see who has it for how long.
+fn hand_out(
+    step: &mut Step<'_>,
+    id: ConnectionId,
+    accepted: &AcceptedContract,
+    field: &str,
+    asked: Option<Retention>,
+) -> Result<Keep, UnreadableState> {
+    let mut spent = connection::spent(&step.draft, id)?;
+    if spent.served(accepted, field) {
+        connection::put_spent(&mut step.draft, id, &spent)?;
+    }
+    // The contract may have changed while the owner was asked.
+    let allowed = accepted.contract.field(field).map_or(Retention::Session, |field| field.retention);
+    held::hand_out(step, id, field, asked.map_or(allowed, |asked| asked.min(allowed)))
+}

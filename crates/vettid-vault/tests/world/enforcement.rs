@@ -1,0 +1,158 @@
+//! What the contract does not allow: each check refuses in words that the service can show, writes an audit entry, tells the owner
+//! how urgent it is, and lets nothing wait. And how long the service may keep what it was given.
+
+use crate::flows::{ask_field, decide, request_id, send};
+use crate::town::{ALICE, DAY_MS, MINUTE_MS, Town};
+use serde_json::{Value, json};
+use vettid_crypto::identity::VerifyingKey;
+use vettid_wire::connection::ConnectionView;
+use vettid_wire::data::{HeldList, HeldValue, Keep};
+use vettid_wire::feed::{AuditStretch, Outcome, Severity};
+use vettid_wire::json as vjson;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::request::RequestList;
+
+pub(crate) fn store(town: &mut Town, fields: &[&str]) {
+    for field in fields {
+        let _: Value = town.ask(ALICE, "data.set", json!({"field": field, "value": field})).unwrap();
+    }
+}
+
+/// The shop sends something that is refused: the code, what the owner is told, and the check of the audit entry.
+pub(crate) fn refused(town: &mut Town, name: &str, body: Value) -> (RefusalCode, Severity, Option<String>) {
+    let answer = send(town, name, body);
+    assert_eq!(town.shop.last().0, "event.refused", "{answer}");
+    town.shop.check_proof(&answer);
+    let code: RefusalCode = vjson::from_value(answer["code"].clone()).unwrap();
+    let told = town.feed(ALICE).entries.remove(0);
+    assert_eq!((told.outcome, told.request_id), (Outcome::Refused(code), None));
+    let audit: AuditStretch = town.ask(ALICE, "audit.export", json!({"from": 0, "limit": 500})).unwrap();
+    let of_shop = |entry: &&vettid_wire::audit::ExportedEntry| entry.entry.event_type == name;
+    let detail = audit.entries.iter().filter(of_shop).next_back().unwrap().detail.clone().unwrap().value;
+    assert_eq!(detail["refusal"], answer["code"]);
+    let waiting: RequestList = town.ask(ALICE, "request.list", json!({})).unwrap();
+    assert!(waiting.requests.is_empty());
+    (code, told.severity, detail["failed_check"].as_str().map(str::to_owned))
+}
+
+fn asked(town: &mut Town, field: &str, change: impl FnOnce(&mut Value)) -> (RefusalCode, Severity, Option<String>) {
+    let id = request_id(town);
+    let mut body = town.shop.data_request(field, id);
+    change(&mut body);
+    refused(town, "data.request", body)
+}
+
+fn as_is(_: &mut Value) {}
+
+#[test]
+fn each_check_refuses_tells_and_lets_nothing_wait() {
+    let mut town = Town::settled(1);
+    store(&mut town, &["address", "date_of_birth", "email", "passport", "city", "ssn"]);
+    town.connect_shop();
+    let failed = |code, severity, check: &str| (code, severity, Some(check.to_owned()));
+    let other = |body: &mut Value| body["contract_hash"] = "A".repeat(43).into();
+    let mismatch = failed(RefusalCode::ContractMismatch, Severity::Notice, "contract_current");
+    assert_eq!(asked(&mut town, "address", other), mismatch);
+    let undeclared = failed(RefusalCode::NotInContract, Severity::Alarm, "declared");
+    assert_eq!(asked(&mut town, "ssn", as_is), undeclared);
+    let not_agreed = failed(RefusalCode::NotInContract, Severity::Warning, "tier");
+    assert_eq!(asked(&mut town, "city", as_is), not_agreed);
+    let id = request_id(&mut town);
+    assert_eq!(ask_field(&mut town, "passport", id)["outcome"]["served"]["value"], "passport");
+    assert_eq!(asked(&mut town, "passport", as_is), failed(RefusalCode::Spent, Severity::Warning, "once"));
+    let too_long = failed(RefusalCode::RetentionTooLong, Severity::Alarm, "retention");
+    for (field, retention) in [
+        ("address", json!("until_revoked")),
+        ("email", json!({"time_limited": {"days": 3}})),
+        ("date_of_birth", json!("until_revoked")),
+    ] {
+        assert_eq!(asked(&mut town, field, |body| body["retention"] = retention), too_long, "{field}");
+    }
+    for _ in 0..2 {
+        let id = request_id(&mut town);
+        assert_eq!(ask_field(&mut town, "address", id)["outcome"]["served"]["value"], "address");
+    }
+    assert_eq!(asked(&mut town, "address", as_is), failed(RefusalCode::RateLimited, Severity::Warning, "rate"));
+    // The first check that fails decides, whatever else is wrong.
+    let all_wrong = |body: &mut Value| {
+        other(body);
+        body["retention"] = "until_revoked".into();
+    };
+    assert_eq!(asked(&mut town, "ssn", all_wrong), mismatch);
+    // Nothing of it is had later without being asked for again.
+    let count = town.shop.got.len();
+    town.now = town.now.plus_ms(10 * MINUTE_MS);
+    town.tick();
+    town.run();
+    assert_eq!(town.shop.got.len(), count);
+    town.check(ALICE);
+}
+
+fn held(town: &mut Town, field: &str) -> Option<HeldValue> {
+    let list: HeldList = town.ask(ALICE, "data.held.list", json!({})).unwrap();
+    list.held.into_iter().find(|held| held.field == field)
+}
+
+fn keep(answer: &Value) -> Keep {
+    vjson::from_value(answer["outcome"]["served"]["keep"].clone()).unwrap()
+}
+
+#[test]
+fn what_was_given_says_how_long_and_is_marked_when_that_is_over() {
+    let mut town = Town::settled(2);
+    store(&mut town, &["address", "date_of_birth", "email", "phone"]);
+    let connection_id = town.connect_shop();
+    let ask = |town: &mut Town, field: &str| {
+        let id = request_id(town);
+        let answer = ask_field(town, field, id);
+        town.shop.check_proof(&answer);
+        let (keep, held) = (keep(&answer), held(town, field).unwrap());
+        assert_eq!(held.keep, keep);
+        (keep, held.served_at)
+    };
+    let (session, at) = ask(&mut town, "address");
+    assert_eq!(session, Keep::Session { until: at.plus_ms(15 * MINUTE_MS) });
+    let (two_days, at) = ask(&mut town, "email");
+    assert_eq!(two_days, Keep::TimeLimited { until: at.plus_ms(2 * DAY_MS) });
+    assert_eq!(ask(&mut town, "phone").0, Keep::UntilRevoked);
+    // Less than the contract allows is had as asked; what was given for longer stays given.
+    let id = request_id(&mut town);
+    let mut body = town.shop.data_request("email", id);
+    body["retention"] = "session".into();
+    let answer = send(&mut town, "data.request", body);
+    assert!(matches!(keep(&answer), Keep::Session { .. }), "{answer}");
+    assert_eq!(held(&mut town, "email").unwrap().keep, two_days);
+    // With the owner's consent it is the same.
+    let id = request_id(&mut town);
+    ask_field(&mut town, "date_of_birth", id);
+    assert_eq!(held(&mut town, "date_of_birth"), None);
+    decide(&mut town, id, "approve").unwrap();
+    let answer = town.shop.last().1.clone();
+    town.shop.check_proof(&answer);
+    assert!(matches!(keep(&answer), Keep::Session { .. }));
+
+    town.now = at.plus_ms(20 * MINUTE_MS);
+    town.tick();
+    assert!(held(&mut town, "address").unwrap().ended_at.is_some());
+    assert_eq!(held(&mut town, "email").unwrap().ended_at, None);
+    town.now = at.plus_ms(2 * DAY_MS);
+    town.tick();
+    town.resume(ALICE, true);
+    assert_eq!(held(&mut town, "email").unwrap().ended_at, two_days.until());
+    let told = town.feed(ALICE).entries;
+    let about =
+        |field: &str| told.iter().filter(|entry| entry.summary.contains(&format!("may not keep your {field}"))).count();
+    assert_eq!((about("email"), about("address")), (1, 0));
+    town.nodes[ALICE].crash();
+    town.resume(ALICE, true);
+    assert_eq!(held(&mut town, "phone").unwrap().ended_at, None);
+    let body = json!({"connection_id": connection_id, "reason": "user_requested"});
+    let _: ConnectionView = town.ask(ALICE, "connection.revoke", body).unwrap();
+    assert!(held(&mut town, "phone").unwrap().ended_at.is_some());
+    town.check(ALICE);
+}
+
+/// The key under which proofs of this connection are checked, as any third party would.
+pub(crate) fn key_of(typed: &vettid_wire::key::TypedKey) -> VerifyingKey {
+    VerifyingKey::from_typed(typed).unwrap()
+}

@@ -1,0 +1,107 @@
+//! The table on the terminal and the file beside the build.
+
+use crate::figures::Samples;
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// At half load the slowest percent may take so long, in milliseconds.
+const MOST_P99_MS: f64 = 5.0;
+/// Reads a second that a core of the host serves at least.
+const LEAST_PER_CORE: f64 = 1000.0;
+/// While another service floods, the slowest percent may take so many times what it took before.
+const MOST_TIMES_FLOODED: f64 = 2.0;
+
+/// A run.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) members: usize,
+    pub(crate) settled: Duration,
+    pub(crate) raw: Samples,
+    pub(crate) alone: Samples,
+    pub(crate) full: Samples,
+    pub(crate) half: Samples,
+    pub(crate) quiet: Samples,
+    pub(crate) flooded: Samples,
+    /// What the flood got: served and refused.
+    pub(crate) flood: (usize, usize),
+    pub(crate) flood_lasted: Duration,
+}
+
+/// A line for people.
+pub(crate) fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+impl Report {
+    fn rows(&self) -> [(&'static str, &'static str, &Samples); 6] {
+        [
+            ("raw_request", "raw request and reply, 128 B", &self.raw),
+            ("alone", "read, one after the other", &self.alone),
+            ("full", "read, 64 under way", &self.full),
+            ("half", "read, coming at half of that rate", &self.half),
+            ("quiet", "read, 50 a second", &self.quiet),
+            ("flooded", "read, 50 a second beside a flood", &self.flooded),
+        ]
+    }
+
+    /// Each figure that something was asked of: its name, itself, whether it is met.
+    fn verdicts(&self) -> [(&'static str, f64, bool); 3] {
+        let of_core = self.full.per_core_second().unwrap_or(f64::NAN);
+        let half = self.half.percentile_ms(0.99);
+        let times = self.flooded.percentile_ms(0.99) / self.quiet.percentile_ms(0.99);
+        [
+            ("reads a second of one core of the host (at least 1,000)", of_core, of_core >= LEAST_PER_CORE),
+            ("p99 at half load, ms (at most 5)", half, half <= MOST_P99_MS),
+            ("p99 beside a flood / p99 without (at most 2)", times, times <= MOST_TIMES_FLOODED),
+        ]
+    }
+
+    /// The table and the verdicts.
+    pub(crate) fn print(&self) -> Result<()> {
+        say(&format!("\n{} members were there after {:.0} s\n", self.members, self.settled.as_secs_f64()))?;
+        say(&format!("{:<36} {:>8} {:>9} {:>9} {:>11}", "work", "samples", "p50 ms", "p99 ms", "per second"))?;
+        for (_, title, samples) in self.rows() {
+            let (p50, p99) = (samples.percentile_ms(0.5), samples.percentile_ms(0.99));
+            let (count, rate) = (samples.count(), samples.per_second());
+            say(&format!("{title:<36} {count:>8} {p50:>9.3} {p99:>9.3} {rate:>11.0}"))?;
+        }
+        let (served, refused) = self.flood;
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+        let asked = (served + refused) as f64 / self.flood_lasted.as_secs_f64();
+        say(&format!("\nthe flood: {asked:.0} questions a second, {served} served, {refused} refused\n"))?;
+        for (title, figure, is_met) in self.verdicts() {
+            say(&format!("{title}: {figure:.2}   {}", if is_met { "MET" } else { "MISSED" }))?;
+        }
+        Ok(())
+    }
+
+    fn to_json(&self) -> Value {
+        let rows = self.rows().map(|(name, _, samples)| {
+            let figures = json!({
+                "samples": samples.count(), "p50_ms": samples.percentile_ms(0.5),
+                "p99_ms": samples.percentile_ms(0.99), "per_second": samples.per_second(),
+            });
+            (name.to_owned(), figures)
+        });
+        let verdicts =
+            self.verdicts().map(|(title, figure, is_met)| json!({"what": title, "is": figure, "met": is_met}));
+        json!({
+            "members": self.members, "works": rows.into_iter().collect::<serde_json::Map<_, _>>(),
+            "flood": {"served": self.flood.0, "refused": self.flood.1}, "verdicts": verdicts,
+        })
+    }
+
+    /// Writes the figures as JSON below the target folder.
+    pub(crate) fn write(&self) -> Result<PathBuf> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?.join("bench");
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join("load.json");
+        std::fs::write(&path, serde_json::to_vec_pretty(&self.to_json())?)?;
+        Ok(path)
+    }
+}
