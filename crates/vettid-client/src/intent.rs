@@ -6,11 +6,11 @@ use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, AuthorisationExport,
-    AuthorisationList, CallGet, CallList, ConnectionInvitations, ConnectionList, ConnectionReview, CredentialChallenge,
-    CredentialStatus, DataGet, DataHeld, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread,
-    FileGet, FileList, FilePieceGet, FileStatus, FileUploadStatus, LocationList, LocationUpdate, MessagingExport,
-    MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest,
-    SecretList, SessionRefresh, VaultHealth,
+    AuthorisationList, CallGet, CallList, ConnectionInvitations, ConnectionList, ConnectionReview, ContractGet,
+    ContractList, CredentialChallenge, CredentialStatus, DataGet, DataHeld, DataList, EventRow, EventType, FeedGet,
+    FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus, FileUploadStatus, LocationList,
+    LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview,
+    RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -47,7 +47,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 41] = [
+const READS: [&str; 43] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -59,6 +59,8 @@ const READS: [&str; 41] = [
     ConnectionReview::ROW.name,
     ConnectionInvitations::ROW.name,
     ConnectionList::ROW.name,
+    ContractList::ROW.name,
+    ContractGet::ROW.name,
     AskHealth::ROW.name,
     AskKeys::ROW.name,
     MessagingExport::ROW.name,

@@ -5,6 +5,9 @@ mod breach;
 
 pub use breach::Breach;
 
+pub mod diff;
+pub mod versions;
+
 use crate::rate::Bucket;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +82,8 @@ impl Spent {
 pub struct Buckets {
     overall: Option<Bucket>,
     fields: BTreeMap<String, Bucket>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pushes: BTreeMap<String, Bucket>,
 }
 
 impl Buckets {
@@ -86,8 +91,8 @@ impl Buckets {
     #[must_use]
     pub fn empty(contract: &Contract, now: Timestamp) -> Self {
         let empty = Bucket::empty(now);
-        let fields = contract.fields.iter().map(|field| (field.field.clone(), empty)).collect();
-        Self { overall: Some(empty), fields }
+        let fields: BTreeMap<_, _> = contract.fields.iter().map(|field| (field.field.clone(), empty)).collect();
+        Self { overall: Some(empty), pushes: fields.clone(), fields }
     }
 }
 
@@ -121,6 +126,30 @@ pub fn read_field(
     within_rate?;
     take_field(now, field, buckets)?;
     Ok(grant)
+}
+
+/// Decides whether a field may be handed out unasked now. It has a bucket of its own, with the rate of the field or, if that
+/// has none, of the contract: what is sent takes nothing from what may be asked for (docs/decisions/0186).
+pub fn push_field(
+    now: Timestamp,
+    accepted: &AcceptedContract,
+    buckets: &mut Buckets,
+    name: &str,
+) -> Result<(), Breach> {
+    let field = accepted.contract.field(name).filter(|field| field.access == Access::Snapshot);
+    let field = field.ok_or(Breach::NotDeclared)?;
+    if tier_grant(accepted, field)? != Grant::Granted {
+        return Err(Breach::NotAgreed);
+    }
+    let rate = field.rate.unwrap_or(accepted.contract.rate);
+    let bucket = buckets.pushes.entry(field.field.clone()).or_insert_with(|| Bucket::full(rate, now));
+    if bucket.take(rate, now) { Ok(()) } else { Err(Breach::OverRate) }
+}
+
+/// The fields that are handed out unasked.
+pub fn snapshots(accepted: &AcceptedContract) -> impl Iterator<Item = &str> {
+    let fields = accepted.contract.fields.iter().filter(|field| field.access == Access::Snapshot);
+    fields.filter(|field| tier_grant(accepted, field) == Ok(Grant::Granted)).map(|field| field.field.as_str())
 }
 
 /// Whether the contract names a field and the member agreed to it, whatever the rate and however it is handed out.

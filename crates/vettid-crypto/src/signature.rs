@@ -48,6 +48,8 @@ contexts! {
     ContractAccept = "contract-accept",
     /// The service countersigns.
     ContractCounter = "contract-counter",
+    /// A service offers a new version of its contract.
+    ContractOffer = "contract-offer",
     /// Answer to a login request, by the pairwise key.
     AuthResponse = "auth-response",
     /// Any other answer to a service, by the pairwise key.
@@ -264,7 +266,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 28);
+        assert_eq!(names.len(), 30);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

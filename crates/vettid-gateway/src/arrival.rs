@@ -6,8 +6,13 @@ use crate::question::Answer;
 use serde_json::Value;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
+use vettid_wire::data::Snapshot;
 use vettid_wire::envelope::{Envelope, InReplyTo};
-use vettid_wire::event::{self, ConsentWithdrawn, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked};
+use vettid_wire::event::{
+    self, ConsentWithdrawn, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberRekey,
+    MemberRevoked,
+};
+use vettid_wire::json;
 use vettid_wire::subject::Subject;
 
 /// An opened message.
@@ -21,6 +26,10 @@ pub(crate) enum Arrived {
     Rekey(Value),
     /// A consent is taken back, its signature not checked yet.
     Withdrawal(Value),
+    /// The member accepted a version of the contract, its signature not checked yet.
+    Accepted(Value),
+    /// A value that the member's vault hands out unasked.
+    Snapshot(Snapshot),
     /// A fresh credential for the member's space.
     Credential(Value),
 }
@@ -81,8 +90,14 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     if row.name == ConsentWithdrawn::ROW.name {
         return Ok(Arrived::Withdrawal(opened.content.body));
     }
+    if row.name == ContractAccepted::ROW.name {
+        return Ok(Arrived::Accepted(opened.content.body));
+    }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));
+    }
+    if row.name == DataSnapshot::ROW.name {
+        return json::from_value(opened.content.body).map(Arrived::Snapshot).map_err(|_| Dropped::Malformed);
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
     Ok(Arrived::Answer(answer, opened.content.in_reply_to))

@@ -38,6 +38,9 @@ pub struct Config {
     /// The face for the service's own programs; absent: none.
     #[serde(default)]
     pub http: Option<Http>,
+    /// Where events of this gateway may be sent.
+    #[serde(default)]
+    pub webhooks: Webhooks,
     /// What invitations look like.
     #[serde(default)]
     pub invitation: InvitationStyle,
@@ -85,6 +88,16 @@ pub struct Http {
     pub demo_page: bool,
 }
 
+/// `[webhooks]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// Whether events may go to this machine itself, also by plain http. Other private addresses never get any.
+    pub loopback: bool,
+    /// PEM file of the authorities that certify receivers; absent: those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// `[invitation]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -122,6 +135,13 @@ pub struct Limits {
     /// A finished request is kept this long for programs that come back for it, in milliseconds; one that was answered by
     /// the very call that asked is kept in memory alone, and gives way when a thousand others came after it.
     pub keep_finished_ms: i64,
+    /// Calls a minute that an API key may make, if the key does not say otherwise.
+    pub calls_per_minute: u32,
+    /// An event that a webhook did not take is sent again after this time, in milliseconds; each further time after twice
+    /// as long.
+    pub webhook_again_ms: u64,
+    /// An event that a webhook did not take for this long is set aside, in milliseconds.
+    pub webhook_give_up_ms: i64,
 }
 
 impl Default for Limits {
@@ -135,6 +155,9 @@ impl Default for Limits {
             ask_times: 5,
             inbox_bytes: 64 << 20,
             keep_finished_ms: 600_000,
+            calls_per_minute: 60_000,
+            webhook_again_ms: 5_000,
+            webhook_give_up_ms: 3 * 24 * 3600 * 1000,
         }
     }
 }
@@ -180,7 +203,8 @@ impl Config {
 
     fn relative_to(mut self, folder: &Path) -> Self {
         let paths = [&mut self.contract, &mut self.state, &mut self.key_file, &mut self.services.ca_file];
-        let others = [self.services.join_token_file.as_mut(), self.broker.ca_file.as_mut()];
+        let others =
+            [self.services.join_token_file.as_mut(), self.broker.ca_file.as_mut(), self.webhooks.ca_file.as_mut()];
         let http = self.http.as_mut().map(|http| &mut http.api_key_file);
         for path in paths.into_iter().chain(others.into_iter().flatten()).chain(http) {
             *path = folder.join(&*path);
@@ -231,7 +255,10 @@ impl Limits {
             && self.ask_again_ms > 0
             && self.ask_times > 0
             && self.inbox_bytes > 0
-            && self.keep_finished_ms > 0;
+            && self.keep_finished_ms > 0
+            && (1..=10_000_000).contains(&self.calls_per_minute)
+            && self.webhook_again_ms > 0
+            && self.webhook_give_up_ms > 0;
         if positive { Ok(()) } else { Err(ConfigError::Value { key: "limits", reason: "every limit is at least 1" }) }
     }
 }

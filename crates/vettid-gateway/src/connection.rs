@@ -50,12 +50,15 @@ pub(crate) struct Connection {
     pub created_at: Timestamp,
     /// The member.
     pub member: Member,
-    /// What the member was offered.
+    /// What the member was offered first, then what the member accepted last.
     pub contract: Contract,
     /// Its hash.
     pub contract_hash: Base64Url,
     /// What the member agreed to; there from when the connection is active.
     pub accepted: Option<AcceptedContract>,
+    /// The newest version that was offered after that.
+    #[serde(default)]
+    pub offered_version: Option<u64>,
     /// What still has to be delivered, oldest first.
     pub outbox: Vec<Post>,
     /// When the member's credential was issued last.
@@ -249,6 +252,7 @@ impl Connection {
             member_fingerprint: self.member.fingerprint,
             display_name: self.member.display_name.clone(),
             contract_version: self.contract.contract_version,
+            offered_version: self.offered_version,
             optional_fields_accepted: acceptance
                 .map(|signed| signed.optional_fields_accepted.clone())
                 .unwrap_or_default(),

@@ -1,23 +1,36 @@
 //! A running gateway: the handle for the binary, for benches and for the HTTP face. Everything below is driven by tasks
 //! that it owns and joins. What is told to anybody was stored before.
 
+mod api_keys;
 mod arrivals;
 mod asking;
+mod levels;
 mod posts;
+mod publishing;
 mod records;
 mod signing;
 mod start;
 mod upkeep;
+mod values;
+mod webhooks;
 
+pub use crate::api_key::{ApiKeyView, NewApiKey};
+pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
+pub use publishing::PublishError;
 pub use start::StartError;
+pub use values::ValueView;
+pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
 
+use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::Config;
 use crate::connection::{Live, OpenInvitation};
 use crate::handshake::{self, HandshakeFailed, Own};
 use crate::home::Home;
 use crate::identity::Identity;
+use crate::metrics::Metrics;
+use crate::once::{self, Calls};
 use crate::peers::Peers;
 use crate::profile::Presentation;
 use crate::question::{Ask, LoginRequest, Outcome};
@@ -25,7 +38,10 @@ use crate::random;
 use crate::requests::Requests;
 use crate::revocation;
 use crate::state::{Draft, State, StateError};
+use crate::versions::Versions;
 use crate::view::{ConnectionView, Invitation, RequestView};
+use crate::webhook::{Event, EventKind};
+use serde_json::json;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,6 +50,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use values::Values;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
@@ -63,6 +80,13 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     config: Config,
     presentation: Presentation,
+    contracts: Versions,
+    publishing: Mutex<()>,
+    profiling: Mutex<()>,
+    /// The profile does not show the newest contract yet.
+    profile_is_due: AtomicBool,
+    /// Why the contract in the file is not published, as it was logged last.
+    contract_file_problem: SyncMutex<Option<String>>,
     identity: RwLock<Identity>,
     profile_sequence: AtomicU64,
     space: SpaceUri,
@@ -73,6 +97,11 @@ struct Shared {
     connections: SyncMutex<Connections>,
     requests: Requests,
     records: SyncMutex<records::Records>,
+    values: SyncMutex<Values>,
+    api_keys: ApiKeys,
+    hooks: Arc<webhooks::Hooks>,
+    calls: Calls,
+    metrics: Metrics,
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
@@ -134,8 +163,8 @@ impl Gateway {
 
     /// The contract on offer.
     #[must_use]
-    pub fn contract(&self) -> &Contract {
-        &self.0.presentation.offer.contract
+    pub fn contract(&self) -> Contract {
+        self.0.contracts.newest().contract.clone()
     }
 
     /// Whether it can reach the broker and store what it must.
@@ -176,7 +205,7 @@ impl Gateway {
             created_at: now,
             expires_at: invitation.responder.expires_at(),
         };
-        shared.keep_invitation(invitation).await?;
+        shared.keep_invitation(invitation, &view).await?;
         Ok(view)
     }
 
@@ -248,6 +277,37 @@ impl Gateway {
         Some(asking::wait_for(&self.0, &request, wait).await)
     }
 
+    /// The values that a member's vault handed out unasked and that may be kept now, by name of the field. `None`: no such
+    /// connection.
+    #[must_use]
+    pub fn values(&self, connection: ConnectionId) -> Option<Vec<ValueView>> {
+        self.0.is_known(connection).then(|| values::list(&self.0, connection))
+    }
+
+    /// Requests that are open or ended a short time ago.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RequestView> {
+        self.0.requests.all().iter().map(|request| asking::present(request)).collect()
+    }
+
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.0.calls
+    }
+
+    /// Stores that a call with a name was begun, or what came of it.
+    pub(crate) async fn store_call(&self, call: &Arc<once::Call>, effect: once::Effect) -> Result<(), StateError> {
+        let mut draft = self.0.state.draft();
+        call.note(&mut draft, effect)?;
+        self.0.commit(draft).await
+    }
+
+    /// Forgets a call with a name that had no effect.
+    pub(crate) async fn forget_call(&self, call: &once::Call) -> Result<(), StateError> {
+        let mut draft = self.0.state.draft();
+        call.remove(&mut draft);
+        self.0.commit(draft).await
+    }
+
     /// Ends a connection at once and tells the member.
     ///
     /// # Errors
@@ -260,14 +320,18 @@ impl Gateway {
             return Err(RequestError::NotConnected);
         }
         {
-            let (identity, service_id) = (shared.identity(), &shared.presentation.offer.contract.service_id);
+            let (identity, service_id) = (shared.identity(), &shared.presentation.service_id);
             let signing = identity.signing_key();
             revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
         }
-        shared.store(&mut live).await?;
+        let mut draft = shared.state.draft();
+        put(&mut draft, &mut live)?;
+        shared.tell_end(&mut draft, &live, EndedBy::Service)?;
+        shared.commit(draft).await?;
         let posts = live.record.outbox.clone();
         drop(live);
-        shared.end_requests(id);
+        shared.end_requests(id).await;
+        values::forget(shared, id).await?;
         for post in posts {
             posts::spawn(shared, id, post);
         }
@@ -281,13 +345,14 @@ impl Shared {
     }
 
     fn service_id(&self) -> &ServiceId {
-        &self.presentation.offer.contract.service_id
+        &self.presentation.service_id
     }
 
     fn own<'a>(&'a self, identity: &'a Identity) -> Own<'a> {
         Own {
             identity,
             presentation: &self.presentation,
+            contracts: &self.contracts,
             profile_sequence: self.profile_sequence.load(Ordering::Relaxed),
             space: &self.space,
             brokers: self.peers.brokers(),
@@ -315,6 +380,15 @@ impl Shared {
         committed
     }
 
+    /// As [`commit`](Self::commit), and nothing that the changes removed is left on the disk.
+    async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        let committed = self.state.purge(draft).await;
+        if committed.is_err() {
+            self.healthy.store(false, Ordering::Release);
+        }
+        committed
+    }
+
     /// Stores a connection and its channel.
     async fn store(&self, live: &mut Live) -> Result<(), StateError> {
         let mut draft = self.state.draft();
@@ -322,12 +396,13 @@ impl Shared {
         self.commit(draft).await
     }
 
-    async fn keep_invitation(&self, invitation: OpenInvitation) -> Result<(), InviteError> {
+    async fn keep_invitation(&self, invitation: OpenInvitation, view: &Invitation) -> Result<(), InviteError> {
         if lock(&self.invitations).len() >= self.config.limits.open_invitations {
             return Err(InviteError::TooManyOpen);
         }
         let mut draft = self.state.draft();
         draft.put(invitation_key(invitation.invite_id), &invitation)?;
+        once::answer(&mut draft, 201, view)?;
         self.commit(draft).await?;
         lock(&self.invitations).insert(invitation.invite_id, invitation);
         Ok(())
@@ -341,13 +416,48 @@ impl Shared {
     }
 
     /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
-    fn end_requests(&self, id: ConnectionId) {
-        self.requests.forget_values(id);
-        self.requests.end(clock::now(), id, &Outcome::Refused { code: RefusalCode::NotConnected });
+    async fn end_requests(&self, id: ConnectionId) {
+        asking::forget(self, self.requests.forget_values(id)).await;
+        for request in self.requests.open_of(id) {
+            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
+        }
+    }
+
+    /// Puts into the commit of a connection that became active that it did.
+    fn tell_active(&self, draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+        let (now, id) = (clock::now(), live.record.connection_id);
+        let body = json!({"invite_id": live.record.invite_id});
+        self.tell(draft, now, &Event::of(EventKind::ConnectionActive, id, body))?;
+        let body = json!({"contract_version": live.record.contract.contract_version});
+        self.tell(draft, now, &Event::of(EventKind::ContractAccepted, id, body))
+    }
+
+    /// Puts into the commit of a connection that is over that it is.
+    fn tell_end(&self, draft: &mut Draft, live: &Live, by: EndedBy) -> Result<(), StateError> {
+        let (now, id) = (clock::now(), live.record.connection_id);
+        let body = json!({"contract_version": live.record.contract.contract_version});
+        self.tell(draft, now, &Event::of(EventKind::ContractEnded, id, body))?;
+        self.tell(draft, now, &Event::of(EventKind::ConnectionEnded, id, json!({"ended_by": by.name()})))
     }
 
     fn count_dropped(&self) {
         self.dropped_events.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndedBy {
+    Member,
+    Service,
+}
+
+impl EndedBy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Service => "service",
+        }
     }
 }
 
@@ -372,6 +482,14 @@ fn put_channel(draft: &mut Draft, id: ConnectionId, live: &mut Live) -> Result<(
     }
 }
 
+/// Puts the acceptance in force into a commit, beside all before it.
+fn put_acceptance(draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+    let Some(accepted) = &live.record.accepted else {
+        return Ok(());
+    };
+    draft.put(format!("acceptance/{}/{:020}", live.record.connection_id, accepted.acceptance.sequence), accepted)
+}
+
 const INVITATIONS: &str = "invitation/";
 const CONNECTIONS: &str = "connection/";
 const REQUESTS: &str = "request/";
@@ -386,6 +504,11 @@ fn connection_key(id: ConnectionId) -> String {
 
 fn channel_key(id: ConnectionId) -> String {
     format!("channel/{id}")
+}
+
+/// The end of a request that is stored.
+fn ended_key(id: RequestId) -> String {
+    format!("ended/{id}")
 }
 
 fn request_key(id: RequestId) -> String {

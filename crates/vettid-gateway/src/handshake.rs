@@ -3,10 +3,10 @@
 
 use crate::connection::{Connection, Live, Member, OpenInvitation, Post, Route};
 use crate::identity::Identity;
-use crate::offer::Offer;
 use crate::peers::Brokers;
 use crate::profile::{self, Presentation, ProfileFailed};
 use crate::question::MAX_SKEW_MS;
+use crate::versions::Versions;
 use rand_core::CryptoRng;
 use std::collections::HashSet;
 use vettid_core::channel::{Channel, ChannelError};
@@ -40,6 +40,8 @@ pub(crate) struct Own<'a> {
     pub identity: &'a Identity,
     /// What members see.
     pub presentation: &'a Presentation,
+    /// Every version of the contract.
+    pub contracts: &'a Versions,
     /// The sequence of the profile.
     pub profile_sequence: u64,
     /// Where the own space is.
@@ -189,12 +191,13 @@ fn connect(
 ) -> Result<Connection, HandshakeFailed> {
     let hs_id = invitation.responder.hs_id().ok_or(HandshakeFailure::NotDue(invitation.responder.phase()))?;
     let connection_id = hs_id.connection_id();
-    let Offer { contract, contract_hash } = own.presentation.offer.clone();
+    let newest = own.contracts.newest();
+    let (contract, contract_hash) = (newest.contract.clone(), newest.contract_hash.clone());
     let (account, signing) = (own.identity.account()?, own.identity.connection_signing()?);
     let minted =
         mint::member(&MemberIdentity::Connection(connection_id), member_nkey, account.public(), &signing, now)?;
     let content = Answer {
-        profile: Some(profile::signed(now, own.identity, own.presentation, own.profile_sequence)?),
+        profile: Some(profile::signed(now, own.identity, own.presentation, &contract, own.profile_sequence)?),
         jwt: Some(minted.jwt.as_str().to_owned()),
         nkey_pub: Some(UserKey::from_secret(seed)?.public().to_string()),
         contract: Some(contract.clone()),
@@ -214,6 +217,7 @@ fn connect(
         contract,
         contract_hash,
         accepted: None,
+        offered_version: None,
         outbox: Vec::new(),
         credential_issued_at: Some(now),
         last_refusal: None,
@@ -335,7 +339,7 @@ fn finish(
 pub(crate) fn is_ours(now: Timestamp, own: Own<'_>, member: &Member, jwt: &str) -> bool {
     let key = member.nkey_seed.as_ref().and_then(|seed| UserKey::from_secret(seed.duplicate()).ok());
     let claims = UserClaims::received(&UserJwt::unchecked(jwt.to_owned()), now);
-    let name = MemberIdentity::Service(own.presentation.offer.contract.service_id.clone()).name();
+    let name = MemberIdentity::Service(own.presentation.service_id.clone()).name();
     matches!((key, claims), (Some(key), Ok(claims)) if claims.user == *key.public() && claims.name == name)
 }
 
@@ -362,7 +366,8 @@ fn are_optional(contract: &Contract, names: &[String]) -> bool {
     distinct.len() == names.len() && names.iter().all(optional)
 }
 
-fn countersign(
+/// The service's signature under an acceptance (ctx `vettid/contract-counter/1`).
+pub(crate) fn countersign(
     now: Timestamp,
     own: Own<'_>,
     connection_id: ConnectionId,
@@ -389,7 +394,7 @@ fn ready(
     counter_signature: CounterSignature,
 ) -> Result<Post, HandshakeFailed> {
     let event_type = ServiceReady::ROW.event_type();
-    let service_id = own.presentation.offer.contract.service_id.clone();
+    let service_id = own.presentation.service_id.clone();
     let subject = Subject::FromService(connection.member.guid, service_id, event_type.clone());
     let body = Ready { connection_id: connection.connection_id, counter_signature: Some(counter_signature) };
     let to_incarnation = channel.peer_incarnation();

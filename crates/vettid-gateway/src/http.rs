@@ -3,19 +3,24 @@
 //! one form; nothing is told to whoever does not show a key.
 
 mod access;
+mod api_keys;
 mod authorisations;
 mod body;
 mod call;
 mod connections;
 mod document;
 mod failure;
+mod idempotency;
 mod invitations;
 mod keys;
+mod listing;
 mod page;
 mod probes;
 mod requests;
 mod router;
 mod scope;
+mod values;
+mod webhooks;
 
 pub use document::document;
 pub use scope::Scope;
@@ -52,11 +57,11 @@ pub(crate) async fn serve(
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> Result<SocketAddr, HttpError> {
-    let key = ApiKey::read_or_make(&http.api_key_file)?;
+    gateway.key_table().set_first(ApiKey::read_or_make(&http.api_key_file)?);
     let failed = |source| HttpError::Listen { address: http.listen, source };
     let listener = TcpListener::bind(http.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let router = router::router(gateway, key, http.demo_page, tasks);
+    let router = router::router(gateway, http.demo_page, tasks);
     tasks.spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {

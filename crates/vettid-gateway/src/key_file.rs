@@ -3,6 +3,7 @@
 
 use crate::files::{self, FileError};
 use crate::random;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::kdf::h256;
@@ -52,8 +53,13 @@ pub(crate) fn storage_key(path: &Path, state_exists: bool) -> Result<StorageKey,
 }
 
 /// What programs of the service show to be let in. Kept as a hash, so that comparing takes the same time for every guess.
-#[derive(Clone)]
-pub(crate) struct ApiKey([u8; 32]);
+pub(crate) struct ApiKey(Secret32);
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey")
+    }
+}
 
 impl ApiKey {
     /// Reads the key; makes it at the first start.
@@ -69,12 +75,12 @@ impl ApiKey {
     }
 
     fn of(text: &str) -> Self {
-        Self(h256(text.as_bytes()))
+        Self(Secret32::from_bytes(h256(text.as_bytes())))
     }
 
-    /// Whether this is the key.
+    /// Whether this is the key; takes the same time for every guess.
     pub(crate) fn is(&self, shown: &str) -> bool {
-        self.0 == h256(shown.as_bytes())
+        self.0 == Secret32::from_bytes(h256(shown.as_bytes()))
     }
 }
 

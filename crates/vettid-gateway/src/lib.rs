@@ -1,7 +1,9 @@
 //! A service's side: its vault identity, its contract, its connections with members, and a small HTTP face for its own
 //! programs. Members' vaults decide; a gateway asks, checks what comes back, and never trusts the broker.
 
+mod api_key;
 mod arrival;
+mod bucket;
 mod clock;
 pub mod config;
 mod connection;
@@ -12,7 +14,10 @@ mod home;
 pub mod http;
 mod identity;
 mod key_file;
+mod metrics;
 mod offer;
+mod offering;
+mod once;
 mod peers;
 mod profile;
 pub mod question;
@@ -24,7 +29,10 @@ mod revocation;
 mod rotation;
 mod signing;
 mod state;
+pub mod versions;
 pub mod view;
+mod webhook;
 
 pub use config::Config;
 pub use gateway::Gateway;
+pub use webhook::EventKind;

@@ -42,6 +42,9 @@ pub enum OfferError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// A text that has no canonical form.
+    #[error("the contract has no canonical form")]
+    Form(#[from] JsonError),
     /// Outside the grammar of contracts.
     #[error("the contract is not sound")]
     Invalid(#[from] InvalidContract),
@@ -63,9 +66,16 @@ impl Offer {
         } else {
             json::read(text.as_bytes()).map_err(|source| OfferError::Json { path: path.to_owned(), source })?
         };
+        Self::new(contract)
+    }
+
+    /// Checks a contract.
+    ///
+    /// # Errors
+    /// See [`OfferError`].
+    pub(crate) fn new(contract: Contract) -> Result<Self, OfferError> {
         lint(&contract)?;
-        let contract_hash =
-            contract_hash(&contract).map_err(|source| OfferError::Json { path: path.to_owned(), source })?;
+        let contract_hash = contract_hash(&contract)?;
         Ok(Self { contract, contract_hash })
     }
 }

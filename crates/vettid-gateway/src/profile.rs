@@ -1,10 +1,11 @@
 //! The service's signed profile: what members see before they connect, and the keys they may check it with.
 
 use crate::identity::Identity;
-use crate::offer::Offer;
 use vettid_crypto::signature::{Context, SignatureError, sign_object};
 use vettid_wire::base64::Base64;
+use vettid_wire::contract::Contract;
 use vettid_wire::event::{Lane, ROWS};
+use vettid_wire::id::ServiceId;
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::profile::{MAX_LIFE_MS, PublicProfile, ServiceProfile, SignedProfile};
 use vettid_wire::time::Timestamp;
@@ -16,8 +17,8 @@ pub(crate) struct Presentation {
     pub name: String,
     /// The sites on which members may be asked to log in.
     pub origins: Vec<String>,
-    /// The contract.
-    pub offer: Offer,
+    /// The service.
+    pub service_id: ServiceId,
 }
 
 /// The profile could not be made.
@@ -39,6 +40,7 @@ pub(crate) fn signed(
     now: Timestamp,
     identity: &Identity,
     presentation: &Presentation,
+    contract: &Contract,
     sequence: u64,
 ) -> Result<SignedProfile, ProfileFailed> {
     let key = identity.signing_key();
@@ -50,9 +52,9 @@ pub(crate) fn signed(
         restore_key: None,
         public: PublicProfile { first_name: presentation.name.clone(), ..PublicProfile::default() },
         service: Some(ServiceProfile {
-            service_id: presentation.offer.contract.service_id.clone(),
+            service_id: presentation.service_id.clone(),
             origins: presentation.origins.clone(),
-            contract: presentation.offer.contract.clone(),
+            contract: contract.clone(),
         }),
         event_types: ROWS.iter().filter(|row| row.lane == Lane::Member).map(|row| row.name.to_owned()).collect(),
         items: std::collections::BTreeMap::new(),

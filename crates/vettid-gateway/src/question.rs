@@ -140,8 +140,9 @@ pub enum QuestionError {
     Authorisation(#[source] AuthorisationError),
 }
 
-/// What came of a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What came of a question. `Serialize` is for the sealed state alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The value of the field.
     Served {

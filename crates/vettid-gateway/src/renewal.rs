@@ -107,7 +107,7 @@ fn issue(
     let mut random = [0; 10];
     rng.fill_bytes(&mut random);
     let (event_id, event_type) = (EventId::v7(now, random), ServiceCredential::ROW.event_type());
-    let (guid, service_id) = (live.record.member.guid, own.presentation.offer.contract.service_id.clone());
+    let (guid, service_id) = (live.record.member.guid, own.presentation.service_id.clone());
     let by_way_back = asks && live.record.member.claim.is_some();
     let (route, subject) = if by_way_back {
         (Route::Claim, Subject::handshake(guid, live.record.hs_id()))

@@ -4,7 +4,7 @@
 use crate::question::{Answer, Judgement, NotAnAnswer, Outcome, Question};
 use crate::view::RequestView;
 use serde_json::Value;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -34,6 +34,7 @@ pub(crate) struct Request {
     /// The answer as the member's vault signed it.
     evidence: Mutex<Option<Value>>,
     stored: AtomicBool,
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Request {
@@ -44,6 +45,7 @@ impl Request {
             progress: watch::Sender::new(Progress::Asked),
             evidence: Mutex::default(),
             stored: AtomicBool::new(stored),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -112,6 +114,11 @@ impl Request {
         });
     }
 
+    /// Held while the request is stored or ended, so that its end is stored if it is.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Keeps the answer that ended it.
     pub(crate) fn set_evidence(&self, evidence: Option<Value>) {
         *lock(&self.evidence) = evidence;
@@ -164,12 +171,19 @@ struct Table {
     events: HashMap<EventId, RequestId>,
     /// Those whose end was told by the very call that asked, the oldest first. They take no room from others.
     told: VecDeque<RequestId>,
+    /// Those whose end is stored for a program that repeats its call. They take no room from others either.
+    kept: HashSet<RequestId>,
+    /// Those that gave way and are still stored.
+    gone: Vec<Arc<Request>>,
 }
 
 impl Table {
     fn remove(&mut self, id: RequestId) {
         if let Some(request) = self.requests.remove(&id) {
             self.events.remove(&request.question.event_id);
+            if request.is_stored() {
+                self.gone.push(request);
+            }
         }
     }
 }
@@ -187,7 +201,7 @@ impl Requests {
     /// [`TooManyOpen`].
     pub(crate) fn check_room(&self) -> Result<(), TooManyOpen> {
         let table = lock(&self.table);
-        let taken = table.requests.len().saturating_sub(table.told.len());
+        let taken = table.requests.len().saturating_sub(table.told.len() + table.kept.len());
         if taken < self.most { Ok(()) } else { Err(TooManyOpen) }
     }
 
@@ -233,14 +247,23 @@ impl Requests {
             .collect()
     }
 
-    /// Ends every open request of a connection.
-    pub(crate) fn end(&self, now: Timestamp, connection: ConnectionId, outcome: &Outcome) {
-        let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
-        for request in requests {
-            if request.question.connection_id == connection {
-                request.take(now, Judgement::Done(outcome.clone()));
-            }
-        }
+    /// The end of this request is stored for a program that repeats its call.
+    pub(crate) fn kept(&self, id: RequestId) {
+        lock(&self.table).kept.insert(id);
+    }
+
+    /// Every open request of a connection.
+    #[must_use]
+    pub(crate) fn open_of(&self, connection: ConnectionId) -> Vec<Arc<Request>> {
+        let table = lock(&self.table);
+        let of = |request: &&Arc<Request>| request.question.connection_id == connection && !request.is_done();
+        table.requests.values().filter(of).cloned().collect()
+    }
+
+    /// Every request that is open or ended a short time ago.
+    #[must_use]
+    pub(crate) fn all(&self) -> Vec<Arc<Request>> {
+        lock(&self.table).requests.values().cloned().collect()
     }
 
     /// Forgets the values that were had on a connection; gives the requests that are gone.
@@ -251,25 +274,29 @@ impl Requests {
 
     fn take_out(&self, is_out: impl Fn(&Request) -> bool) -> Vec<Arc<Request>> {
         let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
-        let old: Vec<_> = requests.into_iter().filter(|request| is_out(request)).collect();
+        let mut old: Vec<_> = requests.into_iter().filter(|request| is_out(request)).collect();
         let mut table = lock(&self.table);
+        old.append(&mut table.gone);
         for request in &old {
             table.remove(request.question.request_id);
         }
-        let Table { requests, told, .. } = &mut *table;
+        table.gone.clear();
+        let Table { requests, told, kept, .. } = &mut *table;
         told.retain(|id| requests.contains_key(id));
+        kept.retain(|id| requests.contains_key(id));
         old
     }
 
     /// Takes out what ended more than `keep_ms` ago, was to be answered until then and was not, or holds a value whose time is
-    /// over.
-    pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64) -> Vec<Arc<Request>> {
+    /// over. Nothing of `kept` is too old.
+    pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64, kept: &HashSet<RequestId>) -> Vec<Arc<Request>> {
         self.take_out(|request| {
             let since = match &*request.progress.borrow() {
                 Progress::Done(at, _) => *at,
                 Progress::Asked | Progress::Pending => request.expires_at(),
             };
-            now.since_ms(since) > keep_ms || request.is_over(now)
+            let is_old = now.since_ms(since) > keep_ms && !kept.contains(&request.question.request_id);
+            is_old || request.is_over(now)
         })
     }
 }
@@ -354,7 +381,7 @@ mod tests {
         let ended = requests.get(RequestId::from_bytes([1; 16])).unwrap();
         ended.take(at(0), Judgement::Done(Outcome::Expired));
         assert_eq!(requests.check_room(), Err(TooManyOpen), "its end was not told yet");
-        requests.sweep(at(101), 100);
+        requests.sweep(at(101), 100, &HashSet::new());
         assert!(requests.of_event(EventId::from_bytes([1; 16])).is_none());
         assert_eq!(requests.check_room(), Ok(()));
     }
@@ -379,7 +406,7 @@ mod tests {
         let last = (1..=MOST_TOLD).map(|number| told(&requests, u16::try_from(number).unwrap())).last().unwrap();
         assert!(requests.get(first).is_none() && requests.of_event(EventId::from_bytes([0; 16])).is_none());
         assert!(requests.get(last).is_some());
-        assert_eq!(requests.sweep(at(601), 100).len(), MOST_TOLD);
+        assert_eq!(requests.sweep(at(601), 100, &HashSet::new()).len(), MOST_TOLD);
         assert!(requests.get(last).is_none());
         requests.add(question(1), false);
         assert_eq!(requests.check_room(), Err(TooManyOpen), "what was swept counts no more on either side");
@@ -390,9 +417,9 @@ mod tests {
         let requests = Requests::new(4);
         requests.add(question(1), false).take(at(500), Judgement::Done(Outcome::Expired));
         requests.add(question(2), false);
-        assert!(requests.sweep(at(600), 100).is_empty());
-        assert_eq!(requests.sweep(at(601), 100).len(), 1);
-        assert_eq!(requests.sweep(at(1_101), 100).len(), 1);
+        assert!(requests.sweep(at(600), 100, &HashSet::new()).is_empty());
+        assert_eq!(requests.sweep(at(601), 100, &HashSet::new()).len(), 1);
+        assert_eq!(requests.sweep(at(1_101), 100, &HashSet::new()).len(), 1);
         assert!(requests.get(RequestId::from_bytes([2; 16])).is_none());
     }
 
@@ -406,21 +433,22 @@ mod tests {
             request.take(at(1), Judgement::Done(served(keep)));
         }
         let left = || (0..3).filter(|n| requests.get(RequestId::from_bytes([*n; 16])).is_some()).collect::<Vec<u8>>();
-        requests.sweep(at(59), 10_000);
+        requests.sweep(at(59), 10_000, &HashSet::new());
         assert_eq!(left(), [0, 1, 2]);
-        requests.sweep(at(60), 10_000);
+        requests.sweep(at(60), 10_000, &HashSet::new());
         assert_eq!(left(), [1, 2]);
         requests.forget_values(ConnectionId::from_bytes([1; 16]));
         assert_eq!(left(), [2]);
-        requests.sweep(at(90), 10_000);
+        requests.sweep(at(90), 10_000, &HashSet::new());
         assert!(left().is_empty());
     }
 
     #[test]
-    fn the_end_of_a_connection_ends_its_requests_alone() {
+    fn the_open_requests_of_a_connection_are_its_own() {
         let requests = Requests::new(4);
-        let (one, two) = (requests.add(question(1), false), requests.add(question(2), false));
-        requests.end(at(1), ConnectionId::from_bytes([1; 16]), &Outcome::Refused { code: RefusalCode::NotConnected });
-        assert_eq!((one.is_done(), two.is_done()), (true, false));
+        let (one, _) = (requests.add(question(1), false), requests.add(question(2), false));
+        requests.add(question(3), false).take(at(1), Judgement::Done(Outcome::Expired));
+        let open = requests.open_of(ConnectionId::from_bytes([1; 16]));
+        assert_eq!(open.iter().map(|open| open.question.request_id).collect::<Vec<_>>(), [one.question.request_id]);
     }
 }

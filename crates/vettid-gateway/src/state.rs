@@ -12,6 +12,7 @@ use journal::JournalFile;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -61,11 +62,20 @@ pub(crate) struct Loaded {
     sealed: BTreeMap<String, Vec<u8>>,
 }
 
+/// What is done as soon as a commit is durable, even if nobody waits for the commit any more.
+pub(crate) type After = Box<dyn FnOnce() + Send>;
+
 /// Changes that become durable together or not at all.
-#[derive(Debug)]
 pub(crate) struct Draft {
     key: Arc<StorageKey>,
     changes: Changes,
+    after: Vec<After>,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({} changes)", self.changes.len())
+    }
 }
 
 impl State {
@@ -92,7 +102,7 @@ impl State {
     /// Begins a commit.
     #[must_use]
     pub(crate) fn draft(&self) -> Draft {
-        Draft { key: Arc::clone(&self.key), changes: Changes::new() }
+        Draft { key: Arc::clone(&self.key), changes: Changes::new(), after: Vec::new() }
     }
 
     /// Makes the changes durable. Returns when the disk has them.
@@ -101,9 +111,22 @@ impl State {
     /// [`StateError::Broken`] if the disk refused this commit or an earlier one.
     pub(crate) async fn commit(&self, draft: Draft) -> Result<(), StateError> {
         if draft.changes.is_empty() {
+            draft.after.into_iter().for_each(|after| after());
             return Ok(());
         }
-        self.writer.commit(draft.changes).await
+        self.writer.commit(draft.changes, draft.after, false).await
+    }
+
+    /// As [`commit`](Self::commit); afterwards the file holds the present values alone, nothing that was removed or replaced.
+    ///
+    /// # Errors
+    /// [`StateError::Broken`] if the disk refused this commit or an earlier one.
+    pub(crate) async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        if draft.changes.is_empty() {
+            draft.after.into_iter().for_each(|after| after());
+            return Ok(());
+        }
+        self.writer.commit(draft.changes, draft.after, true).await
     }
 
     /// Writes what waits and closes the file.
@@ -137,6 +160,11 @@ impl Draft {
         let sealed = at_rest::seal(&self.key, &place(&key), plain.expose(), &mut random::system());
         self.changes.insert(key, Some(sealed));
         Ok(())
+    }
+
+    /// Does this as soon as the changes are durable, in the order of the commits. Must be short: the next commit waits.
+    pub(crate) fn then(&mut self, after: impl FnOnce() + Send + 'static) {
+        self.after.push(Box::new(after));
     }
 
     /// Removes a value.

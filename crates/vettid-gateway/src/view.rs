@@ -60,6 +60,9 @@ pub struct ConnectionView {
     pub display_name: String,
     /// The version of the contract.
     pub contract_version: u64,
+    /// The version that was offered after that and that the member has not accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered_version: Option<u64>,
     /// The optional fields that the member agreed to.
     pub optional_fields_accepted: Vec<String>,
     /// When the invitation was answered.
@@ -167,6 +170,20 @@ pub enum Status {
 }
 
 impl Status {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Pending => "pending",
+            Self::Served { .. } => "served",
+            Self::Approved { .. } => "approved",
+            Self::Denied { .. } => "denied",
+            Self::Refused { .. } => "refused",
+            Self::Expired => "expired",
+        }
+    }
+
     /// Whether an answer may still come.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::feed::Note;
 use crate::outbox::Route;
 use crate::peer::actor;
 use crate::profile::sync;
+use crate::service::snapshot;
 use crate::step::Step;
 use crate::{outbox, peer, profile, resync, revocation, send, upkeep, view};
 use serde_json::{Value, json};
@@ -442,6 +443,8 @@ pub fn ready(step: &mut Step<'_>, connection: &Connection, body: Value) -> Answe
     connection::put(&mut step.draft, &connection)?;
     step.draft.remove(&handshake_key(connection.handshake_id));
     connected(step, &connection)?;
+    snapshot::follow(step, connection.connection_id)?;
+    snapshot::flush(step)?;
     Ok(Ok(()))
 }
 

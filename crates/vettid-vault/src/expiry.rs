@@ -3,7 +3,7 @@
 use crate::connection;
 use crate::failure::Failure;
 use crate::feed::Note;
-use crate::service::held;
+use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, bootstrap, call, credential, establish, feed, file, kept, location, mark, messages, outbox, peer,
@@ -56,6 +56,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     forget(step)?;
     feed::tidy(step)?;
     held::tick(step)?;
+    snapshot::flush(step)?;
     upkeep::tick(step)?;
     messages::tick(step)?;
     resync::ask_again(step)?;

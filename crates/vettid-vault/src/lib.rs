@@ -10,6 +10,7 @@ pub mod call;
 pub mod card;
 pub mod channels;
 pub mod connection;
+pub mod contract;
 pub mod credential;
 pub mod establish;
 pub mod expiry;

@@ -8,11 +8,11 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
-use crate::service::held;
+use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
-    agreement, audit, authorisation, call, card, establish, feed, file, inventory, location, lock, outbox, profile,
-    recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, authorisation, call, card, contract, establish, feed, file, inventory, location, lock, outbox,
+    profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -293,6 +293,9 @@ fn act(
         "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
         "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
         "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
+        "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
+        "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
+        "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
@@ -300,6 +303,14 @@ fn act(
         "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
         "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
+        "data.set" | "data.remove" => {
+            let done = by_handler(step, row, event_id, body)?;
+            if let (Ok(_), Some(field)) = (&done, body.get("field").and_then(Value::as_str)) {
+                snapshot::changed(&mut step.draft, field);
+                snapshot::flush(step)?;
+            }
+            Ok(done)
+        }
         _ => by_handler(step, row, event_id, body),
     }
 }

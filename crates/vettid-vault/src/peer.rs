@@ -6,6 +6,7 @@ use crate::authorisation;
 use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
+use crate::contract;
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::file;
@@ -42,6 +43,7 @@ mod handling;
 mod outcome;
 mod question;
 
+pub(crate) use question::end_waiting;
 pub use question::resume;
 
 use admission::admit;
@@ -230,7 +232,8 @@ fn take_up(
         }
         Seen::Never => {}
     }
-    let mut buckets = connection::buckets(&step.draft, connection.connection_id)?;
+    let before = connection::buckets(&step.draft, connection.connection_id)?;
+    let mut buckets = before.clone();
     let (decided, ruling) = match admit(step, connection, arrived, &mut buckets)? {
         Ok((row, tier)) => {
             let mut ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
@@ -242,7 +245,9 @@ fn take_up(
         }
         Err(refused) => (Err(refused), Ruling::None),
     };
-    finish(step, connection, arrived, decided, Marked::Yes(Some(buckets)), &ruling)
+    // What the event set off may have used rates of its own; only what admitting it took is stored here.
+    let used = (buckets != before).then_some(buckets);
+    finish(step, connection, arrived, decided, Marked::Yes(used), &ruling)
 }
 
 /// Room for an event under the limit of every connection. An event without a time limit loses nothing by waiting; the
@@ -316,6 +321,11 @@ fn act(
         "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {
             Ok(Err(RefusalCode::NotAllowed))
         }
+        "contract.offered" => {
+            contract::offered(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
+        }
+        "contract.countersigned" => contract::countersigned(step, connection, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
         "file.received" => {
             file::peer::received(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
         }

@@ -30,7 +30,7 @@ mirror!(from_decision: Decision => wit::Decision { Approve, Deny });
 mirror!(to_refusal: wit::RefusalCode => RefusalCode {
     UnsupportedEvent, InvalidRequest, NotAllowed, NotConnected, NotInContract, ContractMismatch, RateLimited, Denied,
     Expired, NotAvailable, NotFound, Conflict, Locked, Unavailable, OnHold, Spent, NoRoom,
-    RetentionTooLong
+    RetentionTooLong, ContractFrozen
 });
 mirror!(from_host_error: HostError => wit::HostError { Denied, Invalid, Quota, NotConnected, Unavailable });
 mirror!(to_severity: feed::Severity => Severity { Info, Notice, Warning, Alarm });

@@ -76,6 +76,8 @@ pub enum Access {
     OnDemand,
     /// Once while the connection lives, over all versions of the contract.
     OneTime,
+    /// Handed out unasked: after acceptance and after each change. May be asked for, too.
+    Snapshot,
 }
 
 impl Access {
@@ -148,6 +150,9 @@ pub enum InvalidContract {
     /// A number that must be at least one is zero.
     #[error("a rate, a retention or a version is zero")]
     Zero,
+    /// What is handed out unasked cannot wait for the member's word, nor end with a session.
+    #[error("field {0} is a snapshot, so its tier is not consent and its retention is longer than a session")]
+    Snapshot(usize),
 }
 
 impl Contract {
@@ -163,6 +168,10 @@ impl Contract {
             }
             if !names.insert(&field.field) {
                 return Err(InvalidContract::FieldTwice(index));
+            }
+            let cannot_push = field.tier == Tier::Consent || field.retention == Retention::Session;
+            if field.access == Access::Snapshot && cannot_push {
+                return Err(InvalidContract::Snapshot(index));
             }
         }
         let rates = self.fields.iter().filter_map(|field| field.rate).chain([self.rate]);
@@ -256,6 +265,17 @@ mod tests {
         let mut rate = contract();
         rate.rate.count = 0;
         assert_eq!(rate.validate(), Err(InvalidContract::Zero));
+        for (tier, retention, sound) in [
+            (Tier::OnDemand, Retention::UntilRevoked, true),
+            (Tier::Consent, Retention::UntilRevoked, false),
+            (Tier::OnDemand, Retention::Session, false),
+        ] {
+            let mut snapshot = contract();
+            snapshot.fields[0] =
+                ContractField { tier, retention, access: Access::Snapshot, ..snapshot.fields[0].clone() };
+            let found = snapshot.validate();
+            assert_eq!(found, if sound { Ok(()) } else { Err(InvalidContract::Snapshot(0)) });
+        }
         let mut retention = contract();
         retention.fields[0].retention = Retention::TimeLimited { days: 0 };
         assert_eq!(retention.validate(), Err(InvalidContract::Zero));

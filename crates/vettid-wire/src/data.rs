@@ -123,6 +123,37 @@ impl Keep {
     }
 }
 
+/// A value that is handed out unasked, or that it is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The accepted contract.
+    pub contract_hash: Base64Url,
+    /// Name of the field.
+    pub field: String,
+    /// Counts what was handed out unasked of this field on this connection, from 1. An earlier one never takes the place of a later one.
+    pub number: u64,
+    /// The field as it is now.
+    pub state: SnapshotState,
+}
+
+/// A field as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SnapshotState {
+    /// It has this value.
+    Value {
+        /// The value.
+        value: Value,
+        /// How long it may be kept.
+        keep: Keep,
+    },
+    /// The member holds no such value any more; nobody else may, either.
+    Gone,
+}
+
 /// Owner's command: what services hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

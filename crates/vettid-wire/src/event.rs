@@ -4,8 +4,8 @@
 use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, authorisation, call, connection, credential, data, enrolment, feed, file, handshake, inventory,
-    location, lock, messaging, profile, refusal, request, restore, rule, secret, session,
+    agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
+    inventory, location, lock, messaging, offer, profile, refusal, request, restore, rule, secret, session,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -228,12 +228,10 @@ events! {
     SessionStart: "session.start", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
     #[doc = "A new session of a known app: last handshake message."]
     SessionFinish: "session.finish", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
-
     #[doc = "Asks for a challenge of the unlock lane, which works while the vault is locked."]
     UnlockChallenge: "vault.unlock.challenge", Bootstrap, BestEffort, up to 4 KiB, lock::AskChallenge => lock::Challenge;
     #[doc = "Tries a PIN or a password, or sets the lock, under one challenge."]
     UnlockAttempt: "vault.unlock.attempt", Bootstrap, BestEffort, up to 4 KiB, lock::UnlockAttempt => lock::UnlockAnswer;
-
     #[doc = "A fresh NATS credential for the app."]
     SessionRefresh: "session.refresh", Owner, BestEffort, within 2 minutes, up to 4 KiB, session::RefreshRequest => session::RefreshReply;
     #[doc = "Health of the vault."]
@@ -408,9 +406,14 @@ events! {
     RuleRemove: "rule.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, rule::RuleRef => Nothing;
     #[doc = "Says what the rules would have decided for past events, and changes nothing."]
     RuleTest: "rule.test", Owner, BestEffort, within 2 minutes, up to 8 KiB, rule::TestRules => rule::RulesTested;
+    #[doc = "Lists the contracts with services, and which wait for the owner's decision."]
+    ContractList: "contract.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => offer::ContractList;
+    #[doc = "Shows the contract of one connection, with the version that is offered."]
+    ContractGet: "contract.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => offer::ContractView;
+    #[doc = "Accepts or rejects a new version of a contract, or chooses anew among its optional fields."]
+    ContractDecide: "contract.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, offer::DecideContract => offer::ContractView;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
-
     #[doc = "How the Vault Credential stands: whether there is one, its attempts, what it may be used for."]
     CredentialStatus: "credential.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => credential::CredentialStatus;
     #[doc = "Fresh transaction keys for the app."]
@@ -429,16 +432,12 @@ events! {
     GrantUse: "grant.use", Owner, BestEffort, within 2 minutes, up to 32 KiB, secret::UseSecret => secret::Used;
     #[doc = "Ends a grant."]
     GrantEnd: "grant.end", Owner, BestEffort, within 2 minutes, up to 4 KiB, secret::GrantRef => Nothing;
-
     #[doc = "Tells the app of a new entry in the feed."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
-
     #[doc = "Tells the app of a change of a call."]
     CallChanged: "call.changed", App, BestEffort, up to 64 KiB, call::CallDetail => Nothing;
-
     #[doc = "Handshake message under an invitation."]
     ConnectionHandshake: "connection.handshake", Invite, Durable, up to 64 KiB, handshake::HandshakeMessage => Nothing;
-
     #[doc = "The handshake is complete on the sender's side (key confirmation)."]
     ConnectionReady: "connection.ready", Connection, Durable, up to 16 KiB, connection::Ready => Nothing;
     #[doc = "A signed notice that the peer ended the connection."]
@@ -501,7 +500,6 @@ events! {
     ShareEnd: "location.end", Connection, Durable, up to 4 KiB, location::ShareEnded => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
-
     #[doc = "The service completed the handshake and countersigned the contract."]
     ServiceReady: "connection.ready", Service, Durable, up to 16 KiB, connection::Ready => Nothing;
     #[doc = "A step of the service towards the keys of the next epoch."]
@@ -514,6 +512,10 @@ events! {
     DataRequest: "data.request", Service, Durable, within 5 minutes, up to 16 KiB, data::DataRequest => data::DataResponse;
     #[doc = "Asks the member to log in."]
     AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
+    #[doc = "Offers a new version of the contract; until the member decides, the one before is frozen."]
+    ContractOffered: "contract.offered", Service, Durable, up to 24 KiB, offer::ContractOffer => Nothing;
+    #[doc = "The service countersigned an acceptance of its contract."]
+    ContractCountersigned: "contract.countersigned", Service, Durable, up to 4 KiB, contract::CounterSignature => Nothing;
     #[doc = "Wants the member to pay."]
     PaymentRequest: "payment.request", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
     #[doc = "Wants the member to approve what the service does in the member's name."]
@@ -531,6 +533,8 @@ events! {
     MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
+    #[doc = "A field that the contract lets out unasked: after acceptance and after each change."]
+    DataSnapshot: "data.snapshot", Member, Durable, up to 80 KiB, data::Snapshot => Nothing;
     #[doc = "Answer to a login request, signed by the connection's pairwise key."]
     AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
     #[doc = "The member's signed answer to a request for the member's word."]
@@ -541,6 +545,8 @@ events! {
     MemberRevoked: "connection.revoked", Member, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "An event of the service had no effect."]
     MemberRefused: "event.refused", Member, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
+    #[doc = "The member accepted a version of the contract, or chose anew among its optional fields."]
+    ContractAccepted: "contract.accepted", Member, Durable, up to 16 KiB, contract::Acceptance => Nothing;
 
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;

@@ -32,6 +32,7 @@ pub mod location;
 pub mod lock;
 pub mod manifest;
 pub mod messaging;
+pub mod offer;
 pub mod profile;
 pub mod recovery;
 pub mod refusal;

@@ -22,6 +22,8 @@ pub enum RefusalCode {
     NotInContract,
     /// The request quotes another version of the contract than the accepted one.
     ContractMismatch,
+    /// The service offered a new version, and the member has not decided about it.
+    ContractFrozen,
     /// More requests than the contract or the lane allows in this time.
     RateLimited,
     /// The owner denied it.
@@ -57,6 +59,7 @@ impl fmt::Display for RefusalCode {
             Self::NotConnected => "not connected",
             Self::NotInContract => "not in the contract",
             Self::ContractMismatch => "another contract version is in force",
+            Self::ContractFrozen => "a new version of the contract waits for the member",
             Self::RateLimited => "rate limit reached",
             Self::Denied => "denied by the owner",
             Self::Expired => "expired",

@@ -5,6 +5,7 @@ mod agreement;
 mod authorisation;
 mod call;
 mod connection;
+mod contract;
 mod credential;
 mod data;
 mod enroll;
@@ -19,7 +20,7 @@ mod member_api;
 mod message;
 mod password;
 mod ports;
-mod private_file;
+pub(crate) mod private_file;
 mod profile;
 mod record;
 mod recovery;
@@ -103,6 +104,9 @@ enum Command {
     /// People and services you are connected with
     #[command(subcommand)]
     Connection(connection::Command),
+    /// Your contracts with services: what each may have, and new versions
+    #[command(subcommand)]
+    Contract(contract::Command),
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
@@ -186,6 +190,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Password(command) => password::run(command, app, output).await,
         Command::Secret(command) => secret::run(command, app, output).await,
         Command::Connection(command) => connection::run(command, app, output).await,
+        Command::Contract(command) => contract::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::Call(command) => call::run(command, app, output).await,
         Command::Location(command) => location::run(command, app, output).await,

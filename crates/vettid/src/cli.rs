@@ -36,7 +36,7 @@ enum Command {
     Services(services::Arguments),
     /// Run vaults
     Host(host::Arguments),
-    /// Run a service's gateway
+    /// Run a service's gateway, or call a running one
     Gateway(gateway::Arguments),
     /// Run everything on this machine: broker, services, two vaults and a demo shop
     Up(up::Arguments),

@@ -1,11 +1,15 @@
-//! `vettid gateway`: a service's side, with an HTTP API for its own programs.
+//! `vettid gateway`: a service's side, with an HTTP API for its own programs; and the calls to a running one that operators make.
 
+mod api_key;
 mod keys;
+mod program;
+mod webhook;
 
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::server_process::{log, say_ready, stop_on_signal};
 use anyhow::{Context as _, Result};
+use clap::Subcommand;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,23 +22,32 @@ use vettid_wire::id::{Fingerprint, MemberId};
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Example:\n  vettid gateway --config /etc/vettid/gateway.toml"
+    after_help = "\
+Examples:
+  vettid gateway --config /etc/vettid/gateway.toml
+  vettid gateway api-key list --config /etc/vettid/gateway.toml"
 )]
 pub(crate) struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
     /// What is logged, such as `info`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
+    /// What programs show when they call a running gateway
+    #[command(subcommand, visible_alias = "key")]
+    ApiKey(api_key::Command),
     /// The keys of the running gateway: what each is for, how old it is, what replaces it
     Keys(keys::Arguments),
+    /// Where a running gateway sends events
+    #[command(subcommand)]
+    Webhook(webhook::Command),
 }
 
 #[derive(Serialize)]
@@ -47,11 +60,14 @@ struct Ready<'a> {
     http: Option<SocketAddr>,
 }
 
-/// Runs until told to stop, or does what a command below says.
+/// Runs until told to stop, or makes one call.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     match (arguments.command, arguments.config) {
+        (Some(Command::ApiKey(command)), _) => api_key::run(command, output).await,
         (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
-        (None, config) => Ok(serve(&config.context("--config is needed")?, &arguments.log).await?),
+        (Some(Command::Webhook(command)), _) => webhook::run(command, output).await,
+        (None, Some(config)) => Ok(serve(&config, &arguments.log).await?),
+        (None, None) => Err(Failure::usage("no configuration is named").next("see --help")),
     }
 }
 

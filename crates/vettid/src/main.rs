@@ -4,6 +4,7 @@
 mod app;
 mod audit;
 mod cli;
+mod contract;
 mod failure;
 mod gateway;
 mod host;

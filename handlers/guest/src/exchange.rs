@@ -27,7 +27,7 @@ mirror!(to_decision: wit::Decision => Decision { Approve, Deny });
 mirror!(from_refusal: RefusalCode => wit::RefusalCode {
     UnsupportedEvent, InvalidRequest, NotAllowed, NotConnected, NotInContract, ContractMismatch, RateLimited, Denied,
     Expired, NotAvailable, NotFound, Conflict, Locked, Unavailable, OnHold, Spent, NoRoom,
-    RetentionTooLong
+    RetentionTooLong, ContractFrozen
 });
 
 pub(crate) fn to_time(unix_ms: u64) -> Timestamp {

@@ -38,6 +38,7 @@ const PRODUCT: &[&str] = &[
     "vettid-vault",
     "vettid-services",
     "vettid-gateway",
+    "vettid-gateway-client",
     "vettid-client",
 ];
 
@@ -63,6 +64,7 @@ pub(crate) const CRATES: &[Row] = &[
     Row { name: "vettid-gateway", class: Class::Shell, may_use: &[
         "vettid-wire", "vettid-crypto", "vettid-core", "vettid-nats", "vettid-store",
     ] },
+    Row { name: "vettid-gateway-client", class: Class::Shell, may_use: &["vettid-wire"] },
     Row { name: "vettid-client", class: Class::Shell, may_use: &["vettid-wire", "vettid-crypto", "vettid-core"] },
     Row { name: "vettid", class: Class::Shell, may_use: PRODUCT },
     Row { name: TESTKIT, class: Class::Development, may_use: PRODUCT },
@@ -151,6 +153,12 @@ pub(crate) const OWNED: &[Owned] = &[
 pub(crate) const EXCEPTIONS: &[(&str, &str, Kind, &str)] = &[
     ("vettid", "async-nats", Kind::Dev, "tests look at the broker from outside, as a stranger would"),
     ("vettid-core", "chacha20poly1305", Kind::Dev, "the attacker of a search seals what no honest side would"),
+    (
+        "vettid-gateway",
+        "vettid-gateway-client",
+        Kind::Dev,
+        "tests call a running gateway as a program of its service does",
+    ),
     ("vettid-wasm", "vettid-handlers", Kind::Dev, "a test runs the same handlers natively and as components"),
     (
         "xtask",

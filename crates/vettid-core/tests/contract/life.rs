@@ -4,7 +4,9 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use vettid_core::contract::{AcceptedContract, contract_hash};
 use vettid_wire::base64::{Base64, Base64Url};
-use vettid_wire::contract::{Acceptance, Access, Contract, ContractField, Permission, Rate, Retention, Tier};
+use vettid_wire::contract::{
+    Acceptance, Access, Contract, ContractField, InvalidContract, Permission, Rate, Retention, Tier,
+};
 use vettid_wire::id::{ConnectionId, Fingerprint};
 use vettid_wire::time::Timestamp;
 
@@ -31,11 +33,17 @@ pub(crate) enum Act {
     Read { field: String, quotes_own: bool, retention: Option<Retention> },
     /// Something that needs a permission.
     Ask(Permission),
+    /// To be sent a field unasked, because the member changed it.
+    Push(String),
 }
 
 impl Act {
     pub(crate) fn reads(&self, name: &str) -> bool {
         matches!(self, Self::Read { field, .. } if field == name)
+    }
+
+    pub(crate) fn is_push_of(&self, name: &str) -> bool {
+        matches!(self, Self::Push(field) if field == name)
     }
 }
 
@@ -77,7 +85,7 @@ impl Terms {
                 fields.push(ContractField {
                     field: name.to_owned(),
                     tier: tiers[rng.random_range(0..tiers.len())],
-                    access: if flip(rng, 3) { Access::OneTime } else { Access::OnDemand },
+                    access: [Access::OneTime, Access::OnDemand, Access::Snapshot][rng.random_range(0..3)],
                     purpose: "p".to_owned(),
                     retention: retention(rng),
                     rate: if flip(rng, 2) { Some(rate(rng, 4)) } else { None },
@@ -98,7 +106,8 @@ impl Terms {
             terms_url: "t".to_owned(),
             privacy_url: "p".to_owned(),
         };
-        contract.validate().unwrap();
+        // Consent and the end of a session go with no snapshot; what is refused for that is tried as well.
+        assert!(matches!(contract.validate(), Ok(()) | Err(InvalidContract::Snapshot(_))));
         Self { contract, optional }
     }
 
@@ -176,7 +185,31 @@ impl Act {
         } else {
             declared[rng.random_range(0..declared.len())].field.clone()
         };
+        if flip(rng, 4) {
+            return Self::Push(field);
+        }
         let wish = if flip(rng, 3) { Some(retention(rng)) } else { None };
         Self::Read { field, quotes_own: !flip(rng, 8), retention: wish }
+    }
+}
+
+/// Changes one thing of a contract, for better or worse.
+pub(crate) fn change(terms: &mut Terms, rng: &mut StdRng) {
+    let contract = &mut terms.contract;
+    if contract.fields.is_empty() || flip(rng, 4) {
+        let permission = PERMISSIONS[rng.random_range(0..PERMISSIONS.len())];
+        let had = contract.permissions.contains(&permission);
+        contract.permissions.retain(|other| *other != permission);
+        contract.permissions.extend((!had).then_some(permission));
+        return;
+    }
+    let at = rng.random_range(0..contract.fields.len());
+    match rng.random_range(0..4) {
+        0 => drop(contract.fields.remove(at)),
+        1 => contract.fields[at].access = if flip(rng, 2) { Access::OneTime } else { Access::OnDemand },
+        _ => {
+            let tiers = [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent];
+            contract.fields[at].tier = tiers[rng.random_range(0..tiers.len())];
+        }
     }
 }

@@ -9,7 +9,7 @@ mod reference;
 use life::{Act, Life, Terms};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, read_field};
+use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, push_field, read_field};
 use vettid_wire::contract::{Access, Retention, Tier};
 
 /// Lives that are tried without another wish.
@@ -34,6 +34,7 @@ fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
             spent.served(&accepted, field);
             Ok(Some(grant))
         }
+        Act::Push(field) => push_field(*now, &accepted, &mut buckets, field).map(|()| None),
         Act::Ask(permission) => act(*now, &accepted, &mut buckets, None, *permission).map(|()| None),
     };
     life.acts.iter().map(decide).collect()
@@ -151,6 +152,7 @@ fn a_lower_rate_or_shorter_retention_never_grants_more_up_to_any_moment() {
             field.rate.iter_mut().for_each(|rate| life::lower(rate, &mut rng));
             let name = field.field.clone();
             fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.reads(&name));
+            fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.is_push_of(&name));
         }
         let mut shorter = terms.clone();
         if let Some(field) = shorter.contract.fields.first_mut() {
@@ -179,4 +181,37 @@ fn up_to_any_moment(before: &Terms, after: &Terms, life: &Life, seed: u64, count
         }
     }
     many - few
+}
+
+/// A contract that differs from another one in nothing that is called wider grants nothing that the other one did not.
+#[test]
+fn what_the_diff_calls_narrower_never_grants_more() {
+    use vettid_core::contract::diff::{Effect, changes};
+    let mut less = 0u64;
+    for seed in 0..lives() / 4 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let terms = Terms::random(&mut rng);
+        let life = Life::random(&terms, &mut rng);
+        let mut after = terms.clone();
+        for _ in 0..rng.random_range(1..3) {
+            life::change(&mut after, &mut rng);
+        }
+        after.contract.rate = terms.contract.rate;
+        after.contract.fields.iter_mut().for_each(|field| field.rate = None);
+        let mut before = terms.clone();
+        before.contract.fields.iter_mut().for_each(|field| field.rate = None);
+        let found = changes(&before.contract, &after.contract);
+        if found.is_empty() || found.iter().any(|change| change.effect == Effect::Wider) {
+            continue;
+        }
+        // What was agreed to for the earlier version holds as far as it is still left to the member.
+        let is_optional = |name: &String| after.contract.field(name).is_some_and(|field| field.tier == Tier::Optional);
+        let mut agreed = after.clone();
+        agreed.optional = before.optional.iter().filter(|name| is_optional(name)).cloned().collect();
+        for (at, (now, then)) in play(&agreed, &life).iter().zip(&play(&before, &life)).enumerate() {
+            assert!(rank(now) <= rank(then), "seed {seed}, act {at}: {then:?} became {now:?}\n{found:#?}");
+            less += u64::from(rank(now) < rank(then));
+        }
+    }
+    assert!(less > lives() / 100, "{less}");
 }

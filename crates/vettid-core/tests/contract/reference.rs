@@ -40,12 +40,28 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let contract = &terms.contract;
     let mut overall = Arrivals::default();
     let mut of_field: HashMap<&str, Arrivals> = HashMap::new();
+    let mut of_push: HashMap<&str, Arrivals> = HashMap::new();
     let mut served: HashSet<&str> = HashSet::new();
     let mut decisions = Vec::new();
     for (now, wish) in &life.acts {
         let now_ms = now.unix_ms();
         decisions.push(match wish {
             Act::Read { quotes_own: false, .. } => Err(Breach::NotCurrent),
+            Act::Push(name) => {
+                let field = contract.fields.iter().find(|field| field.field == *name);
+                match field.filter(|field| field.access == Access::Snapshot) {
+                    None => Err(Breach::NotDeclared),
+                    Some(field) if field.tier == Tier::Consent => Err(Breach::NotAgreed),
+                    Some(field) if field.tier == Tier::Optional && !terms.optional.contains(name) => {
+                        Err(Breach::NotAgreed)
+                    }
+                    Some(field) => {
+                        let rate = field.rate.unwrap_or(contract.rate);
+                        let conforms = of_push.entry(name).or_default().conforms(rate, now_ms);
+                        if conforms { Ok(None) } else { Err(Breach::OverRate) }
+                    }
+                }
+            }
             Act::Ask(permission) => {
                 let conforms = overall.conforms(contract.rate, now_ms);
                 match (conforms, contract.permissions.contains(permission)) {

@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{Shared, asking, invitation_key, lock, posts, put, records, upkeep};
+use super::{EndedBy, Shared, asking, invitation_key, lock, posts, put, put_acceptance, records, upkeep, values};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -155,16 +155,20 @@ async fn go_on(shared: &Arc<Shared>, id: ConnectionId, bytes: &[u8]) -> Result<(
         let own = shared.own(&identity);
         handshake::continue_handshake(clock::now(), &mut random::system(), own, &mut live, bytes)
     };
+    let mut draft = shared.state.draft();
     match continued {
         Ok(Continued::Nothing) => return Ok(()),
-        Ok(Continued::Changed | Continued::Active) => {}
+        Ok(Continued::Changed) => {}
+        Ok(Continued::Active) => shared.tell_active(&mut draft, &live)?,
         Err(error) => {
             tracing::error!(%error, "a handshake could not be finished");
             live.end(ConnectionState::Aborted, None);
             live.record.member.forget_credential();
         }
     }
-    shared.store(&mut live).await?;
+    put(&mut draft, &mut live)?;
+    put_acceptance(&mut draft, &live)?;
+    shared.commit(draft).await?;
     let outbox = live.record.outbox.iter().filter(|post| !before.contains(post)).cloned().collect();
     drop(live);
     send_all(shared, id, outbox);
@@ -231,23 +235,37 @@ async fn take_event(
         }
         Ok(Arrived::Withdrawal(body)) => records::withdrawn(shared, live, body).await,
         Ok(Arrived::Answer(answer, in_reply_to)) => {
-            let pending = weigh(shared, &mut live, answer, in_reply_to.as_ref());
-            upkeep::keep_up(shared, live).await?;
-            if let Some(request) = pending {
-                asking::keep_again(shared, &request).await;
+            match weigh(shared, &mut live, answer, in_reply_to.as_ref()) {
+                Some((request, Judgement::Done(outcome))) => asking::conclude(shared, &request, outcome).await,
+                Some((request, pending)) => {
+                    request.take(clock::now(), pending);
+                    asking::keep_again(shared, &request).await;
+                }
+                None => {}
             }
-            Ok(())
+            upkeep::keep_up(shared, live).await
+        }
+        Ok(Arrived::Snapshot(snapshot)) => {
+            if !values::take(shared, &live, snapshot).await? {
+                shared.count_dropped();
+            }
+            upkeep::keep_up(shared, live).await
         }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
+        Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {
                 shared.count_dropped();
                 return Ok(());
             }
-            shared.store(&mut live).await?;
+            let mut draft = shared.state.draft();
+            put(&mut draft, &mut live)?;
+            shared.tell_end(&mut draft, &live, EndedBy::Member)?;
+            shared.commit(draft).await?;
             drop(live);
-            shared.end_requests(id);
+            shared.end_requests(id).await;
+            values::forget(shared, id).await?;
             shared.peers.close(id).await;
             Ok(())
         }
@@ -259,13 +277,13 @@ async fn take_event(
     }
 }
 
-/// Holds an answer against its question; gives the request back if it is pending now.
+/// Holds an answer against its question; gives back what it says if it counts.
 fn weigh(
     shared: &Shared,
     live: &mut Live,
     answer: Answer,
     in_reply_to: Option<&InReplyTo>,
-) -> Option<Arc<crate::requests::Request>> {
+) -> Option<(Arc<crate::requests::Request>, Judgement)> {
     let now = clock::now();
     let request = answer.question(in_reply_to).and_then(|event| shared.requests.of_event(event));
     let request = request.filter(|request| request.question().connection_id == live.record.connection_id);
@@ -283,9 +301,7 @@ fn weigh(
             if matches!(judgement, Judgement::Done(_)) && !request.is_done() {
                 request.set_evidence(evidence);
             }
-            let is_pending = matches!(judgement, Judgement::Pending(_));
-            request.take(now, judgement);
-            is_pending.then_some(request)
+            Some((request, judgement))
         }
         Err(reason) => {
             tracing::warn!(%reason, "an answer does not count");

@@ -2,8 +2,9 @@
 //! question that is answered at once nothing is written to the disk; a question whose id is told to a program is stored
 //! before.
 
-use super::{Shared, lock, put_channel, request_key};
+use super::{Shared, ended_key, lock, put_channel, request_key};
 use crate::clock;
+use crate::once;
 use crate::peers::{PeerAddress, PeerError};
 use crate::question::{Ask, Asker, Judgement, Kind, Outcome, Question, QuestionError};
 use crate::random;
@@ -11,12 +12,16 @@ use crate::requests::{Progress, Request};
 use crate::revocation::NoticeFailed;
 use crate::state::StateError;
 use crate::view::RequestView;
+use crate::webhook::{Event, EventKind};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// While a member is being asked, the question is sent again this seldom: an answer that got lost is had that way.
 const PENDING_PAUSE: Duration = Duration::from_secs(20);
@@ -66,27 +71,33 @@ pub(super) async fn ask(
 ) -> Result<RequestView, RequestError> {
     shared.requests.check_room().map_err(|_| RequestError::TooManyOpen)?;
     let (question, address) = seal(shared, id, ask).await?;
-    // Nobody gives a word to a service that may forget having asked for it.
-    let must_last = matches!(question.kind, Kind::Authorisation(_));
-    let request = shared.requests.add(question, false);
-    if must_last {
-        keep(shared, &request).await?;
-    }
+    let stored = must_store(&question);
+    let request = shared.requests.add(question, stored);
     spawn(shared, Arc::clone(&request), Some(address));
     let view = wait_for(shared, &request, wait).await;
-    if view.status.is_open() && !must_last {
+    if view.status.is_open() {
         keep(shared, &request).await?;
-    } else if !view.status.is_open() && !must_last {
+        return Ok(present(&request));
+    }
+    if request.is_stored() {
+        shared.requests.kept(view.request_id);
+    } else {
         shared.requests.told(view.request_id);
     }
     Ok(view)
+}
+
+/// Whether a question is stored before it is sent: its call may be repeated, or nobody may give a word to a service that forgets
+/// having asked for it.
+fn must_store(question: &Question) -> bool {
+    once::is_named() || matches!(question.kind, Kind::Authorisation(_))
 }
 
 /// Seals a question. The lock on the connection is held over the commit, if one is due, so that no sequence leaves that
 /// the stored channel does not cover.
 async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, Arc<PeerAddress>), RequestError> {
     let mut live = shared.lock_live(id).await.ok_or(RequestError::UnknownConnection)?;
-    let service_id = &shared.presentation.offer.contract.service_id;
+    let service_id = &shared.presentation.service_id;
     let address = live.address(service_id).map_err(|_| RequestError::NotConnected)?;
     let live = &mut *live;
     let channel = live.channel.as_mut().ok_or(RequestError::NotConnected)?;
@@ -102,16 +113,26 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
         };
         Question::seal(clock::now(), &mut random::system(), asker, channel, ask)?
     };
+    let mut draft = shared.state.draft();
     if channel.must_store() {
-        let mut draft = shared.state.draft();
         put_channel(&mut draft, id, live)?;
-        shared.commit(draft).await?;
     }
+    if must_store(&question) {
+        draft.put(request_key(question.request_id), &question)?;
+    }
+    if once::is_named() {
+        once::request(&mut draft, question.request_id)?;
+    }
+    shared.commit(draft).await?;
     Ok((question, address))
 }
 
-/// Stores a request before its id is told to anybody.
+/// Stores a request before its id is told to anybody. One that ended meanwhile is told as ended.
 async fn keep(shared: &Shared, request: &Request) -> Result<(), StateError> {
+    let _turn = request.turn().await;
+    if request.is_done() {
+        return Ok(());
+    }
     let question = request.to_store();
     let mut draft = shared.state.draft();
     draft.put(request_key(question.request_id), &question)?;
@@ -137,9 +158,89 @@ pub(super) async fn wait_for(shared: &Shared, request: &Request, wait: Duration)
         () = tokio::time::sleep(wait) => {}
         () = shared.stop.cancelled() => {}
     }
+    present(request)
+}
+
+/// How far a request is now.
+pub(super) fn present(request: &Request) -> RequestView {
     let seen = request.progress().borrow().clone();
     let view = RequestView::new(request.question(), request.expires_at(), &seen);
     RequestView { evidence: request.evidence(), ..view }
+}
+
+/// The end of a request that is stored. `Serialize` is for the sealed state alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub outcome: Outcome,
+    /// The answer as the member's vault signed it.
+    #[serde(default)]
+    pub evidence: Option<Value>,
+}
+
+/// Ends a request; a later end changes nothing. The end of one that is stored is durable, together with what webhooks are
+/// told of it, before anybody sees it.
+pub(super) async fn conclude(shared: &Shared, request: &Request, outcome: Outcome) {
+    let _turn = request.turn().await;
+    if request.is_done() {
+        return;
+    }
+    let now = clock::now();
+    if request.is_stored()
+        && let Err(error) = store_end(shared, now, request, &outcome).await
+    {
+        return tracing::error!(%error, "the end of a request could not be stored");
+    }
+    request.take(now, Judgement::Done(outcome));
+}
+
+async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: &Outcome) -> Result<(), StateError> {
+    let question = request.question();
+    let is_over = matches!(outcome, Outcome::Served { keep, .. } if keep.is_over(now));
+    let evidence = request.evidence().filter(|_| !is_over);
+    let ended = Ended { at: now, outcome: to_store(now, outcome), evidence };
+    let mut draft = shared.state.draft();
+    draft.put(ended_key(question.request_id), &ended)?;
+    let done = Progress::Done(now, outcome.clone());
+    shared.tell(&mut draft, now, &answered(&RequestView::new(question, request.expires_at(), &done)))?;
+    shared.commit(draft).await
+}
+
+/// What may be stored of an end: a value that nobody may keep is not written at all.
+fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
+    match outcome {
+        Outcome::Served { field, keep, .. } if keep.is_over(now) => {
+            Outcome::Served { field: field.clone(), value: Value::Null, keep: keep.clone() }
+        }
+        other => other.clone(),
+    }
+}
+
+/// Takes requests out of the state.
+pub(super) async fn forget(shared: &Shared, requests: Vec<Arc<Request>>) {
+    let mut draft = shared.state.draft();
+    for request in requests.iter().filter(|request| request.is_stored()) {
+        draft.remove(request_key(request.question().request_id));
+        draft.remove(ended_key(request.question().request_id));
+    }
+    if let Err(error) = shared.commit(draft).await {
+        tracing::error!(%error, "old requests could not be removed");
+    }
+}
+
+/// What webhooks are told of the end of a request.
+fn answered(view: &RequestView) -> Event {
+    let mut answer = json!(view);
+    if let Some(answer) = answer.as_object_mut() {
+        // Values are had by a call, for as long as they may be kept; they do not lie in queues.
+        answer.remove("value");
+        answer.remove("evidence");
+        answer.remove("record");
+    }
+    let body = json!({"request_id": view.request_id, "kind": view.kind, "status": view.status.name()});
+    Event { answer: Some(answer), ..Event::of(EventKind::RequestAnswered, view.connection_id, body) }
 }
 
 /// Sends a question until it is answered or its time is over.
@@ -158,7 +259,7 @@ async fn drive(shared: &Shared, request: &Request, address: Option<Arc<PeerAddre
     // After a restart the question may have been sent before: the inbox must not take it for a repetition.
     let mut times = u32::from(address.is_none());
     let Some(address) = or_present(shared, request, address).await else {
-        return end(request, Outcome::Refused { code: RefusalCode::NotConnected });
+        return conclude(shared, request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
     };
     let mut pause = Duration::from_millis(shared.config.limits.ask_again_ms);
     while !request.is_done() && clock::now() <= request.expires_at() {
@@ -171,7 +272,8 @@ async fn drive(shared: &Shared, request: &Request, address: Option<Arc<PeerAddre
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a question cannot be delivered");
-                    return end(request, Outcome::Refused { code: RefusalCode::NotConnected });
+                    let outcome = Outcome::Refused { code: RefusalCode::NotConnected };
+                    return conclude(shared, request, outcome).await;
                 }
             }
         }
@@ -179,7 +281,7 @@ async fn drive(shared: &Shared, request: &Request, address: Option<Arc<PeerAddre
         let least = if *request.progress().borrow() == Progress::Pending { PENDING_PAUSE } else { pause };
         pause = (pause * 2).max(least).min(LONGEST_PAUSE);
     }
-    end(request, Outcome::Expired);
+    conclude(shared, request, Outcome::Expired).await;
 }
 
 /// The address that was found when the question was sealed, or the present one after a restart.
@@ -188,7 +290,7 @@ async fn or_present(shared: &Shared, request: &Request, address: Option<Arc<Peer
         return address;
     }
     let mut live = shared.lock_live(request.question().connection_id).await?;
-    let service_id = &shared.presentation.offer.contract.service_id;
+    let service_id = &shared.presentation.service_id;
     live.address(service_id).ok()
 }
 
@@ -197,7 +299,7 @@ async fn or_present(shared: &Shared, request: &Request, address: Option<Arc<Peer
 async fn send(shared: &Shared, request: &Request, address: &PeerAddress, times: u32) -> Result<(), PeerError> {
     let question = request.question();
     let message = if times == 0 { question.event_id } else { EventId::v7(clock::now(), random::bytes()) };
-    let subject = question.subject(&shared.presentation.offer.contract.service_id);
+    let subject = question.subject(&shared.presentation.service_id);
     let payload = Bytes::copy_from_slice(question.envelope.as_bytes());
     shared.peers.deliver(question.connection_id, address, &subject, message, payload).await
 }
@@ -211,19 +313,14 @@ async fn pause_for(request: &Request, pause: Duration) {
     let _ = tokio::time::timeout(pause.min(left), ended).await;
 }
 
-fn end(request: &Request, outcome: Outcome) {
-    request.take(clock::now(), Judgement::Done(outcome));
-}
-
 /// Forgets requests that ended long ago.
 pub(super) async fn sweep(shared: &Shared) {
-    let old = shared.requests.sweep(clock::now(), shared.config.limits.keep_finished_ms);
+    let old = shared.requests.sweep(clock::now(), shared.config.limits.keep_finished_ms, &shared.calls.requests());
+    forget(shared, old).await;
     let mut draft = shared.state.draft();
-    for request in old.iter().filter(|request| request.is_stored()) {
-        draft.remove(request_key(request.question().request_id));
-    }
+    shared.calls.sweep(clock::now()).into_iter().for_each(|key| draft.remove(key));
     if let Err(error) = shared.commit(draft).await {
-        tracing::error!(%error, "old requests could not be removed");
+        tracing::error!(%error, "old calls could not be removed");
     }
     forget_expired_invitations(shared).await;
     end_expired_handshakes(shared).await;

@@ -3,6 +3,7 @@
 use super::Shared;
 use crate::clock;
 use crate::connection::{Live, Post, Route};
+use crate::offering;
 use crate::peers::PeerError;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ async fn send(shared: &Shared, id: ConnectionId, post: &Post) -> Result<bool, Pe
         return Ok(false);
     }
     let (hs_id, claim) = (live.record.hs_id(), live.record.member.claim.clone());
-    let address = live.record.member.address(&shared.presentation.offer.contract.service_id);
+    let address = live.record.member.address(&shared.presentation.service_id);
     drop(live);
     let payload = Bytes::from(post.bytes.as_bytes().to_vec());
     match (post.route, claim, address) {
@@ -87,6 +88,10 @@ async fn finish(shared: &Shared, id: ConnectionId, post: &Post, delivered: bool)
 
 /// What a delivery, or its failure, means for the connection.
 fn settle(live: &mut Live, post: &Post, delivered: bool) {
+    if !delivered && offering::is_offer(post) {
+        // It is offered again.
+        live.record.offered_version = None;
+    }
     match live.record.state {
         ConnectionState::Revoked if live.record.outbox.is_empty() => live.record.member.forget_credential(),
         ConnectionState::Requested if !delivered && post.route == Route::Claim => {

@@ -1,11 +1,10 @@
 //! Answers that the service keeps: each is in the state, with its request, before any program hears of it and before the broker
 //! is told that it arrived.
 
-use super::{Gateway, Shared, lock, upkeep};
+use super::{Gateway, Shared, asking, lock, upkeep};
 use crate::clock;
 use crate::connection::Live;
 use crate::question::{Answer, Judgement, Outcome};
-use crate::requests::Request;
 use crate::state::{Loaded, StateError};
 use crate::view::{RecordView, RequestView};
 use serde_json::Value;
@@ -55,7 +54,7 @@ pub(super) async fn take(
             {
                 keep(shared, (**record).clone()).await?;
             }
-            request.take(now, Judgement::Done(outcome));
+            asking::conclude(shared, &request, outcome).await;
         }
         Ok(Judgement::Pending(_)) => {}
         Err(reason) => {
@@ -87,13 +86,10 @@ pub(super) async fn withdrawn(
     upkeep::keep_up(shared, live).await
 }
 
-/// Ends a request that was answered before a restart; says whether it was.
-pub(super) fn end(shared: &Shared, request: &Request) -> bool {
-    let record = lock(&shared.records).get(&request.question().request_id).cloned();
-    if let Some(record) = &record {
-        request.take(clock::now(), Judgement::Done(Outcome::answered((**record).clone())));
-    }
-    record.is_some()
+/// What came of a request whose record is kept.
+pub(super) fn outcome(shared: &Shared, id: RequestId) -> Option<Outcome> {
+    let record = lock(&shared.records).get(&id).cloned()?;
+    Some(Outcome::answered((*record).clone()))
 }
 
 async fn keep(shared: &Shared, record: AuthorisationRecord) -> Result<(), StateError> {

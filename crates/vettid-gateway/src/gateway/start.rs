@@ -2,9 +2,10 @@
 //! listens.
 
 use super::{
-    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, arrivals, asking, channel_key, lock, posts,
-    records, signing, upkeep,
+    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
+    ended_key, lock, posts, publishing, records, signing, upkeep, values, webhooks,
 };
+use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::connection::{Connection, Live, OpenInvitation};
@@ -13,14 +14,18 @@ use crate::home::{Arrivals, Home, HomeError};
 use crate::http::{self, HttpError};
 use crate::identity::{Identity, IdentityFailed};
 use crate::key_file::{self, KeyFileError};
+use crate::metrics::Metrics;
 use crate::offer::{Offer, OfferError};
+use crate::once::{self, Calls};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
-use crate::question::Question;
+use crate::question::{Judgement, Question};
 use crate::random;
 use crate::registration::{self, Registration, RegistrationError};
 use crate::requests::Requests;
 use crate::state::{Loaded, State, StateError};
+use crate::versions::{self, NotNewer, Version, Versions};
+use crate::webhook::sender::{Sender, SenderError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +40,7 @@ use vettid_nats::tls::{ClientTls, TlsError};
 use vettid_wire::base64::Base64Url;
 use vettid_wire::handshake::{InvalidInvitation, SpaceUri};
 use vettid_wire::id::ServiceId;
+use vettid_wire::time::Timestamp;
 
 /// Between two rounds of tidying up.
 const ROUND: Duration = Duration::from_secs(10);
@@ -56,12 +62,9 @@ pub enum StartError {
     /// The contract.
     #[error(transparent)]
     Offer(#[from] OfferError),
-    /// The contract was changed and has the version of the one before.
-    #[error("the contract was changed: give it a higher contract_version than {0}")]
-    SameVersion(u64),
-    /// The state belongs to another service.
-    #[error("the state belongs to the service {0}, the contract to another one")]
-    OtherService(ServiceId),
+    /// The contract was changed and is not newer than the one before, or it is another service's.
+    #[error(transparent)]
+    NotNewer(#[from] NotNewer),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -92,6 +95,9 @@ pub enum StartError {
     /// The broker.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// The way to webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] SenderError),
     /// The HTTP face.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -109,12 +115,13 @@ struct Published {
 pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     config.check()?;
     let offer = Offer::read(&config.contract)?;
-    let presentation = Presentation { name: config.name.clone(), origins: config.origins.clone(), offer };
+    let service_id = offer.contract.service_id.clone();
+    let presentation = Presentation { name: config.name.clone(), origins: config.origins.clone(), service_id };
     let tls = ClientTls::trusting(&files::read_text(config.broker_ca_file())?)?;
     let key = key_file::storage_key(&config.key_file, State::exists(&config.state))?;
     let (state, loaded) = State::open(&config.state, key)?;
-    let prepared = prepare(&config, &presentation, &state, &loaded).await?;
-    let Prepared { identity, registration, published } = prepared;
+    let prepared = prepare(&config, &offer, &state, &loaded).await?;
+    let Prepared { identity, registration, published, contracts } = prepared;
     let endpoint = Endpoint { address: registration.nats_endpoint.clone(), tls: tls.clone() };
     let (home, arrivals) = Home::open(&identity, &endpoint, &config.state, config.limits.inbox_bytes).await?;
     let brokers = Brokers::new(&registration.nats_endpoint, &registration.former_endpoints, &config.broker.peers);
@@ -124,11 +131,21 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
         records: SyncMutex::new(records::load(&loaded)?),
+        values: SyncMutex::new(values::load(&loaded)?),
+        api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
+        hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
+        calls: Calls::new(loaded.values(once::CALLS)?),
+        metrics: Metrics::new(),
         invitations: SyncMutex::new(invitations(&loaded)?),
         connections: SyncMutex::new(connections(&loaded)?),
         identity: RwLock::new(identity),
         profile_sequence: AtomicU64::new(published.profile_sequence),
         presentation,
+        contracts,
+        publishing: Mutex::new(()),
+        profiling: Mutex::new(()),
+        profile_is_due: AtomicBool::new(false),
+        contract_file_problem: SyncMutex::new(None),
         config,
         state,
         home,
@@ -141,12 +158,12 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
-    let questions: Vec<Question> = loaded.values(REQUESTS)?;
+    let questions = questions(&loaded)?;
     run(&shared, arrivals, questions).await
 }
 
 /// Sets everything going. What fails here ends what runs already.
-async fn run(shared: &Arc<Shared>, arrivals: Arrivals, questions: Vec<Question>) -> Result<Gateway, StartError> {
+async fn run(shared: &Arc<Shared>, arrivals: Arrivals, questions: Vec<Asked>) -> Result<Gateway, StartError> {
     let gateway = Gateway(Arc::clone(shared));
     let outcome = set_going(shared, &gateway, arrivals, questions).await;
     if outcome.is_err() {
@@ -159,20 +176,30 @@ async fn set_going(
     shared: &Arc<Shared>,
     gateway: &Gateway,
     arrivals: Arrivals,
-    questions: Vec<Question>,
+    questions: Vec<Asked>,
 ) -> Result<(), StartError> {
     publish(shared).await?;
     shared.tasks.spawn(arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
         shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
-    for question in questions {
+    for (question, ended) in questions {
         let request = shared.requests.add(question, true);
-        if !records::end(shared, &request) {
-            asking::spawn(shared, request, None);
+        match ended {
+            Some(ended) => {
+                shared.requests.kept(request.question().request_id);
+                request.set_evidence(ended.evidence);
+                request.take(ended.at, Judgement::Done(ended.outcome));
+            }
+            None => match records::outcome(shared, request.question().request_id) {
+                // It was killed between storing the record and ending the request.
+                Some(outcome) => asking::conclude(shared, &request, outcome).await,
+                None => asking::spawn(shared, request, None),
+            },
         }
     }
     resume_posts(shared).await;
+    shared.tasks.spawn(webhooks::serve(Arc::clone(shared)));
     shared.tasks.spawn(keep_tidy(Arc::clone(shared)));
     shared.tasks.spawn(keep_credential(Arc::clone(shared)));
     shared.tasks.spawn(keep_published(Arc::clone(shared)));
@@ -198,17 +225,16 @@ struct Prepared {
     identity: Identity,
     registration: Registration,
     published: Published,
+    contracts: Versions,
 }
 
 /// Identity, registration and what is about to be published; each is stored before it is used.
-async fn prepare(
-    config: &Config,
-    presentation: &Presentation,
-    state: &State,
-    loaded: &Loaded,
-) -> Result<Prepared, StartError> {
-    let published = next_published(presentation, loaded.value(PUBLISHED)?)?;
+async fn prepare(config: &Config, offer: &Offer, state: &State, loaded: &Loaded) -> Result<Prepared, StartError> {
     let now = clock::now();
+    let last: Option<Published> = loaded.value(PUBLISHED)?;
+    let (contracts, new) = Versions::with(now, offer, known_versions(now, loaded)?)?;
+    check_last(last.as_ref(), &contracts)?;
+    let published = next_published(&contracts, last);
     let mut identity = match loaded.value::<Identity>(IDENTITY)? {
         Some(identity) => identity,
         None => Identity::new(now, &mut random::system())?,
@@ -217,6 +243,9 @@ async fn prepare(
     let mut draft = state.draft();
     draft.put(IDENTITY.to_owned(), &identity)?;
     draft.put(PUBLISHED.to_owned(), &published)?;
+    if let Some(version) = &new {
+        versions::store(&mut draft, version)?;
+    }
     state.commit(draft).await?;
     let registration = match loaded.value(REGISTRATION)? {
         Some(last) if config.services.join_token_file.is_none() => last,
@@ -224,7 +253,7 @@ async fn prepare(
         None => register(config, state, &identity, &published.service_id, None).await?,
     };
     settle_keys(config, state, &mut identity, &published.service_id).await?;
-    Ok(Prepared { identity, registration, published })
+    Ok(Prepared { identity, registration, published, contracts })
 }
 
 /// Keys that services were told of may be the only ones that the broker takes by now, if the gateway ended before it heard that.
@@ -284,29 +313,61 @@ async fn register(
     Ok(registration)
 }
 
-/// The profile counts up; a changed contract needs a version of its own.
-fn next_published(presentation: &Presentation, last: Option<Published>) -> Result<Published, StartError> {
-    let Offer { contract, contract_hash } = &presentation.offer;
-    if let Some(last) = &last {
-        if last.service_id != contract.service_id {
-            return Err(StartError::OtherService(last.service_id.clone()));
-        }
-        let is_same = last.contract_hash == *contract_hash;
-        if !is_same && contract.contract_version <= last.contract_version {
-            return Err(StartError::SameVersion(last.contract_version));
+/// The versions that the state holds; and, from a state of before they were kept, those that connections were made under.
+fn known_versions(now: Timestamp, loaded: &Loaded) -> Result<Vec<Version>, StartError> {
+    let known = versions::load(loaded)?;
+    let records: Vec<Connection> = if known.is_empty() { loaded.values(CONNECTIONS)? } else { Vec::new() };
+    let of_record = |record: Connection| Version {
+        contract: record.contract,
+        contract_hash: record.contract_hash,
+        published_at: record.created_at.min(now),
+    };
+    Ok(known.into_iter().chain(records.into_iter().map(of_record)).collect())
+}
+
+/// Nothing that was published may be missing or changed, whatever the file says.
+fn check_last(last: Option<&Published>, contracts: &Versions) -> Result<(), StartError> {
+    let Some(last) = last else {
+        return Ok(());
+    };
+    let newest = contracts.newest();
+    if newest.contract.service_id != last.service_id {
+        return Err(NotNewer::OtherService(last.service_id.clone()).into());
+    }
+    let kept = contracts.get(last.contract_version).map(|version| version.contract_hash == last.contract_hash);
+    let is_newer = newest.number() > last.contract_version;
+    if kept.unwrap_or(is_newer) { Ok(()) } else { Err(NotNewer::Version(last.contract_version).into()) }
+}
+
+impl Published {
+    fn of(contracts: &Versions, profile_sequence: u64) -> Self {
+        let newest = contracts.newest();
+        Self {
+            service_id: newest.contract.service_id.clone(),
+            contract_version: newest.number(),
+            contract_hash: newest.contract_hash.clone(),
+            profile_sequence,
         }
     }
-    Ok(Published {
-        service_id: contract.service_id.clone(),
-        contract_version: contract.contract_version,
-        contract_hash: contract_hash.clone(),
-        profile_sequence: last.map_or(0, |last| last.profile_sequence) + 1,
-    })
+}
+
+/// The profile counts up.
+fn next_published(contracts: &Versions, last: Option<Published>) -> Published {
+    Published::of(contracts, last.map_or(0, |last| last.profile_sequence) + 1)
 }
 
 fn invitations(loaded: &Loaded) -> Result<HashMap<vettid_wire::id::InviteId, OpenInvitation>, StateError> {
     let all: Vec<OpenInvitation> = loaded.values(INVITATIONS)?;
     Ok(all.into_iter().map(|invitation| (invitation.invite_id, invitation)).collect())
+}
+
+/// A question that was stored, and its end.
+type Asked = (Question, Option<asking::Ended>);
+
+fn questions(loaded: &Loaded) -> Result<Vec<Asked>, StateError> {
+    let all: Vec<Question> = loaded.values(REQUESTS)?;
+    let with_end = |question: Question| Ok((loaded.value(&ended_key(question.request_id))?, question));
+    all.into_iter().map(|question| with_end(question).map(|(ended, question)| (question, ended))).collect()
 }
 
 fn connections(loaded: &Loaded) -> Result<Connections, StateError> {
@@ -325,14 +386,17 @@ async fn publish(shared: &Shared) -> Result<(), StartError> {
     let profile = {
         let identity = shared.identity();
         let sequence = shared.profile_sequence.load(Ordering::Relaxed);
-        profile::signed(clock::now(), &identity, &shared.presentation, sequence)?
+        profile::signed(clock::now(), &identity, &shared.presentation, &shared.contracts.newest().contract, sequence)?
     };
     Ok(shared.home.publish(&profile).await?)
 }
 
 async fn keep_tidy(shared: Arc<Shared>) {
     while slept(&shared, ROUND).await {
+        publishing::look_at_file(&shared).await;
+        publishing::renew_profile(&shared).await;
         asking::sweep(&shared).await;
+        values::sweep(&shared).await;
         upkeep::sweep(&shared).await;
         shared.peers.close_idle().await;
     }
@@ -373,7 +437,8 @@ async fn keep_published(shared: Arc<Shared>) {
 }
 
 /// The same profile under a new sequence and for another thirty days, with a key record that does not end soon.
-async fn publish_next(shared: &Shared) -> Result<(), StartError> {
+pub(super) async fn publish_next(shared: &Shared) -> Result<(), StartError> {
+    let _one_at_a_time = shared.profiling.lock().await;
     let mut draft = shared.state.draft();
     let sequence = shared.profile_sequence.load(Ordering::Relaxed) + 1;
     {
@@ -381,9 +446,7 @@ async fn publish_next(shared: &Shared) -> Result<(), StartError> {
         identity.renew_record(clock::now())?;
         draft.put(IDENTITY.to_owned(), &*identity)?;
     }
-    let Offer { contract, contract_hash } = shared.presentation.offer.clone();
-    let (service_id, contract_version) = (contract.service_id, contract.contract_version);
-    let published = Published { service_id, contract_version, contract_hash, profile_sequence: sequence };
+    let published = Published::of(&shared.contracts, sequence);
     draft.put(PUBLISHED.to_owned(), &published)?;
     shared.commit(draft).await?;
     shared.profile_sequence.store(sequence, Ordering::Relaxed);

@@ -1,9 +1,10 @@
 //! Upkeep of connections: steps of epoch rotations are stored before they are sent, and what is due is looked for from time to
 //! time. Nothing here waits for the member.
 
-use super::{Shared, lock, posts};
+use super::{Shared, lock, posts, put, put_acceptance};
 use crate::clock;
 use crate::connection::Live;
+use crate::offering::{self, Received};
 use crate::random;
 use crate::renewal;
 use crate::rotation::{self, Own, RotationFailed};
@@ -54,6 +55,44 @@ pub(super) async fn credential(
     Ok(())
 }
 
+/// The member accepted a version of the contract.
+pub(super) async fn accepted(
+    shared: &Arc<Shared>,
+    mut live: OwnedMutexGuard<Live>,
+    body: Value,
+) -> Result<(), StateError> {
+    let before = live.record.outbox.clone();
+    let taken = {
+        let identity = shared.identity();
+        offering::receive(clock::now(), &mut random::system(), shared.own(&identity), &mut live, body)
+    };
+    let mut draft = shared.state.draft();
+    match taken {
+        Ok(Received::InForce) => put_acceptance(&mut draft, &live)?,
+        Ok(Received::Nothing) => {}
+        Ok(Received::Forged) => shared.count_dropped(),
+        Ok(Received::Refused(refused)) => {
+            tracing::warn!(%refused, "an acceptance does not count");
+            shared.count_dropped();
+        }
+        Err(error) => tracing::error!(%error, "an acceptance could not be countersigned"),
+    }
+    put(&mut draft, &mut live)?;
+    shared.commit(draft).await?;
+    send_new(shared, live, &before);
+    Ok(())
+}
+
+/// Offers the newest version of the contract, if that is due.
+fn offer(shared: &Shared, live: &mut Live) -> bool {
+    let identity = shared.identity();
+    let kept = offering::keep_up(clock::now(), &mut random::system(), shared.own(&identity), live);
+    kept.unwrap_or_else(|error| {
+        tracing::error!(%error, "a version of the contract could not be offered");
+        true
+    })
+}
+
 fn renew(shared: &Shared, live: &mut Live) -> bool {
     let identity = shared.identity();
     let kept = renewal::keep_up(clock::now(), &mut random::system(), shared.own(&identity), live);
@@ -68,7 +107,8 @@ pub(super) async fn keep_up(shared: &Arc<Shared>, mut live: OwnedMutexGuard<Live
     let before = live.record.outbox.clone();
     let kept = step(shared, |own| rotation::keep_up(clock::now(), &mut random::system(), own, &mut live));
     let renewed = renew(shared, &mut live);
-    if note_failure(kept) || renewed {
+    let offered = offer(shared, &mut live);
+    if note_failure(kept) || renewed || offered {
         shared.store(&mut live).await?;
     }
     send_new(shared, live, &before);
@@ -88,7 +128,7 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
 
 fn step<T>(shared: &Shared, take: impl FnOnce(Own<'_>) -> T) -> T {
     let identity = shared.identity();
-    let service_id = &shared.presentation.offer.contract.service_id;
+    let service_id = &shared.presentation.service_id;
     take(Own { service_id, signing: identity.signing_key() })
 }
 

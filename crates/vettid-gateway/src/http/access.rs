@@ -3,30 +3,34 @@
 
 use super::failure::ApiFailure;
 use super::scope::Scope;
-use crate::key_file::ApiKey;
+use crate::api_key::Caller;
+use crate::bucket::Level;
+use crate::clock;
+use crate::gateway::Gateway;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::{AUTHORIZATION, HOST, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 /// The name of the security scheme in the document.
 pub(super) const SCHEME: &str = "api_key";
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LEVEL: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Whoever makes a call: a program that showed a key.
-#[derive(Debug, Clone)]
-pub(super) struct Caller {
-    scopes: BTreeSet<Scope>,
+/// Why a call is not let through.
+enum Refused {
+    Failure(ApiFailure),
+    Rate(Level),
 }
 
-impl Caller {
-    /// Whether the key has the scope.
-    pub(super) fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+impl From<ApiFailure> for Refused {
+    fn from(failure: ApiFailure) -> Self {
+        Self::Failure(failure)
     }
 }
 
@@ -37,12 +41,12 @@ type Needed = HashMap<(Method, String), Vec<Scope>>;
 #[derive(Clone)]
 pub(super) struct Access {
     needed: Arc<Needed>,
-    first: ApiKey,
+    gateway: Gateway,
 }
 
 impl Access {
-    /// Reads the scopes out of the description of the calls. `first` is the key with every scope.
-    pub(super) fn new(document: &OpenApi, first: ApiKey) -> Self {
+    /// Reads the scopes out of the description of the calls.
+    pub(super) fn new(document: &OpenApi, gateway: Gateway) -> Self {
         let mut needed = Needed::new();
         for (path, item) in &document.paths.paths {
             for (method, operation) in [
@@ -58,28 +62,29 @@ impl Access {
                 }
             }
         }
-        Self { needed: Arc::new(needed), first }
+        Self { needed: Arc::new(needed), gateway }
     }
 
-    fn caller(&self, request: &Request) -> Option<Caller> {
+    fn caller(&self, request: &Request) -> Option<(Caller, Result<Level, Level>)> {
         let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok())?;
-        let shown = shown.strip_prefix("Bearer ")?;
-        self.first.is(shown).then(|| Caller { scopes: BTreeSet::from([Scope::Admin]) })
+        self.gateway.key_table().call(clock::now(), shown.strip_prefix("Bearer ")?)
     }
 
-    fn decide(&self, request: &mut Request) -> Result<(), ApiFailure> {
+    /// How much the key may still call, if one is needed.
+    fn decide(&self, request: &mut Request) -> Result<Option<Level>, Refused> {
         let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
         let asked = (request.method().clone(), path.ok_or(ApiFailure::NotFound)?);
         let needed = self.needed.get(&asked).ok_or(ApiFailure::Forbidden)?;
         if needed.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let caller = self.caller(request).ok_or(ApiFailure::Unauthorized)?;
+        let (caller, level) = self.caller(request).ok_or(ApiFailure::Unauthorized)?;
+        let level = level.map_err(Refused::Rate)?;
         if !needed.iter().any(|scope| caller.may(*scope)) {
-            return Err(ApiFailure::Forbidden);
+            return Err(ApiFailure::Forbidden.into());
         }
         request.extensions_mut().insert(caller);
-        Ok(())
+        Ok(Some(level))
     }
 }
 
@@ -116,9 +121,33 @@ fn scopes(operation: &Operation) -> Vec<Scope> {
 /// Lets a call through if its key has the scope.
 pub(super) async fn require_scope(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     match access.decide(&mut request) {
-        Ok(()) => next.run(request).await,
-        Err(failure) => failure.into_response(),
+        Ok(None) => next.run(request).await,
+        Ok(Some(level)) => with_level(next.run(request).await, level),
+        Err(Refused::Failure(failure)) => failure.into_response(),
+        Err(Refused::Rate(level)) => {
+            let mut response = with_level(ApiFailure::RateLimited.into_response(), level);
+            put(&mut response, RETRY_AFTER, seconds(level.wait_ms).max(1).to_string());
+            response
+        }
     }
+}
+
+/// Says how much the key may still call, in the headers of the IETF draft `ratelimit-headers`.
+fn with_level(mut response: Response, level: Level) -> Response {
+    put(&mut response, POLICY, format!("\"key\";q={};w=60", level.most));
+    put(&mut response, LEVEL, format!("\"key\";r={};t={}", level.left, seconds(level.full_after_ms)));
+    response
+}
+
+fn put(response: &mut Response, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(ms: i64) -> i64 {
+    (ms + 999) / 1000
 }
 
 /// Refuses pages of other sites that reach this machine under a name of their own (DNS rebinding).

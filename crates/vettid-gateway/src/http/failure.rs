@@ -29,6 +29,18 @@ pub(crate) enum ApiFailure {
     ContentType,
     /// The connection is not active.
     NotConnected,
+    /// The key made too many calls.
+    RateLimited,
+    /// The name of the call was given to another call.
+    OtherCall,
+    /// The same call runs already.
+    InProgress,
+    /// The call was made, and its secret was shown then.
+    AlreadyShown,
+    /// The call was made, and its answer may not be kept any longer.
+    NotKept,
+    /// Events are not sent there.
+    BadAddress,
     /// Too much is open at once.
     TooMany,
     /// The gateway cannot do it now.
@@ -77,8 +89,14 @@ impl ApiFailure {
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::NotConnected,
+        Self::InProgress,
+        Self::AlreadyShown,
+        Self::NotKept,
         Self::TooLarge,
         Self::ContentType,
+        Self::BadAddress,
+        Self::OtherCall,
+        Self::RateLimited,
         Self::TooMany,
         Self::Unavailable,
     ];
@@ -89,7 +107,7 @@ impl ApiFailure {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "send a valid API key as `Authorization: Bearer …`; `vettid gateway key create` makes one",
+                "send a valid API key as `Authorization: Bearer …`; `vettid gateway api-key create` makes one",
             ),
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
@@ -115,6 +133,36 @@ impl ApiFailure {
             Self::NotConnected => {
                 (StatusCode::CONFLICT, "not_connected", "the connection is not active: invite the member again")
             }
+            Self::RateLimited => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "the API key made too many calls: wait as long as `Retry-After` says",
+            ),
+            Self::OtherCall => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "this Idempotency-Key was used for another call: take a fresh one for each call",
+            ),
+            Self::InProgress => (
+                StatusCode::CONFLICT,
+                "call_in_progress",
+                "the call with this Idempotency-Key still runs: repeat it a little later",
+            ),
+            Self::AlreadyShown => (
+                StatusCode::CONFLICT,
+                "already_shown",
+                "the call was made before and its secret is shown once: revoke or renew it if it got lost",
+            ),
+            Self::NotKept => (
+                StatusCode::GONE,
+                "not_kept",
+                "the call was made before, and its answer may not be kept any longer: ask under another Idempotency-Key",
+            ),
+            Self::BadAddress => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad_address",
+                "events are sent over https to public addresses, and to this machine if the configuration allows it",
+            ),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many", "too much is open at once: try again later"),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the gateway cannot do it now: try again later")

@@ -1,17 +1,18 @@
 //! Requests to members: asked on a connection, looked up by their id. What a member's vault refused is a result, not an
 //! error.
 
-use super::access::Caller;
 use super::body::{Asked, Body, Id};
 use super::failure::{ApiFailure, unavailable};
+use super::listing;
 use super::scope::Scope;
+use crate::api_key::Caller;
 use crate::gateway::{Gateway, RequestError};
 use crate::question::{Ask, LoginRequest};
 use crate::view::RequestView;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,7 +28,11 @@ pub(super) const MAX_WAIT_MS: u64 = 60_000;
 const DEFAULT_WAIT_MS: u64 = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new().routes(routes!(request_data)).routes(routes!(request_login)).routes(routes!(show))
+    OpenApiRouter::new()
+        .routes(routes!(request_data))
+        .routes(routes!(request_login))
+        .routes(routes!(list))
+        .routes(routes!(show))
 }
 
 /// Asks for a field of personal data.
@@ -130,6 +135,59 @@ async fn request_login(
     ask_member(&gateway, id, ask, call.wait_ms).await
 }
 
+/// Which requests are listed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Listed {
+    /// Those of this connection.
+    #[param(value_type = Option<String>, format = "uuid")]
+    connection_id: Option<ConnectionId>,
+    /// Those of this kind, such as `data`.
+    kind: Option<String>,
+    /// Those that are this far, such as `pending`.
+    status: Option<String>,
+    /// How many, at most 200; 50 if it is not said.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Requests, the oldest first.
+#[derive(Serialize, ToSchema)]
+struct Requests {
+    /// The requests.
+    requests: Vec<RequestView>,
+    /// There are more: the `cursor` of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Lists the requests that are open or ended a short time ago, the oldest first, as far as the key may see them.
+#[utoipa::path(
+    get, path = "/v1/requests", tag = "requests", operation_id = "list_requests",
+    security(("api_key" = ["requests"]), ("api_key" = ["data:read"]), ("api_key" = ["login"])),
+    params(Listed),
+    responses((status = 200, description = "The requests.", body = Requests)),
+)]
+async fn list(
+    State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Asked(query): Asked<Listed>,
+) -> Result<Json<Requests>, ApiFailure> {
+    let mut all = gateway.requests();
+    all.retain(|view| {
+        caller.may(scope_of(view.kind))
+            && query.connection_id.is_none_or(|id| id == view.connection_id)
+            && query.kind.as_deref().is_none_or(|kind| kind == view.kind)
+            && query.status.as_deref().is_none_or(|status| status == view.status.name())
+    });
+    let key = |view: &RequestView| view.request_id.to_string();
+    let (requests, next_cursor) = listing::page(all, query.limit, query.cursor.as_deref(), key)?;
+    Ok(Json(Requests { requests, next_cursor }))
+}
+
 /// A request, by the id that its call was answered with; waits for its end if asked to.
 #[utoipa::path(
     get, path = "/v1/requests/{request_id}", tag = "requests", operation_id = "get_request",
@@ -174,7 +232,7 @@ pub(super) async fn ask_member(
 }
 
 /// 200 when it ended, 202 while it is open.
-fn answer(view: RequestView) -> (StatusCode, Json<RequestView>) {
+pub(super) fn answer(view: RequestView) -> (StatusCode, Json<RequestView>) {
     let status = if view.status.is_open() { StatusCode::ACCEPTED } else { StatusCode::OK };
     (status, Json(view))
 }

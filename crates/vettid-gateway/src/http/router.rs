@@ -2,9 +2,11 @@
 
 use super::access::{self, Access};
 use super::failure::ApiFailure;
-use super::{authorisations, call, connections, document, invitations, keys, page, probes, requests};
+use super::{
+    api_keys, authorisations, call, connections, document, idempotency, invitations, keys, page, probes, requests,
+    values, webhooks,
+};
 use crate::gateway::Gateway;
-use crate::key_file::ApiKey;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
@@ -20,6 +22,9 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     keys::routes,
     probes::routes,
     document::routes,
+    values::routes,
+    webhooks::routes,
+    api_keys::routes,
 ];
 
 /// All calls, and their description.
@@ -29,13 +34,15 @@ pub(super) fn calls() -> OpenApiRouter<Gateway> {
 }
 
 /// Everything that is served.
-pub(super) fn router(gateway: Gateway, key: ApiKey, demo_page: bool, tasks: &TaskTracker) -> Router {
+pub(super) fn router(gateway: Gateway, demo_page: bool, tasks: &TaskTracker) -> Router {
     let (calls, document) = calls().split_for_parts();
-    let access = Access::new(&document, key);
+    let access = Access::new(&document, gateway.clone());
     let calls = calls
+        .route_layer(from_fn_with_state(gateway.clone(), idempotency::once))
         .route_layer(from_fn_with_state(tasks.clone(), call::finish))
         .route_layer(from_fn(call::take_body))
-        .route_layer(from_fn_with_state(access, access::require_scope));
+        .route_layer(from_fn_with_state(access, access::require_scope))
+        .route_layer(from_fn_with_state(gateway.clone(), probes::count));
     let open = if demo_page { Router::new().route("/", get(page::show)) } else { Router::new() };
     calls
         .merge(open)

@@ -9,6 +9,7 @@ use vettid_crypto::identity::SigningKey;
 use vettid_crypto::kdf::h256;
 use vettid_crypto::signature::{self, Context};
 use vettid_gateway::gateway::StartError;
+use vettid_gateway::versions::NotNewer;
 use vettid_nats::profiles::read_profile;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::connection::{ConnectionState, Ready};
@@ -33,7 +34,7 @@ async fn a_member_connects_under_the_contract() {
     handshake.send(&handshake.hs1).await;
     let hs2 = member.next_hs2(&handshake).await;
     let offered = member.review(&mut handshake, &hs2);
-    assert_eq!(offered.contract, *gateway.gateway().contract());
+    assert_eq!(offered.contract, gateway.gateway().contract());
     let shown = offered.profile.service.clone().unwrap();
     assert_eq!((shown.origins, shown.contract), (vec!["https://shop.example".to_owned()], offered.contract.clone()));
     assert_eq!(gateway.connection(handshake.hs_id.connection_id()).await.state, ConnectionState::Requested);
@@ -59,12 +60,12 @@ async fn a_member_connects_under_the_contract() {
     world.shut().await;
 }
 
-fn shown_key(profile: &SignedProfile) -> vettid_wire::key::TypedKey {
+pub(crate) fn shown_key(profile: &SignedProfile) -> vettid_wire::key::TypedKey {
     profile.key_record.signing_key.clone()
 }
 
 /// The profile as a connection reads it in the service's space.
-async fn service_profile(service: &crate::world::member::Service) -> SignedProfile {
+pub(crate) async fn service_profile(service: &crate::world::member::Service) -> SignedProfile {
     let bytes = read_profile(&service.connection, service.guid).await.unwrap().unwrap();
     let profile: SignedProfile = json::read(&bytes).unwrap();
     vettid_crypto::profile::verify(profile.clone(), vettid_nats::clock::now()).unwrap();
@@ -231,7 +232,10 @@ async fn a_changed_contract_needs_a_version_of_its_own() {
     let text = std::fs::read_to_string(&world.config.contract).unwrap();
     let wider = text.replace("\"consent\"", "\"required\"");
     std::fs::write(&world.config.contract, &wider).unwrap();
-    assert!(matches!(Running::start(world.config.clone()).await.err(), Some(StartError::SameVersion(1))));
+    assert!(matches!(
+        Running::start(world.config.clone()).await.err(),
+        Some(StartError::NotNewer(NotNewer::Version(1)))
+    ));
     std::fs::write(&world.config.contract, wider.replace("\"contract_version\": 1", "\"contract_version\": 2"))
         .unwrap();
     let gateway = world.gateway().await;

@@ -3,12 +3,13 @@
 use crate::requests::connected;
 use crate::world::member::Member;
 use crate::world::{Running, World};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use vettid_wire::auth::Decision;
 use vettid_wire::handshake::Invitation;
 
 /// A program of the service.
+#[derive(Clone)]
 pub(crate) struct Program {
     client: Client,
     base: String,
@@ -26,12 +27,73 @@ impl Program {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    /// The same with another key.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The same at another address.
+    pub(crate) fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
+    async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> reqwest::Result<Response> {
         let mut call = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key);
+        for (name, value) in headers {
+            call = call.header(*name, *value);
+        }
         if let Some(body) = body {
             call = call.json(&body);
         }
-        let answer = call.send().await.unwrap();
+        call.send().await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Response {
+        self.try_send(method, path, headers, body).await.unwrap()
+    }
+
+    /// A call under a name; `None`: nobody answered it.
+    pub(crate) async fn try_named(&self, path: &str, name: &str, body: Value) -> Option<(StatusCode, Value)> {
+        let answer = self.try_send(Method::POST, path, &[("idempotency-key", name)], Some(body)).await.ok()?;
+        let status = answer.status();
+        Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or(Value::Null)))
+    }
+
+    pub(crate) async fn named(&self, path: &str, headers: &[(&str, &str)], body: Value) -> (StatusCode, Value) {
+        let answer = self.send(Method::POST, path, headers, Some(body)).await;
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    pub(crate) async fn text(&self, path: &str) -> String {
+        self.send(Method::GET, path, &[], None).await.text().await.unwrap()
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let answer = self.send(method, path, &[], body).await;
         let status = answer.status();
         let bytes = answer.bytes().await.unwrap();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
@@ -46,7 +108,7 @@ impl Program {
     }
 }
 
-fn code(answer: &(StatusCode, Value)) -> (u16, &str) {
+pub(crate) fn code(answer: &(StatusCode, Value)) -> (u16, &str) {
     let code = answer.1.pointer("/error/code").and_then(Value::as_str).unwrap_or_default();
     assert!(answer.1.pointer("/error/message").is_some_and(Value::is_string), "{answer:?}");
     (answer.0.as_u16(), code)

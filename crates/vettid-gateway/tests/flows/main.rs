@@ -3,10 +3,17 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod authorisations;
+mod calls;
+mod client;
 mod connecting;
 mod crashes;
 mod http;
 mod keys;
+mod kills;
 mod logins;
+mod publishing;
 mod requests;
+mod sdk;
+mod values;
+mod webhooks;
 mod world;

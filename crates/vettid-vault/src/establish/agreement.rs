@@ -2,15 +2,13 @@
 
 use super::Answered;
 use crate::connection::{self, Connection};
-use crate::failure::Failure;
+use crate::contract::{self, sign_acceptance};
 use crate::step::Step;
 use vettid_core::contract::{AcceptedContract, contract_hash};
 use vettid_core::handshake::Peer;
 use vettid_crypto::identity::VerifyingKey;
-use vettid_crypto::signature::{Context, open as open_signed, sign_object};
-use vettid_wire::base64::Base64;
-use vettid_wire::contract::{Acceptance, Contract, CounterSignature, Tier};
-use vettid_wire::id::{ConnectionId, Fingerprint};
+use vettid_crypto::signature::{Context, open as open_signed};
+use vettid_wire::contract::{Acceptance, CounterSignature, Tier};
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 
@@ -35,42 +33,16 @@ pub(super) fn agree(step: &mut Step<'_>, connection: &Connection, optional: &[St
     if !optional.iter().all(is_optional) {
         return Ok(Err(RefusalCode::NotInContract));
     }
-    let acceptance = sign_acceptance(step, connection.connection_id, &contract, peer.fingerprint, optional)?;
-    let accepted = AcceptedContract {
-        contract_hash: contract_hash(&contract)?,
-        contract,
-        acceptance: acceptance.clone(),
-        counter_signature: None,
-    };
-    connection::put_contract(&mut step.draft, connection.connection_id, &accepted)?;
+    let contract_hash = contract_hash(&contract)?;
+    let mut optional = optional.to_vec();
+    optional.sort();
+    optional.dedup();
+    let terms = (&contract, &contract_hash, optional, 1);
+    let acceptance = sign_acceptance(step, connection.connection_id, peer.fingerprint, terms)?;
+    let accepted =
+        AcceptedContract { contract_hash, contract, acceptance: acceptance.clone(), counter_signature: None };
+    contract::keep(&mut step.draft, connection.connection_id, &accepted)?;
     Ok(Ok(Some(acceptance)))
-}
-
-fn sign_acceptance(
-    step: &Step<'_>,
-    connection_id: ConnectionId,
-    contract: &Contract,
-    service_fp: Fingerprint,
-    optional: &[String],
-) -> Result<Acceptance, Failure> {
-    let signing = step.identity.signing_key();
-    let mut optional_fields_accepted = optional.to_vec();
-    optional_fields_accepted.sort();
-    optional_fields_accepted.dedup();
-    let acceptance = Acceptance {
-        contract_hash: contract_hash(contract)?,
-        contract_version: contract.contract_version,
-        service_id: contract.service_id.clone(),
-        service_fp,
-        member_fp: step.identity.fingerprint(),
-        connection_id,
-        optional_fields_accepted,
-        accepted_at: step.now,
-        sequence: 1,
-        key_id: signing.key_id(),
-        signature: Base64::default(),
-    };
-    Ok(vjson::from_value(sign_object(Context::ContractAccept, signing, &acceptance)?)?)
 }
 
 /// A service's counter-signature is over the very acceptance that this vault signed.
@@ -96,6 +68,6 @@ pub(super) fn countersigned(
         return Ok(Err(RefusalCode::InvalidRequest));
     }
     accepted.counter_signature = Some(counter);
-    connection::put_contract(&mut step.draft, connection.connection_id, &accepted)?;
+    contract::keep(&mut step.draft, connection.connection_id, &accepted)?;
     Ok(Ok(()))
 }

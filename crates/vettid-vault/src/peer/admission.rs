@@ -44,7 +44,13 @@ pub(super) fn admit(
 fn is_built_in(row: &Row) -> bool {
     matches!(
         row.name,
-        "connection.ready" | "connection.rekey" | "connection.credential" | "connection.revoked" | "event.refused"
+        "connection.ready"
+            | "connection.rekey"
+            | "connection.credential"
+            | "connection.revoked"
+            | "contract.offered"
+            | "contract.countersigned"
+            | "event.refused"
     )
 }
 
@@ -63,6 +69,9 @@ fn under_contract(
     arrived: &Arrived,
     buckets: &mut Buckets,
 ) -> Result<Result<Option<Tier>, Refused>, Failure> {
+    if let Err(code) = crate::contract::check_not_frozen(&step.draft, connection.connection_id)? {
+        return Ok(Err(code.into()));
+    }
     let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
         return Ok(Err(RefusalCode::NotInContract.into()));
     };

@@ -46,7 +46,12 @@ pub(super) struct Refused {
 
 impl From<RefusalCode> for Refused {
     fn from(code: RefusalCode) -> Self {
-        let severity = if code == RefusalCode::Conflict { Severity::Alarm } else { Severity::Warning };
+        let severity = match code {
+            RefusalCode::Conflict => Severity::Alarm,
+            // Its owner knows: it waits for them.
+            RefusalCode::ContractFrozen => Severity::Info,
+            _ => Severity::Warning,
+        };
         Self { code, severity, breach: None }
     }
 }

@@ -201,6 +201,20 @@ pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<
     Ok(code.map_or(Ok(()), Err))
 }
 
+/// Ends whatever of a connection waits for the owner; the peer is told why.
+pub(crate) fn end_waiting(step: &mut Step<'_>, connection: &Connection, code: RefusalCode) -> Result<(), Failure> {
+    for waiting in request::of_connection(&step.draft, connection.connection_id)?.iter().filter(|w| w.is_open()) {
+        let body = vjson::parse(&waiting.payload)?;
+        let answer = refuse_resumed(step, connection, waiting, &body, code)?;
+        if let Some(answer) = &answer {
+            mark::answer(&mut step.draft, &connection.connection_id.to_string(), waiting.event_id, answer.clone())?;
+        }
+        request::put(&mut step.draft, &Waiting { answer, is_decided: true, ..waiting.clone() })?;
+        audit_resumed(step, connection, waiting, Some(code))?;
+    }
+    Ok(())
+}
+
 fn refuse_resumed(
     step: &mut Step<'_>,
     connection: &Connection,

@@ -368,7 +368,7 @@ fn a_flood_stops_at_three_and_three_denials_silence_the_service_for_a_day() {
 #[test]
 fn without_the_permission_or_the_signature_of_the_service_nothing_is_asked() {
     let mut town = Town::settled(10);
-    town.shop.permissions = vec![Permission::RequestPayment];
+    town.shop.contract.permissions = vec![Permission::RequestPayment];
     town.connect_shop();
     let wanted = consent(&town);
     for wanted in [wanted, document(), proof(&["email"])] {

@@ -4,7 +4,6 @@
 use crate::flows::{ask_field, decide, request_id, send};
 use crate::town::{ALICE, DAY_MS, MINUTE_MS, Town};
 use serde_json::{Value, json};
-use vettid_crypto::identity::VerifyingKey;
 use vettid_wire::connection::ConnectionView;
 use vettid_wire::data::{HeldList, HeldValue, Keep};
 use vettid_wire::feed::{AuditStretch, Outcome, Severity};
@@ -152,7 +151,64 @@ fn what_was_given_says_how_long_and_is_marked_when_that_is_over() {
     town.check(ALICE);
 }
 
-/// The key under which proofs of this connection are checked, as any third party would.
-pub(crate) fn key_of(typed: &vettid_wire::key::TypedKey) -> VerifyingKey {
-    VerifyingKey::from_typed(typed).unwrap()
+fn set(town: &mut Town, field: &str, value: &str) {
+    let _: Value = town.ask(ALICE, "data.set", json!({"field": field, "value": value})).unwrap();
+    town.run();
+}
+
+/// What the shop was sent unasked, in order: the value, or null where it is gone.
+fn pushed(town: &Town) -> Vec<Value> {
+    let snapshots = town.shop.got.iter().filter(|(name, _, _)| name == "data.snapshot");
+    let bodies: Vec<_> = snapshots.map(|(_, body, _)| body).collect();
+    let numbers: Vec<_> = bodies.iter().map(|body| body["number"].as_u64().unwrap()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    bodies.iter().map(|body| body["state"].pointer("/value/value").cloned().unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_snapshot_is_sent_after_acceptance_and_at_each_change() {
+    let mut town = Town::settled(3);
+    store(&mut town, &["address"]);
+    set(&mut town, "size", "M");
+    let connection_id = town.connect_shop();
+    town.run();
+    assert_eq!(pushed(&town), ["M"]);
+    assert_eq!(held(&mut town, "size").unwrap().keep, Keep::UntilRevoked);
+    set(&mut town, "size", "L");
+    set(&mut town, "size", "L");
+    set(&mut town, "address", "elsewhere");
+    assert_eq!(pushed(&town), ["M", "L"]);
+    set(&mut town, "size", "S");
+    // The rate has no room for more: what comes now waits, and of it the last counts, over a crash too.
+    for value in ["XS", "XL", "XXL"] {
+        set(&mut town, "size", value);
+    }
+    assert_eq!(pushed(&town), ["M", "L", "S"]);
+    town.nodes[ALICE].crash();
+    town.now = town.now.plus_ms(MINUTE_MS);
+    town.tick();
+    town.run();
+    assert_eq!(pushed(&town), ["M", "L", "S", "XXL"]);
+    town.now = town.now.plus_ms(2 * MINUTE_MS);
+    town.resume(ALICE, true);
+    let _: Value = town.ask(ALICE, "data.remove", json!({"field": "size"})).unwrap();
+    town.run();
+    assert_eq!(pushed(&town).last(), Some(&Value::Null));
+    // What it was sent it may ask for as well; that takes nothing from what it is sent.
+    set(&mut town, "size", "M");
+    for _ in 0..3 {
+        let id = request_id(&mut town);
+        assert_eq!(ask_field(&mut town, "size", id)["outcome"]["served"]["value"], "M");
+    }
+    set(&mut town, "size", "L");
+    let sent = pushed(&town);
+    assert_eq!(sent.last().unwrap(), "L");
+    let body = json!({"connection_id": connection_id, "reason": "user_requested"});
+    let _: ConnectionView = town.ask(ALICE, "connection.revoke", body).unwrap();
+    set(&mut town, "size", "XS");
+    town.now = town.now.plus_ms(2 * MINUTE_MS);
+    town.tick();
+    town.run();
+    assert_eq!(pushed(&town), sent);
+    town.check(ALICE);
 }

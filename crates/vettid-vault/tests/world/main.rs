@@ -10,6 +10,7 @@ mod bad_input;
 mod borders;
 mod calls;
 mod contacts;
+mod contracts;
 mod credential;
 mod enforcement;
 mod feed;

@@ -23,6 +23,7 @@ use vettid_wire::handshake::{HandshakeMessage, InvitationKind, RekeyMessage, Spa
 use vettid_wire::id::{ConnectionId, EventId, HandshakeId, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::json as vjson;
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::offer::ContractOffer;
 use vettid_wire::profile::{PublicProfile, ServiceProfile, SignedProfile};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
@@ -43,23 +44,15 @@ pub(crate) struct Shop {
     pub(crate) channel: Option<Channel>,
     /// The incarnation of the member that it addresses.
     pub(crate) to_incarnation: u64,
-    /// What its contract lets it do beside reading fields.
-    pub(crate) permissions: Vec<Permission>,
+    /// What it quotes.
+    pub(crate) contract: Contract,
     /// When what it sends loses its effect.
     pub(crate) expires_at: Option<Timestamp>,
     /// Opened events of the member: name, body, the event that it answers.
     pub(crate) got: Vec<(String, Value, Option<EventId>)>,
 }
 
-const PERMISSIONS: [Permission; 5] = [
-    Permission::RequestAuthentication,
-    Permission::RequestPayment,
-    Permission::RequestConsent,
-    Permission::RequestSignature,
-    Permission::RequestProof,
-];
-
-fn fields() -> Contract {
+pub(crate) fn contract() -> Contract {
     vjson::read(
         br#"{"service_id":"demo-shop","contract_version":1,"description":"d","fields":[
         {"field":"address","tier":"on_demand","purpose":"p","retention":"session","rate":{"count":2,"per_seconds":60}},
@@ -68,8 +61,10 @@ fn fields() -> Contract {
         {"field":"phone","tier":"optional","purpose":"p","retention":"until_revoked"},
         {"field":"city","tier":"optional","purpose":"p","retention":"session"},
         {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
+        {"field":"size","tier":"required","access":"snapshot","purpose":"p","retention":"until_revoked",
+        "rate":{"count":3,"per_seconds":60}},
         {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
-        "permissions":[],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
+        "permissions":["request_authentication","request_payment","request_consent","request_signature","request_proof"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )
     .unwrap()
 }
@@ -89,14 +84,10 @@ impl Shop {
             connection_id: None,
             channel: None,
             to_incarnation: 1,
-            permissions: PERMISSIONS.to_vec(),
+            contract: contract(),
             expires_at: None,
             got: vec![],
         }
-    }
-
-    fn contract(&self) -> Contract {
-        Contract { permissions: self.permissions.clone(), ..fields() }
     }
 
     fn profile(&self, now: Timestamp) -> SignedProfile {
@@ -177,7 +168,7 @@ impl Shop {
             self.member = responder.peer().map(|peer| peer.guid());
             self.member_key = responder.peer().map(|peer| *peer.key_record.signing());
             let pairwise = responder.peer().and_then(|peer| peer.pairwise_key.as_ref());
-            self.pairwise = pairwise.map(crate::enforcement::key_of);
+            self.pairwise = pairwise.map(|key| VerifyingKey::from_typed(key).unwrap());
             let content = self.answer(&responder, hs_id, now, rng);
             let party = Party { key_record: &self.record, signing: &self.signing };
             send = responder.answer(now, rng, &party, &content).unwrap().send;
@@ -249,7 +240,7 @@ impl Shop {
     /// The body of a request for a field.
     pub(crate) fn data_request(&self, field: &str, request_id: RequestId) -> Value {
         json!({"request_id": request_id, "service_id": self.service_id, "connection_id": self.connection_id.unwrap(),
-            "contract_hash": contract_hash(&self.contract()).unwrap(), "field": field, "purpose": "delivery"})
+            "contract_hash": contract_hash(&self.contract).unwrap(), "field": field, "purpose": "delivery"})
     }
 
     /// The body of a login, unsigned.
@@ -276,6 +267,31 @@ impl Shop {
             signature: Base64::default(),
         };
         sign_object(Context::ServiceRequest, &self.signing, &request).unwrap()
+    }
+
+    /// The body of an offer of this version.
+    pub(crate) fn offer(&self, contract: &Contract, now: Timestamp) -> Value {
+        let connection_id = self.connection_id.unwrap();
+        let offer = ContractOffer {
+            connection_id,
+            contract: contract.clone(),
+            offered_at: now,
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ContractOffer, &self.signing, &offer).unwrap()
+    }
+
+    /// The signature under an acceptance.
+    pub(crate) fn counter(&self, acceptance: &Value, now: Timestamp) -> Value {
+        let counter = CounterSignature {
+            acceptance_hash: body_hash(acceptance).unwrap(),
+            connection_id: self.connection_id.unwrap(),
+            countersigned_at: now,
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ContractCounter, &self.signing, &counter).unwrap()
     }
 
     pub(crate) fn signed(&self, challenge: &Value) -> Value {

@@ -57,7 +57,7 @@ const EXCHANGE: &str = r#"(import "vettid:handler/exchange@1.0.0" (instance $exc
     (export "decision" (type $decision (eq $decision')))
     (type $refusal-code' (enum "unsupported-event" "invalid-request" "not-allowed" "not-connected" "not-in-contract"
       "contract-mismatch" "rate-limited" "denied" "expired" "not-available" "not-found" "conflict" "locked" "unavailable"
-      "on-hold" "spent" "no-room" "retention-too-long"))
+      "on-hold" "spent" "no-room" "retention-too-long" "contract-frozen"))
     (export "refusal-code" (type $refusal-code (eq $refusal-code')))
     (type $service' (record (field "service-id" string) (field "contract-hash" string)
       (field "permissions" (list $permission)) (field "origins" (list string)) (field "tier" (option $tier))))

@@ -68,7 +68,7 @@ pub(crate) fn samples() -> Samples {
     let once = ContractField { access: Access::OneTime, ..contract().fields.remove(0) };
     samples.object("ContractField", once).optional(&["/access", "/rate"]);
     samples.cases("Tier", [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent]);
-    samples.cases("Access", [Access::OnDemand, Access::OneTime]);
+    samples.cases("Access", [Access::OnDemand, Access::OneTime, Access::Snapshot]);
     samples.cases("Retention", [Retention::Session, Retention::TimeLimited { days: 30 }, Retention::UntilRevoked]);
     let permissions = [
         Permission::RequestAuthentication,

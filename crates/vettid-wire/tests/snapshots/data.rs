@@ -5,7 +5,7 @@ use crate::value;
 use vettid_wire::contract::Retention;
 use vettid_wire::data::{
     DataOutcome, DataRequest, DataResponse, FieldList, FieldName, FieldSummary, FieldView, HeldList, HeldValue, Keep,
-    ListHeld, SetField,
+    ListHeld, SetField, Snapshot, SnapshotState,
 };
 use vettid_wire::refusal::RefusalCode;
 
@@ -43,9 +43,22 @@ pub(crate) fn samples() -> Samples {
     samples.object("DataRequest", request()).optional(&["/retention"]);
     let proof = Some(crate::answer::proof());
     let response = DataResponse { request_id: value::request(), outcome: served(), proof };
-    let optional = ["/outcome/served/keep", "/proof"];
-    samples.object("DataResponse", response).open(&["/outcome/served/value"]).optional(&optional);
+    samples
+        .object("DataResponse", response)
+        .open(&["/outcome/served/value"])
+        .optional(&["/outcome/served/keep", "/proof"]);
     samples.case("DataOutcome", served()).open(&["/served/value"]).optional(&["/served/keep"]);
+    let state = || SnapshotState::Value { value: value::address(), keep: keep() };
+    let snapshot = Snapshot {
+        connection_id: value::connection(),
+        contract_hash: value::bytes_url(32),
+        field: FIELD.to_owned(),
+        number: 3,
+        state: state(),
+    };
+    samples.object("Snapshot", snapshot).open(&["/state/value/value"]);
+    samples.case("SnapshotState", state()).open(&["/value/value"]);
+    samples.case("SnapshotState", SnapshotState::Gone);
     let held = HeldValue {
         connection_id: value::connection(),
         field: FIELD.to_owned(),

@@ -34,6 +34,7 @@ mod location;
 mod lock;
 mod manifest;
 mod messaging;
+mod offer;
 mod profile;
 mod recovery;
 mod refusal;
@@ -82,6 +83,7 @@ fn all() -> Vec<Samples> {
         lock::samples(),
         manifest::samples(),
         messaging::samples(),
+        offer::samples(),
         profile::samples(),
         recovery::samples(),
         refusal::samples(),

@@ -4,13 +4,14 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::refusal::{EventRefused, Refusal, RefusalCode};
 
-const CODES: [RefusalCode; 18] = [
+const CODES: [RefusalCode; 19] = [
     RefusalCode::UnsupportedEvent,
     RefusalCode::InvalidRequest,
     RefusalCode::NotAllowed,
     RefusalCode::NotConnected,
     RefusalCode::NotInContract,
     RefusalCode::ContractMismatch,
+    RefusalCode::ContractFrozen,
     RefusalCode::RateLimited,
     RefusalCode::Denied,
     RefusalCode::Expired,

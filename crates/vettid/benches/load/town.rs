@@ -106,7 +106,7 @@ impl Service {
     pub(crate) async fn read(&self, member: usize) -> Result<Answer> {
         let id = *self.connections.get(member % self.connections.len()).context("nobody lives here")?;
         match self.gateway.request_data(id, FIELD, PURPOSE, PATIENCE).await?.status {
-            Status::Served { field, value } if field == FIELD && value == self.stored => Ok(Answer::Served),
+            Status::Served { field, value, .. } if field == FIELD && value == self.stored => Ok(Answer::Served),
             Status::Refused { code: RefusalCode::RateLimited, .. } => Ok(Answer::TooOften),
             other => bail!("the field was not served as stored: {other:?}"),
         }

@@ -195,6 +195,7 @@ fn refused(code: RefusalCode) -> &'static str {
         RefusalCode::NotInContract | RefusalCode::ContractMismatch => {
             "look at the contract: vettid app connection review ID"
         }
+        RefusalCode::ContractFrozen => "decide about the new version first: vettid app contract show SERVICE",
         RefusalCode::RateLimited => "wait a minute, then try again",
         RefusalCode::Expired => "check the clock of this machine, then try again",
         RefusalCode::Spent => "the service has had it; look: vettid app feed list",

@@ -6,6 +6,8 @@ mod invitations;
 mod picture;
 mod view;
 
+pub(super) use view::show_contract;
+
 use super::advice::command;
 use super::{Client, input};
 use crate::failure::Failure;

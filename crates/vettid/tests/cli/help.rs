@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 153] = [
+const COMMANDS: [&str; 170] = [
     "",
     "app",
     "app enroll",
@@ -55,6 +55,13 @@ const COMMANDS: [&str; 153] = [
     "app connection health",
     "app connection rekey",
     "app connection revoke",
+    "app contract",
+    "app contract list",
+    "app contract show",
+    "app contract diff",
+    "app contract accept",
+    "app contract reject",
+    "app contract choose",
     "app message",
     "app message send",
     "app message list",
@@ -149,6 +156,16 @@ const COMMANDS: [&str; 153] = [
     "services",
     "host",
     "gateway",
+    "gateway api-key",
+    "gateway api-key create",
+    "gateway api-key list",
+    "gateway api-key revoke",
+    "gateway webhook",
+    "gateway webhook add",
+    "gateway webhook list",
+    "gateway webhook test",
+    "gateway webhook replay",
+    "gateway webhook remove",
     "gateway keys",
     "gateway keys rotate",
     "up",

@@ -16,6 +16,7 @@ mod contacts;
 mod credential;
 mod disk;
 mod files;
+mod gateway;
 #[expect(dead_code, reason = "these tests only post to services")]
 #[path = "../../src/https.rs"]
 mod https;

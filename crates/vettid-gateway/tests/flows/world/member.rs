@@ -219,6 +219,14 @@ impl Member {
         arrived
     }
 
+    /// The next message, however long it takes.
+    pub(crate) async fn next_or_never(&mut self) -> (Subject, Bytes) {
+        let message = self.inbox.next().await.unwrap();
+        let arrived = (message.subject.clone(), message.payload.clone());
+        message.done().await.unwrap();
+        arrived
+    }
+
     /// Whether no durable event comes within this time.
     pub(crate) async fn nothing_within(&mut self, within: std::time::Duration) -> bool {
         tokio::time::timeout(within, self.inbox.next()).await.is_err()
@@ -256,6 +264,10 @@ impl Member {
             signature: Base64::default(),
         };
         self.resigned(unsigned)
+    }
+
+    pub(crate) fn fingerprint(&self) -> vettid_wire::id::Fingerprint {
+        self.record.fingerprint()
     }
 
     pub(crate) fn resigned(&self, acceptance: Acceptance) -> Acceptance {
@@ -381,6 +393,15 @@ impl Handshake {
 }
 
 impl Service {
+    /// The question in a message, if it is one for data.
+    pub(crate) fn question(&mut self, subject: &Subject, bytes: &Bytes) -> Option<Asked> {
+        let is_question = matches!(subject, Subject::FromService(_, _, name) if name.to_string() == "data.request");
+        let envelope = Envelope::read(bytes).ok().filter(|_| is_question)?;
+        let opened = self.channel.open(subject, &envelope).unwrap();
+        let (event_id, body, bytes) = (envelope.event_id, opened.content.body, bytes.clone());
+        Some(Asked { event_id, body, bytes, freshness: opened.freshness })
+    }
+
     fn subject(&self, name: &str) -> Subject {
         Subject::ForOwner(self.guid, self.connection_id, name.parse().unwrap())
     }

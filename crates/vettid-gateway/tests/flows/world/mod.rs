@@ -3,6 +3,8 @@
 
 pub(crate) mod desk;
 pub(crate) mod member;
+pub(crate) mod process;
+pub(crate) mod receiver;
 
 use desk::Desk;
 use std::future::Future;
@@ -10,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use vettid_gateway::config::{Broker, Config, Http, InvitationStyle, Limits, Services};
+use vettid_gateway::config::{Broker, Config, Http, InvitationStyle, Limits, Services, Webhooks};
 use vettid_gateway::gateway::StartError;
 use vettid_gateway::view::ConnectionView;
 use vettid_gateway::{Gateway, question};
@@ -84,8 +86,9 @@ fn config(broker: &TestServer, desk: &Desk, folder: &TempDir) -> Config {
         services: Services { url: desk.url(), ca_file: path("desk.pem"), join_token_file: Some(path("join.token")) },
         broker: Broker { ca_file: Some(path("broker.pem")), peers: vec![] },
         http: Some(Http { listen: "127.0.0.1:0".parse().unwrap(), api_key_file: path("api.key"), demo_page: true }),
+        webhooks: Webhooks { loopback: true, ca_file: None },
         invitation: InvitationStyle { life_seconds: 600, page: Some("https://app.vettid.example/c".to_owned()) },
-        limits: Limits { ask_again_ms: 400, ..Limits::default() },
+        limits: Limits { ask_again_ms: 400, webhook_again_ms: 50, ..Limits::default() },
     }
 }
 

@@ -219,7 +219,8 @@ fn accept(id: ConnectionId, contract: Option<&Contract>) -> String {
     format!("vettid app connection decide {id} --accept{with}")
 }
 
-fn show_contract(contract: &Contract, missing: &[String], page: &mut Page) {
+/// A contract on a page.
+pub(in crate::app) fn show_contract(contract: &Contract, missing: &[String], page: &mut Page) {
     page.gap();
     page.line(format!("Contract, version {}: {}", contract.contract_version, contract.description));
     let rows: Vec<_> = contract
@@ -328,6 +329,7 @@ fn when(field: &ContractField) -> String {
     match field.access {
         Access::OnDemand => tier.to_owned(),
         Access::OneTime => format!("{tier}, once"),
+        Access::Snapshot => format!("{tier}, sent at each change"),
     }
 }
 

@@ -1,0 +1,63 @@
+//! What calls carry.
+
+use serde::Serialize;
+use vettid_wire::auth::Display;
+use vettid_wire::base64::Base64Url;
+
+/// Asks for a field of personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DataRequest {
+    /// Name of the field in the contract.
+    pub field: String,
+    /// What for, shown to the member.
+    pub purpose: String,
+    /// How long the call waits for the answer, in milliseconds; 60 000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+}
+
+/// Asks a member to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoginRequest {
+    /// The site, one of the service's own, such as `https://shop.example`.
+    pub origin: String,
+    /// SHA-256 of the browser session that waits.
+    pub session_hash: Base64Url,
+    /// Where the login was started, shown to the member.
+    pub display: Display,
+    /// How long the call waits for the answer, in milliseconds; 60 000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewApiKey {
+    /// What it is for.
+    pub name: String,
+    /// What it may do, such as `data:read`.
+    pub scopes: Vec<String>,
+    /// Calls a minute; absent: as the gateway's configuration says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_minute: Option<u32>,
+}
+
+/// A webhook to be registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewWebhook {
+    /// Where events are sent: a public https address.
+    pub url: String,
+    /// Which events, such as `request.answered`; none named: all.
+    pub events: Vec<String>,
+    /// Whether events carry the answers of members.
+    pub with_answers: bool,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// How many, at most 200; 50 if it is not said.
+    pub limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}

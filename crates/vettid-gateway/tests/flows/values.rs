@@ -1,0 +1,88 @@
+//! Values that a member's vault hands out unasked: kept as long as they may be, and then gone, from the disk as well.
+
+use crate::requests::connected;
+use crate::world::member::Service;
+use crate::world::{Running, World, eventually};
+use serde_json::Value;
+use vettid_nats::clock;
+use vettid_wire::connection::ConnectionState;
+use vettid_wire::data::{Keep, Snapshot, SnapshotState};
+
+fn snapshot(gateway: &Running, service: &Service, number: u64, state: SnapshotState) -> Snapshot {
+    let contract_hash = vettid_core::contract::contract_hash(&gateway.gateway().contract()).unwrap();
+    let (connection_id, field) = (service.connection_id, "address".to_owned());
+    Snapshot { connection_id, contract_hash, field, number, state }
+}
+
+fn value(text: &str, keep: Keep) -> SnapshotState {
+    SnapshotState::Value { value: text.into(), keep }
+}
+
+fn kept(gateway: &Running, service: &Service) -> Vec<Value> {
+    let values = gateway.gateway().values(service.connection_id).unwrap();
+    values.into_iter().map(|value| value.value).collect()
+}
+
+/// Whether any piece of these bytes is in a file of the state. Records begin with 36 bytes that are the same in each.
+fn is_on_disk(world: &World, bytes: &[u8]) -> bool {
+    let files = std::fs::read_dir(&world.config.state).unwrap();
+    let present: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap_or_default()).collect();
+    let holds = |piece: &[u8]| present.iter().any(|file| file.windows(piece.len()).any(|window| window == piece));
+    bytes.chunks_exact(64).any(holds)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_value_is_kept_over_a_kill_and_an_earlier_one_never_comes_back() {
+    let (world, gateway, member, mut service) = connected().await;
+    for (number, text) in [(1, "Elm 1"), (3, "Elm 3"), (2, "Elm 2"), (3, "Elm 4")] {
+        let sent = snapshot(&gateway, &service, number, value(text, Keep::UntilRevoked));
+        service.deliver("data.snapshot", sent).await;
+    }
+    let mut other = snapshot(&gateway, &service, 9, value("a lie", Keep::UntilRevoked));
+    other.contract_hash = vettid_wire::base64::Base64Url::new([0; 32]);
+    let dropped = gateway.gateway().dropped_events();
+    service.deliver("data.snapshot", other).await;
+    eventually(|| gateway.gateway().dropped_events() > dropped).await;
+    assert_eq!(kept(&gateway, &service), ["Elm 3"]);
+    gateway.kill();
+    let gateway = world.gateway().await;
+    assert_eq!(kept(&gateway, &service), ["Elm 3"]);
+    let before = std::fs::read(world.state_path()).unwrap();
+    let gone = snapshot(&gateway, &service, 4, SnapshotState::Gone);
+    service.deliver("data.snapshot", gone).await;
+    eventually(|| kept(&gateway, &service).is_empty()).await;
+    assert!(!is_on_disk(&world, &before[8..]));
+    drop(member);
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_is_gone_from_memory_and_disk_when_its_time_or_its_connection_is_over() {
+    let (world, gateway, member, mut service) = connected().await;
+    let empty = std::fs::read(world.state_path()).unwrap().len();
+    let until = clock::now().plus_ms(1_500);
+    let sent = snapshot(&gateway, &service, 1, value("Elm 1", Keep::TimeLimited { until }));
+    service.deliver("data.snapshot", sent).await;
+    eventually(|| kept(&gateway, &service) == ["Elm 1"]).await;
+    let records = std::fs::read(world.state_path()).unwrap()[empty..].to_vec();
+    assert!(is_on_disk(&world, &records));
+    // Not given out any more at once; off the disk within a round of the gateway.
+    eventually(|| kept(&gateway, &service).is_empty()).await;
+    assert!(clock::now() >= until);
+    eventually(|| !is_on_disk(&world, &records)).await;
+
+    let sent = snapshot(&gateway, &service, 2, value("Elm 2", Keep::UntilRevoked));
+    service.deliver("data.snapshot", sent).await;
+    eventually(|| kept(&gateway, &service) == ["Elm 2"]).await;
+    let before = std::fs::read(world.state_path()).unwrap();
+    let notice = service.notice(&member.signing);
+    service.deliver("connection.revoked", notice).await;
+    gateway.until(service.connection_id, ConnectionState::Revoked).await;
+    eventually(|| kept(&gateway, &service).is_empty() && !is_on_disk(&world, &before[8..])).await;
+    gateway.kill();
+    let gateway = world.gateway().await;
+    assert!(kept(&gateway, &service).is_empty());
+    gateway.stop().await;
+    world.shut().await;
+}

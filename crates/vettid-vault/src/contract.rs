@@ -1,0 +1,82 @@
+//! The contract of a connection with a service over its versions: what is in force, what is offered, and every acceptance that
+//! was ever signed. While something is offered, the service gets nothing.
+
+mod decide;
+mod offer;
+
+pub use decide::{decide, get, list};
+pub use offer::{countersigned, offered};
+
+use crate::connection;
+use crate::failure::Failure;
+use crate::projection::{Draft, UnreadableState};
+use crate::step::Step;
+use vettid_core::contract::AcceptedContract;
+use vettid_core::contract::versions::not_frozen;
+use vettid_crypto::signature::{Context, sign_object};
+use vettid_wire::base64::{Base64, Base64Url};
+use vettid_wire::contract::{Acceptance, Contract};
+use vettid_wire::id::{ConnectionId, Fingerprint};
+use vettid_wire::json as vjson;
+use vettid_wire::offer::OfferedContract;
+use vettid_wire::refusal::RefusalCode;
+
+fn offer_key(id: ConnectionId) -> String {
+    format!("contract_offer/{id}")
+}
+
+fn acceptances(id: ConnectionId) -> String {
+    format!("acceptance/{id}/")
+}
+
+/// The version that waits for the owner.
+pub fn waiting(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<OfferedContract>, UnreadableState> {
+    draft.get(&offer_key(id))
+}
+
+/// Whether the service gets anything now: `contract_frozen` while a version waits for the owner.
+pub fn check_not_frozen(draft: &Draft<'_>, id: ConnectionId) -> Result<Result<(), RefusalCode>, UnreadableState> {
+    Ok(not_frozen(waiting(draft, id)?.as_ref()))
+}
+
+/// Puts an acceptance in force, and keeps it with all before it.
+pub fn keep(draft: &mut Draft<'_>, id: ConnectionId, accepted: &AcceptedContract) -> Result<(), UnreadableState> {
+    connection::put_contract(draft, id, accepted)?;
+    draft.put(format!("{}{:020}", acceptances(id), accepted.acceptance.sequence), accepted)
+}
+
+/// Every acceptance of a connection, the first one first. They outlive it.
+pub fn signed(draft: &Draft<'_>, id: ConnectionId) -> Result<Vec<AcceptedContract>, UnreadableState> {
+    draft.values(&acceptances(id))
+}
+
+/// The connection is over: nothing waits any more.
+pub fn forget_offer(draft: &mut Draft<'_>, id: ConnectionId) {
+    draft.remove(&offer_key(id));
+}
+
+/// Signs the owner's yes (ctx `vettid/contract-accept/1`); `terms` are the contract, its hash, the optional fields and the count
+/// of the acceptance.
+pub(crate) fn sign_acceptance(
+    step: &Step<'_>,
+    connection_id: ConnectionId,
+    service_fp: Fingerprint,
+    terms: (&Contract, &Base64Url, Vec<String>, u64),
+) -> Result<Acceptance, Failure> {
+    let (contract, contract_hash, optional_fields_accepted, sequence) = terms;
+    let signing = step.identity.signing_key();
+    let acceptance = Acceptance {
+        contract_hash: contract_hash.clone(),
+        contract_version: contract.contract_version,
+        service_id: contract.service_id.clone(),
+        service_fp,
+        member_fp: step.identity.fingerprint(),
+        connection_id,
+        optional_fields_accepted,
+        accepted_at: step.now,
+        sequence,
+        key_id: signing.key_id(),
+        signature: Base64::default(),
+    };
+    Ok(vjson::from_value(sign_object(Context::ContractAccept, signing, &acceptance)?)?)
+}
