@@ -16,7 +16,7 @@ use vettid_crypto::signature::{Context, sign_object};
 use vettid_wire::authorisation::{AuthorisationRequest, Wanted};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::connection::Ready;
-use vettid_wire::contract::{Contract, CounterSignature, Permission};
+use vettid_wire::contract::{Contract, CounterSignature};
 use vettid_wire::envelope::{Content, Envelope};
 use vettid_wire::event::EventType;
 use vettid_wire::handshake::{HandshakeMessage, InvitationKind, RekeyMessage, SpaceUri};
@@ -99,7 +99,7 @@ impl Shop {
             key_record: self.record.record().clone(),
             restore_key: None,
             public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
-            service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: self.contract() }),
+            service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: self.contract.clone() }),
             event_types: vec![],
             items: std::collections::BTreeMap::new(),
             supported: vec![],
@@ -203,7 +203,7 @@ impl Shop {
             profile: Some(self.profile(now)),
             jwt: Some(minted.jwt.as_str().to_owned()),
             nkey_pub: Some(SecretKey::<User>::random(rng).unwrap().public().to_string()),
-            contract: Some(self.contract()),
+            contract: Some(self.contract.clone()),
             ..Answer::default()
         }
     }
