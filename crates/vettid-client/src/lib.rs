@@ -27,6 +27,7 @@ pub mod services;
 pub mod services_credential;
 pub mod session;
 mod state;
+pub mod statement;
 pub mod status;
 pub mod store;
 pub mod strength;

@@ -16,6 +16,7 @@ pub mod envelope;
 pub mod file;
 pub mod handshake;
 pub mod identity;
+pub mod jose;
 pub mod kdf;
 pub mod key_record;
 pub mod lat;

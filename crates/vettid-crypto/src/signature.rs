@@ -50,6 +50,8 @@ contexts! {
     ContractCounter = "contract-counter",
     /// A service offers a new version of its contract.
     ContractOffer = "contract-offer",
+    /// What a service ever got, by the member's vault.
+    Statement = "statement",
     /// Answer to a login request, by the pairwise key.
     AuthResponse = "auth-response",
     /// Any other answer to a service, by the pairwise key.
@@ -266,7 +268,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 30);
+        assert_eq!(names.len(), 31);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

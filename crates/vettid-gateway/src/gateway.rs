@@ -105,6 +105,7 @@ struct Shared {
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    oidc_address: SyncMutex<Option<SocketAddr>>,
     started_at: Timestamp,
     /// Somebody asked for new signing keys.
     signing_wanted: Notify,
@@ -141,6 +142,22 @@ impl Gateway {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         *lock(&self.0.http_address)
+    }
+
+    /// Where the OpenID provider listens, if there is one.
+    #[must_use]
+    pub fn oidc_address(&self) -> Option<SocketAddr> {
+        *lock(&self.0.oidc_address)
+    }
+
+    /// Begins a commit of a part of the gateway that keeps its own values.
+    pub(crate) fn draft(&self) -> Draft {
+        self.0.state.draft()
+    }
+
+    /// Makes its changes durable. A failure is final: the gateway is not healthy any more.
+    pub(crate) async fn commit(&self, draft: Draft) -> Result<(), StateError> {
+        self.0.commit(draft).await
     }
 
     /// The service's own id as an owner of a space.

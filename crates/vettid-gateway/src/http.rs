@@ -8,6 +8,7 @@ mod authorisations;
 mod body;
 mod call;
 mod connections;
+mod contract;
 mod document;
 mod failure;
 mod idempotency;

@@ -43,8 +43,8 @@ mod handling;
 mod outcome;
 mod question;
 
-pub(crate) use question::end_waiting;
 pub use question::resume;
+pub(crate) use question::{BY_RULE, end_waiting};
 
 use admission::admit;
 use handling::{context, handle};

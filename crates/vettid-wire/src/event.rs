@@ -5,7 +5,7 @@ use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
-    inventory, location, lock, messaging, offer, profile, refusal, request, restore, rule, secret, session,
+    inventory, location, lock, messaging, offer, profile, refusal, request, restore, rule, secret, session, statement,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -412,6 +412,8 @@ events! {
     ContractGet: "contract.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => offer::ContractView;
     #[doc = "Accepts or rejects a new version of a contract, or chooses anew among its optional fields."]
     ContractDecide: "contract.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, offer::DecideContract => offer::ContractView;
+    #[doc = "Exports a part of the signed statement of what a service ever got."]
+    ContractStatement: "contract.statement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, statement::AskStatement => statement::StatementPart;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
     #[doc = "How the Vault Credential stands: whether there is one, its attempts, what it may be used for."]

@@ -43,5 +43,6 @@ pub mod secret;
 pub mod service_keys;
 pub mod services_credential;
 pub mod session;
+pub mod statement;
 pub mod subject;
 pub mod time;

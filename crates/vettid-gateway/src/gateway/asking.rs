@@ -212,7 +212,7 @@ async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: 
 fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Served { field, keep, .. } if keep.is_over(now) => {
-            Outcome::Served { field: field.clone(), value: Value::Null, keep: keep.clone() }
+            Outcome::Served { field: field.clone(), value: Value::Null, keep: *keep }
         }
         other => other.clone(),
     }

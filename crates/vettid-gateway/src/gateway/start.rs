@@ -16,6 +16,7 @@ use crate::identity::{Identity, IdentityFailed};
 use crate::key_file::{self, KeyFileError};
 use crate::metrics::Metrics;
 use crate::offer::{Offer, OfferError};
+use crate::oidc::{self, OidcError};
 use crate::once::{self, Calls};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
@@ -101,6 +102,9 @@ pub enum StartError {
     /// The HTTP face.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The OpenID provider.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
 }
 
 /// What was published last.
@@ -153,19 +157,26 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         healthy: AtomicBool::new(true),
         dropped_events: AtomicU64::new(0),
         http_address: SyncMutex::new(None),
+        oidc_address: SyncMutex::new(None),
         started_at: clock::now(),
         signing_wanted: Notify::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
-    let questions = questions(&loaded)?;
-    run(&shared, arrivals, questions).await
+    let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
+    run(&shared, arrivals, kept).await
+}
+
+/// What goes on where it was.
+struct Restored {
+    questions: Vec<Asked>,
+    oidc: oidc::Kept,
 }
 
 /// Sets everything going. What fails here ends what runs already.
-async fn run(shared: &Arc<Shared>, arrivals: Arrivals, questions: Vec<Asked>) -> Result<Gateway, StartError> {
+async fn run(shared: &Arc<Shared>, arrivals: Arrivals, restored: Restored) -> Result<Gateway, StartError> {
     let gateway = Gateway(Arc::clone(shared));
-    let outcome = set_going(shared, &gateway, arrivals, questions).await;
+    let outcome = set_going(shared, &gateway, arrivals, restored).await;
     if outcome.is_err() {
         gateway.stop().await;
     }
@@ -176,14 +187,14 @@ async fn set_going(
     shared: &Arc<Shared>,
     gateway: &Gateway,
     arrivals: Arrivals,
-    questions: Vec<Asked>,
+    restored: Restored,
 ) -> Result<(), StartError> {
     publish(shared).await?;
     shared.tasks.spawn(arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
         shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
-    for (question, ended) in questions {
+    for (question, ended) in restored.questions {
         let request = shared.requests.add(question, true);
         match ended {
             Some(ended) => {
@@ -207,6 +218,10 @@ async fn set_going(
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);
+    }
+    if let Some(oidc) = &shared.config.oidc {
+        let address = oidc::serve(gateway.clone(), oidc, restored.oidc, &shared.tasks, shared.stop.clone()).await?;
+        *lock(&shared.oidc_address) = Some(address);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The gateway against the real broker, with a member on the other side that is built from the protocol's own parts.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod authorisations;
 mod calls;
@@ -11,6 +11,7 @@ mod http;
 mod keys;
 mod kills;
 mod logins;
+mod openid;
 mod publishing;
 mod requests;
 mod sdk;

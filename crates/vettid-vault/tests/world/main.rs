@@ -36,5 +36,6 @@ mod rotation;
 mod rules;
 mod shop;
 mod signing_keys;
+mod statements;
 mod town;
 mod wallet;

@@ -45,6 +45,7 @@ mod rule;
 mod secret;
 mod services_credential;
 mod session;
+mod statement;
 mod text;
 
 use sample::Samples;
@@ -94,6 +95,7 @@ fn all() -> Vec<Samples> {
         secret::samples(),
         services_credential::samples(),
         session::samples(),
+        statement::samples(),
         text::samples(),
     ]
 }

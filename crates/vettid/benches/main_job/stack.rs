@@ -169,6 +169,7 @@ impl Plan {
             },
             broker: Broker::default(),
             http: None,
+            oidc: None,
             webhooks: Default::default(),
             invitation: InvitationStyle::default(),
             limits: GatewayLimits::default(),

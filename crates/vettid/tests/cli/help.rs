@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 170] = [
+const COMMANDS: [&str; 185] = [
     "",
     "app",
     "app enroll",
@@ -62,6 +62,7 @@ const COMMANDS: [&str; 170] = [
     "app contract accept",
     "app contract reject",
     "app contract choose",
+    "app contract statement",
     "app message",
     "app message send",
     "app message list",
@@ -156,6 +157,8 @@ const COMMANDS: [&str; 170] = [
     "services",
     "host",
     "gateway",
+    "gateway client",
+    "gateway client add",
     "gateway api-key",
     "gateway api-key create",
     "gateway api-key list",
@@ -166,6 +169,18 @@ const COMMANDS: [&str; 170] = [
     "gateway webhook test",
     "gateway webhook replay",
     "gateway webhook remove",
+    "gateway contract",
+    "gateway contract new",
+    "gateway contract edit",
+    "gateway contract edit add-field",
+    "gateway contract edit set-field",
+    "gateway contract edit remove-field",
+    "gateway contract edit set-rate",
+    "gateway contract edit permission",
+    "gateway contract edit set-text",
+    "gateway contract lint",
+    "gateway contract diff",
+    "gateway contract publish",
     "gateway keys",
     "gateway keys rotate",
     "up",

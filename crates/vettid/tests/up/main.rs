@@ -25,6 +25,7 @@ mod location;
 mod lock;
 mod main_job;
 mod memory;
+mod openid;
 mod operator;
 mod party;
 mod people;

@@ -333,7 +333,12 @@ impl Member {
     /// The whole handshake.
     pub(crate) async fn connect(&mut self, gateway: &Running, optional: &[&str]) -> Service {
         let link = gateway.invite().await.link;
-        let mut handshake = self.begin(&link).await;
+        self.answer_invitation(gateway, &link, optional).await
+    }
+
+    /// The whole handshake, by an invitation that was shown somewhere.
+    pub(crate) async fn answer_invitation(&mut self, gateway: &Running, link: &str, optional: &[&str]) -> Service {
+        let mut handshake = self.begin(link).await;
         handshake.send(&handshake.hs1).await;
         let hs2 = self.next_hs2(&handshake).await;
         let offered = self.review(&mut handshake, &hs2);
