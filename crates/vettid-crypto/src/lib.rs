@@ -8,6 +8,7 @@ mod aead;
 pub mod agreement;
 pub mod at_rest;
 pub mod audit;
+pub mod authorisation;
 pub mod backup;
 mod committed;
 pub mod credential;

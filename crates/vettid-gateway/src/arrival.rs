@@ -9,8 +9,8 @@ use vettid_core::window::Freshness;
 use vettid_wire::data::Snapshot;
 use vettid_wire::envelope::{Envelope, InReplyTo};
 use vettid_wire::event::{
-    self, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberProfileChanged, MemberRekey,
-    MemberRevoked,
+    self, ConsentWithdrawn, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential,
+    MemberProfileChanged, MemberRekey, MemberRevoked,
 };
 use vettid_wire::json;
 use vettid_wire::subject::Subject;
@@ -24,6 +24,8 @@ pub(crate) enum Arrived {
     Notice(Value),
     /// A step towards the keys of the next epoch, its signature not checked yet.
     Rekey(Value),
+    /// A consent is taken back, its signature not checked yet.
+    Withdrawal(Value),
     /// The member accepted a version of the contract, its signature not checked yet.
     Accepted(Value),
     /// A value that the member's vault hands out unasked.
@@ -86,6 +88,9 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     }
     if row.name == MemberCredential::ROW.name {
         return Ok(Arrived::Credential(opened.content.body));
+    }
+    if row.name == ConsentWithdrawn::ROW.name {
+        return Ok(Arrived::Withdrawal(opened.content.body));
     }
     if row.name == ContractAccepted::ROW.name {
         return Ok(Arrived::Accepted(opened.content.body));

@@ -7,6 +7,7 @@ mod asking;
 mod levels;
 mod posts;
 mod publishing;
+mod records;
 mod signing;
 mod start;
 mod upkeep;
@@ -95,6 +96,7 @@ struct Shared {
     invitations: SyncMutex<HashMap<InviteId, OpenInvitation>>,
     connections: SyncMutex<Connections>,
     requests: Requests,
+    records: SyncMutex<records::Records>,
     values: SyncMutex<Values>,
     api_keys: ApiKeys,
     hooks: Arc<webhooks::Hooks>,

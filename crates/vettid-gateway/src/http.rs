@@ -4,6 +4,7 @@
 
 mod access;
 mod api_keys;
+mod authorisations;
 mod body;
 mod call;
 mod connections;

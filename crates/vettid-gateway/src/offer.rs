@@ -129,7 +129,7 @@ mod tests {
         let cases = [
             SHOP.replace("To deliver what you ordered", " "),
             SHOP.replace("https://shop.example/terms", "http://shop.example/terms"),
-            SHOP.replace("[\"request_authentication\"]", "[\"request_authentication\", \"request_authentication\"]"),
+            SHOP.replace("[\"request_authentication\",", "[\"request_authentication\", \"request_authentication\","),
         ];
         for text in cases {
             assert!(matches!(read("contract.json", &text), Err(OfferError::Unclear { .. })), "{text}");

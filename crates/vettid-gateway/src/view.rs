@@ -2,13 +2,14 @@
 //! the member's vault should know.
 
 use crate::acquaintance::Known;
-use crate::question::{Kind, Outcome, Question};
+use crate::question::{self, Kind, Outcome, Question};
 use crate::requests::Progress;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 use utoipa::ToSchema;
 use vettid_wire::auth::Decision;
+use vettid_wire::authorisation::{AuthorisationRecord, Wanted};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
@@ -140,7 +141,7 @@ pub struct RequestView {
     /// Where it was asked.
     #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
-    /// `data` or `login`.
+    /// `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -177,19 +178,27 @@ pub enum Status {
         #[schema(value_type = Value)]
         keep: Keep,
     },
-    /// The member logged in.
+    /// The member logged in, or said yes.
     Approved {
         /// When the member decided.
         #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
         /// How the member was recognised (RFC 8176 values).
         method: Vec<String>,
+        /// The signed answer with its request, where the member's word was wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        record: Option<Box<AuthorisationRecord>>,
     },
-    /// The member refused to log in.
+    /// The member refused.
     Denied {
         /// When the member decided.
         #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
+        /// The signed answer with its request, where the member's word was wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        record: Option<Box<AuthorisationRecord>>,
     },
     /// The member's vault refused.
     Refused {
@@ -232,8 +241,16 @@ impl From<&Progress> for Status {
         };
         match outcome {
             Outcome::Served { field, value, keep } => Self::Served { field, value, keep },
-            Outcome::Decided { decision: Decision::Approve, auth_time, method } => Self::Approved { auth_time, method },
-            Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time },
+            Outcome::Decided { decision: Decision::Approve, auth_time, method } => {
+                Self::Approved { auth_time, method, record: None }
+            }
+            Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time, record: None },
+            Outcome::Answered { decision: Decision::Approve, auth_time, method, record } => {
+                Self::Approved { auth_time, method, record: Some(record) }
+            }
+            Outcome::Answered { decision: Decision::Deny, auth_time, record, .. } => {
+                Self::Denied { auth_time, record: Some(record) }
+            }
             Outcome::Refused { code } => Self::Refused { code },
             Outcome::Expired => Self::Expired,
         }
@@ -247,14 +264,55 @@ impl RequestView {
         Self {
             request_id: question.request_id,
             connection_id: question.connection_id,
-            kind: match question.kind {
+            kind: match &question.kind {
                 Kind::Data { .. } => "data",
                 Kind::Login(_) => "login",
+                Kind::Authorisation(request) => question::name(request.wanted.kind()),
             },
             status: progress.into(),
             asked_at: question.asked_at,
             expires_at,
             evidence: None,
+        }
+    }
+}
+
+/// A record in a list. The whole is had by its request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Record)]
+pub struct RecordView {
+    /// The request.
+    #[schema(value_type = String, format = "uuid")]
+    pub request_id: RequestId,
+    /// `payment`, `transaction`, `consent`, `document` or `proof`.
+    pub kind: &'static str,
+    /// Yes or no.
+    #[schema(value_type = String, example = "approve")]
+    pub decision: Decision,
+    /// When the member decided.
+    #[schema(value_type = String, format = DateTime)]
+    pub answered_at: Timestamp,
+    /// The end of a consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// From when on a consent does not hold any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+impl RecordView {
+    /// The view of a record.
+    #[must_use]
+    pub fn of(record: &AuthorisationRecord) -> Self {
+        Self {
+            request_id: record.request.request_id,
+            kind: question::name(record.request.wanted.kind()),
+            decision: record.answer.decision,
+            answered_at: record.answer.answered_at,
+            until: if let Wanted::Consent(consent) = &record.request.wanted { consent.until } else { None },
+            withdrawn_at: record.withdrawal.as_ref().map(|withdrawal| withdrawal.withdrawn_at),
         }
     }
 }

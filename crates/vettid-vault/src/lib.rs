@@ -4,6 +4,7 @@
 pub mod agreement;
 pub mod app;
 pub mod audit;
+pub mod authorisation;
 pub mod bootstrap;
 pub mod call;
 pub mod card;
@@ -18,6 +19,7 @@ pub mod feed;
 pub mod field;
 pub mod file;
 pub mod fleeting;
+pub mod flood;
 pub mod handler_host;
 pub mod host;
 pub mod identity;

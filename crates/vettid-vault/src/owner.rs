@@ -11,8 +11,8 @@ use crate::peer::MAX_SKEW_MS;
 use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
-    agreement, audit, call, card, contract, establish, feed, file, inventory, location, lock, outbox, profile,
-    recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, authorisation, call, card, contract, establish, feed, file, inventory, location, lock, outbox,
+    profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -274,6 +274,11 @@ fn act(
         "data.held.list" => run::<event::DataHeld>(body, |asked| held::list(step, &asked)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
+        "authorisation.list" => run::<event::AuthorisationList>(body, |asked| authorisation::list(step, &asked)),
+        "authorisation.export" => run::<event::AuthorisationExport>(body, |asked| authorisation::export(step, &asked)),
+        "consent.withdraw" => {
+            run::<event::ConsentWithdraw>(body, |asked| authorisation::consent::withdraw(step, &asked))
+        }
         "messaging.send" => send_message(step, row, event_id, body),
         "messaging.remove" => {
             let removed = by_handler(step, row, event_id, body)?;
@@ -448,7 +453,9 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
 
 fn requests(step: &Step<'_>) -> Result<Result<RequestList, RefusalCode>, Failure> {
     let open = request::all(&step.draft)?.into_iter().filter(request::Waiting::is_open).map(|waiting| waiting.shown);
-    Ok(Ok(RequestList { requests: open.filter(|shown| shown.expires_at > step.now).collect() }))
+    let open = open.filter(|shown| shown.expires_at > step.now);
+    let requests = open.map(|shown| authorisation::with_needs(step, shown)).collect::<Result<_, _>>()?;
+    Ok(Ok(RequestList { requests }))
 }
 
 /// The owner's decision: the waiting event is handled again with it.
@@ -461,6 +468,9 @@ fn decide(
     };
     if waiting.shown.expires_at <= step.now {
         return Ok(Err(RefusalCode::Expired));
+    }
+    if authorisation::is_one(&waiting.event_type) {
+        return authorisation::decide(step, &waiting, asked);
     }
     let decided = Decided { decision: asked.decision, decided_at: step.now, method: vec!["user".into()] };
     if let Err(code) = crate::peer::resume(step, &waiting, OwnerAnswer::Decided(decided))? {

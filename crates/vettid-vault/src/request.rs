@@ -12,8 +12,8 @@ use vettid_wire::request::{Ask, PendingRequest};
 const PREFIX: &str = "pending/";
 /// Most questions of one connection that are not past their end.
 pub const MAX_OPEN: usize = 64;
-/// Most logins of one connection that wait for the owner.
-pub const MAX_OPEN_LOGINS: usize = 3;
+/// Most logins and requests for the owner's word of one connection that wait at one time (spec 2.14).
+pub const MAX_OPEN_WORDS: usize = 3;
 
 /// A question and its event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +57,11 @@ pub fn get(draft: &Draft<'_>, connection: ConnectionId, id: RequestId) -> Result
 /// Stores a new question, if the connection has not too many.
 pub fn add(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), RefusalCode>, UnreadableState> {
     let of_connection = of_connection(draft, waiting.shown.connection_id)?;
-    let is_login = |waiting: &Waiting| matches!(waiting.shown.ask, Ask::Login { .. });
-    let open_logins = of_connection.iter().filter(|other| is_login(other) && other.is_open()).count();
-    if of_connection.len() >= MAX_OPEN || (waiting.is_open() && is_login(waiting) && open_logins >= MAX_OPEN_LOGINS) {
+    let is_word = |waiting: &Waiting| matches!(waiting.shown.ask, Ask::Login { .. } | Ask::Authorisation(_));
+    let now = waiting.shown.received_at;
+    let waits = |other: &&Waiting| is_word(other) && other.is_open() && now < other.shown.expires_at;
+    let open_words = of_connection.iter().filter(waits).count();
+    if of_connection.len() >= MAX_OPEN || (waiting.is_open() && is_word(waiting) && open_words >= MAX_OPEN_WORDS) {
         return Ok(Err(RefusalCode::RateLimited));
     }
     put(draft, waiting)?;

@@ -9,7 +9,7 @@ use crate::feed::Note;
 use crate::identity::{self, VaultIdentity};
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{agreement, connection, profile, resync, rule, upkeep};
+use crate::{agreement, authorisation, connection, profile, resync, rule, upkeep};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vettid_core::contract::Buckets;
@@ -156,6 +156,7 @@ fn complete(step: &mut Step<'_>, said: &Incarnation) -> Result<(), Failure> {
 /// What was used up since may look unused again: it counts as used up (spec §3 R17).
 fn trust_no_counter(step: &mut Step<'_>) -> Result<(), Failure> {
     agreement::forget_leave(step);
+    authorisation::lock::forget_all(step);
     rule::spend(step)?;
     for connection in connection::all(&step.draft)? {
         if let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? {

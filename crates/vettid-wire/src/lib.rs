@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod answer;
 pub mod audit;
 pub mod auth;
+pub mod authorisation;
 pub mod backup;
 pub mod base64;
 pub mod call;

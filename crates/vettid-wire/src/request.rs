@@ -1,6 +1,8 @@
 //! What waits for the owner's decision.
 
 use crate::auth::{Decision, Display};
+use crate::authorisation::AuthorisationView;
+use crate::digest::Digest;
 use crate::id::{ConnectionId, RequestId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ pub enum Ask {
         /// What the service says about the browser.
         display: Display,
     },
+    /// To give the member's word.
+    Authorisation(Box<AuthorisationView>),
 }
 
 /// Owner's command: decide a request.
@@ -59,6 +63,9 @@ pub struct Decide {
     pub request_id: RequestId,
     /// Yes or no.
     pub decision: Decision,
+    /// Hash of what was shown; without it nobody gives the member's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Digest>,
 }
 
 /// The decision was taken.

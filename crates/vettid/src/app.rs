@@ -2,6 +2,7 @@
 
 mod advice;
 mod agreement;
+mod authorisation;
 mod call;
 mod connection;
 mod contract;
@@ -124,6 +125,9 @@ enum Command {
     /// Fixed terms between you and another member: yes or no
     #[command(subcommand)]
     Transaction(transaction::Command),
+    /// What you consented to, and taking it back
+    #[command(subcommand)]
+    Consent(authorisation::Consent),
     /// Signed records of what you agreed on
     #[command(subcommand)]
     Record(record::Command),
@@ -193,6 +197,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::File(command) => file::run(command, app, output).await,
         Command::Request(command) => request::run(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
+        Command::Consent(command) => authorisation::consent(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,
         Command::Rule(command) => rule::run(command, app, output).await,
         Command::Feed(command) => feed::run(command, app, output).await,

@@ -1,5 +1,7 @@
 //! `vettid verify`: checks the record of a request or transaction, or the statement about a service, offline, with nothing but the file.
 
+mod authorisation;
+
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show, minute};
 use clap::Args;
@@ -10,9 +12,12 @@ use std::path::{Path, PathBuf};
 use vettid_client::clock::{Clock as _, SystemClock};
 use vettid_core::statement::{StatementError, looks_like_one, verify};
 use vettid_crypto::agreement::{RecordError, RecordReport, verify_record};
+use vettid_crypto::authorisation::{RecordError as AnsweredError, verify_record as verify_answered};
 use vettid_wire::agreement::{AgreementKind, AgreementOutcome, AgreementSide, AnswerMethod};
+use vettid_wire::authorisation::RECORD_KIND;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{AgreementId, Fingerprint};
+use vettid_wire::json;
 use vettid_wire::time::Timestamp;
 
 /// Longer than any statement that an app writes, in bytes.
@@ -30,7 +35,7 @@ the two are shows only in their fingerprints: compare them, or pass them with --
 
 Exit code 0: the record holds, whether it was approved or denied. Exit code 3: it does not, or is between others.")]
 pub(crate) struct Arguments {
-    /// The record, as `vettid app record export` writes it, or a statement of `vettid app contract statement`
+    /// The record, as `vettid app record export` or a gateway writes it, or a statement of `vettid app contract statement`
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Fingerprint of a party that must be one of the two; may be given twice. Of a statement: the vault's
@@ -61,8 +66,25 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     {
         return statement(text, arguments, output);
     }
-    let report = verify_record(&bytes, SystemClock.now(), &arguments.party).map_err(broken)?;
+    if is_answered_request(&bytes) {
+        let report = verify_answered(&bytes, SystemClock.now(), &arguments.party).map_err(|error| {
+            let (other, future) = (matches!(error, AnsweredError::OtherParty), matches!(error, AnsweredError::Future));
+            broken(&error, other, future)
+        })?;
+        return Ok(output.result(&authorisation::View::from(report))?);
+    }
+    let report = verify_record(&bytes, SystemClock.now(), &arguments.party).map_err(|error| {
+        let (other, future) = (matches!(error, RecordError::OtherParty), matches!(error, RecordError::Future));
+        broken(&error, other, future)
+    })?;
     Ok(output.result(&View::from(report))?)
+}
+
+/// Whether the file calls itself the record of a request of a service.
+fn is_answered_request(bytes: &[u8]) -> bool {
+    let kind =
+        json::parse(bytes).ok().and_then(|value| value.get("type").and_then(|kind| kind.as_str().map(str::to_owned)));
+    kind.as_deref() == Some(RECORD_KIND)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -73,10 +95,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn broken(error: RecordError) -> Failure {
-    let next = match &error {
-        RecordError::OtherParty => "compare the fingerprints with those that the app shows",
-        RecordError::Future => "look at the clock of this machine",
+fn broken(error: &dyn std::fmt::Display, other_party: bool, future: bool) -> Failure {
+    let next = match (other_party, future) {
+        (true, _) => "compare the fingerprints with those that the app shows",
+        (_, true) => "look at the clock of this machine",
         _ => "do not rely on this file; ask both parties for theirs",
     };
     Failure::new(Exit::Refused, error).next(next)

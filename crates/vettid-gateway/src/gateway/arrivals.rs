@@ -1,7 +1,7 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{EndedBy, Shared, asking, invitation_key, lock, posts, put, put_acceptance, upkeep, values};
+use super::{EndedBy, Shared, asking, invitation_key, lock, posts, put, put_acceptance, records, upkeep, values};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -230,6 +230,10 @@ async fn take_event(
         return Ok(());
     };
     match arrival::open(&mut live, subject, payload) {
+        Ok(Arrived::Answer(answer @ Answer::Authorisation(_), in_reply_to)) => {
+            records::take(shared, live, answer, in_reply_to.as_ref()).await
+        }
+        Ok(Arrived::Withdrawal(body)) => records::withdrawn(shared, live, body).await,
         Ok(Arrived::Answer(answer, in_reply_to)) => {
             match weigh(shared, &mut live, *answer, in_reply_to.as_ref()) {
                 Some((request, Judgement::Done(outcome))) => asking::conclude(shared, &request, outcome).await,

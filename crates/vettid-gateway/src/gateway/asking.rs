@@ -6,7 +6,7 @@ use super::{Shared, ended_key, lock, put_channel, request_key};
 use crate::clock;
 use crate::once;
 use crate::peers::{PeerAddress, PeerError};
-use crate::question::{Ask, Asker, Judgement, Outcome, Question, QuestionError};
+use crate::question::{Ask, Asker, Judgement, Kind, Outcome, Question, QuestionError};
 use crate::random;
 use crate::requests::{Progress, Request};
 use crate::revocation::NoticeFailed;
@@ -57,7 +57,7 @@ pub enum RequestError {
 impl From<QuestionError> for RequestError {
     fn from(error: QuestionError) -> Self {
         match error {
-            QuestionError::TooLarge => Self::Invalid,
+            QuestionError::TooLarge | QuestionError::Unsound(_) => Self::Invalid,
             other => Self::Question(other),
         }
     }
@@ -71,7 +71,8 @@ pub(super) async fn ask(
 ) -> Result<RequestView, RequestError> {
     shared.requests.check_room().map_err(|_| RequestError::TooManyOpen)?;
     let (question, address) = seal(shared, id, ask).await?;
-    let request = shared.requests.add(question, once::is_named());
+    let stored = must_store(&question);
+    let request = shared.requests.add(question, stored);
     spawn(shared, Arc::clone(&request), Some(address));
     let view = wait_for(shared, &request, wait).await;
     if view.status.is_open() {
@@ -84,6 +85,12 @@ pub(super) async fn ask(
         shared.requests.told(view.request_id);
     }
     Ok(view)
+}
+
+/// Whether a question is stored before it is sent: its call may be repeated, or nobody may give a word to a service that forgets
+/// having asked for it.
+fn must_store(question: &Question) -> bool {
+    once::is_named() || matches!(question.kind, Kind::Authorisation(_))
 }
 
 /// Seals a question. The lock on the connection is held over the commit, if one is due, so that no sequence leaves that
@@ -99,6 +106,7 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
         let asker = Asker {
             service_id,
             signing: identity.signing_key(),
+            key_record: identity.key_record().record(),
             member: live.record.member.guid,
             connection_id: id,
             contract_hash: &live.record.contract_hash,
@@ -109,8 +117,10 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
     if channel.must_store() {
         put_channel(&mut draft, id, live)?;
     }
-    if once::is_named() {
+    if must_store(&question) {
         draft.put(request_key(question.request_id), &question)?;
+    }
+    if once::is_named() {
         once::request(&mut draft, question.request_id)?;
     }
     shared.commit(draft).await?;
@@ -229,6 +239,7 @@ fn answered(view: &RequestView) -> Event {
         // Values are had by a call, for as long as they may be kept; they do not lie in queues.
         answer.remove("value");
         answer.remove("evidence");
+        answer.remove("record");
     }
     let body = json!({"request_id": view.request_id, "kind": view.kind, "status": view.status.name()});
     Event { answer: Some(answer), ..Event::of(EventKind::RequestAnswered, view.connection_id, body) }

@@ -3,7 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
-    ended_key, lock, posts, publishing, signing, upkeep, values, webhooks,
+    ended_key, lock, posts, publishing, records, signing, upkeep, values, webhooks,
 };
 use crate::api_key::ApiKeys;
 use crate::clock;
@@ -134,6 +134,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
+        records: SyncMutex::new(records::load(&loaded)?),
         values: SyncMutex::new(values::load(&loaded)?),
         api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
         hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
@@ -201,7 +202,11 @@ async fn set_going(
                 request.set_evidence(ended.evidence);
                 request.take(ended.at, Judgement::Done(ended.outcome));
             }
-            None => asking::spawn(shared, request, None),
+            None => match records::outcome(shared, request.question().request_id) {
+                // It was killed between storing the record and ending the request.
+                Some(outcome) => asking::conclude(shared, &request, outcome).await,
+                None => asking::spawn(shared, request, None),
+            },
         }
     }
     resume_posts(shared).await;

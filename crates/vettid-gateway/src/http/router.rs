@@ -3,8 +3,8 @@
 use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
-    api_keys, call, connections, contract, document, idempotency, invitations, keys, page, probes, requests, values,
-    webhooks,
+    api_keys, authorisations, call, connections, contract, document, idempotency, invitations, keys, page, probes,
+    requests, values, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -19,6 +19,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     connections::routes,
     contract::routes,
     requests::routes,
+    authorisations::routes,
     keys::routes,
     probes::routes,
     document::routes,

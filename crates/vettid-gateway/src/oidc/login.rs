@@ -140,7 +140,7 @@ pub(super) async fn ask(
 pub(super) async fn progress(provider: &Provider, request: RequestId, wait: Duration) -> Progress {
     match provider.gateway().request(request, wait).await.map(|view| view.status) {
         Some(Status::Asked | Status::Pending) => Progress::Open,
-        Some(Status::Approved { auth_time, method }) => Progress::Approved { auth_time, amr: method },
+        Some(Status::Approved { auth_time, method, .. }) => Progress::Approved { auth_time, amr: method },
         Some(Status::Denied { .. }) => Progress::Denied,
         Some(Status::Refused { .. } | Status::Served { .. }) => Progress::Refused,
         Some(Status::Expired) | None => Progress::Expired,

@@ -3,6 +3,7 @@
 
 use super::outcome::Refused;
 use super::{Arrived, MAX_SKEW_MS};
+use crate::authorisation;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::step::Step;
@@ -93,6 +94,12 @@ fn under_contract(
         let admitted = contract::act(step.now, &accepted, buckets, None, Permission::RequestAuthentication);
         let checked = |()| check_challenge(connection, &arrived.content.body).map_err(Refused::from);
         return Ok(admitted.map_err(Refused::from).and_then(checked).map(|()| None));
+    }
+    if authorisation::is_one(&arrived.event_type) {
+        let asked = (&arrived.event_type, &arrived.content.body);
+        return Ok(authorisation::admit(step, connection, (&accepted, buckets), asked)?
+            .map(|()| None)
+            .map_err(Refused::from));
     }
     Ok(Err(RefusalCode::UnsupportedEvent.into()))
 }

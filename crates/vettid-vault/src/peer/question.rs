@@ -3,6 +3,7 @@
 use super::actor;
 use super::handling::{answer_with, context, handle};
 use super::outcome::Done;
+use crate::authorisation;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -173,6 +174,9 @@ fn again(
 
 /// Handles a waiting event again, now with the owner's answer or its absence. The question is kept until its end.
 pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<Result<(), RefusalCode>, Failure> {
+    if authorisation::is_one(&waiting.event_type) {
+        return authorisation::resume(step, waiting);
+    }
     let found = connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
     let Some(connection) = found else {
         request::remove(&mut step.draft, waiting);

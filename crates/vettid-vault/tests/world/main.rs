@@ -5,6 +5,7 @@
 mod agreements;
 mod app;
 mod attacks;
+mod authorisations;
 mod bad_input;
 mod borders;
 mod calls;

@@ -12,6 +12,7 @@ mod agreement;
 mod answer;
 mod audit;
 mod auth;
+mod authorisation;
 mod backup;
 mod call;
 mod connection;
@@ -62,6 +63,7 @@ fn all() -> Vec<Samples> {
         answer::samples(),
         audit::samples(),
         auth::samples(),
+        authorisation::samples(),
         backup::samples(),
         call::samples(),
         connection::samples(),

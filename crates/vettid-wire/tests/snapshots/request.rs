@@ -1,7 +1,7 @@
 //! Samples of what waits for the owner's decision.
 
 use crate::sample::Samples;
-use crate::{auth, value};
+use crate::{auth, authorisation, value};
 use vettid_wire::auth::Decision;
 use vettid_wire::request::{Ask, Decide, Decided, PendingRequest, RequestList};
 
@@ -29,8 +29,10 @@ pub(crate) fn samples() -> Samples {
     samples.object("RequestList", RequestList { requests: vec![pending()] });
     samples.object("PendingRequest", pending());
     samples.cases("Ask", [data(), login()]);
+    let authorisation = Ask::Authorisation(Box::new(authorisation::view()));
+    samples.case("Ask", authorisation).optional(&["/authorisation/document", "/authorisation/needs"]);
     let (request_id, decision) = (value::request(), Decision::Approve);
-    samples.object("Decide", Decide { request_id, decision });
+    samples.object("Decide", Decide { request_id, decision, shown: Some(value::digest()) }).optional(&["/shown"]);
     samples.object("Decided", Decided { request_id, decision });
     samples
 }

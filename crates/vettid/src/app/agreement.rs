@@ -27,6 +27,8 @@ use vettid_wire::refusal::RefusalCode;
 mod show;
 mod terms;
 
+pub(super) use terms::document;
+
 #[derive(Debug, Args)]
 pub(super) struct New {
     /// The connection
@@ -70,9 +72,9 @@ pub(super) struct Approve {
     pub(super) id: AgreementId,
     /// The terms that you saw, by the hash that `show` prints; without it they are shown and you are asked
     #[arg(long, value_name = "HASH")]
-    terms: Option<Digest>,
+    pub(super) terms: Option<Digest>,
     #[command(flatten)]
-    password: PasswordInput,
+    pub(super) password: PasswordInput,
 }
 
 #[derive(Debug, Args)]
@@ -172,13 +174,19 @@ pub(super) async fn withdraw(app: &Client, output: Output, id: AgreementId) -> R
 
 /// Shows the terms at the terminal and asks; their hash, after a yes.
 fn confirmed(view: &AgreementView) -> Result<Digest, Failure> {
+    let next = format!("read them with: vettid app {} show {}", noun(view.kind), view.agreement_id);
+    confirm(&format!("{} proposes:", view.display_name), &view.displayed, next)?;
+    Ok(view.terms_hash)
+}
+
+/// Shows what is to be approved at the terminal and asks; `next` is what to do where there is no terminal.
+pub(super) fn confirm(who: &str, displayed: &[String], next: String) -> Result<(), Failure> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let next = format!("read them with: vettid app {} show {}", noun(view.kind), view.agreement_id);
         return Err(Failure::usage("say which terms you saw, with --terms HASH").next(next));
     }
     let mut screen = io::stderr();
-    writeln!(screen, "{} proposes:", crate::output::printable(&view.display_name))?;
-    for line in &view.displayed {
+    writeln!(screen, "{}", crate::output::printable(who))?;
+    for line in displayed {
         writeln!(screen, "  {}", crate::output::printable(line))?;
     }
     for warning in show::warnings(view) {
@@ -187,11 +195,7 @@ fn confirmed(view: &AgreementView) -> Result<Digest, Failure> {
     write!(screen, "Approve exactly this? [y/N] ")?;
     let mut typed = String::new();
     io::stdin().lock().take(64).read_line(&mut typed)?;
-    if typed.trim().eq_ignore_ascii_case("y") {
-        Ok(view.terms_hash)
-    } else {
-        Err(Failure::new(Exit::Refused, "not approved"))
-    }
+    if typed.trim().eq_ignore_ascii_case("y") { Ok(()) } else { Err(Failure::new(Exit::Refused, "not approved")) }
 }
 
 /// The password for these terms.

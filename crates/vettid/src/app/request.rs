@@ -3,12 +3,16 @@
 use super::Client;
 use super::advice::command;
 use super::agreement::{self, Approve, Counter, New, One};
+use super::authorisation::{self, Approving};
+use super::credential::failure as credential_failure;
+use super::transaction::Limit;
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, count, minute};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::path::PathBuf;
 use vettid_client::command::CommandError;
-use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary};
+use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary, FreePayments};
 use vettid_wire::auth::Decision;
 use vettid_wire::event::{Nothing, RequestDecide, RequestList as ListRow};
 use vettid_wire::id::{AgreementId, RequestId};
@@ -41,14 +45,36 @@ Example:
     #[command(after_help = "\
 Examples:
   vettid app request approve ID
-  vettid app request approve ID --terms HASH")]
-    Approve(Approve),
+  vettid app request approve ID --terms HASH
+  vettid app request approve ID --document lease.pdf
+  vettid app request approve ID --terms HASH --password-stdin < password.txt")]
+    Approve(ApproveRequest),
     /// Say no
     #[command(after_help = "Example:\n  vettid app request deny ID")]
     Deny(One),
     /// Take your terms back, while nobody approved them
     #[command(after_help = "Example:\n  vettid app request withdraw ID")]
     Withdraw(One),
+    /// List what you answered services that wanted your word: payments, consent, documents, proofs
+    #[command(after_help = "Example:\n  vettid app request answered")]
+    Answered,
+    /// Say up to how much a payment that a service asks for needs no password
+    #[command(after_help = "\
+Examples:
+  vettid app request limit --currency EUR --at-most 20
+  vettid app request limit --currency EUR --none
+
+At first every payment needs it. You are asked about each one all the same.")]
+    Limit(Limit),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApproveRequest {
+    #[command(flatten)]
+    approve: Approve,
+    /// The document as you have it: nothing is approved if it is not the one to be signed
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
@@ -57,15 +83,34 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::List => list(app, output).await,
         Command::Show(One { id }) => agreement::show(app, output, id).await,
         Command::Counter(counter) => agreement::counter(app, output, counter).await,
-        Command::Approve(approve) => match decide(app, approve.id, Decision::Approve).await? {
-            Some(decided) => Ok(output.result(&decided)?),
-            None => agreement::approve(app, output, approve).await,
-        },
+        Command::Approve(approve) => approve_one(app, output, approve).await,
         Command::Deny(One { id }) => match decide(app, id, Decision::Deny).await? {
             Some(decided) => Ok(output.result(&decided)?),
             None => agreement::deny(app, output, id).await,
         },
         Command::Withdraw(One { id }) => agreement::withdraw(app, output, id).await,
+        Command::Answered => Ok(output.result(&authorisation::list(app, None).await?)?),
+        Command::Limit(Limit { currency, at_most, password, .. }) => {
+            let limit = FreePayments { currency, at_most };
+            let set = app.free_requests(limit, &mut password.present()?).await.map_err(credential_failure)?;
+            Ok(output.result(&set)?)
+        }
+    }
+}
+
+async fn approve_one(app: &Client, output: Output, wanted: ApproveRequest) -> Result<(), Failure> {
+    let ApproveRequest { approve, document } = wanted;
+    if let Some((pending, view)) = authorisation::open(app, RequestId::from_bytes(approve.id.to_bytes())).await? {
+        let approving = Approving { terms: approve.terms, document, password: &approve.password };
+        let decided = authorisation::approve(app, (&pending, &view), approving).await?;
+        return Ok(output.result(&decided)?);
+    }
+    if document.is_some() {
+        return Err(Failure::usage("this request is not about a document of a service"));
+    }
+    match decide(app, approve.id, Decision::Approve).await? {
+        Some(decided) => Ok(output.result(&decided)?),
+        None => agreement::approve(app, output, approve).await,
     }
 }
 
@@ -77,7 +122,7 @@ async fn list(app: &Client, output: Output) -> Result<(), Failure> {
 
 /// Decides a question that waits; `None` if none has this id.
 async fn decide(app: &Client, id: AgreementId, decision: Decision) -> Result<Option<Decided>, Failure> {
-    let asked = Decide { request_id: RequestId::from_bytes(id.to_bytes()), decision };
+    let asked = Decide { request_id: RequestId::from_bytes(id.to_bytes()), decision, shown: None };
     match app.command::<RequestDecide>(asked).await {
         Ok(decided) => Ok(Some(decided)),
         Err(CommandError::Refused { code: RefusalCode::NotFound, .. }) if agreement::find(app, id).await?.is_some() => {
@@ -139,6 +184,7 @@ fn show(pending: &PendingRequest, page: &mut Page) {
             page.field("place", format!("{} ({}…), as {who} says", display.city, display.ip_prefix));
             page.field("careful", "approve only if you are logging in there yourself, right now");
         }
+        Ask::Authorisation(view) => authorisation::show(pending, view, page),
     }
     page.field("asked", minute(pending.received_at));
     page.field("no answer", format!("counts as no from {}", minute(pending.expires_at)));

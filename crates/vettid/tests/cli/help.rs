@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 180] = [
+const COMMANDS: [&str; 185] = [
     "",
     "app",
     "app enroll",
@@ -105,6 +105,8 @@ const COMMANDS: [&str; 180] = [
     "app request approve",
     "app request deny",
     "app request withdraw",
+    "app request answered",
+    "app request limit",
     "app transaction",
     "app transaction new",
     "app transaction list",
@@ -113,6 +115,9 @@ const COMMANDS: [&str; 180] = [
     "app transaction deny",
     "app transaction withdraw",
     "app transaction limit",
+    "app consent",
+    "app consent list",
+    "app consent withdraw",
     "app record",
     "app record export",
     "app rule",

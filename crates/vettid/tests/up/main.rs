@@ -9,6 +9,7 @@
 )]
 
 mod agreement;
+mod authorisation;
 mod call;
 mod canary;
 mod contacts;

@@ -14,6 +14,7 @@ use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_core::handshake::{Closing, Initiator, Opening, Party, Target};
 use vettid_core::window::Freshness;
+use vettid_crypto::authorisation::{Answering, VerifiedRequest, sign_answer, verify_request};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::key_record::{self, Draft, VerifiedKeyRecord, kem_key};
 use vettid_crypto::nats::key::{UserKey, UserPublic};
@@ -25,7 +26,9 @@ use vettid_nats::connection::{ConnectError, Connection, Endpoint};
 use vettid_nats::inbox::{Inbox, Members, deliver};
 use vettid_testkit::operator::fresh_key;
 use vettid_testkit::space::{Placement, Space, fresh_event};
+use vettid_wire::agreement::AnswerMethod;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision};
+use vettid_wire::authorisation::AuthorisationAnswer;
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::{ConnectionCredential, ConnectionState, Ready, RevocationNotice, RevocationReason};
 use vettid_wire::contract::{Acceptance, Contract};
@@ -97,6 +100,11 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn data(&self) -> DataRequest {
         json::from_value(self.body.clone()).unwrap()
+    }
+
+    /// The request for the member's word, checked.
+    pub(crate) fn wanted(&self) -> VerifiedRequest {
+        verify_request(json::from_value(self.body.clone()).unwrap()).unwrap()
     }
 
     pub(crate) fn login(&self) -> AuthChallenge {
@@ -350,6 +358,13 @@ impl Member {
 }
 
 impl Member {
+    /// A correct answer to a request for the member's word, by this key of the connection.
+    pub(crate) fn word(&self, pairwise: &SigningKey, asked: &Asked, decision: Decision) -> AuthorisationAnswer {
+        let answering =
+            Answering { decision, method: AnswerMethod::Password, answered_at: clock::now(), claims: vec![] };
+        sign_answer((&self.signing, &self.record), pairwise, &asked.wanted(), answering).unwrap()
+    }
+
     /// Connects with what the service gave; `None` if the broker does not take it.
     pub(crate) async fn comes_in(&self, service: &Service, jwt: &UserJwt) -> Option<Connection> {
         let who = MemberIdentity::Connection(service.connection_id);
@@ -423,6 +438,12 @@ impl Service {
     /// Sends an event into the service's inbox.
     pub(crate) async fn deliver(&mut self, name: &str, body: impl Serialize) {
         let bytes = self.seal(name, body, None);
+        deliver(&self.connection, &self.subject(name), fresh_event(), bytes).await.unwrap();
+    }
+
+    /// Sends an answer into the service's inbox.
+    pub(crate) async fn deliver_answer(&mut self, name: &str, body: impl Serialize, asked: &Asked) {
+        let bytes = self.seal(name, body, Some(asked.question()));
         deliver(&self.connection, &self.subject(name), fresh_event(), bytes).await.unwrap();
     }
 
