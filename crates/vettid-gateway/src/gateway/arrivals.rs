@@ -230,8 +230,8 @@ async fn take_event(
         return Ok(());
     };
     match arrival::open(&mut live, subject, payload) {
-        Ok(Arrived::Answer(answer @ Answer::Authorisation(_), in_reply_to)) => {
-            records::take(shared, live, answer, in_reply_to.as_ref()).await
+        Ok(Arrived::Answer(answer, in_reply_to)) if matches!(*answer, Answer::Authorisation(_)) => {
+            records::take(shared, live, *answer, in_reply_to.as_ref()).await
         }
         Ok(Arrived::Withdrawal(body)) => records::withdrawn(shared, live, body).await,
         Ok(Arrived::Answer(answer, in_reply_to)) => {
