@@ -99,7 +99,11 @@ impl Shop {
             key_record: self.record.record().clone(),
             restore_key: None,
             public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
-            service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: self.contract.clone() }),
+            service: Some(ServiceProfile {
+                service_id: self.service_id.clone(),
+                origins,
+                contract: self.contract.clone(),
+            }),
             event_types: vec![],
             items: std::collections::BTreeMap::new(),
             supported: vec![],
