@@ -274,11 +274,7 @@ fn act(
         "data.held.list" => run::<event::DataHeld>(body, |asked| held::list(step, &asked)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
-        "authorisation.list" => run::<event::AuthorisationList>(body, |asked| authorisation::list(step, &asked)),
-        "authorisation.export" => run::<event::AuthorisationExport>(body, |asked| authorisation::export(step, &asked)),
-        "consent.withdraw" => {
-            run::<event::ConsentWithdraw>(body, |asked| authorisation::consent::withdraw(step, &asked))
-        }
+        "authorisation.list" | "authorisation.export" | "consent.withdraw" => of_authorisation(step, row, body),
         "messaging.send" => send_message(step, row, event_id, body),
         "messaging.remove" => {
             let removed = by_handler(step, row, event_id, body)?;
@@ -289,10 +285,7 @@ fn act(
         }
         name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
-        "location.share" => run::<event::LocationShare>(body, |request| location::start(step, &request)),
-        "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
-        "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
-        "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
+        name if name.starts_with("location.") => of_location(step, row, body),
         "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
         "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
         "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
@@ -353,6 +346,29 @@ fn of_agreement(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes
         "agreement.list" => run::<event::AgreementList>(body, |request| agreement::list(step, &request)),
         "agreement.get" => run::<event::AgreementGet>(body, |request| agreement::get(step, &request)),
         "agreement.export" => run::<event::AgreementExport>(body, |request| agreement::export(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Commands about what services want the owner's word for.
+fn of_authorisation(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "authorisation.list" => run::<event::AuthorisationList>(body, |asked| authorisation::list(step, &asked)),
+        "authorisation.export" => run::<event::AuthorisationExport>(body, |asked| authorisation::export(step, &asked)),
+        "consent.withdraw" => {
+            run::<event::ConsentWithdraw>(body, |asked| authorisation::consent::withdraw(step, &asked))
+        }
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Commands about where the owner is.
+fn of_location(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "location.share" => run::<event::LocationShare>(body, |request| location::start(step, &request)),
+        "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
+        "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
+        "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
