@@ -189,7 +189,7 @@ pub(super) fn confirm(who: &str, displayed: &[String], next: String) -> Result<(
     for line in displayed {
         writeln!(screen, "  {}", crate::output::printable(line))?;
     }
-    for warning in show::warnings(view) {
+    for warning in show::warnings(who, displayed) {
         writeln!(screen, "CAREFUL: {}", crate::output::printable(&warning.to_string()))?;
     }
     write!(screen, "Approve exactly this? [y/N] ")?;

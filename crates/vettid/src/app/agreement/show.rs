@@ -7,8 +7,8 @@ use vettid_client::look_alike::{self, LookAlike};
 use vettid_wire::agreement::{AgreementList, AgreementView, Need, Standing};
 
 /// What stands in the terms or in the name of the other side and may be read as something else.
-pub(super) fn warnings(view: &AgreementView) -> Vec<LookAlike> {
-    let texts = std::iter::once(&view.display_name).chain(&view.displayed);
+pub(super) fn warnings(other_side: &str, displayed: &[String]) -> Vec<LookAlike> {
+    let texts = std::iter::once(other_side).chain(displayed.iter().map(String::as_str));
     let mut found: Vec<LookAlike> = vec![];
     for warning in texts.flat_map(|text| look_alike::warnings(text.split_once(": ").map_or(text, |(_, value)| value))) {
         if !found.contains(&warning) {
@@ -30,7 +30,7 @@ pub(super) struct Reviewed {
 
 impl Reviewed {
     pub(super) fn of(view: AgreementView) -> Self {
-        Self { warnings: warnings(&view), view }
+        Self { warnings: warnings(&view.display_name, &view.displayed), view }
     }
 }
 
