@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
-    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, BrowserList, CallGet, CallList,
-    ConnectionInvitations, ConnectionList, ConnectionReview, ContractGet, ContractList, CredentialChallenge,
-    CredentialStatus, DataGet, DataHeld, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread,
-    FileGet, FileList, FilePieceGet, FileStatus, FileUploadStatus, LocationList, LocationUpdate, MessagingExport,
-    MessagingGet, MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest,
-    SecretList, SessionRefresh, VaultHealth,
+    AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, AuthorisationExport,
+    AuthorisationList, BrowserList, CallGet, CallList, ConnectionInvitations, ConnectionList, ConnectionReview,
+    ContractGet, ContractList, ContractStatement, CredentialChallenge, CredentialStatus, DataGet, DataHeld, DataList,
+    EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus,
+    FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
+    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -47,7 +47,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 42] = [
+const READS: [&str; 45] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -62,6 +62,7 @@ const READS: [&str; 42] = [
     ConnectionList::ROW.name,
     ContractList::ROW.name,
     ContractGet::ROW.name,
+    ContractStatement::ROW.name,
     AskHealth::ROW.name,
     AskKeys::ROW.name,
     MessagingExport::ROW.name,
@@ -74,6 +75,8 @@ const READS: [&str; 42] = [
     FilePieceGet::ROW.name,
     RequestList::ROW.name,
     AgreementList::ROW.name,
+    AuthorisationList::ROW.name,
+    AuthorisationExport::ROW.name,
     CallList::ROW.name,
     CallGet::ROW.name,
     LocationList::ROW.name,

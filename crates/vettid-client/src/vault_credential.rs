@@ -33,6 +33,7 @@ use crate::services_credential;
 use desk::Desk;
 use password::Entry;
 use vettid_wire::agreement::{FreePayments, PermitTerms, TermsPermitted};
+use vettid_wire::authorisation::{PermitRequest, RequestPermitted};
 use vettid_wire::id::SecretId;
 use vettid_wire::login::{LoginPermitted, PermitLogin};
 use vettid_wire::secret::{Action, Add, GrantRef, OpenGrant, SecretSummary, UseSecret};
@@ -221,6 +222,30 @@ impl<P: Ports> App<P> {
         password: &mut dyn PasswordSource,
     ) -> Result<LoginPermitted, CredentialError> {
         over_the_line!(self, desk => desk.permit_login(&asked, &mut Entry::new(password)).await)
+    }
+
+    /// Approves a payment or transaction of a service with the password, for one answer within five minutes.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn permit_request(
+        &self,
+        request: PermitRequest,
+        password: &mut dyn PasswordSource,
+    ) -> Result<RequestPermitted, CredentialError> {
+        over_the_line!(self, desk => desk.permit_request(&request, &mut Entry::new(password)).await)
+    }
+
+    /// Says with the password up to how much a payment that a service asks for needs none.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn free_requests(
+        &self,
+        limit: FreePayments,
+        password: &mut dyn PasswordSource,
+    ) -> Result<FreePayments, CredentialError> {
+        over_the_line!(self, desk => desk.free_requests(&limit, &mut Entry::new(password)).await)
     }
 
     /// Says with the password up to how much a payment needs none.

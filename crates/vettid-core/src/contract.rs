@@ -6,6 +6,7 @@ mod breach;
 pub use breach::Breach;
 
 pub mod diff;
+pub mod lint;
 pub mod versions;
 
 use crate::rate::Bucket;

@@ -23,5 +23,6 @@ pub mod rate;
 pub mod recovery;
 pub mod resync;
 pub mod rule;
+pub mod statement;
 pub mod transfer;
 pub mod window;

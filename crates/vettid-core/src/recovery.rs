@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use vettid_wire::event::{self, EventRow as _};
 use vettid_wire::id::EventId;
-use vettid_wire::secret::{Action as _, Free, Grant, Permit, Remove, Rotate, Use};
+use vettid_wire::secret::{Action as _, Free, FreeRequests, Grant, Permit, PermitAnswer, Remove, Rotate, Use};
 use vettid_wire::time::Timestamp;
 
 use crate::credential::CHANGE_PASSWORD;
@@ -26,8 +26,17 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// The actions of the credential that wait while a recovery is fresh: whatever lets a secret out, uses it, or destroys it, and
 /// payments.
-pub const HELD_ACTIONS: [&str; 7] =
-    [CHANGE_PASSWORD, Use::NAME, Rotate::NAME, Remove::NAME, Grant::NAME, Permit::NAME, Free::NAME];
+pub const HELD_ACTIONS: [&str; 9] = [
+    CHANGE_PASSWORD,
+    Use::NAME,
+    Rotate::NAME,
+    Remove::NAME,
+    Grant::NAME,
+    Permit::NAME,
+    Free::NAME,
+    PermitAnswer::NAME,
+    FreeRequests::NAME,
+];
 /// The owner's commands that wait likewise: they cannot be taken back.
 pub const HELD_EVENTS: [&str; 3] =
     [event::ConnectionRevoke::ROW.name, event::VaultLockSetup::ROW.name, event::GrantUse::ROW.name];

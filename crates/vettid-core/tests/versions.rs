@@ -1,7 +1,7 @@
 //! Every way in which versions of a contract can be published, offered, accepted, rejected and asked under, searched to the end with
 //! the shipped steps: messages come late, twice and in any order, and the service once comes back from an earlier state.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;

@@ -1,6 +1,7 @@
 //! Signed profiles (spec 2.5.3): made by the signing key of the key record that they carry.
 
 use vettid_wire::id::Fingerprint;
+use vettid_wire::key_record::KeyRecord;
 use vettid_wire::profile::{MAX_LIFE_MS, SignedProfile};
 use vettid_wire::time::Timestamp;
 
@@ -54,6 +55,16 @@ impl VerifiedProfile {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.key_record.fingerprint()
+    }
+
+    /// Whether the keys inside are those that are known, or their next ones.
+    #[must_use]
+    pub fn follows(&self, known: &KeyRecord) -> bool {
+        if self.key_record.record() == known {
+            return true;
+        }
+        let known = key_record::reload(known.clone());
+        known.is_ok_and(|known| known.accept(self.key_record.clone()).is_ok())
     }
 
     /// Whether this one replaces the one that is known: same party, higher sequence.

@@ -50,12 +50,18 @@ contexts! {
     ContractCounter = "contract-counter",
     /// A service offers a new version of its contract.
     ContractOffer = "contract-offer",
+    /// What a service ever got, by the member's vault.
+    Statement = "statement",
     /// Answer to a login request, by the pairwise key.
     AuthResponse = "auth-response",
     /// Any other answer to a service, by the pairwise key.
     Answer = "answer",
-    /// Answer to a transaction.
+    /// Answer to a request for the member's word, by the pairwise key.
     TransactionResponse = "tx-response",
+    /// Whose a pairwise key is, by the vault.
+    Pairwise = "pairwise",
+    /// Notice that a consent was taken back, by the pairwise key.
+    ConsentWithdrawal = "consent-withdrawal",
     /// Terms of a request or transaction between members, by who makes them.
     AgreementTerms = "agreement-terms",
     /// Answer to such terms.
@@ -262,7 +268,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 26);
+        assert_eq!(names.len(), 31);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

@@ -9,7 +9,8 @@ use vettid_core::window::Freshness;
 use vettid_wire::data::Snapshot;
 use vettid_wire::envelope::{Envelope, InReplyTo};
 use vettid_wire::event::{
-    self, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential, MemberRekey, MemberRevoked,
+    self, ConsentWithdrawn, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential,
+    MemberProfileChanged, MemberRekey, MemberRevoked,
 };
 use vettid_wire::json;
 use vettid_wire::login::LoginOpened;
@@ -19,11 +20,13 @@ use vettid_wire::subject::Subject;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Arrived {
     /// An answer, and the question that it names.
-    Answer(Answer, Option<InReplyTo>),
+    Answer(Box<Answer>, Option<InReplyTo>),
     /// A notice that the connection is over, its signature not checked yet.
     Notice(Value),
     /// A step towards the keys of the next epoch, its signature not checked yet.
     Rekey(Value),
+    /// A consent is taken back, its signature not checked yet.
+    Withdrawal(Value),
     /// The member accepted a version of the contract, its signature not checked yet.
     Accepted(Value),
     /// A value that the member's vault hands out unasked.
@@ -32,6 +35,8 @@ pub(crate) enum Arrived {
     Credential(Value),
     /// The member's app opened the link of a waiting page.
     LoginOpened(LoginOpened),
+    /// A new version of the member's profile, its signature not checked yet.
+    Profile(Value),
 }
 
 /// The message does not count: nothing is done, nobody is told.
@@ -87,8 +92,14 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     if row.name == MemberCredential::ROW.name {
         return Ok(Arrived::Credential(opened.content.body));
     }
+    if row.name == ConsentWithdrawn::ROW.name {
+        return Ok(Arrived::Withdrawal(opened.content.body));
+    }
     if row.name == ContractAccepted::ROW.name {
         return Ok(Arrived::Accepted(opened.content.body));
+    }
+    if row.name == MemberProfileChanged::ROW.name {
+        return Ok(Arrived::Profile(opened.content.body));
     }
     if row.name == MemberRekey::ROW.name {
         return Ok(Arrived::Rekey(opened.content.body));
@@ -100,5 +111,5 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
         return json::from_value(opened.content.body).map(Arrived::Snapshot).map_err(|_| Dropped::Malformed);
     }
     let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
-    Ok(Arrived::Answer(answer, opened.content.in_reply_to))
+    Ok(Arrived::Answer(Box::new(answer), opened.content.in_reply_to))
 }

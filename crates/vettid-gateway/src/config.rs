@@ -2,6 +2,7 @@
 //! no default replaces a value that was given.
 
 use crate::files::{self, FileError};
+use crate::oidc::settings::Oidc;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,9 @@ pub struct Config {
     /// The face for the service's own programs; absent: none.
     #[serde(default)]
     pub http: Option<Http>,
+    /// Log in with VettID for programs that speak OpenID Connect; absent: none.
+    #[serde(default)]
+    pub oidc: Option<Oidc>,
     /// Where events of this gateway may be sent.
     #[serde(default)]
     pub webhooks: Webhooks,
@@ -228,7 +232,8 @@ impl Config {
         let others =
             [self.services.join_token_file.as_mut(), self.broker.ca_file.as_mut(), self.webhooks.ca_file.as_mut()];
         let http = self.http.as_mut().map(|http| &mut http.api_key_file);
-        for path in paths.into_iter().chain(others.into_iter().flatten()).chain(http) {
+        let clients = self.oidc.as_mut().map(|oidc| &mut oidc.clients_file);
+        for path in paths.into_iter().chain(others.into_iter().flatten()).chain(http).chain(clients) {
             *path = folder.join(&*path);
         }
         self
@@ -260,6 +265,15 @@ impl Config {
         }
         if self.http.as_ref().is_some_and(|http| !http.listen.ip().is_loopback()) {
             return wrong("http.listen", "only a loopback address is served without TLS");
+        }
+        if let Some((key, reason)) = self.oidc.as_ref().and_then(|oidc| oidc.problem(&self.origins)) {
+            return wrong(key, reason);
+        }
+        if self.oidc.is_some() && !self.login.numbers {
+            return wrong(
+                "login.numbers",
+                "[oidc] logs browsers in by numbers: switch them on, having read what that gives away",
+            );
         }
         if !(1..=MAX_INVITATION_SECONDS).contains(&self.invitation.life_seconds) {
             return wrong("invitation.life_seconds", "1 to 600");

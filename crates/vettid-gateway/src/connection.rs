@@ -1,8 +1,9 @@
 //! A connection with a member as the gateway keeps it: who the member is, how to reach the member's vault, what was
 //! agreed, what still has to be delivered. Keys of the running epoch stand in the channel beside it.
 
+use crate::acquaintance::{Known, Told};
 use crate::peers::PeerAddress;
-use crate::view::{ConnectionView, RefusalView};
+use crate::view::{ConnectionView, ProfileView, RefusalView};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -64,6 +65,9 @@ pub(crate) struct Connection {
     /// When the member's credential was issued last.
     #[serde(default)]
     pub credential_issued_at: Option<Timestamp>,
+    /// What the member was told of the service last.
+    #[serde(default)]
+    pub told: Option<Told>,
     /// The last event that the member's vault refused and that was no open request.
     pub last_refusal: Option<Refused>,
     /// What is kept of it after its end.
@@ -98,6 +102,9 @@ pub(crate) struct Member {
     /// The member's user in this service's account.
     #[serde(default)]
     pub nkey: Option<String>,
+    /// What the member shows this service of itself.
+    #[serde(default)]
+    pub profile: Option<Known>,
 }
 
 /// A sealed message that is sent, byte for byte the same, until the member's inbox has it.
@@ -188,6 +195,7 @@ impl Member {
             nkey_seed: Some(nkey_seed),
             jwt: None,
             nkey: None,
+            profile: peer.profile.clone().map(|profile| Known { profile, is_stale: false }),
         })
     }
 
@@ -260,6 +268,7 @@ impl Connection {
                 .map(|signed| signed.optional_fields_accepted.clone())
                 .unwrap_or_default(),
             created_at: self.created_at,
+            profile: self.member.profile.as_ref().map(ProfileView::of),
             last_refusal: self.last_refusal.as_ref().map(|refused| RefusalView {
                 event_id: refused.event_id,
                 event_type: refused.event_type.clone(),
@@ -308,5 +317,7 @@ impl Live {
         self.record.tombstone = tombstone;
         self.record.outbox.clear();
         self.record.accepted = None;
+        self.record.member.profile = None;
+        self.record.told = None;
     }
 }

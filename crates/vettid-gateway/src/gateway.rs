@@ -8,6 +8,7 @@ mod levels;
 mod logins;
 mod posts;
 mod publishing;
+mod records;
 mod signing;
 mod start;
 mod upkeep;
@@ -100,6 +101,7 @@ struct Shared {
     connections: SyncMutex<Connections>,
     requests: Requests,
     logins: SyncMutex<Desk>,
+    records: SyncMutex<records::Records>,
     values: SyncMutex<Values>,
     api_keys: ApiKeys,
     hooks: Arc<webhooks::Hooks>,
@@ -108,6 +110,7 @@ struct Shared {
     healthy: AtomicBool,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
+    oidc_address: SyncMutex<Option<SocketAddr>>,
     started_at: Timestamp,
     /// Somebody asked for new signing keys.
     signing_wanted: Notify,
@@ -161,6 +164,22 @@ impl Gateway {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         *lock(&self.0.http_address)
+    }
+
+    /// Where the OpenID provider listens, if there is one.
+    #[must_use]
+    pub fn oidc_address(&self) -> Option<SocketAddr> {
+        *lock(&self.0.oidc_address)
+    }
+
+    /// Begins a commit of a part of the gateway that keeps its own values.
+    pub(crate) fn draft(&self) -> Draft {
+        self.0.state.draft()
+    }
+
+    /// Makes its changes durable. A failure is final: the gateway is not healthy any more.
+    pub(crate) async fn commit(&self, draft: Draft) -> Result<(), StateError> {
+        self.0.commit(draft).await
     }
 
     /// The service's own id as an owner of a space.
@@ -448,6 +467,12 @@ impl Shared {
         let (now, id) = (clock::now(), live.record.connection_id);
         let body = json!({"invite_id": live.record.invite_id});
         self.tell(draft, now, &Event::of(EventKind::ConnectionActive, id, body))?;
+        self.tell_accepted(draft, live)
+    }
+
+    /// Puts into the commit of a contract that is in force that it is.
+    fn tell_accepted(&self, draft: &mut Draft, live: &Live) -> Result<(), StateError> {
+        let (now, id) = (clock::now(), live.record.connection_id);
         let body = json!({"contract_version": live.record.contract.contract_version});
         self.tell(draft, now, &Event::of(EventKind::ContractAccepted, id, body))
     }

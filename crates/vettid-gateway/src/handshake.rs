@@ -1,6 +1,7 @@
 //! The gateway's part of the handshake (spec 2.4, role `service`): invitation, first message, third message. Pure: each
 //! function takes time, randomness, own keys and a message, and gives what is to be stored and then sent.
 
+use crate::acquaintance::Told;
 use crate::connection::{Connection, Live, Member, OpenInvitation, Post, Route};
 use crate::identity::Identity;
 use crate::peers::Brokers;
@@ -196,8 +197,10 @@ fn connect(
     let (account, signing) = (own.identity.account()?, own.identity.connection_signing()?);
     let minted =
         mint::member(&MemberIdentity::Connection(connection_id), member_nkey, account.public(), &signing, now)?;
+    let profile = profile::signed(now, own.identity, own.presentation, &contract, own.profile_sequence)?;
+    let told = Some(Told::by(&profile)?);
     let content = Answer {
-        profile: Some(profile::signed(now, own.identity, own.presentation, &contract, own.profile_sequence)?),
+        profile: Some(profile),
         jwt: Some(minted.jwt.as_str().to_owned()),
         nkey_pub: Some(UserKey::from_secret(seed)?.public().to_string()),
         contract: Some(contract.clone()),
@@ -220,6 +223,7 @@ fn connect(
         offered_version: None,
         outbox: Vec::new(),
         credential_issued_at: Some(now),
+        told,
         last_refusal: None,
         tombstone: None,
         browsers: Vec::new(),

@@ -4,9 +4,11 @@
 
 mod access;
 mod api_keys;
+mod authorisations;
 mod body;
 mod call;
 mod connections;
+mod contract;
 mod document;
 mod failure;
 mod idempotency;

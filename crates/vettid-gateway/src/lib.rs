@@ -1,12 +1,14 @@
 //! A service's side: its vault identity, its contract, its connections with members, and a small HTTP face for its own
 //! programs. Members' vaults decide; a gateway asks, checks what comes back, and never trusts the broker.
 
+mod acquaintance;
 mod api_key;
 mod arrival;
 mod bucket;
 mod clock;
 pub mod config;
 mod connection;
+pub mod draft;
 mod files;
 pub mod gateway;
 mod handshake;
@@ -16,8 +18,9 @@ mod identity;
 mod key_file;
 pub mod login;
 mod metrics;
-mod offer;
+pub mod offer;
 mod offering;
+pub mod oidc;
 mod once;
 mod peers;
 mod profile;

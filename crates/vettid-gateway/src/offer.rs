@@ -3,8 +3,8 @@
 
 use crate::files::{self, FileError};
 use std::path::{Path, PathBuf};
-use url::Url;
 use vettid_core::contract::contract_hash;
+use vettid_core::contract::lint::{Severity, lint};
 use vettid_wire::base64::Base64Url;
 use vettid_wire::contract::{Contract, InvalidContract};
 use vettid_wire::json::{self, JsonError};
@@ -49,8 +49,13 @@ pub enum OfferError {
     #[error("the contract is not sound")]
     Invalid(#[from] InvalidContract),
     /// Members could not understand what they agree to.
-    #[error("the contract is not sound: {0}")]
-    Unclear(&'static str),
+    #[error("the contract is not sound: {place}: {message}")]
+    Unclear {
+        /// A JSON pointer.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
 }
 
 impl Offer {
@@ -59,14 +64,20 @@ impl Offer {
     /// # Errors
     /// See [`OfferError`].
     pub(crate) fn read(path: &Path) -> Result<Self, OfferError> {
+        Self::new(Self::parse(path)?)
+    }
+
+    /// Reads a contract file without judging it.
+    ///
+    /// # Errors
+    /// See [`OfferError`].
+    pub(crate) fn parse(path: &Path) -> Result<Contract, OfferError> {
         let text = files::read_text(path)?;
-        let contract = if path.extension().is_some_and(|ending| ending == "toml") {
-            toml::from_str(&text)
-                .map_err(|source| OfferError::Toml { path: path.to_owned(), source: Box::new(source) })?
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            toml::from_str(&text).map_err(|source| OfferError::Toml { path: path.to_owned(), source: Box::new(source) })
         } else {
-            json::read(text.as_bytes()).map_err(|source| OfferError::Json { path: path.to_owned(), source })?
-        };
-        Self::new(contract)
+            json::read(text.as_bytes()).map_err(|source| OfferError::Json { path: path.to_owned(), source })
+        }
     }
 
     /// Checks a contract.
@@ -74,39 +85,13 @@ impl Offer {
     /// # Errors
     /// See [`OfferError`].
     pub(crate) fn new(contract: Contract) -> Result<Self, OfferError> {
-        lint(&contract)?;
+        contract.validate()?;
+        if let Some(first) = lint(&contract).into_iter().find(|finding| finding.severity == Severity::Error) {
+            return Err(OfferError::Unclear { place: first.place, message: first.message });
+        }
         let contract_hash = contract_hash(&contract)?;
         Ok(Self { contract, contract_hash })
     }
-}
-
-/// What a machine can say about a contract beyond its grammar.
-fn lint(contract: &Contract) -> Result<(), OfferError> {
-    contract.validate()?;
-    if contract.description.trim().is_empty() {
-        return Err(OfferError::Unclear("a description is missing"));
-    }
-    if contract.fields.iter().any(|field| field.purpose.trim().is_empty()) {
-        return Err(OfferError::Unclear("a field has no purpose"));
-    }
-    if contract.fields.is_empty() && contract.permissions.is_empty() {
-        return Err(OfferError::Unclear("it asks for nothing"));
-    }
-    if ![&contract.terms_url, &contract.privacy_url].into_iter().all(|address| is_page(address)) {
-        return Err(OfferError::Unclear("terms_url and privacy_url are https addresses"));
-    }
-    let mut permissions = contract.permissions.clone();
-    permissions.sort_unstable();
-    permissions.dedup();
-    if permissions.len() == contract.permissions.len() {
-        Ok(())
-    } else {
-        Err(OfferError::Unclear("a permission stands twice"))
-    }
-}
-
-fn is_page(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
 }
 
 #[cfg(test)]
@@ -144,10 +129,10 @@ mod tests {
         let cases = [
             SHOP.replace("To deliver what you ordered", " "),
             SHOP.replace("https://shop.example/terms", "http://shop.example/terms"),
-            SHOP.replace("[\"request_authentication\"]", "[\"request_authentication\", \"request_authentication\"]"),
+            SHOP.replace("[\"request_authentication\",", "[\"request_authentication\", \"request_authentication\","),
         ];
         for text in cases {
-            assert!(matches!(read("contract.json", &text), Err(OfferError::Unclear(_))), "{text}");
+            assert!(matches!(read("contract.json", &text), Err(OfferError::Unclear { .. })), "{text}");
         }
         assert!(matches!(
             read("contract.json", &SHOP.replace("\"count\": 3", "\"count\": 0")),

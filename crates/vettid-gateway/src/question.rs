@@ -1,15 +1,21 @@
 //! Questions to members and what an answer must be to count: pure functions over given time and randomness. An answer
 //! counts only for the question that it names by event id and body hash, on the connection it was asked on.
 
+mod authorisation;
+
+pub use authorisation::{Authorisation, name};
+
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_core::answer;
 use vettid_core::channel::{Channel, ChannelError, body_hash};
+use vettid_crypto::authorisation::AuthorisationError;
 use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::signature::{self, Context, SignatureError};
 use vettid_wire::answer::AnswerProof;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE_MS};
+use vettid_wire::authorisation::{AuthorisationAnswer, AuthorisationRecord, AuthorisationRequest, InvalidRequest};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::contract::Retention;
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
@@ -18,6 +24,7 @@ use vettid_wire::event::{self, EventRow as _, Row};
 use vettid_wire::id::{ConnectionId, EventId, MemberId, RequestId, ServiceId};
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::key::TypedKey;
+use vettid_wire::key_record::KeyRecord;
 use vettid_wire::login::{LinkPart, LoginProof};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
 use vettid_wire::subject::Subject;
@@ -42,6 +49,8 @@ pub enum Ask {
     },
     /// A login.
     Login(LoginRequest),
+    /// The member's word.
+    Authorisation(Authorisation),
 }
 
 /// A browser that waits to be logged in.
@@ -97,6 +106,8 @@ pub struct Asker<'a> {
     pub service_id: &'a ServiceId,
     /// Its signing key.
     pub signing: &'a SigningKey,
+    /// What certifies that key.
+    pub key_record: &'a KeyRecord,
     /// The member.
     pub member: MemberId,
     /// The connection.
@@ -139,6 +150,8 @@ pub enum Kind {
     },
     /// The login that was asked for.
     Login(Box<AuthChallenge>),
+    /// What the member's word was asked for.
+    Authorisation(Box<AuthorisationRequest>),
 }
 
 /// Why a question could not be made.
@@ -156,6 +169,12 @@ pub enum QuestionError {
     /// Cannot be signed.
     #[error("the login request cannot be signed")]
     Sign(#[from] SignatureError),
+    /// No vault would show it to its member.
+    #[error("the request is not sound: {0}")]
+    Unsound(InvalidRequest),
+    /// Cannot be signed.
+    #[error("the request for the member's word cannot be made")]
+    Authorisation(#[source] AuthorisationError),
 }
 
 /// What came of a question. `Serialize` is for the sealed state alone.
@@ -181,6 +200,17 @@ pub enum Outcome {
         method: Vec<String>,
         /// What ties a yes to the waiting browser.
         proof: Option<LoginProof>,
+    },
+    /// The member's word, signed.
+    Answered {
+        /// Yes or no.
+        decision: Decision,
+        /// When the member decided.
+        auth_time: Timestamp,
+        /// How the member was recognised (RFC 8176 values).
+        method: Vec<String>,
+        /// Request and answer, for checking offline.
+        record: Box<AuthorisationRecord>,
     },
     /// The member's vault refused.
     Refused {
@@ -235,6 +265,7 @@ impl Kind {
         match self {
             Self::Data { .. } => event::DataRequest::ROW,
             Self::Login(_) => event::AuthChallenge::ROW,
+            Self::Authorisation(request) => authorisation::row(request.wanted.kind()),
         }
     }
 }
@@ -259,6 +290,7 @@ impl Question {
         let (kind, body) = match ask {
             Ask::Data { field, purpose, retention } => data(asker, request_id, field, (purpose, retention))?,
             Ask::Login(login) => login_challenge(now, asker, prepared, login)?,
+            Ask::Authorisation(asked) => authorisation::request(now, asker, request_id, asked)?,
         };
         let row = kind.row();
         if json::canonical(&body)?.len() > row.cap_bytes {
@@ -267,6 +299,7 @@ impl Question {
         let expires_at = match &kind {
             Kind::Data { .. } => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
             Kind::Login(challenge) => challenge.expires_at,
+            Kind::Authorisation(request) => request.expires_at,
         };
         let (event_id, body_hash) = (EventId::v7(now, random(rng)), body_hash(&body)?);
         let subject = Subject::FromService(asker.member, asker.service_id.clone(), row.event_type());
@@ -279,10 +312,14 @@ impl Question {
             connection_id: asker.connection_id,
             member: asker.member,
             body_hash,
-            kind,
             envelope: Base64::new(envelope),
             asked_at: now,
-            expires_at,
+            expires_at: if matches!(kind, Kind::Authorisation(_)) {
+                expires_at.plus_ms(authorisation::GRACE_MS)
+            } else {
+                expires_at
+            },
+            kind,
         })
     }
 
@@ -315,6 +352,9 @@ impl Question {
                 }
             }
             (Answer::Login(response), Kind::Login(challenge)) => judge_login(now, challenge, *response, pairwise),
+            (Answer::Authorisation(answer), Kind::Authorisation(request)) => {
+                authorisation::judge(request, *answer, pairwise)
+            }
             (Answer::Refused(refused), kind) if refused.event_type == kind.row().event_type() => {
                 // A refusal gives nothing, so it counts without a proof, but never with a wrong one.
                 if refused.proof.is_some() {
@@ -374,6 +414,8 @@ pub enum Answer {
     Data(DataResponse),
     /// `auth.response`.
     Login(Box<AuthResponse>),
+    /// `authorisation.response`.
+    Authorisation(Box<AuthorisationAnswer>),
     /// `event.refused`.
     Refused(EventRefused),
 }
@@ -384,7 +426,7 @@ impl Answer {
     pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
         match self {
             Self::Refused(refused) => Some(refused.event_id),
-            Self::Data(_) | Self::Login(_) => in_reply_to.map(|to| to.event_id),
+            Self::Data(_) | Self::Login(_) | Self::Authorisation(_) => in_reply_to.map(|to| to.event_id),
         }
     }
 
@@ -395,6 +437,7 @@ impl Answer {
             Self::Data(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
             Self::Refused(refused) => refused.proof.as_ref().and_then(|_| serde_json::to_value(refused).ok()),
             Self::Login(response) => serde_json::to_value(response).ok(),
+            Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
         }
     }
 
@@ -407,6 +450,9 @@ impl Answer {
         match row.name {
             name if name == event::DataResponse::ROW.name => json::from_value(body).map(Self::Data).map_err(malformed),
             name if name == event::AuthResponse::ROW.name => json::from_value(body).map(Self::Login).map_err(malformed),
+            name if name == event::AuthorisationResponse::ROW.name => {
+                json::from_value(body).map(Self::Authorisation).map_err(malformed)
+            }
             name if name == event::MemberRefused::ROW.name => {
                 json::from_value(body).map(Self::Refused).map_err(malformed)
             }

@@ -2,6 +2,7 @@
 //! as a program of the service may come for them.
 
 use crate::question::{Answer, Judgement, NotAnAnswer, Outcome, Question};
+use crate::view::RequestView;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -133,7 +134,8 @@ impl Request {
         matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { keep, .. }) if keep.is_over(now))
     }
 
-    fn holds_value(&self) -> bool {
+    /// Whether it holds a value of a member.
+    pub(crate) fn holds_value(&self) -> bool {
         matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { .. }))
     }
 
@@ -235,6 +237,15 @@ impl Requests {
         let surplus = table.told.len().saturating_sub(MOST_TOLD);
         let oldest: Vec<_> = table.told.drain(..surplus).collect();
         oldest.into_iter().for_each(|id| table.remove(id));
+    }
+
+    /// Every request of a connection.
+    #[must_use]
+    pub(crate) fn of_connection(&self, id: ConnectionId) -> Vec<RequestView> {
+        let requests: Vec<_> = lock(&self.table).requests.values().cloned().collect();
+        let own = requests.iter().filter(|request| request.question.connection_id == id);
+        own.map(|request| RequestView::new(&request.question, request.expires_at(), &request.progress.borrow()))
+            .collect()
     }
 
     /// The end of this request is stored for a program that repeats its call.

@@ -1,13 +1,15 @@
 //! What programs of the service see: invitations, connections and requests, without keys and without anything that only
 //! the member's vault should know.
 
-use crate::question::{Kind, Outcome, Question};
+use crate::acquaintance::Known;
+use crate::question::{self, Kind, Outcome, Question};
 use crate::requests::Progress;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 use utoipa::ToSchema;
 use vettid_wire::auth::Decision;
+use vettid_wire::authorisation::{AuthorisationRecord, Wanted};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
@@ -68,9 +70,49 @@ pub struct ConnectionView {
     /// When the invitation was answered.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// What the member shows this service of itself; gone with the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileView>,
     /// The last event that the member's vault refused and that was no open request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<RefusalView>,
+}
+
+/// The newest profile of a member that arrived, as far as the member shows it to this service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = MemberProfile)]
+pub struct ProfileView {
+    /// Name and free entries.
+    #[schema(value_type = Object)]
+    pub public: Value,
+    /// Age, place, texts, links and files, by name.
+    #[schema(value_type = Object)]
+    pub items: Value,
+    /// Rises with each version.
+    pub sequence: u64,
+    /// When the member's vault made it.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// It says nothing about later times.
+    #[schema(value_type = String, format = DateTime)]
+    pub valid_until: Timestamp,
+    /// An earlier or expired one came after it: it may not be what the member says today.
+    pub is_stale: bool,
+}
+
+impl ProfileView {
+    pub(crate) fn of(known: &Known) -> Self {
+        let profile = &known.profile;
+        let value = |part: serde_json::Result<Value>| part.unwrap_or(Value::Null);
+        Self {
+            public: value(serde_json::to_value(&profile.public)),
+            items: value(serde_json::to_value(&profile.items)),
+            sequence: profile.sequence,
+            updated_at: profile.updated_at,
+            valid_until: profile.valid_until,
+            is_stale: known.is_stale,
+        }
+    }
 }
 
 /// An event that had no effect.
@@ -100,7 +142,7 @@ pub struct RequestView {
     /// Where it was asked.
     #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
-    /// `data` or `login`.
+    /// `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -137,13 +179,17 @@ pub enum Status {
         #[schema(value_type = Value)]
         keep: Keep,
     },
-    /// The member logged in.
+    /// The member logged in, or said yes.
     Approved {
         /// When the member decided.
         #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
         /// How the member was recognised (RFC 8176 values).
         method: Vec<String>,
+        /// The signed answer with its request, where the member's word was wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        record: Option<Box<AuthorisationRecord>>,
     },
     /// The member said yes, which counts only when the waiting browser brings the code.
     AwaitsCode {
@@ -151,11 +197,15 @@ pub enum Status {
         #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
     },
-    /// The member refused to log in.
+    /// The member refused.
     Denied {
         /// When the member decided.
         #[schema(value_type = String, format = DateTime)]
         auth_time: Timestamp,
+        /// The signed answer with its request, where the member's word was wanted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        record: Option<Box<AuthorisationRecord>>,
     },
     /// The member's vault refused.
     Refused {
@@ -203,9 +253,15 @@ impl From<&Progress> for Status {
                 Self::AwaitsCode { auth_time }
             }
             Outcome::Decided { decision: Decision::Approve, auth_time, method, .. } => {
-                Self::Approved { auth_time, method }
+                Self::Approved { auth_time, method, record: None }
             }
-            Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time },
+            Outcome::Decided { decision: Decision::Deny, auth_time, .. } => Self::Denied { auth_time, record: None },
+            Outcome::Answered { decision: Decision::Approve, auth_time, method, record } => {
+                Self::Approved { auth_time, method, record: Some(record) }
+            }
+            Outcome::Answered { decision: Decision::Deny, auth_time, record, .. } => {
+                Self::Denied { auth_time, record: Some(record) }
+            }
             Outcome::Refused { code } => Self::Refused { code },
             Outcome::Expired => Self::Expired,
         }
@@ -219,14 +275,55 @@ impl RequestView {
         Self {
             request_id: question.request_id,
             connection_id: question.connection_id,
-            kind: match question.kind {
+            kind: match &question.kind {
                 Kind::Data { .. } => "data",
                 Kind::Login(_) => "login",
+                Kind::Authorisation(request) => question::name(request.wanted.kind()),
             },
             status: progress.into(),
             asked_at: question.asked_at,
             expires_at,
             evidence: None,
+        }
+    }
+}
+
+/// A record in a list. The whole is had by its request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Record)]
+pub struct RecordView {
+    /// The request.
+    #[schema(value_type = String, format = "uuid")]
+    pub request_id: RequestId,
+    /// `payment`, `transaction`, `consent`, `document` or `proof`.
+    pub kind: &'static str,
+    /// Yes or no.
+    #[schema(value_type = String, example = "approve")]
+    pub decision: Decision,
+    /// When the member decided.
+    #[schema(value_type = String, format = DateTime)]
+    pub answered_at: Timestamp,
+    /// The end of a consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// From when on a consent does not hold any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+impl RecordView {
+    /// The view of a record.
+    #[must_use]
+    pub fn of(record: &AuthorisationRecord) -> Self {
+        Self {
+            request_id: record.request.request_id,
+            kind: question::name(record.request.wanted.kind()),
+            decision: record.answer.decision,
+            answered_at: record.answer.answered_at,
+            until: if let Wanted::Consent(consent) = &record.request.wanted { consent.until } else { None },
+            withdrawn_at: record.withdrawal.as_ref().map(|withdrawal| withdrawal.withdrawn_at),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The checked-in description of the calls is the one that the code makes. `UPDATE_DOCS=1` writes it.
 
-#![expect(clippy::disallowed_methods, reason = "a test reads how it was called")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -3,11 +3,13 @@
 
 mod decide;
 mod offer;
+mod statement;
 
 pub use decide::{decide, get, list};
 pub use offer::{countersigned, offered};
+pub use statement::{note_served, statement};
 
-use crate::connection;
+use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
@@ -20,6 +22,7 @@ use vettid_wire::id::{ConnectionId, Fingerprint};
 use vettid_wire::json as vjson;
 use vettid_wire::offer::OfferedContract;
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::statement::KeptContract;
 
 fn offer_key(id: ConnectionId) -> String {
     format!("contract_offer/{id}")
@@ -39,15 +42,37 @@ pub fn check_not_frozen(draft: &Draft<'_>, id: ConnectionId) -> Result<Result<()
     Ok(not_frozen(waiting(draft, id)?.as_ref()))
 }
 
-/// Puts an acceptance in force, and keeps it with all before it.
-pub fn keep(draft: &mut Draft<'_>, id: ConnectionId, accepted: &AcceptedContract) -> Result<(), UnreadableState> {
+/// Puts an acceptance in force, and keeps it with all before it. Its counter-signature, if it has one, was made by the present key
+/// of the connection's service.
+pub fn keep(
+    draft: &mut Draft<'_>,
+    connection: &Connection,
+    accepted: &AcceptedContract,
+) -> Result<(), UnreadableState> {
+    let id = connection.connection_id;
     connection::put_contract(draft, id, accepted)?;
-    draft.put(format!("{}{:020}", acceptances(id), accepted.acceptance.sequence), accepted)
+    let counter_signature = accepted.counter_signature.clone();
+    let key = connection.peer.as_ref().map(|peer| peer.signing_key.clone());
+    let kept = KeptContract {
+        contract: accepted.contract.clone(),
+        acceptance: accepted.acceptance.clone(),
+        service_key: key.filter(|_| counter_signature.is_some()),
+        counter_signature,
+    };
+    draft.put(format!("{}{:020}", acceptances(id), accepted.acceptance.sequence), &kept)
 }
 
 /// Every acceptance of a connection, the first one first. They outlive it.
-pub fn signed(draft: &Draft<'_>, id: ConnectionId) -> Result<Vec<AcceptedContract>, UnreadableState> {
+pub fn kept(draft: &Draft<'_>, id: ConnectionId) -> Result<Vec<KeptContract>, UnreadableState> {
     draft.values(&acceptances(id))
+}
+
+fn served_prefix(id: ConnectionId) -> String {
+    format!("served/{id}/")
+}
+
+fn served_key(id: ConnectionId, number: u64) -> String {
+    format!("{}{number:020}", served_prefix(id))
 }
 
 /// The connection is over: nothing waits any more.

@@ -8,6 +8,7 @@ use vettid_core::channel::ChannelError;
 use vettid_core::credential::issuer::IssuerFailed;
 use vettid_core::handshake::HandshakeFailure;
 use vettid_crypto::agreement::AgreementError;
+use vettid_crypto::authorisation::AuthorisationError;
 use vettid_crypto::nats::key::InvalidKey;
 use vettid_crypto::nats::token::TokenError;
 use vettid_crypto::signature::SignatureError;
@@ -38,6 +39,9 @@ pub enum Failure {
     /// A part of an agreement cannot be signed or checked.
     #[error("a part of an agreement cannot be made")]
     Agreement(#[from] AgreementError),
+    /// An answer to a service cannot be signed or checked.
+    #[error("an answer to a service cannot be made")]
+    Authorisation(#[from] AuthorisationError),
     /// A value has no canonical form.
     #[error("a value has no canonical form")]
     Form(#[from] JsonError),

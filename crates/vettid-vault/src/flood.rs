@@ -1,4 +1,5 @@
-//! Keeps count of what each connection asks the owner (spec 2.14), and tells the owner when one is silenced.
+//! The vault's count of what each connection asked its owner of late (spec 2.14), logins and every other question together.
+//! What a rule decided counts nothing; who floods learns no more than that the limit is reached.
 
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -7,6 +8,7 @@ use crate::projection::{Draft, UnreadableState};
 use crate::request::Waiting;
 use crate::step::Step;
 use vettid_core::flood::Flood;
+use vettid_handlers::shown;
 use vettid_wire::auth::Decision;
 use vettid_wire::event::Nothing;
 use vettid_wire::feed::{Outcome, Severity};
@@ -19,7 +21,7 @@ fn key(id: ConnectionId) -> String {
     format!("{PREFIX}{id}")
 }
 
-/// Counts a question that is about to wait for the owner; refused ones are not counted.
+/// Counts a question that is about to wait for the owner, or refuses it; refused ones are not counted.
 pub fn admit(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), RefusalCode>, UnreadableState> {
     let key = key(waiting.shown.connection_id);
     let mut flood: Flood = draft.get(&key)?.unwrap_or_default();
@@ -30,20 +32,25 @@ pub fn admit(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), Refu
     Ok(Ok(()))
 }
 
-/// Counts what the owner said to a question.
+/// Counts what the owner said, and tells the owner if the connection is silent from now on.
 pub fn decided(step: &mut Step<'_>, waiting: &Waiting, decision: Decision) -> Result<(), UnreadableState> {
     let key = key(waiting.shown.connection_id);
     let mut flood: Flood = step.draft.get(&key)?.unwrap_or_default();
-    let muted = flood.decided(step.now, waiting.request_id, decision);
-    step.draft.put(key, &flood)?;
-    let Some(until) = muted else { return Ok(()) };
+    let silent_until = flood.decided(step.now, waiting.request_id, decision);
+    if flood.is_idle(step.now) {
+        step.draft.remove(&key);
+    } else {
+        step.draft.put(key, &flood)?;
+    }
+    let Some(until) = silent_until else { return Ok(()) };
+    let name = shown::name(&waiting.shown.display_name);
     step.tell(Note {
         event_type: waiting.event_type.clone(),
         connection_id: Some(waiting.shown.connection_id),
-        request_id: None,
+        request_id: Some(waiting.shown.request_id),
         severity: Severity::Warning,
-        outcome: Outcome::Done,
-        summary: format!("You denied three requests of {}: it is silent until {until}", waiting.shown.display_name),
+        outcome: Outcome::Denied,
+        summary: format!("{name} is silent until {until}: you said no three times"),
     })
 }
 

@@ -4,6 +4,7 @@
 pub mod agreement;
 pub mod app;
 pub mod audit;
+pub mod authorisation;
 pub mod bootstrap;
 pub mod call;
 pub mod card;

@@ -9,7 +9,7 @@ use crate::file::desk::FileDesk;
 use crate::fleeting::Fleeting;
 use crate::identity::{self, VaultIdentity};
 use crate::lock::{self, LockDesk};
-use crate::outbox::{self, Post};
+use crate::outbox::{self, Ended, Post};
 use crate::pause::Pauses;
 use crate::pieces::{Done, Wish};
 use crate::projection::{Draft, Projection, UnreadableState};
@@ -92,6 +92,8 @@ pub struct Batch {
     pub afterwards: Vec<Event>,
     /// What is to be done with stored pieces of files, after the commit.
     pub wishes: Vec<Wish>,
+    /// Connections that the commit ends: from before it on, what waits on the way to them is held back.
+    pub ended: Vec<Ended>,
 }
 
 /// A commit that the journal does not have yet.
@@ -266,12 +268,13 @@ impl Vault {
         let handled = events.iter().map(|event| one(&mut step, event)).collect();
         let (posts, afterwards) = (std::mem::take(&mut step.posts), std::mem::take(&mut step.afterwards));
         let (durable, wishes) = (std::mem::take(&mut step.durable), std::mem::take(&mut step.wishes));
+        let ended = std::mem::take(&mut step.ended);
         let changes = step.draft.into_changes();
         let dropped = step.dropped;
         self.dropped = dropped;
         let commit =
             (!changes.is_empty()).then(|| prepare(&self.journal, &self.chain, RecordKind::Commit, changes, rng));
-        Batch { handled, commit, durable, posts, afterwards, wishes }
+        Batch { handled, commit, durable, posts, afterwards, wishes, ended }
     }
 
     /// Makes an enrolment code.
@@ -361,6 +364,7 @@ impl Vault {
             posts: Vec::new(),
             afterwards: Vec::new(),
             wishes: Vec::new(),
+            ended: Vec::new(),
             durable: Vec::new(),
             told: Vec::new(),
             journal_number: self.chain.number(),

@@ -85,6 +85,24 @@ pub fn leaves_on(post: &Post, connection: ConnectionId) -> bool {
     [Route::Peer(connection), Route::Claim(connection)].contains(&post.route)
 }
 
+/// A connection that a commit ends. What it still had to say does not leave any more, wherever it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Number of the notice of the end, where there is one.
+    pub notice: Option<u64>,
+}
+
+impl Ended {
+    /// Whether a post may still leave.
+    #[must_use]
+    pub fn lets_out(&self, post: &Post) -> bool {
+        let is_notice = post.delivery == Delivery::Durable && Some(post.number) == self.notice;
+        is_notice || !leaves_on(post, self.connection)
+    }
+}
+
 /// Forgets everything that was to leave on a connection, except the post of this number.
 pub fn withdraw(draft: &mut Draft<'_>, connection: ConnectionId, except: u64) -> Result<(), UnreadableState> {
     for post in waiting(draft)? {

@@ -11,8 +11,8 @@ use crate::peer::MAX_SKEW_MS;
 use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
-    agreement, audit, call, card, contract, establish, feed, file, flood, inventory, location, lock, login, outbox,
-    profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
+    agreement, audit, authorisation, call, card, contract, establish, feed, file, flood, inventory, location, lock,
+    login, outbox, profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -274,6 +274,7 @@ fn act(
         "data.held.list" => run::<event::DataHeld>(body, |asked| held::list(step, &asked)),
         "request.list" => run::<event::RequestList>(body, |_| requests(step)),
         "request.decide" => run::<event::RequestDecide>(body, |request| decide(step, &request)),
+        "authorisation.list" | "authorisation.export" | "consent.withdraw" => of_authorisation(step, row, body),
         "messaging.send" => send_message(step, row, event_id, body),
         "messaging.remove" => {
             let removed = by_handler(step, row, event_id, body)?;
@@ -284,12 +285,10 @@ fn act(
         }
         name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
-        "location.share" => run::<event::LocationShare>(body, |request| location::start(step, &request)),
-        "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
-        "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
-        "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
+        name if name.starts_with("location.") => of_location(step, row, body),
         "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
         "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
+        "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
         "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
@@ -354,6 +353,29 @@ fn of_agreement(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes
         "agreement.list" => run::<event::AgreementList>(body, |request| agreement::list(step, &request)),
         "agreement.get" => run::<event::AgreementGet>(body, |request| agreement::get(step, &request)),
         "agreement.export" => run::<event::AgreementExport>(body, |request| agreement::export(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Commands about what services want the owner's word for.
+fn of_authorisation(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "authorisation.list" => run::<event::AuthorisationList>(body, |asked| authorisation::list(step, &asked)),
+        "authorisation.export" => run::<event::AuthorisationExport>(body, |asked| authorisation::export(step, &asked)),
+        "consent.withdraw" => {
+            run::<event::ConsentWithdraw>(body, |asked| authorisation::consent::withdraw(step, &asked))
+        }
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Commands about where the owner is.
+fn of_location(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "location.share" => run::<event::LocationShare>(body, |request| location::start(step, &request)),
+        "location.stop" => run::<event::LocationStop>(body, |request| location::stop(step, &request)),
+        "location.update" => run::<event::LocationUpdate>(body, |request| location::update(step, &request)),
+        "location.list" => run::<event::LocationList>(body, |_| location::list(step)),
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
@@ -454,7 +476,9 @@ fn health(step: &Step<'_>) -> Result<Result<VaultHealth, RefusalCode>, Failure> 
 
 fn requests(step: &Step<'_>) -> Result<Result<RequestList, RefusalCode>, Failure> {
     let open = request::all(&step.draft)?.into_iter().filter(request::Waiting::is_open).map(|waiting| waiting.shown);
-    Ok(Ok(RequestList { requests: open.filter(|shown| shown.expires_at > step.now).collect() }))
+    let open = open.filter(|shown| shown.expires_at > step.now);
+    let requests = open.map(|shown| authorisation::with_needs(step, shown)).collect::<Result<_, _>>()?;
+    Ok(Ok(RequestList { requests }))
 }
 
 /// The owner's decision: the waiting event is handled again with it.
@@ -467,6 +491,9 @@ fn decide(
     };
     if waiting.shown.expires_at <= step.now {
         return Ok(Err(RefusalCode::Expired));
+    }
+    if authorisation::is_one(&waiting.event_type) {
+        return authorisation::decide(step, &waiting, asked);
     }
     let vettid_core::login::Decided { decision, method, return_to, .. } = match login::decide(step, &waiting, asked)? {
         Ok(outcome) => outcome,

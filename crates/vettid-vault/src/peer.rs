@@ -2,6 +2,7 @@
 //! Nothing happens for a sender that is not an active connection; an authenticated sender is told why.
 
 use crate::agreement;
+use crate::authorisation;
 use crate::call;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
@@ -43,8 +44,8 @@ mod handling;
 mod outcome;
 mod question;
 
-pub(crate) use question::end_waiting;
 pub use question::resume;
+pub(crate) use question::{BY_RULE, end_waiting};
 
 use admission::admit;
 use handling::{context, handle};
@@ -314,6 +315,11 @@ fn act(
         "request.terms" | "transaction.terms" | "agreement.answer" | "agreement.outcome" => {
             let (part, body) = ((row, arrived.sealed_at), arrived.content.body.clone());
             agreement::peer::receive(step, connection, part, body, ruling).map(|done| done.map(|()| Done::Quiet))
+        }
+        _ if arrived.lane == Lane::Service && authorisation::is_one(&arrived.event_type) => {
+            let (asked, body) = ((&arrived.event_type, &arrived.question), &arrived.content.body);
+            let taken = authorisation::receive(step, connection, asked, body, ruling)?;
+            Ok(taken.map(|answer| answer.map_or(Done::Quiet, Done::Answered)))
         }
         // Only whoever came back asks for what it lost.
         "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {

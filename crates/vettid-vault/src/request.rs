@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use vettid_wire::event::{EventType, Lane};
 use vettid_wire::id::{ConnectionId, EventId, RequestId};
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::request::PendingRequest;
+use vettid_wire::request::{Ask, PendingRequest};
 
 const PREFIX: &str = "pending/";
 /// Most questions of one connection that are not past their end.
 pub const MAX_OPEN: usize = 64;
+/// Most logins and requests for the owner's word of one connection that wait at one time (spec 2.14).
+pub const MAX_OPEN_WORDS: usize = 3;
 
 /// A question and its event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +57,12 @@ pub fn get(draft: &Draft<'_>, connection: ConnectionId, id: RequestId) -> Result
 
 /// Stores a new question, if the connection has not too many.
 pub fn add(draft: &mut Draft<'_>, waiting: &Waiting) -> Result<Result<(), RefusalCode>, UnreadableState> {
-    if of_connection(draft, waiting.shown.connection_id)?.len() >= MAX_OPEN {
+    let of_connection = of_connection(draft, waiting.shown.connection_id)?;
+    let is_word = |waiting: &Waiting| matches!(waiting.shown.ask, Ask::Login { .. } | Ask::Authorisation(_));
+    let now = waiting.shown.received_at;
+    let waits = |other: &&Waiting| is_word(other) && other.is_open() && now < other.shown.expires_at;
+    let open_words = of_connection.iter().filter(waits).count();
+    if of_connection.len() >= MAX_OPEN || (waiting.is_open() && is_word(waiting) && open_words >= MAX_OPEN_WORDS) {
         return Ok(Err(RefusalCode::RateLimited));
     }
     // What a rule decided wanted nobody's word.

@@ -9,7 +9,7 @@ use crate::feed::Note;
 use crate::identity::{self, VaultIdentity};
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
-use crate::{agreement, connection, login, profile, resync, rule, upkeep};
+use crate::{agreement, authorisation, connection, login, profile, resync, rule, upkeep};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vettid_core::contract::Buckets;
@@ -157,6 +157,7 @@ fn complete(step: &mut Step<'_>, said: &Incarnation) -> Result<(), Failure> {
 fn trust_no_counter(step: &mut Step<'_>) -> Result<(), Failure> {
     agreement::forget_leave(step);
     login::forget_all(&mut step.draft);
+    authorisation::lock::forget_all(step);
     rule::spend(step)?;
     for connection in connection::all(&step.draft)? {
         if let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? {

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::feed::Note;
 use crate::location;
 use crate::login;
-use crate::outbox::Route;
+use crate::outbox::{Ended, Route};
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::service::{held, snapshot};
@@ -182,6 +182,7 @@ fn end(
         request::remove(&mut step.draft, &waiting);
     }
     outbox::withdraw(&mut step.draft, id, notice.unwrap_or(0))?;
+    step.ended.push(Ended { connection: id, notice });
     // What earlier events of this very commit had to say to the peer does not leave after the tombstone, either.
     step.posts.retain(|post| !outbox::leaves_on(post, id) || Some(post.number) == notice);
     step.draft.remove(&format!("handshake/{}", connection.handshake_id));

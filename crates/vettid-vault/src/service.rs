@@ -5,17 +5,20 @@ pub mod held;
 pub mod snapshot;
 
 use crate::connection::{self, Connection};
+use crate::contract;
 use crate::failure::Failure;
+use crate::peer::BY_RULE;
 use crate::projection::UnreadableState;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::contract::AcceptedContract;
-use vettid_handler::event::Context;
+use vettid_handler::event::{Answer, Context};
 use vettid_wire::contract::Retention;
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::json as vjson;
+use vettid_wire::statement::DecidedBy;
 
 /// Completes the handler's answer to a request for a field, in the commit with that answer. Other answers stay as they are.
 pub fn settle(
@@ -34,6 +37,12 @@ pub fn settle(
     };
     let asked: DataRequest = vjson::from_value(asked.clone())?;
     let accepted = connection::contract(&step.draft, connection.connection_id)?.ok_or(Failure::Retry)?;
+    let decided_by = match &context.answer {
+        None => DecidedBy::Contract,
+        Some(Answer::Decided(decided)) if decided.method.iter().any(|method| method == BY_RULE) => DecidedBy::Rule,
+        Some(_) => DecidedBy::Owner,
+    };
+    contract::note_served(step, connection, (field, &asked.purpose), Some(asked.request_id), decided_by)?;
     *keep = Some(hand_out(step, connection.connection_id, &accepted, field, asked.retention)?);
     Ok(vjson::canonical(&response)?)
 }

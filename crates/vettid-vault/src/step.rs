@@ -11,7 +11,7 @@ use crate::fleeting::Fleeting;
 use crate::identity::VaultIdentity;
 use crate::lock::LockDesk;
 use crate::manager::Event;
-use crate::outbox::{self, Post};
+use crate::outbox::{self, Ended, Post};
 use crate::pause::Pauses;
 use crate::pieces::Wish;
 use crate::projection::{Draft, UnreadableState};
@@ -69,6 +69,8 @@ pub struct Step<'s> {
     pub afterwards: Vec<Event>,
     /// What is to be done with stored pieces of files after the commit.
     pub wishes: Vec<Wish>,
+    /// Connections that this commit ends.
+    pub ended: Vec<Ended>,
     /// What this commit makes durable of the credential.
     pub durable: Vec<Durable>,
     /// New feed entries, to be pushed to the app.
@@ -133,6 +135,7 @@ impl Step<'_> {
             told: self.told.len(),
             lock_wishes: self.lock.wishes.len(),
             wishes: self.wishes.len(),
+            ended: self.ended.len(),
         }
     }
 
@@ -145,6 +148,7 @@ impl Step<'_> {
         self.told.truncate(to.told);
         self.lock.wishes.truncate(to.lock_wishes);
         self.wishes.truncate(to.wishes);
+        self.ended.truncate(to.ended);
         self.channels.roll_back();
     }
 
@@ -164,4 +168,5 @@ pub struct Savepoint {
     told: usize,
     lock_wishes: usize,
     wishes: usize,
+    ended: usize,
 }

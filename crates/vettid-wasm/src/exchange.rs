@@ -24,7 +24,7 @@ macro_rules! mirror {
 mirror!(from_lane: Lane => wit::Lane { Bootstrap, Owner, App, Invite, Connection, Service, Member, Services });
 mirror!(from_tier: Tier => wit::Tier { Required, Optional, OnDemand, Consent });
 mirror!(from_permission: Permission => wit::Permission {
-    RequestAuthentication, RequestPayment, SendMessages, StoreData, Call
+    RequestAuthentication, RequestPayment, SendMessages, StoreData, Call, RequestConsent, RequestSignature, RequestProof
 });
 mirror!(from_decision: Decision => wit::Decision { Approve, Deny });
 mirror!(to_refusal: wit::RefusalCode => RefusalCode {

@@ -15,6 +15,7 @@ mod visible;
 
 pub use check::InvalidTerms;
 pub use display::{TEMPLATE_VERSION, title};
+pub(crate) use display::{hex, quoted};
 pub use record::{
     ANSWER_KIND, AgreementRecord, AnswerMethod, OUTCOME_KIND, RECORD_KIND, SignedAnswer, SignedOutcome, SignedTerms,
     TERMS_KIND, VERSION,

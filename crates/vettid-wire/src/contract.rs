@@ -117,6 +117,12 @@ pub enum Permission {
     StoreData,
     /// Call.
     Call,
+    /// Ask for consent.
+    RequestConsent,
+    /// Ask for a signature under a document.
+    RequestSignature,
+    /// Ask for a proof of claims made from the fields of the contract.
+    RequestProof,
 }
 
 /// At most `count` in any `per_seconds`, as a bucket that refills evenly.

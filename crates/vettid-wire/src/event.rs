@@ -4,8 +4,9 @@
 use crate::id::{ConnectionId, InvalidId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
-    agreement, auth, call, connection, contract, credential, data, enrolment, feed, file, handshake, inventory,
-    location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret, session,
+    agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
+    inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret, session,
+    statement,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -228,12 +229,10 @@ events! {
     SessionStart: "session.start", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
     #[doc = "A new session of a known app: last handshake message."]
     SessionFinish: "session.finish", Bootstrap, BestEffort, up to 64 KiB, session::HandshakeEvent => session::HandshakeEvent;
-
     #[doc = "Asks for a challenge of the unlock lane, which works while the vault is locked."]
     UnlockChallenge: "vault.unlock.challenge", Bootstrap, BestEffort, up to 4 KiB, lock::AskChallenge => lock::Challenge;
     #[doc = "Tries a PIN or a password, or sets the lock, under one challenge."]
     UnlockAttempt: "vault.unlock.attempt", Bootstrap, BestEffort, up to 4 KiB, lock::UnlockAttempt => lock::UnlockAnswer;
-
     #[doc = "A fresh NATS credential for the app."]
     SessionRefresh: "session.refresh", Owner, BestEffort, within 2 minutes, up to 4 KiB, session::RefreshRequest => session::RefreshReply;
     #[doc = "Health of the vault."]
@@ -352,6 +351,12 @@ events! {
     AgreementGet: "agreement.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementView;
     #[doc = "Gives the signed record of an agreement, for checking offline."]
     AgreementExport: "agreement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, agreement::AgreementRef => agreement::AgreementRecord;
+    #[doc = "Lists requests of services that the owner answered, newest first."]
+    AuthorisationList: "authorisation.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, authorisation::ListAnswered => authorisation::AnsweredList;
+    #[doc = "Gives the signed record of an answered request, for checking offline."]
+    AuthorisationExport: "authorisation.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, authorisation::AnsweredRef => authorisation::AuthorisationRecord;
+    #[doc = "Takes a consent back and tells the service."]
+    ConsentWithdraw: "consent.withdraw", Owner, BestEffort, within 2 minutes, up to 4 KiB, authorisation::AnsweredRef => authorisation::Answered;
     #[doc = "Calls a connected member."]
     PlaceCall: "call.offer", Owner, BestEffort, within 2 minutes, up to 32 KiB, call::PlaceCall => call::CallView;
     #[doc = "Answers the call that rings."]
@@ -418,9 +423,10 @@ events! {
     ContractGet: "contract.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => offer::ContractView;
     #[doc = "Accepts or rejects a new version of a contract, or chooses anew among its optional fields."]
     ContractDecide: "contract.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, offer::DecideContract => offer::ContractView;
+    #[doc = "Exports a part of the signed statement of what a service ever got."]
+    ContractStatement: "contract.statement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, statement::AskStatement => statement::StatementPart;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
-
     #[doc = "How the Vault Credential stands: whether there is one, its attempts, what it may be used for."]
     CredentialStatus: "credential.status", Owner, BestEffort, within 2 minutes, up to 4 KiB, Nothing => credential::CredentialStatus;
     #[doc = "Fresh transaction keys for the app."]
@@ -439,16 +445,12 @@ events! {
     GrantUse: "grant.use", Owner, BestEffort, within 2 minutes, up to 32 KiB, secret::UseSecret => secret::Used;
     #[doc = "Ends a grant."]
     GrantEnd: "grant.end", Owner, BestEffort, within 2 minutes, up to 4 KiB, secret::GrantRef => Nothing;
-
     #[doc = "Tells the app of a new entry in the feed."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
-
     #[doc = "Tells the app of a change of a call."]
     CallChanged: "call.changed", App, BestEffort, up to 64 KiB, call::CallDetail => Nothing;
-
     #[doc = "Handshake message under an invitation."]
     ConnectionHandshake: "connection.handshake", Invite, Durable, up to 64 KiB, handshake::HandshakeMessage => Nothing;
-
     #[doc = "The handshake is complete on the sender's side (key confirmation)."]
     ConnectionReady: "connection.ready", Connection, Durable, up to 16 KiB, connection::Ready => Nothing;
     #[doc = "A signed notice that the peer ended the connection."]
@@ -511,13 +513,14 @@ events! {
     ShareEnd: "location.end", Connection, Durable, up to 4 KiB, location::ShareEnded => Nothing;
     #[doc = "An event of the receiver had no effect."]
     EventRefused: "event.refused", Connection, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
-
     #[doc = "The service completed the handshake and countersigned the contract."]
     ServiceReady: "connection.ready", Service, Durable, up to 16 KiB, connection::Ready => Nothing;
     #[doc = "A step of the service towards the keys of the next epoch."]
     ServiceRekey: "connection.rekey", Service, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
     #[doc = "A fresh NATS credential for the member."]
     ServiceCredential: "connection.credential", Service, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
+    #[doc = "A new version of the service's profile."]
+    ServiceProfileChanged: "profile.changed", Service, Durable, up to 64 KiB, profile::ProfileChanged => Nothing;
     #[doc = "A signed notice that the service ended the connection."]
     ServiceRevoked: "connection.revoked", Service, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "Reads a field that the contract names."]
@@ -530,11 +533,23 @@ events! {
     ContractOffered: "contract.offered", Service, Durable, up to 24 KiB, offer::ContractOffer => Nothing;
     #[doc = "The service countersigned an acceptance of its contract."]
     ContractCountersigned: "contract.countersigned", Service, Durable, up to 4 KiB, contract::CounterSignature => Nothing;
+    #[doc = "Wants the member to pay."]
+    PaymentRequest: "payment.request", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants the member to approve what the service does in the member's name."]
+    TransactionRequest: "transaction.request", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants the member's consent to something, for a purpose and a time."]
+    ConsentRequest: "consent.request", Service, Durable, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants the member's signature under a document."]
+    DocumentSign: "document.sign", Service, Durable, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Wants a signed proof of claims about the member."]
+    IdentityVerify: "identity.verify", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
     #[doc = "A fresh NATS credential for the service."]
     MemberCredential: "connection.credential", Member, Durable, up to 8 KiB, connection::ConnectionCredential => Nothing;
+    #[doc = "A new version of the sender's profile, as far as the service may see it."]
+    MemberProfileChanged: "profile.changed", Member, Durable, up to 64 KiB, profile::ProfileChanged => Nothing;
     #[doc = "Answer to a data request."]
     DataResponse: "data.response", Member, BestEffort, up to 64 KiB, data::DataResponse => Nothing;
     #[doc = "A field that the contract lets out unasked: after acceptance and after each change."]
@@ -543,6 +558,10 @@ events! {
     AuthResponse: "auth.response", Member, BestEffort, up to 16 KiB, auth::AuthResponse => Nothing;
     #[doc = "The member's app opened the link of a waiting page: the service may ask for that login."]
     LoginOpened: "login.opened", Member, BestEffort, up to 4 KiB, login::LoginOpened => Nothing;
+    #[doc = "The member's signed answer to a request for the member's word."]
+    AuthorisationResponse: "authorisation.response", Member, Durable, up to 32 KiB, authorisation::AuthorisationAnswer => Nothing;
+    #[doc = "The member takes a consent back."]
+    ConsentWithdrawn: "consent.withdrawn", Member, Durable, up to 8 KiB, authorisation::ConsentWithdrawal => Nothing;
     #[doc = "A signed notice that the member ended the connection."]
     MemberRevoked: "connection.revoked", Member, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "An event of the service had no effect."]

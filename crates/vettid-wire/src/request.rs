@@ -1,6 +1,8 @@
 //! What waits for the owner's decision.
 
 use crate::auth::{Decision, Display};
+use crate::authorisation::AuthorisationView;
+use crate::digest::Digest;
 use crate::id::{ConnectionId, RequestId};
 use crate::login::LoginCheck;
 use crate::time::Timestamp;
@@ -53,6 +55,8 @@ pub enum Ask {
         /// What the service says about the browser.
         display: Display,
     },
+    /// To give the member's word.
+    Authorisation(Box<AuthorisationView>),
 }
 
 /// Owner's command: decide a request.
@@ -69,6 +73,9 @@ pub struct Decide {
     /// Whether the browser counts as known from now on, where the level of the login allows it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remember: bool,
+    /// Hash of what was shown; without it nobody gives the member's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Digest>,
 }
 
 /// The decision was taken.

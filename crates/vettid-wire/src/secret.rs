@@ -2,6 +2,7 @@
 //! the credential's inner layer. A value travels only inside a box that the password opens; it is in no field here.
 
 use crate::agreement::{FreePayments, PermitTerms, TermsPermitted};
+use crate::authorisation::{PermitRequest, RequestPermitted};
 use crate::base64::Base64;
 use crate::credential::SecretField;
 use crate::event::Nothing;
@@ -296,6 +297,10 @@ actions! {
     Free: "agreement.free", FreePayments => FreePayments;
     #[doc = "Agrees to one login from an unknown browser."]
     PermitLogin: "login.permit", login::PermitLogin => login::LoginPermitted;
+    #[doc = "Approves a payment or transaction that a service wants, for one answer."]
+    PermitAnswer: "authorisation.permit", PermitRequest => RequestPermitted;
+    #[doc = "Says up to how much a payment that a service wants needs no password."]
+    FreeRequests: "authorisation.free", FreePayments => FreePayments;
 }
 
 /// Whether a text may be a label or a category: 1 to [`MAX_LABEL_CHARS`] characters, none of them a control character.

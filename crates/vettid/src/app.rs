@@ -2,6 +2,7 @@
 
 mod advice;
 mod agreement;
+mod authorisation;
 mod call;
 mod connection;
 mod contract;
@@ -131,6 +132,9 @@ enum Command {
     /// Fixed terms between you and another member: yes or no
     #[command(subcommand)]
     Transaction(transaction::Command),
+    /// What you consented to, and taking it back
+    #[command(subcommand)]
+    Consent(authorisation::Consent),
     /// Signed records of what you agreed on
     #[command(subcommand)]
     Record(record::Command),
@@ -202,6 +206,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Login(command) => login::run(command, app, output).await,
         Command::Browser(command) => login::browsers(command, app, output).await,
         Command::Transaction(command) => transaction::run(command, app, output).await,
+        Command::Consent(command) => authorisation::consent(command, app, output).await,
         Command::Record(command) => record::run(command, app, output).await,
         Command::Rule(command) => rule::run(command, app, output).await,
         Command::Feed(command) => feed::run(command, app, output).await,

@@ -30,14 +30,14 @@ enum Command {
     App(Box<app::Arguments>),
     /// Check an audit export offline
     Audit(audit::Arguments),
-    /// Check the record of a request or transaction offline
+    /// Check the record of a request or transaction, or a statement about a service, offline
     Verify(verify::Arguments),
     /// Run the operator's services with their broker
     Services(services::Arguments),
     /// Run vaults
     Host(host::Arguments),
     /// Run a service's gateway, or call a running one
-    Gateway(gateway::Arguments),
+    Gateway(Box<gateway::Arguments>),
     /// Run everything on this machine: broker, services, two vaults and a demo shop
     Up(up::Arguments),
 }
@@ -56,7 +56,7 @@ impl CommandLine {
             Command::Verify(arguments) => verify::run(&arguments, output),
             Command::Services(arguments) => services::run(arguments).await,
             Command::Host(arguments) => host::run(arguments).await,
-            Command::Gateway(arguments) => gateway::run(arguments, output).await,
+            Command::Gateway(arguments) => gateway::run(*arguments, output).await,
             Command::Up(arguments) => up::run(arguments).await,
         }
     }

@@ -1,6 +1,9 @@
-//! `vettid gateway`: a service's side, with an HTTP API for its own programs; and the calls to a running one that operators make.
+//! `vettid gateway`: a service's side, with an HTTP API for its own programs and an OpenID provider for everybody's; and the calls
+//! to a running one that operators make.
 
 mod api_key;
+mod client;
+mod contract;
 mod keys;
 mod program;
 mod webhook;
@@ -20,12 +23,13 @@ use vettid_wire::id::{Fingerprint, MemberId};
 /// Options of `vettid gateway`.
 #[derive(Debug, clap::Args)]
 #[command(
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = "\
 Examples:
   vettid gateway --config /etc/vettid/gateway.toml
-  vettid gateway api-key list --config /etc/vettid/gateway.toml"
+  vettid gateway contract lint contract.json
+  vettid gateway api-key list --config /etc/vettid/gateway.toml",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
 )]
 pub(crate) struct Arguments {
     /// The configuration file (TOML)
@@ -40,9 +44,14 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Sites and programs that let people log in with VettID
+    Client(client::Arguments),
     /// What programs show when they call a running gateway
     #[command(subcommand, visible_alias = "key")]
     ApiKey(api_key::Command),
+    /// The service's contract as a file: make, change, check, compare and publish it
+    #[command(subcommand)]
+    Contract(contract::Command),
     /// The keys of the running gateway: what each is for, how old it is, what replaces it
     Keys(keys::Arguments),
     /// Where a running gateway sends events
@@ -58,13 +67,17 @@ struct Ready<'a> {
     fingerprint: Fingerprint,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc: Option<SocketAddr>,
 }
 
 /// Runs until told to stop, or makes one call.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     match (arguments.command, arguments.config) {
+        (Some(Command::Client(client)), _) => client::run(client, output),
         (Some(Command::ApiKey(command)), _) => api_key::run(command, output).await,
         (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
+        (Some(Command::Contract(command)), _) => contract::run(&command, output),
         (Some(Command::Webhook(command)), _) => webhook::run(command, output).await,
         (None, Some(config)) => Ok(serve(&config, &arguments.log).await?),
         (None, None) => Err(Failure::usage("no configuration is named").next("see --help")),
@@ -77,7 +90,8 @@ async fn serve(path: &Path, level: &str) -> Result<()> {
     let config = Config::read(path)?;
     let gateway = Gateway::start(config).await.context("the gateway does not start")?;
     let (guid, fingerprint) = (gateway.guid(), gateway.fingerprint());
-    say_ready(&Ready { ready: "gateway", name: gateway.name(), guid, fingerprint, http: gateway.http_address() })?;
+    let (http, oidc) = (gateway.http_address(), gateway.oidc_address());
+    say_ready(&Ready { ready: "gateway", name: gateway.name(), guid, fingerprint, http, oidc })?;
     stop.cancelled().await;
     gateway.stop().await;
     Ok(())

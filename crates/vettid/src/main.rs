@@ -13,6 +13,7 @@ mod memory;
 mod output;
 mod server_process;
 mod services;
+mod statement;
 mod surroundings;
 mod up;
 mod verify;

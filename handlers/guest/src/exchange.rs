@@ -21,7 +21,7 @@ macro_rules! mirror {
 mirror!(to_lane: wit::Lane => Lane { Bootstrap, Owner, App, Invite, Connection, Service, Member, Services });
 mirror!(to_tier: wit::Tier => Tier { Required, Optional, OnDemand, Consent });
 mirror!(to_permission: wit::Permission => Permission {
-    RequestAuthentication, RequestPayment, SendMessages, StoreData, Call
+    RequestAuthentication, RequestPayment, SendMessages, StoreData, Call, RequestConsent, RequestSignature, RequestProof
 });
 mirror!(to_decision: wit::Decision => Decision { Approve, Deny });
 mirror!(from_refusal: RefusalCode => wit::RefusalCode {
@@ -109,6 +109,8 @@ fn from_ask(ask: Ask) -> wit::Ask {
             let display = wit::Browser { browser: display.browser, city: display.city, ip_prefix: display.ip_prefix };
             wit::Ask::Login(wit::LoginAsk { origin, display })
         }
+        // The vault asks for this itself; no handler does.
+        Ask::Authorisation(_) => stop(Fault::Reply),
     }
 }
 

@@ -176,6 +176,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/connections/{connection_id}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest values of the fields that the contract lets out unasked, as long as they may be kept. */
+        get: operations["list_values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/contract/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists every version of the contract that was published, the oldest first. */
+        get: operations["list_contract_versions"];
+        put?: never;
+        /**
+         * Publishes a version of the contract and offers it to every member. Until a member accepts it, the service gets nothing from
+         *     that member.
+         */
+        post: operations["publish_contract_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/invitations": {
         parameters: {
             query?: never;
@@ -441,6 +479,11 @@ export interface components {
             member: string;
             /** @description The member's identity. */
             member_fingerprint: string;
+            /**
+             * Format: int64
+             * @description The version that was offered after that and that the member has not accepted.
+             */
+            offered_version?: number | null;
             /** @description The optional fields that the member agreed to. */
             optional_fields_accepted: string[];
             /**
@@ -455,6 +498,23 @@ export interface components {
             connections: components["schemas"]["Connection"][];
             /** @description There are more: the `cursor` of the next page. */
             next_cursor?: string | null;
+        };
+        /** @description A published version. */
+        ContractVersion: {
+            /** @description The contract. */
+            contract: Record<string, never>;
+            /** @description Its hash, base64url; requests quote it. */
+            contract_hash: string;
+            /**
+             * Format: date-time
+             * @description When it was published.
+             */
+            published_at: string;
+        };
+        /** @description The published versions, the oldest first. */
+        ContractVersions: {
+            /** @description The versions. */
+            versions: components["schemas"]["ContractVersion"][];
         };
         /** @description A key, with the text that is shown this once. */
         CreatedApiKey: components["schemas"]["ApiKey"] & {
@@ -525,7 +585,7 @@ export interface components {
             error: components["schemas"]["ErrorDetail"];
         };
         /** @enum {string} */
-        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "timeout" | "not_connected" | "call_in_progress" | "already_shown" | "not_kept" | "too_large" | "content_type" | "bad_address" | "idempotency_key_reused" | "rate_limited" | "too_many" | "unavailable";
+        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "timeout" | "not_connected" | "call_in_progress" | "already_shown" | "not_kept" | "not_newer" | "too_large" | "content_type" | "bad_address" | "idempotency_key_reused" | "rate_limited" | "too_many" | "unavailable";
         ErrorDetail: {
             /** @description Names the call in the log; also in the header `x-request-id` of every answer. */
             call_id: string;
@@ -554,6 +614,25 @@ export interface components {
             invite_id: string;
             /** @description The link, also the text of the QR code. Whoever holds it can answer it once. */
             link: string;
+        };
+        /** @description A value that a member's vault handed out unasked. */
+        KeptValue: {
+            /** @description Name of the field. */
+            field: string;
+            /** @description How long it may be kept. */
+            keep: unknown;
+            /**
+             * Format: date-time
+             * @description When it came.
+             */
+            received_at: string;
+            /** @description Its value. */
+            value: unknown;
+        };
+        /** @description Values of one member. */
+        KeptValues: {
+            /** @description By name of the field. */
+            values: components["schemas"]["KeptValue"][];
         };
         /** @description One key pair, or one symmetric key. */
         Key: {
@@ -1240,6 +1319,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_values: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The values. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptValues"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_contract_versions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContractVersions"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    publish_contract_version: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The contract, with a contract_version above all before. */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The version; also if it was published before. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContractVersion"];
                 };
             };
             /** @description The call has no result. */

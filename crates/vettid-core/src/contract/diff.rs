@@ -245,6 +245,9 @@ fn may(permission: Permission) -> &'static str {
         Permission::SendMessages => "send messages",
         Permission::StoreData => "store data",
         Permission::Call => "call",
+        Permission::RequestConsent => "ask for consent",
+        Permission::RequestSignature => "ask for signatures under documents",
+        Permission::RequestProof => "ask for proofs",
     }
 }
 

@@ -36,7 +36,13 @@ fn known(allow_numbers: bool) -> Known<'static> {
 }
 
 fn yes(number: Option<u8>) -> Decide {
-    Decide { request_id: RequestId::from_bytes([1; 16]), decision: Decision::Approve, number, remember: false }
+    Decide {
+        request_id: RequestId::from_bytes([1; 16]),
+        decision: Decision::Approve,
+        number,
+        remember: false,
+        shown: None,
+    }
 }
 
 fn begun() -> (StdRng, Login) {

@@ -1,5 +1,5 @@
 //! The Merkle tree of RFC 6962 §2.1, kept as its frontier: the hashes of the perfect subtrees, largest first.
-//! Enough to append and to know the root; proofs of single leaves are not made here.
+//! Enough to append and to know the root. Paths of single leaves are made from all leaves, and checked from the path alone.
 
 use crate::kdf::{h256, h256_parts};
 
@@ -66,6 +66,71 @@ pub fn root_of<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     tree.root()
 }
 
+/// Hash of a leaf.
+#[must_use]
+pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
+    h256_parts(&[LEAF, leaf])
+}
+
+/// Root over leaves that were hashed already.
+#[must_use]
+pub fn root_of_hashes(leaves: &[[u8; 32]]) -> [u8; 32] {
+    match leaves {
+        [] => h256(b""),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(split(leaves.len()));
+            h256_parts(&[NODE, &root_of_hashes(left), &root_of_hashes(right)])
+        }
+    }
+}
+
+/// The hashes beside the way from a leaf to the root, nearest first (RFC 6962 §2.1.1). Empty if there is no such leaf.
+#[must_use]
+pub fn path(leaves: &[[u8; 32]], index: usize) -> Vec<[u8; 32]> {
+    if leaves.len() < 2 || index >= leaves.len() {
+        return Vec::new();
+    }
+    let middle = split(leaves.len());
+    let (left, right) = leaves.split_at(middle);
+    let (mut below, beside) = if index < middle {
+        (path(left, index), root_of_hashes(right))
+    } else {
+        (path(right, index - middle), root_of_hashes(left))
+    };
+    below.push(beside);
+    below
+}
+
+/// The root to which a path leads; `None` if the path is not as long as the place of the leaf wants (RFC 9162 §2.1.3.2).
+#[must_use]
+pub fn root_by_path(leaf: [u8; 32], index: u64, size: u64, path: &[[u8; 32]]) -> Option<[u8; 32]> {
+    if index >= size {
+        return None;
+    }
+    let (mut at, mut last, mut root) = (index, size - 1, leaf);
+    for beside in path {
+        if last == 0 {
+            return None;
+        }
+        if at % 2 == 1 || at == last {
+            root = h256_parts(&[NODE, beside, &root]);
+            while at % 2 == 0 && at != 0 {
+                (at, last) = (at >> 1, last >> 1);
+            }
+        } else {
+            root = h256_parts(&[NODE, &root, beside]);
+        }
+        (at, last) = (at >> 1, last >> 1);
+    }
+    (last == 0).then_some(root)
+}
+
+/// The largest power of two below a length of at least two.
+fn split(length: usize) -> usize {
+    length.next_power_of_two() / 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +175,30 @@ mod tests {
         #[test]
         fn the_frontier_gives_the_root_of_the_definition(leaves: Vec<Vec<u8>>) {
             prop_assert_eq!(root_of(leaves.iter().map(Vec::as_slice)), by_definition(&leaves));
+        }
+
+        #[test]
+        fn a_path_leads_to_the_root_from_its_own_place_alone(size in 1usize..70, flip: prop::sample::Index) {
+            let hashes: Vec<_> = (0..size).map(|leaf| leaf_hash(&leaf.to_be_bytes())).collect();
+            let (root, count) = (root_of_hashes(&hashes), u64::try_from(size).unwrap());
+            let leaves: Vec<_> = (0..size).map(|leaf| leaf.to_be_bytes().to_vec()).collect();
+            prop_assert_eq!(root, root_of(leaves.iter().map(Vec::as_slice)));
+            for (index, leaf) in hashes.iter().enumerate() {
+                let place = u64::try_from(index).unwrap();
+                let mut path = path(&hashes, index);
+                prop_assert_eq!(root_by_path(*leaf, place, count, &path), Some(root));
+                prop_assert_ne!(root_by_path(*leaf, place + count, count, &path), Some(root));
+                for other in (0..count).filter(|other| *other != place) {
+                    prop_assert_ne!(root_by_path(*leaf, other, count, &path), Some(root));
+                }
+                if !path.is_empty() {
+                    let at = flip.index(path.len());
+                    path[at][0] ^= 1;
+                    prop_assert_ne!(root_by_path(*leaf, place, count, &path), Some(root));
+                    path.pop();
+                    prop_assert_ne!(root_by_path(*leaf, place, count, &path), Some(root));
+                }
+            }
         }
 
         #[test]

@@ -1,7 +1,9 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{EndedBy, Shared, asking, invitation_key, lock, logins, posts, put, put_acceptance, upkeep, values};
+use super::{
+    EndedBy, Shared, asking, invitation_key, lock, logins, posts, put, put_acceptance, records, upkeep, values,
+};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -230,8 +232,12 @@ async fn take_event(
         return Ok(());
     };
     match arrival::open(&mut live, subject, payload) {
+        Ok(Arrived::Answer(answer, in_reply_to)) if matches!(*answer, Answer::Authorisation(_)) => {
+            records::take(shared, live, *answer, in_reply_to.as_ref()).await
+        }
+        Ok(Arrived::Withdrawal(body)) => records::withdrawn(shared, live, body).await,
         Ok(Arrived::Answer(answer, in_reply_to)) => {
-            match weigh(shared, &mut live, answer, in_reply_to.as_ref()) {
+            match weigh(shared, &mut live, *answer, in_reply_to.as_ref()) {
                 Some((request, Judgement::Done(outcome))) => asking::conclude(shared, &request, outcome).await,
                 Some((request, pending)) => {
                     request.take(clock::now(), pending);
@@ -255,6 +261,7 @@ async fn take_event(
         }
         Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
         Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
+        Ok(Arrived::Profile(body)) => upkeep::profile(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,
         Ok(Arrived::Notice(notice)) => {
             if revocation::receive(&mut live, notice).is_err() {

@@ -6,7 +6,7 @@ use super::{Shared, ended_key, lock, put_channel, request_key};
 use crate::clock;
 use crate::once;
 use crate::peers::{PeerAddress, PeerError};
-use crate::question::{Ask, Asker, Judgement, Outcome, Question, QuestionError};
+use crate::question::{Ask, Asker, Judgement, Kind, Outcome, Question, QuestionError};
 use crate::random;
 use crate::requests::{Progress, Request};
 use crate::revocation::NoticeFailed;
@@ -57,7 +57,7 @@ pub enum RequestError {
 impl From<QuestionError> for RequestError {
     fn from(error: QuestionError) -> Self {
         match error {
-            QuestionError::TooLarge => Self::Invalid,
+            QuestionError::TooLarge | QuestionError::Unsound(_) => Self::Invalid,
             other => Self::Question(other),
         }
     }
@@ -75,7 +75,8 @@ pub(super) async fn ask(
     }
     shared.requests.check_room().map_err(|_| RequestError::TooManyOpen)?;
     let (question, address) = seal(shared, id, ask).await?;
-    let request = shared.requests.add(question, once::is_named());
+    let stored = must_store(&question);
+    let request = shared.requests.add(question, stored);
     spawn(shared, Arc::clone(&request), Some(address));
     let view = wait_for(shared, &request, wait).await;
     if view.status.is_open() {
@@ -88,6 +89,12 @@ pub(super) async fn ask(
         shared.requests.told(view.request_id);
     }
     Ok(view)
+}
+
+/// Whether a question is stored before it is sent: its call may be repeated, or nobody may give a word to a service that forgets
+/// having asked for it.
+fn must_store(question: &Question) -> bool {
+    once::is_named() || matches!(question.kind, Kind::Authorisation(_))
 }
 
 /// Seals a question. The lock on the connection is held over the commit, if one is due, so that no sequence leaves that
@@ -103,6 +110,7 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
         let asker = Asker {
             service_id,
             signing: identity.signing_key(),
+            key_record: identity.key_record().record(),
             member: live.record.member.guid,
             connection_id: id,
             contract_hash: &live.record.contract_hash,
@@ -113,8 +121,10 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
     if channel.must_store() {
         put_channel(&mut draft, id, live)?;
     }
-    if once::is_named() {
+    if must_store(&question) {
         draft.put(request_key(question.request_id), &question)?;
+    }
+    if once::is_named() {
         once::request(&mut draft, question.request_id)?;
     }
     shared.commit(draft).await?;
@@ -206,20 +216,22 @@ async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: 
 fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Served { field, keep, .. } if keep.is_over(now) => {
-            Outcome::Served { field: field.clone(), value: Value::Null, keep: keep.clone() }
+            Outcome::Served { field: field.clone(), value: Value::Null, keep: *keep }
         }
         other => other.clone(),
     }
 }
 
-/// Takes requests out of the state.
+/// Takes requests out of the state; a value that one of them holds is then nowhere on the disk.
 pub(super) async fn forget(shared: &Shared, requests: Vec<Arc<Request>>) {
     let mut draft = shared.state.draft();
+    let holds_value = requests.iter().any(|request| request.is_stored() && request.holds_value());
     for request in requests.iter().filter(|request| request.is_stored()) {
         draft.remove(request_key(request.question().request_id));
         draft.remove(ended_key(request.question().request_id));
     }
-    if let Err(error) = shared.commit(draft).await {
+    let removed = if holds_value { shared.purge(draft).await } else { shared.commit(draft).await };
+    if let Err(error) = removed {
         tracing::error!(%error, "old requests could not be removed");
     }
 }
@@ -231,6 +243,7 @@ fn answered(view: &RequestView) -> Event {
         // Values are had by a call, for as long as they may be kept; they do not lie in queues.
         answer.remove("value");
         answer.remove("evidence");
+        answer.remove("record");
     }
     let body = json!({"request_id": view.request_id, "kind": view.kind, "status": view.status.name()});
     Event { answer: Some(answer), ..Event::of(EventKind::RequestAnswered, view.connection_id, body) }

@@ -3,7 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
-    ended_key, lock, posts, publishing, signing, upkeep, values, webhooks,
+    ended_key, lock, posts, publishing, records, signing, upkeep, values, webhooks,
 };
 use crate::api_key::ApiKeys;
 use crate::clock;
@@ -17,6 +17,7 @@ use crate::key_file::{self, KeyFileError};
 use crate::login::{Desk, Rules};
 use crate::metrics::Metrics;
 use crate::offer::{Offer, OfferError};
+use crate::oidc::{self, OidcError};
 use crate::once::{self, Calls};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
@@ -103,6 +104,9 @@ pub enum StartError {
     /// The HTTP face.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The OpenID provider.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
 }
 
 /// What was published last.
@@ -133,6 +137,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
         logins: SyncMutex::new(Desk::new(login_rules(&config, &presentation))),
+        records: SyncMutex::new(records::load(&loaded)?),
         values: SyncMutex::new(values::load(&loaded)?),
         api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
         hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
@@ -155,19 +160,26 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         healthy: AtomicBool::new(true),
         dropped_events: AtomicU64::new(0),
         http_address: SyncMutex::new(None),
+        oidc_address: SyncMutex::new(None),
         started_at: clock::now(),
         signing_wanted: Notify::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
-    let questions = questions(&loaded)?;
-    run(&shared, arrivals, questions).await
+    let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
+    run(&shared, arrivals, kept).await
+}
+
+/// What goes on where it was.
+struct Restored {
+    questions: Vec<Asked>,
+    oidc: oidc::Kept,
 }
 
 /// Sets everything going. What fails here ends what runs already.
-async fn run(shared: &Arc<Shared>, arrivals: Arrivals, questions: Vec<Asked>) -> Result<Gateway, StartError> {
+async fn run(shared: &Arc<Shared>, arrivals: Arrivals, restored: Restored) -> Result<Gateway, StartError> {
     let gateway = Gateway(Arc::clone(shared));
-    let outcome = set_going(shared, &gateway, arrivals, questions).await;
+    let outcome = set_going(shared, &gateway, arrivals, restored).await;
     if outcome.is_err() {
         gateway.stop().await;
     }
@@ -178,14 +190,14 @@ async fn set_going(
     shared: &Arc<Shared>,
     gateway: &Gateway,
     arrivals: Arrivals,
-    questions: Vec<Asked>,
+    restored: Restored,
 ) -> Result<(), StartError> {
     publish(shared).await?;
     shared.tasks.spawn(arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
         shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
-    for (question, ended) in questions {
+    for (question, ended) in restored.questions {
         let request = shared.requests.add(question, true);
         match ended {
             Some(ended) => {
@@ -193,7 +205,11 @@ async fn set_going(
                 request.set_evidence(ended.evidence);
                 request.take(ended.at, Judgement::Done(ended.outcome));
             }
-            None => asking::spawn(shared, request, None),
+            None => match records::outcome(shared, request.question().request_id) {
+                // It was killed between storing the record and ending the request.
+                Some(outcome) => asking::conclude(shared, &request, outcome).await,
+                None => asking::spawn(shared, request, None),
+            },
         }
     }
     resume_posts(shared).await;
@@ -205,6 +221,10 @@ async fn set_going(
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);
+    }
+    if let Some(oidc) = &shared.config.oidc {
+        let address = oidc::serve(gateway.clone(), oidc, restored.oidc, &shared.tasks, shared.stop.clone()).await?;
+        *lock(&shared.oidc_address) = Some(address);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! time. Nothing here waits for the member.
 
 use super::{Shared, lock, posts, put, put_acceptance};
+use crate::acquaintance;
 use crate::clock;
 use crate::connection::Live;
 use crate::offering::{self, Received};
@@ -68,7 +69,10 @@ pub(super) async fn accepted(
     };
     let mut draft = shared.state.draft();
     match taken {
-        Ok(Received::InForce) => put_acceptance(&mut draft, &live)?,
+        Ok(Received::InForce) => {
+            put_acceptance(&mut draft, &live)?;
+            shared.tell_accepted(&mut draft, &live)?;
+        }
         Ok(Received::Nothing) => {}
         Ok(Received::Forged) => shared.count_dropped(),
         Ok(Received::Refused(refused)) => {
@@ -93,6 +97,29 @@ fn offer(shared: &Shared, live: &mut Live) -> bool {
     })
 }
 
+/// A new version of a member's profile.
+pub(super) async fn profile(
+    shared: &Arc<Shared>,
+    mut live: OwnedMutexGuard<Live>,
+    body: Value,
+) -> Result<(), StateError> {
+    if !acquaintance::receive(clock::now(), &mut live, body) {
+        shared.count_dropped();
+    }
+    shared.store(&mut live).await?;
+    keep_up(shared, live).await
+}
+
+/// Tells the member of a new version of the service's own profile.
+fn tell(shared: &Shared, live: &mut Live) -> bool {
+    let identity = shared.identity();
+    let told = acquaintance::tell(clock::now(), &mut random::system(), shared.own(&identity), live);
+    told.unwrap_or_else(|error| {
+        tracing::error!(%error, "a member could not be told of the new profile");
+        true
+    })
+}
+
 fn renew(shared: &Shared, live: &mut Live) -> bool {
     let identity = shared.identity();
     let kept = renewal::keep_up(clock::now(), &mut random::system(), shared.own(&identity), live);
@@ -108,7 +135,8 @@ pub(super) async fn keep_up(shared: &Arc<Shared>, mut live: OwnedMutexGuard<Live
     let kept = step(shared, |own| rotation::keep_up(clock::now(), &mut random::system(), own, &mut live));
     let renewed = renew(shared, &mut live);
     let offered = offer(shared, &mut live);
-    if note_failure(kept) || renewed || offered {
+    let told = tell(shared, &mut live);
+    if note_failure(kept) || renewed || offered || told {
         shared.store(&mut live).await?;
     }
     send_new(shared, live, &before);

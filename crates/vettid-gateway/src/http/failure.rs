@@ -41,6 +41,8 @@ pub(crate) enum ApiFailure {
     NotKept,
     /// Events are not sent there.
     BadAddress,
+    /// The version of the contract is not above all before.
+    NotNewer,
     /// Too much is open at once.
     TooMany,
     /// The gateway cannot do it now.
@@ -92,6 +94,7 @@ impl ApiFailure {
         Self::InProgress,
         Self::AlreadyShown,
         Self::NotKept,
+        Self::NotNewer,
         Self::TooLarge,
         Self::ContentType,
         Self::BadAddress,
@@ -163,6 +166,9 @@ impl ApiFailure {
                 "bad_address",
                 "events are sent over https to public addresses, and to this machine if the configuration allows it",
             ),
+            Self::NotNewer => {
+                (StatusCode::CONFLICT, "not_newer", "publish the contract under a contract_version above all before")
+            }
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many", "too much is open at once: try again later"),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the gateway cannot do it now: try again later")

@@ -3,8 +3,8 @@
 use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
-    api_keys, call, connections, document, idempotency, invitations, keys, logins, page, probes, requests, values,
-    webhooks,
+    api_keys, authorisations, call, connections, contract, document, idempotency, invitations, keys, logins, page,
+    probes, requests, values, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -17,8 +17,10 @@ use utoipa_axum::router::OpenApiRouter;
 const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     invitations::routes,
     connections::routes,
+    contract::routes,
     requests::routes,
     logins::routes,
+    authorisations::routes,
     keys::routes,
     probes::routes,
     document::routes,

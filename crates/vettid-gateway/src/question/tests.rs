@@ -3,10 +3,12 @@
 use super::*;
 use crate::random;
 use vettid_core::channel::{Keys, in_reply_to};
+use vettid_crypto::key_record::{Draft, VerifiedKeyRecord, build, kem_key};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_wire::envelope::Envelope;
 use vettid_wire::id::{Fingerprint, SessionKeyId};
+use vettid_wire::key_record::KeyRole;
 
 /// Both ends of a connection.
 struct Pair {
@@ -14,6 +16,7 @@ struct Pair {
     member: Channel,
     signing: SigningKey,
     pairwise: SigningKey,
+    key_record: VerifiedKeyRecord,
     service_id: ServiceId,
     contract_hash: Base64Url,
 }
@@ -47,10 +50,23 @@ impl Pair {
             own_kem,
             peer_kem,
         };
+        let signing = SigningKey::random(&mut random::system());
+        let own = KemSecretKey::generate(Suite::X25519, &mut random::system()).unwrap();
+        let draft = Draft {
+            role: KeyRole::Service,
+            guid: member(),
+            signing_key: signing.verifying_key(),
+            device_key: None,
+            kem_keys: vec![kem_key(&own.public_key(), at(-1), at(1_000_000))],
+            suites: vec![Suite::X25519],
+            issued_at: at(-1),
+            expires_at: at(1_000_000),
+        };
         Self {
+            key_record: build(draft, &signing, None).unwrap(),
             service: Channel::new(keys(a, b, kem_a, public_b)),
             member: Channel::new(keys(b, a, kem_b, public_a)),
-            signing: SigningKey::random(&mut random::system()),
+            signing,
             pairwise: SigningKey::random(&mut random::system()),
             service_id: "demo-shop".parse().unwrap(),
             contract_hash: Base64Url::new([9; 32]),
@@ -61,6 +77,7 @@ impl Pair {
         let asker = Asker {
             service_id: &self.service_id,
             signing: &self.signing,
+            key_record: self.key_record.record(),
             member: member(),
             connection_id: connection(),
             contract_hash: &self.contract_hash,

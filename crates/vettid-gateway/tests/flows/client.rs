@@ -72,7 +72,7 @@ async fn every_call_of_the_client_is_answered() {
     let scopes = vec!["connections:read".to_owned()];
     let made =
         client.create_api_key(&NewApiKey { name: "r".to_owned(), scopes, calls_per_minute: Some(1) }).await.unwrap();
-    assert_eq!(client.api_keys(&Page::default()).await.unwrap().api_keys, [made.key.clone()]);
+    assert_eq!(client.api_keys(&Page::default()).await.unwrap().api_keys, vec![made.key.clone()]);
     let reader = GatewayClient::new(program.client(), program.base(), Zeroizing::new(made.secret)).unwrap();
     reader.connection(id).await.unwrap();
     let limited = reader.connection(id).await.unwrap_err();

@@ -1,7 +1,8 @@
 //! The gateway against the real broker, with a member on the other side that is built from the protocol's own parts.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod authorisations;
 mod calls;
 mod client;
 mod connecting;
@@ -10,6 +11,8 @@ mod http;
 mod keys;
 mod kills;
 mod logins;
+mod openid;
+mod profiles;
 mod publishing;
 mod requests;
 mod sdk;

@@ -1,12 +1,13 @@
 //! Values that a member's vault hands out unasked: kept as long as they may be, and then gone, from the disk as well.
 
-use crate::requests::connected;
+use crate::requests::{begin, connected};
 use crate::world::member::Service;
 use crate::world::{Running, World, eventually};
 use serde_json::Value;
+use std::time::Duration;
 use vettid_nats::clock;
 use vettid_wire::connection::ConnectionState;
-use vettid_wire::data::{Keep, Snapshot, SnapshotState};
+use vettid_wire::data::{DataOutcome, Keep, Snapshot, SnapshotState};
 
 fn snapshot(gateway: &Running, service: &Service, number: u64, state: SnapshotState) -> Snapshot {
     let contract_hash = vettid_core::contract::contract_hash(&gateway.gateway().contract()).unwrap();
@@ -83,6 +84,27 @@ async fn a_value_is_gone_from_memory_and_disk_when_its_time_or_its_connection_is
     gateway.kill();
     let gateway = world.gateway().await;
     assert!(kept(&gateway, &service).is_empty());
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stored_answer_to_a_request_is_gone_from_the_disk_when_its_time_is_over() {
+    let (world, gateway, mut member, mut service) = connected().await;
+    let request = begin(&gateway, service.connection_id, "date_of_birth", Duration::from_millis(200));
+    let asked = member.next_event(&mut service, "data.request").await;
+    service.answer(&asked, DataOutcome::Pending { expires_at: clock::now().plus_ms(900_000) }).await;
+    let id = request.await.unwrap().request_id;
+    let before = std::fs::read(world.state_path()).unwrap().len();
+    let keep = Some(Keep::TimeLimited { until: clock::now().plus_ms(2_000) });
+    let (field, value) = ("date_of_birth".to_owned(), "1990-01-01".into());
+    service.answer(&asked, DataOutcome::Served { field, value, keep }).await;
+    eventually(|| std::fs::read(world.state_path()).unwrap().len() > before).await;
+    let records = std::fs::read(world.state_path()).unwrap()[before..].to_vec();
+    assert!(is_on_disk(&world, &records));
+    eventually(|| !is_on_disk(&world, &records)).await;
+    let seen = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await }).await;
+    assert_eq!(seen, None);
     gateway.stop().await;
     world.shut().await;
 }

@@ -5,6 +5,7 @@ use vettid_core::channel::{Channel, Keys, in_reply_to};
 use vettid_core::login::{self, Known, Login, Opened};
 use vettid_crypto::device::DeviceSigner;
 use vettid_crypto::identity::SigningKey;
+use vettid_crypto::key_record::{Draft, VerifiedKeyRecord, build, kem_key};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::signature::{self, Context};
 use vettid_crypto::suite::{KemSecretKey, Suite};
@@ -14,6 +15,7 @@ use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::id::{ConnectionId, Fingerprint, LoginId, MemberId, RequestId, ServiceId, SessionKeyId};
 use vettid_wire::json;
+use vettid_wire::key_record::KeyRole;
 use vettid_wire::login::{KnownBrowser, LoginLink, LoginOpened};
 use vettid_wire::request::Decide;
 use vettid_wire::time::Timestamp;
@@ -28,13 +30,26 @@ pub(crate) fn service_id() -> ServiceId {
 pub(crate) struct Service {
     pub(crate) desk: Desk,
     signing: SigningKey,
+    key_record: VerifiedKeyRecord,
 }
 
 impl Service {
     pub(crate) fn new(rng: &mut StdRng, numbers: bool) -> Self {
         let origins = vec![ORIGIN.to_owned()];
         let rules = Rules { service_id: service_id(), origins, link_page: None, numbers, most: 64 };
-        Self { desk: Desk::new(rules), signing: SigningKey::random(rng) }
+        let (signing, own) = (SigningKey::random(rng), KemSecretKey::generate(Suite::X25519, rng).unwrap());
+        let (issued_at, expires_at) = (Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(1_000_000));
+        let draft = Draft {
+            role: KeyRole::Service,
+            guid: MemberId::from_bytes([8; 16]),
+            signing_key: signing.verifying_key(),
+            device_key: None,
+            kem_keys: vec![kem_key(&own.public_key(), issued_at, expires_at)],
+            suites: vec![Suite::X25519],
+            issued_at,
+            expires_at,
+        };
+        Self { desk: Desk::new(rules), key_record: build(draft, &signing, None).unwrap(), signing }
     }
 
     pub(crate) fn begin(&mut self, now: Timestamp, rng: &mut StdRng) -> Begun {
@@ -136,8 +151,13 @@ impl Member {
         let known = Known { opened, browsers: &self.browsers, allow_numbers: true };
         let level = login::assess(now, &challenge, known).ok()?;
         let mut login = Login::begin(now, rng, &challenge, level);
-        let decide =
-            Decide { request_id: challenge.request_id, decision: Decision::Approve, number: told, remember: true };
+        let decide = Decide {
+            request_id: challenge.request_id,
+            decision: Decision::Approve,
+            number: told,
+            remember: true,
+            shown: None,
+        };
         let at = now.plus_ms(11_000);
         if told.is_some() {
             login.permit(now);
@@ -159,6 +179,7 @@ impl Member {
         let asker = Asker {
             service_id: &service_id,
             signing: &service.signing,
+            key_record: service.key_record.record(),
             member: self.guid,
             connection_id: self.id,
             contract_hash: &hash,

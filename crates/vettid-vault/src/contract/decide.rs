@@ -8,6 +8,7 @@ use crate::feed::Note;
 use crate::field;
 use crate::revocation;
 use crate::send;
+use crate::service::snapshot;
 use crate::step::Step;
 use vettid_core::contract::versions::{Agreed, agree, reject};
 use vettid_core::contract::{AcceptedContract, contract_hash};
@@ -95,8 +96,9 @@ fn put_in_force(step: &mut Step<'_>, connection: &Connection, agreed: Agreed) ->
     let acceptance = sign_acceptance(step, id, peer.fingerprint, terms)?;
     send::to_peer(step, connection, &ContractAccepted::ROW, &acceptance, None)?;
     let accepted = AcceptedContract { contract, contract_hash, acceptance, counter_signature: None };
-    keep(&mut step.draft, id, &accepted)?;
+    keep(&mut step.draft, connection, &accepted)?;
     step.draft.remove(&offer_key(id));
+    snapshot::follow(step, id)?;
     let (who, version) = (&connection.display_name, accepted.contract.contract_version);
     step.tell(Note {
         event_type: ContractDecide::ROW.event_type(),
@@ -106,7 +108,8 @@ fn put_in_force(step: &mut Step<'_>, connection: &Connection, agreed: Agreed) ->
         outcome: Outcome::Approved,
         summary: format!("You accepted version {version} of the contract with {who}"),
     })?;
-    Ok(())
+    snapshot::follow(step, id)?;
+    snapshot::flush(step)
 }
 
 fn view(step: &Step<'_>, connection: &Connection) -> Result<ContractView, Failure> {

@@ -1,7 +1,7 @@
 //! What a service says about the contract after the handshake: a new version, and its signature under an acceptance. From when
 //! a version is taken, what the service asked before is ended and what it asks is refused.
 
-use super::{keep, offer_key, signed, waiting};
+use super::{keep, kept, offer_key, waiting};
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
@@ -10,8 +10,8 @@ use crate::send;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::channel::body_hash;
-use vettid_core::contract::contract_hash;
 use vettid_core::contract::versions::{OfferTaken, take_offer};
+use vettid_core::contract::{AcceptedContract, contract_hash};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context};
 use vettid_wire::contract::CounterSignature;
@@ -19,6 +19,7 @@ use vettid_wire::event::{ContractAccepted, ContractOffered, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::offer::{ContractOffer, OfferedContract};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::statement::KeptContract;
 
 type Answered<T> = Result<Result<T, RefusalCode>, Failure>;
 
@@ -89,12 +90,15 @@ pub fn countersigned(step: &mut Step<'_>, connection: &Connection, body: Value) 
     if counter.connection_id != id {
         return Ok(Err(RefusalCode::InvalidRequest));
     }
-    for mut accepted in signed(&step.draft, id)?.into_iter().rev() {
-        if body_hash(&accepted.acceptance)? != counter.acceptance_hash {
+    for kept in kept(&step.draft, id)?.into_iter().rev() {
+        if body_hash(&kept.acceptance)? != counter.acceptance_hash {
             continue;
         }
-        if accepted.counter_signature.is_none() {
-            accepted.counter_signature = Some(counter);
+        if kept.counter_signature.is_none() {
+            let contract_hash = kept.acceptance.contract_hash.clone();
+            let KeptContract { contract, acceptance, .. } = kept;
+            let counter_signature = Some(counter);
+            let accepted = AcceptedContract { contract, contract_hash, acceptance, counter_signature };
             keep_countersigned(step, connection, &accepted)?;
         }
         return Ok(Ok(()));
@@ -106,12 +110,12 @@ pub fn countersigned(step: &mut Step<'_>, connection: &Connection, body: Value) 
 fn keep_countersigned(
     step: &mut Step<'_>,
     connection: &Connection,
-    accepted: &vettid_core::contract::AcceptedContract,
+    accepted: &AcceptedContract,
 ) -> Result<(), Failure> {
     let id = connection.connection_id;
     let latest = connection::contract(&step.draft, id)?;
     let is_latest = latest.as_ref().is_some_and(|latest| latest.acceptance == accepted.acceptance);
-    keep(&mut step.draft, id, accepted)?;
+    keep(&mut step.draft, connection, accepted)?;
     if let (false, Some(latest)) = (is_latest, latest) {
         connection::put_contract(&mut step.draft, id, &latest)?;
     }

@@ -5,6 +5,7 @@ use super::desk::OpenSecret;
 use super::durable::Durable;
 use super::{inner, value};
 use crate::agreement::lock;
+use crate::authorisation;
 use crate::failure::Failure;
 use crate::login;
 use crate::projection::UnreadableState;
@@ -20,6 +21,7 @@ use vettid_crypto::password::{InnerKey, StoredPassword};
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::secret_box::{BoxKey, BoxPlace, Boxed, For, Occasion};
 use vettid_wire::agreement::{FreePayments, PermitTerms};
+use vettid_wire::authorisation::PermitRequest;
 use vettid_wire::base64::Base64;
 use vettid_wire::credential::{ChangePassword, InnerUpdate, SecretField, UseRequest};
 use vettid_wire::envelope::Answer;
@@ -98,6 +100,16 @@ pub(super) fn act(step: &mut Step<'_>, proven: &Proven, request: &UseRequest) ->
         secret::Free::NAME => with(request, |asked: FreePayments| {
             let told = free_sentence(&asked);
             let freed = or_refuse!(lock::free(step, asked)?);
+            Ok(Ok(Outcome { result: to_value(&freed)?, summary: Some(told), ..Outcome::default() }))
+        }),
+        secret::PermitAnswer::NAME => with(request, |asked: PermitRequest| {
+            let (permitted, title) = or_refuse!(authorisation::lock::permit(step, &asked)?);
+            let told = format!("You gave your password for what a service asked for: {title}");
+            Ok(Ok(Outcome { result: to_value(&permitted)?, summary: Some(told), ..Outcome::default() }))
+        }),
+        secret::FreeRequests::NAME => with(request, |asked: FreePayments| {
+            let told = format!("For services: {}", free_sentence(&asked));
+            let freed = or_refuse!(authorisation::lock::free(step, asked)?);
             Ok(Ok(Outcome { result: to_value(&freed)?, summary: Some(told), ..Outcome::default() }))
         }),
         RESTORE => with(request, |_: Nothing| {

@@ -41,7 +41,7 @@ pub(super) fn agree(step: &mut Step<'_>, connection: &Connection, optional: &[St
     let acceptance = sign_acceptance(step, connection.connection_id, peer.fingerprint, terms)?;
     let accepted =
         AcceptedContract { contract_hash, contract, acceptance: acceptance.clone(), counter_signature: None };
-    contract::keep(&mut step.draft, connection.connection_id, &accepted)?;
+    contract::keep(&mut step.draft, connection, &accepted)?;
     Ok(Ok(Some(acceptance)))
 }
 
@@ -68,6 +68,6 @@ pub(super) fn countersigned(
         return Ok(Err(RefusalCode::InvalidRequest));
     }
     accepted.counter_signature = Some(counter);
-    contract::keep(&mut step.draft, connection.connection_id, &accepted)?;
+    contract::keep(&mut step.draft, connection, &accepted)?;
     Ok(Ok(()))
 }

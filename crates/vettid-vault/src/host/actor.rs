@@ -285,6 +285,8 @@ impl Actor {
         let (events, messages): (Vec<_>, Vec<_>) = taken.into_iter().map(|t| (t.event, t.message)).unzip();
         self.vault.lock().is_set = self.lane.as_ref().is_some_and(Lane::has_lock);
         let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &events);
+        // Held back from before the commit on, so that nothing leaves after the tombstone.
+        batch.ended.iter().for_each(|ended| self.ways.end(ended));
         if let Some(prepared) = &batch.commit {
             self.commit(prepared).await?;
             tracing::debug!(durable = ?batch.durable, "committed");

@@ -7,12 +7,12 @@ use super::clock;
 use super::to_services;
 use crate::connection::{Connection as Peer, CutOff};
 use crate::manager::Vault;
-use crate::outbox::{Post, Route};
+use crate::outbox::{Ended, Post, Route};
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
@@ -72,7 +72,12 @@ struct Lane {
     token: Option<String>,
     /// Ends the pause of a way that was refused, because there is something else to show.
     is_renewed: Arc<Notify>,
+    /// Tells the way that its connection has ended.
+    gate: watch::Sender<Option<Ended>>,
 }
+
+/// What a way learns of the end of its connection.
+type Gate = watch::Receiver<Option<Ended>>;
 
 impl Ways {
     /// No way is open yet.
@@ -96,6 +101,16 @@ impl Ways {
     /// A post arrived, or has to be tried again.
     pub fn ended(&mut self, number: u64) {
         self.on_the_way.remove(&number);
+    }
+
+    /// A connection ends: what waits on the way to its peer is dropped, but for the notice of the end. What is being written to the
+    /// peer's broker at this moment counts as having left before.
+    pub fn end(&mut self, ended: &Ended) {
+        for route in [Route::Peer(ended.connection), Route::Claim(ended.connection)] {
+            if let Some(lane) = self.lanes.get(&route) {
+                lane.gate.send_replace(Some(*ended));
+            }
+        }
     }
 
     /// Closes the ways of connections that ended, once what they still had to carry is gone, and those whose credential was
@@ -128,8 +143,9 @@ impl Ways {
         let way = self.way(vault, route)?;
         let (lane, posts) = mpsc::channel(QUEUE);
         let is_renewed = Arc::new(Notify::new());
-        let kept = Lane { posts: lane.clone(), token: way.token(), is_renewed: is_renewed.clone() };
-        tokio::spawn(run(way, posts, self.sender.work.clone(), is_renewed));
+        let (gate, is_ended) = watch::channel(None);
+        let kept = Lane { posts: lane.clone(), token: way.token(), is_renewed: is_renewed.clone(), gate };
+        tokio::spawn(run(way, posts, self.sender.work.clone(), is_renewed, is_ended));
         self.lanes.insert(route.clone(), kept);
         Some(lane)
     }
@@ -268,7 +284,13 @@ enum Way {
 }
 
 /// Sends what comes, in order, until nothing came for a while.
-async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSender<Work>, is_renewed: Arc<Notify>) {
+async fn run(
+    mut way: Way,
+    mut posts: mpsc::Receiver<Post>,
+    work: mpsc::WeakSender<Work>,
+    is_renewed: Arc<Notify>,
+    mut gate: Gate,
+) {
     let mut pause = FIRST_PAUSE;
     loop {
         let post = match &way {
@@ -284,7 +306,15 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
             },
         };
         let Some(post) = post else { break };
-        let arrived = way.deliver(&post).await;
+        let delivered = tokio::select! {
+            biased;
+            () = held_back(&mut gate, &post) => None,
+            arrived = way.deliver(&post) => Some(arrived),
+        };
+        let Some(arrived) = delivered else {
+            report(&post, false, &work).await;
+            continue;
+        };
         pause = match arrived {
             true => FIRST_PAUSE,
             // A credential that was refused will not be taken a moment later either.
@@ -311,6 +341,15 @@ async fn run(mut way: Way, mut posts: mpsc::Receiver<Post>, work: mpsc::WeakSend
         report(&post, false, &work).await;
     }
     way.close().await;
+}
+
+/// Waits until the connection has ended, unless this post leaves all the same.
+async fn held_back(gate: &mut Gate, post: &Post) {
+    let holds_back = |ended: &Option<Ended>| ended.is_some_and(|ended| !ended.lets_out(post));
+    if gate.wait_for(holds_back).await.is_err() {
+        // Nobody will say so any more: the lane was replaced by another one.
+        std::future::pending().await
+    }
 }
 
 /// Waits until an open connection is of no use any more.
@@ -425,6 +464,7 @@ mod tests {
             posts,
             work.downgrade(),
             Arc::new(Notify::new()),
+            watch::channel(None).1,
         ));
         let post = |number| Post {
             number,
@@ -461,7 +501,7 @@ mod tests {
         let (lane, posts) = mpsc::channel(QUEUE);
         let is_renewed = Arc::new(Notify::new());
         let way = Way::Peer { door, endpoint, open: None };
-        let way = tokio::spawn(run(way, posts, work.downgrade(), is_renewed.clone()));
+        let way = tokio::spawn(run(way, posts, work.downgrade(), is_renewed.clone(), watch::channel(None).1));
         lane.send(Post {
             number: 1,
             route: Route::Peer(id),
@@ -477,6 +517,78 @@ mod tests {
         assert!(!way.is_finished());
         is_renewed.notify_one();
         timeout(AT_ONCE, way).await.unwrap().unwrap();
+        broker.shut().await;
+    }
+
+    /// The broker of the peer cannot be reached, so posts pile up on the way. Then the connection ends, and the broker is there again.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_waits_on_the_way_to_a_peer_whose_connection_ended_is_dropped_but_for_the_notice() {
+        let broker = TestServer::start().await.unwrap();
+        let peer = broker.space(Placement::Home).await.unwrap();
+        let home = MemberIdentity::HomeMessage(peer.member);
+        let reader = broker.join(&peer, &home).await.unwrap();
+        let mut inbox = inbox::Inbox::open(&reader, home.name().as_str(), inbox::Members::All).await.unwrap();
+        let (id, key) = (ConnectionId::from_bytes([7; 16]), Arc::new(fresh_key().unwrap()));
+        let identity = MemberIdentity::Connection(id);
+        let minted = peer.mint(&identity, key.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
+        let endpoint = broker.endpoint().unwrap();
+        let space = SpaceUri::new(&endpoint.address, peer.member).unwrap();
+        let jwt = minted.jwt.as_str().to_owned();
+        // Whoever connects here waits for ever: nobody answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nowhere = Endpoint { address: format!("tls://{}", silent.local_addr().unwrap()), ..endpoint.clone() };
+        let door = Door { space, identity, key: Some(key), jwt, is_refused: false };
+        let (work, mut news) = mpsc::channel(QUEUE);
+        let (lane, posts) = mpsc::channel(QUEUE);
+        let (gate, is_ended) = watch::channel(None);
+        let way = Way::Peer { door, endpoint: nowhere, open: None };
+        let post = |number| Post {
+            number,
+            route: Route::Peer(id),
+            subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
+            event_id: fresh_event(),
+            delivery: if number == 0 { Delivery::BestEffort } else { Delivery::Durable },
+            bytes: Base64::new(vec![u8::try_from(number).unwrap()]),
+            created_at: clock::now(),
+        };
+        for number in [1, 0, 2, 3] {
+            lane.send(post(number)).await.unwrap();
+        }
+        let first = tokio::spawn(run(way, posts, work.downgrade(), Arc::new(Notify::new()), is_ended));
+        // The way is on its first attempt; everything is still in it.
+        let (held, _) = timeout(AT_ONCE, silent.accept()).await.unwrap().unwrap();
+        gate.send_replace(Some(Ended { connection: id, notice: Some(3) }));
+        for dropped in [1, 2] {
+            let news = timeout(AT_ONCE, news.recv()).await.unwrap();
+            assert!(matches!(news, Some(Work::NotSent(number)) if number == dropped), "{dropped}");
+        }
+        first.abort();
+        drop((held, silent));
+
+        // The same on a way whose broker is there: the notice alone arrives.
+        let door = Door {
+            space: SpaceUri::new(&endpoint.address, peer.member).unwrap(),
+            identity: MemberIdentity::Connection(id),
+            key: Some(Arc::new(fresh_key().unwrap())),
+            jwt: String::new(),
+            is_refused: false,
+        };
+        let user = door.key.clone().unwrap();
+        let minted = peer.mint(&door.identity, user.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
+        let door = Door { jwt: minted.jwt.as_str().to_owned(), ..door };
+        let (lane, posts) = mpsc::channel(QUEUE);
+        for number in [4, 0, 5, 6, 7] {
+            lane.send(post(number)).await.unwrap();
+        }
+        let (gate, is_ended) = watch::channel(Some(Ended { connection: id, notice: Some(6) }));
+        let way = Way::Peer { door, endpoint, open: None };
+        let second = tokio::spawn(run(way, posts, work.downgrade(), Arc::new(Notify::new()), is_ended));
+        let arrived = timeout(AT_ONCE, inbox.next()).await.unwrap().unwrap();
+        assert_eq!(arrived.payload.as_ref(), [6]);
+        drop(lane);
+        timeout(AT_ONCE, second).await.unwrap().unwrap();
+        drop(gate);
+        assert!(timeout(Duration::from_millis(200), inbox.next()).await.is_err(), "something else arrived");
         broker.shut().await;
     }
 }

@@ -3,6 +3,7 @@
 
 use super::outcome::Refused;
 use super::{Arrived, MAX_SKEW_MS};
+use crate::authorisation;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::login;
@@ -50,6 +51,7 @@ fn is_built_in(row: &Row) -> bool {
             | "connection.revoked"
             | "contract.offered"
             | "contract.countersigned"
+            | "profile.changed"
             | "event.refused"
             | "login.finished"
     )
@@ -98,6 +100,12 @@ fn under_contract(
             Err(refused) => return Ok(Err(refused)),
         };
         return Ok(login::assess(step, &challenge)?.map(|_| None).map_err(Refused::from));
+    }
+    if authorisation::is_one(&arrived.event_type) {
+        let asked = (&arrived.event_type, &arrived.content.body);
+        return Ok(authorisation::admit(step, connection, (&accepted, buckets), asked)?
+            .map(|()| None)
+            .map_err(Refused::from));
     }
     Ok(Err(RefusalCode::UnsupportedEvent.into()))
 }

@@ -3,6 +3,7 @@
 use super::actor;
 use super::handling::{answer_with, context, handle};
 use super::outcome::Done;
+use crate::authorisation;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -32,7 +33,7 @@ use vettid_wire::request::PendingRequest;
 use vettid_wire::rule::Ruled;
 
 /// How the member was recognised where a rule answered: by a key in software, not by being there (RFC 8176).
-const BY_RULE: &str = "swk";
+pub(crate) const BY_RULE: &str = "swk";
 
 /// Lets the event wait for the owner. A repeated question asks nobody a second time: it gets what the first one got.
 pub(super) fn ask_owner(
@@ -205,14 +206,20 @@ fn again(
         return Ok(Done::Quiet);
     };
     if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
+        // The same answer, to an event of its own: the proof is for that one.
         let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
-        send::to_peer(step, connection, row, &answer.body, Some(question))?;
+        let body = send::proven(step, connection, row, answer.body, &question)?;
+        send::to_peer(step, connection, row, &body, Some(question))?;
+        return Ok(Done::Answered(StoredAnswer { event_type: answer.event_type, body }));
     }
     Ok(Done::Answered(answer))
 }
 
 /// Handles a waiting event again, now with the owner's answer or its absence. The question is kept until its end.
 pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<Result<(), RefusalCode>, Failure> {
+    if authorisation::is_one(&waiting.event_type) {
+        return authorisation::resume(step, waiting);
+    }
     let found = connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
     let Some(connection) = found else {
         request::remove(&mut step.draft, waiting);

@@ -11,15 +11,12 @@ use crate::step::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_core::channel::body_hash;
-use vettid_crypto::key_record;
 use vettid_crypto::profile::{self as signed_profile, ProfileError, VerifiedProfile};
 use vettid_wire::base64::Base64Url;
-use vettid_wire::connection::PeerKind;
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::json as vjson;
-use vettid_wire::key_record::KeyRecord;
 use vettid_wire::profile::{ProfileChanged, SignedProfile};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -133,8 +130,8 @@ pub fn receive(
         return Ok(Err(RefusalCode::NotConnected));
     };
     let id = connection.connection_id;
-    let Some(peer) = connection.peer.as_mut().filter(|_| connection.kind == PeerKind::Member) else {
-        return Ok(Err(RefusalCode::NotAllowed));
+    let Some(peer) = connection.peer.as_mut() else {
+        return Ok(Err(RefusalCode::NotConnected));
     };
     let verified = match signed_profile::verify(profile, step.now) {
         Ok(verified) => verified,
@@ -150,7 +147,7 @@ pub fn receive(
     if !verified.replaces(&peer.profile) {
         return Ok(Ok(step.draft.put(stale_key(id), &true)?));
     }
-    if !follows(&peer.profile.key_record, &verified) {
+    if !verified.follows(&peer.profile.key_record) {
         return Ok(Err(RefusalCode::InvalidRequest));
     }
     let keeps_owner = peer.profile.restore_key.is_none() || peer.profile.restore_key == verified.get().restore_key;
@@ -174,19 +171,12 @@ pub fn receive(
     Ok(Ok(()))
 }
 
-/// Whether a profile is one of the party that is known, who shows itself as a member.
+/// Whether a profile is one of the party that is known, and shows it as what it is: a member, or the same service. What its contract says is
+/// another matter: a profile changes nothing of what was agreed.
 fn is_of(profile: &VerifiedProfile, known: &SignedProfile) -> bool {
-    let new = profile.get();
-    new.guid == known.guid && new.public_key == known.public_key && new.service.is_none()
-}
-
-/// Whether the keys inside are those that are known, or their next ones.
-fn follows(known: &KeyRecord, profile: &VerifiedProfile) -> bool {
-    if profile.key_record().record() == known {
-        return true;
-    }
-    let known = key_record::reload(known.clone());
-    known.is_ok_and(|known| known.accept(profile.key_record().clone()).is_ok())
+    let (new, service) =
+        (profile.get(), |profile: &SignedProfile| profile.service.as_ref().map(|s| s.service_id.clone()));
+    new.guid == known.guid && new.public_key == known.public_key && service(new) == service(known)
 }
 
 fn name_of(profile: &SignedProfile) -> String {

@@ -3,6 +3,7 @@
 
 use super::{book, calendar, counter_key, met};
 use crate::agreement::lock;
+use crate::authorisation;
 use crate::connection::Connection;
 use crate::credential::secrets;
 use crate::failure::Failure;
@@ -63,6 +64,7 @@ pub fn on(
     facts.asks = tier.is_none_or(|tier| tier == Tier::Consent);
     facts.locked |= terms.is_some_and(|(locked, _)| locked);
     facts.locked |= login::is_locked(step, event_type, body)?;
+    facts.locked |= authorisation::is_one(event_type);
     facts.locked |= names_a_secret(step, facts.field.as_deref())?;
     Ok(Ruling::Made(Box::new(made(step, facts)?)))
 }

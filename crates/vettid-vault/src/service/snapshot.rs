@@ -119,6 +119,10 @@ fn push(step: &mut Step<'_>, id: ConnectionId, name: &str) -> Result<Pushed, Fai
     let Some((connection, accepted)) = found.zip(connection::contract(&step.draft, id)?) else {
         return Ok(Pushed::Needless);
     };
+    // While a version waits for the owner the service gets nothing.
+    if crate::contract::check_not_frozen(&step.draft, id)?.is_err() {
+        return Ok(Pushed::Later);
+    }
     let last: Sent = step.draft.get(&sent(id, name))?.unwrap_or_default();
     let value = field::get(&step.draft, name)?.map(|stored| stored.value);
     let value_hash = value.as_ref().map(body_hash).transpose()?;

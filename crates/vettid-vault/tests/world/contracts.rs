@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use vettid_core::contract::contract_hash;
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::signature::{Context, check};
-use vettid_vault::contract::signed;
+use vettid_vault::contract::kept;
 use vettid_vault::projection::Draft;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::contract::{Acceptance, Contract, Tier};
@@ -100,7 +100,7 @@ fn from_the_offer_to_the_yes_the_service_gets_nothing() {
     let seen = view(&mut town, id);
     assert_eq!(seen.offered.as_ref().map(|offered| &offered.contract), Some(&second));
     assert_eq!(seen.in_force.map(|signed| signed.contract), Some(contract()));
-    assert_eq!(seen.missing_fields, ["date_of_birth", "passport"]);
+    assert_eq!(seen.missing_fields, ["date_of_birth", "passport", "size"]);
     let list: ContractList = town.ask(ALICE, "contract.list", json!({})).unwrap();
     assert_eq!((list.contracts[0].version, list.contracts[0].offered_version), (Some(1), Some(2)));
 
@@ -123,7 +123,7 @@ fn from_the_offer_to_the_yes_the_service_gets_nothing() {
     assert_eq!(send(&mut town, "contract.countersigned", counter), Value::Null);
     town.nodes[ALICE].crash();
     let state = Draft::new(town.nodes[ALICE].vault.state());
-    let kept = signed(&state, id).unwrap();
+    let kept = kept(&state, id).unwrap();
     let numbers: Vec<_> =
         kept.iter().map(|kept| (kept.acceptance.sequence, kept.counter_signature.is_some())).collect();
     assert_eq!(numbers, [(1, true), (2, true)]);

@@ -1,6 +1,7 @@
 //! What the contract does not allow: each check refuses in words that the service can show, writes an audit entry, tells the owner
 //! how urgent it is, and lets nothing wait. And how long the service may keep what it was given.
 
+use crate::contracts::{answer, offer, version};
 use crate::flows::{ask_field, decide, request_id, send};
 use crate::town::{ALICE, DAY_MS, MINUTE_MS, Town};
 use serde_json::{Value, json};
@@ -210,5 +211,30 @@ fn a_snapshot_is_sent_after_acceptance_and_at_each_change() {
     town.tick();
     town.run();
     assert_eq!(pushed(&town), sent);
+    town.check(ALICE);
+}
+
+#[test]
+fn while_a_version_waits_nothing_is_sent_and_after_the_yes_what_is_then() {
+    let mut town = Town::settled(4);
+    let id = town.connect_shop();
+    set(&mut town, "size", "M");
+    let second = version(2);
+    offer(&mut town, &second);
+    for value in ["L", "XL"] {
+        set(&mut town, "size", value);
+    }
+    town.tick();
+    town.run();
+    assert_eq!(pushed(&town), ["M"]);
+    answer(&mut town, id, &second, true, &[]).unwrap();
+    assert_eq!(pushed(&town), ["M", "XL"]);
+    // A version that does not name it any more ends it.
+    let mut third = version(3);
+    third.fields.retain(|field| field.field != "size");
+    offer(&mut town, &third);
+    answer(&mut town, id, &third, true, &[]).unwrap();
+    set(&mut town, "size", "S");
+    assert_eq!(pushed(&town), ["M", "XL"]);
     town.check(ALICE);
 }

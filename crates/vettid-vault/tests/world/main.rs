@@ -5,6 +5,7 @@
 mod agreements;
 mod app;
 mod attacks;
+mod authorisations;
 mod bad_input;
 mod borders;
 mod calls;
@@ -36,5 +37,6 @@ mod rotation;
 mod rules;
 mod shop;
 mod signing_keys;
+mod statements;
 mod town;
 mod wallet;

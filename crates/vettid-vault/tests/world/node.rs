@@ -8,7 +8,7 @@ use vettid_core::journal::Record;
 use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::Secret32;
 use vettid_vault::manager::{Event, Handled, Vault};
-use vettid_vault::outbox::Post;
+use vettid_vault::outbox::{Ended, Post};
 use vettid_vault::pieces::{Done, Found, Wish};
 use vettid_vault::sealed_journal::SealedJournal;
 use vettid_wire::id::{FileId, MemberId};
@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) pieces: BTreeMap<(FileId, u32), Vec<u8>>,
     /// How many pieces the store takes.
     pub(crate) most_pieces: usize,
+    /// Connections that commits ended, for whoever keeps ways to peers.
+    pub(crate) ended: Vec<Ended>,
 }
 
 impl Node {
@@ -63,6 +65,7 @@ impl Node {
             limits: Limits::default(),
             pieces: BTreeMap::new(),
             most_pieces: usize::MAX,
+            ended: vec![],
         }
     }
 
@@ -141,6 +144,7 @@ impl Node {
             self.crash();
             return None;
         }
+        self.ended.extend(&batch.ended);
         self.store(batch.commit.as_ref());
         if crash == Crash::AfterCommit {
             self.crash();
@@ -154,6 +158,7 @@ impl Node {
                 self.crash();
                 break;
             }
+            self.ended.extend(&batch.ended);
             self.store(batch.commit.as_ref());
             if crash == Crash::AfterSecondCommit {
                 self.crash();

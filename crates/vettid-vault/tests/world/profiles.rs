@@ -198,3 +198,69 @@ fn items_have_bounds() {
     let gone = town.ask::<Value>(ALICE, "profile.item.remove", json!({"name": "nothing"}));
     assert_eq!(gone, Err(RefusalCode::NotFound));
 }
+
+/// What the shop was told of Alice last, and how often it was told.
+fn told(town: &Town) -> (usize, Option<SignedProfile>) {
+    let all = town.shop.got.iter().filter(|(name, ..)| name == "profile.changed");
+    let profiles: Vec<SignedProfile> =
+        all.map(|(_, body, _)| serde_json::from_value(body["profile"].clone()).unwrap()).collect();
+    (profiles.len(), profiles.last().cloned())
+}
+
+#[test]
+fn a_service_is_told_what_it_may_see_and_when_that_changes() {
+    let mut town = Town::settled(107);
+    let (bob, shop) = (town.connect(), town.connect_shop());
+    settle(&mut town);
+    assert_eq!(told(&town).0, 0, "the handshake told all of it");
+    set(&mut town, "mail", json!({"text": "a@mail.example"}), json!({"connections": [bob]})).unwrap();
+    settle(&mut town);
+    assert_eq!(told(&town).0, 0, "nothing changed for the shop");
+    set(&mut town, "age", json!({"age": {"band": [30, 39]}}), json!({"connections": [shop]})).unwrap();
+    settle(&mut town);
+    let (times, profile) = told(&town);
+    let first = profile.unwrap();
+    assert_eq!(
+        (times, first.items.keys().map(String::as_str).collect::<Vec<_>>()),
+        (1, vec!["age"]),
+        "as the preview says"
+    );
+    let _: Value = town.ask(ALICE, "profile.update", json!({"public": {"first_name": "Alicia"}})).unwrap();
+    settle(&mut town);
+    let (times, profile) = told(&town);
+    let second = profile.unwrap();
+    assert_eq!((times, second.public.first_name.as_str()), (2, "Alicia"));
+    assert!(second.sequence > first.sequence);
+    vettid_crypto::profile::verify(second, town.now).unwrap();
+    town.check(ALICE);
+}
+
+#[test]
+fn a_new_profile_of_a_service_is_taken_and_an_earlier_or_foreign_one_is_not() {
+    let mut town = Town::settled(108);
+    let id = town.connect_shop();
+    let later = |town: &mut Town, profile: SignedProfile| {
+        let now = town.now;
+        let (_, (subject, bytes)) = town.shop.seal("profile.changed", json!({"profile": profile}), now, &mut town.rng);
+        town.post(subject, bytes);
+        town.run();
+        let view = town.view(ALICE, id);
+        (view.display_name, view.profile_stale)
+    };
+    let of = |town: &Town, name: &str, sequence| town.shop.profile_of(&town.shop.signing, name, sequence, town.now);
+    let newer = of(&town, "Better Shop", 5);
+    assert_eq!(later(&mut town, newer), ("Better Shop".into(), false));
+    assert!(town.feed(ALICE).entries.iter().any(|entry| entry.summary == "Shop is called Better Shop now"));
+    let earlier = of(&town, "Old Shop", 4);
+    assert_eq!(later(&mut town, earlier), ("Better Shop".into(), true), "an earlier one is marked");
+    let forged = SignedProfile { sequence: 9, ..of(&town, "Forged Shop", 8) };
+    assert_eq!(later(&mut town, forged).0, "Better Shop");
+    let mut member = of(&town, "A Member", 10);
+    member.service = None;
+    let key = &town.shop.signing;
+    let signed = vettid_crypto::signature::sign_object(vettid_crypto::signature::Context::Profile, key, &member);
+    let member = serde_json::from_value(signed.unwrap()).unwrap();
+    assert_eq!(later(&mut town, member).0, "Better Shop", "a service does not become a member");
+    let next = of(&town, "Best Shop", 11);
+    assert_eq!(later(&mut town, next), ("Best Shop".into(), false));
+}

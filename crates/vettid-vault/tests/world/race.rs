@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use vettid_core::journal::Changes;
 use vettid_vault::manager::{Event, Handled};
-use vettid_vault::outbox::{Post, Route};
+use vettid_vault::outbox::{Ended, Post, Route};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::ConnectionId;
 use vettid_wire::subject::Subject;
@@ -66,7 +66,14 @@ impl Race {
     fn run(&mut self, seed: u64) {
         self.town.nodes[ALICE].continued(self.records.clone());
         let revoke = self.revoke();
-        let mut run = Run { race: self, rng: StdRng::seed_from_u64(seed), seed, first: BTreeSet::new(), after: None };
+        let mut run = Run {
+            race: self,
+            rng: StdRng::seed_from_u64(seed),
+            seed,
+            first: BTreeSet::new(),
+            after: None,
+            on_the_way: vec![],
+        };
         let mut queue = run.race.letters.clone();
         queue.shuffle(&mut run.rng);
         let at = run.rng.random_range(0..=queue.len());
@@ -118,6 +125,8 @@ struct Run<'a> {
     first: BTreeSet<Vec<u8>>,
     /// The state as the tombstone left it.
     after: Option<Changes>,
+    /// On the host's way to the peer, whose broker did not take it yet.
+    on_the_way: Vec<Post>,
 }
 
 impl Run<'_> {
@@ -167,11 +176,32 @@ impl Run<'_> {
         let event = |(subject, bytes): &Letter| Event::Message { subject: subject.clone(), bytes: bytes.clone() };
         let events: Vec<Event> = batch.iter().map(event).collect();
         let town = &mut self.race.town;
-        let (handled, posts) = town.nodes[ALICE].handle(town.now, &mut town.rng, &events, crash)?;
+        let handled = town.nodes[ALICE].handle(town.now, &mut town.rng, &events, crash);
+        let ended = std::mem::take(&mut town.nodes[ALICE].ended);
+        let Some((handled, posts)) = handled else {
+            // With the process its ways are gone.
+            self.on_the_way.clear();
+            return None;
+        };
+        self.passes_by(&ended, &posts, crash);
         if self.is_ended() {
             self.only_the_notice(&posts);
         }
         Some(handled)
+    }
+
+    /// What the host's way to the peer holds: the broker takes some of it now and then, and what the vault says has ended is dropped.
+    fn passes_by(&mut self, ended: &[Ended], posts: &[Post], crash: Crash) {
+        let rng = &mut self.rng;
+        self.on_the_way.retain(|_| rng.random_range(0..4) != 0);
+        self.on_the_way.retain(|post| ended.iter().all(|ended| ended.lets_out(post)));
+        match crash {
+            Crash::Never => self.on_the_way.extend_from_slice(posts),
+            _ => self.on_the_way.clear(),
+        }
+        if self.is_ended() {
+            self.only_the_notice(&self.on_the_way);
+        }
     }
 
     fn is_ended(&self) -> bool {

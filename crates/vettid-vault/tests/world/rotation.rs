@@ -144,7 +144,7 @@ fn the_owner_sees_how_connections_are_kept_and_every_key_without_its_private_hal
     assert_eq!((one.epoch, one.straggles_since, one.display_name.as_str()), (1, None, "Bob"));
     assert!(one.credential_until > Some(town.now) && one.next_rotation > Some(town.now));
     let keys: KeyInventory = town.ask(ALICE, "key.list", json!({})).unwrap();
-    assert_eq!((keys.keys.len(), keys.more_after), (11, None));
+    assert_eq!((keys.keys.len(), keys.more_after), (17, None));
     let epoch = keys.keys.iter().find(|key| key.role == KeyUse::Epoch).unwrap();
     assert_eq!((epoch.connection_id, epoch.next_rotation), (Some(id), one.next_rotation));
     let before = epoch.id.clone();

@@ -14,6 +14,7 @@ use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::key_record::VerifiedKeyRecord;
 use vettid_crypto::nats::key::{Account, SecretKey, User};
 use vettid_crypto::signature::{Context, sign_object};
+use vettid_wire::authorisation::{AuthorisationRequest, Wanted};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::connection::Ready;
 use vettid_wire::contract::{Contract, CounterSignature};
@@ -65,7 +66,7 @@ pub(crate) fn contract() -> Contract {
         {"field":"size","tier":"required","access":"snapshot","purpose":"p","retention":"until_revoked",
         "rate":{"count":3,"per_seconds":60}},
         {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
-        "permissions":["request_authentication"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
+        "permissions":["request_authentication","request_payment","request_consent","request_signature","request_proof"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )
     .unwrap()
 }
@@ -92,6 +93,11 @@ impl Shop {
     }
 
     fn profile(&self, now: Timestamp) -> SignedProfile {
+        self.profile_of(&self.signing, "Shop", 1, now)
+    }
+
+    /// A profile under this name and number, signed by this key.
+    pub(crate) fn profile_of(&self, signing: &SigningKey, name: &str, sequence: u64, now: Timestamp) -> SignedProfile {
         let origins = vec!["https://shop.example".to_owned()];
         let profile = SignedProfile {
             profile_version: "1.0".into(),
@@ -99,18 +105,22 @@ impl Shop {
             public_key: self.record.identity().typed(),
             key_record: self.record.record().clone(),
             restore_key: None,
-            public: PublicProfile { first_name: "Shop".into(), ..PublicProfile::default() },
-            service: Some(ServiceProfile { service_id: self.service_id.clone(), origins, contract: contract() }),
+            public: PublicProfile { first_name: name.into(), ..PublicProfile::default() },
+            service: Some(ServiceProfile {
+                service_id: self.service_id.clone(),
+                origins,
+                contract: self.contract.clone(),
+            }),
             event_types: vec![],
             items: std::collections::BTreeMap::new(),
             supported: vec![],
-            sequence: 1,
+            sequence,
             updated_at: now,
             valid_until: now.plus_ms(vettid_wire::profile::MAX_LIFE_MS),
             key_id: self.signing.key_id(),
             signature: Base64::default(),
         };
-        vjson::from_value(sign_object(Context::Profile, &self.signing, &profile).unwrap()).unwrap()
+        vjson::from_value(sign_object(Context::Profile, signing, &profile).unwrap()).unwrap()
     }
 
     pub(crate) fn invite(&mut self, now: Timestamp, rng: &mut StdRng) -> String {
@@ -204,7 +214,7 @@ impl Shop {
             profile: Some(self.profile(now)),
             jwt: Some(minted.jwt.as_str().to_owned()),
             nkey_pub: Some(SecretKey::<User>::random(rng).unwrap().public().to_string()),
-            contract: Some(contract()),
+            contract: Some(self.contract.clone()),
             ..Answer::default()
         }
     }
@@ -261,6 +271,23 @@ impl Shop {
         challenge["browser_key"] = json!(browser.public_key().unwrap());
         challenge["browser_sig"] = json!(Base64::new(browser.sign(text.as_bytes()).unwrap()));
         challenge
+    }
+
+    /// A signed request for the member's word.
+    pub(crate) fn wants(&self, wanted: &Value, request_id: RequestId, now: Timestamp) -> Value {
+        let wanted: Wanted = vjson::from_value(wanted.clone()).unwrap();
+        let request = AuthorisationRequest {
+            request_id,
+            service_id: self.service_id.clone(),
+            connection_id: self.connection_id.unwrap(),
+            expires_at: now.plus_ms(wanted.max_life_ms()),
+            wanted,
+            issued_at: now,
+            key_record: self.record.record().clone(),
+            key_id: self.signing.key_id(),
+            signature: Base64::default(),
+        };
+        sign_object(Context::ServiceRequest, &self.signing, &request).unwrap()
     }
 
     /// The body of an offer of this version.

@@ -2,6 +2,7 @@
 //! alike, and nothing that another party wrote can add a line or change what stands on another one.
 
 use super::{AgreementKind, AgreementSide, DataTerms, DocumentTerms, MeetingTerms, MoneyTerms, Terms};
+use crate::digest::Digest;
 use crate::time::Timestamp;
 use std::fmt::Write;
 
@@ -62,12 +63,16 @@ fn money(terms: &MoneyTerms, lines: &mut Vec<String>) {
 fn document(terms: &DocumentTerms, lines: &mut Vec<String>) {
     lines.push(format!("Document: {}", quoted(&terms.name)));
     lines.push(format!("Size: {} bytes", terms.size_bytes));
-    let hex = terms.sha256.as_bytes().iter().fold(String::new(), |mut hex, byte| {
+    lines.push(format!("SHA-256: {}", hex(&terms.sha256)));
+}
+
+/// A digest as other programs print it.
+pub(crate) fn hex(digest: &Digest) -> String {
+    digest.as_bytes().iter().fold(String::new(), |mut hex, byte| {
         // Writing into a text cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
-    });
-    lines.push(format!("SHA-256: {hex}"));
+    })
 }
 
 fn meeting(terms: &MeetingTerms, lines: &mut Vec<String>) {
@@ -91,7 +96,7 @@ fn side(side: AgreementSide) -> &'static str {
 }
 
 /// A text of somebody's, told apart from the words around it.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -26,7 +26,20 @@ pub const EVENTS: &[RuledEvent] = &[
         field_at: None,
         amount_at: AMOUNT_OF_TERMS,
     },
+    RuledEvent { name: event::PaymentRequest::ROW.name, noun: "payment", field_at: None, amount_at: AMOUNT_ASKED },
+    RuledEvent {
+        name: event::TransactionRequest::ROW.name,
+        noun: "authorisation",
+        field_at: None,
+        amount_at: AMOUNT_ASKED,
+    },
+    RuledEvent { name: event::ConsentRequest::ROW.name, noun: "consent", field_at: None, amount_at: None },
+    RuledEvent { name: event::DocumentSign::ROW.name, noun: "signature", field_at: None, amount_at: None },
+    RuledEvent { name: event::IdentityVerify::ROW.name, noun: "proof", field_at: None, amount_at: None },
 ];
+
+/// What services want paid. No rule approves it all the same: the password is wanted.
+const AMOUNT_ASKED: Option<(&str, &str)> = Some(("/amount/value", "/amount/currency"));
 
 /// Terms about anything but money have none, so no rule can approve them.
 const AMOUNT_OF_TERMS: Option<(&str, &str)> = Some(("/terms/money/amount", "/terms/money/currency"));

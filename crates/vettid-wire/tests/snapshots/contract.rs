@@ -76,6 +76,9 @@ pub(crate) fn samples() -> Samples {
         Permission::SendMessages,
         Permission::StoreData,
         Permission::Call,
+        Permission::RequestConsent,
+        Permission::RequestSignature,
+        Permission::RequestProof,
     ];
     samples.cases("Permission", permissions);
     samples.object("Rate", rate());

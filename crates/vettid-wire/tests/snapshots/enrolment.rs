@@ -8,7 +8,6 @@ use vettid_wire::enrolment::{
     RegisterService, RenewBootstrap, RevokeUser, RotateSigningKeys, Scan, Scanned, ServiceRegistered,
     SigningKeysRotated, SigningNkeys, UserRevoked, VaultDeployed,
 };
-use vettid_wire::service_keys::{RotateServiceKeys, ServiceSigningNkeys};
 
 const ENDPOINT: &str = "tls://nats.vettid.dev:4222";
 const TOKEN: &str = "one-time-token";
@@ -128,13 +127,6 @@ fn of_hosts_and_services(samples: &mut Samples) {
     samples.object("JoinHost", JoinHost { host_id: value::host(), subscriber_nkey, publisher_nkey });
     samples.object("HostJoined", joined());
     samples.object("RegisterService", register_service());
-    let RegisterService { vault_signing_nkey: vault, connection_signing_nkey: connection, .. } = register_service();
-    let keys = ServiceSigningNkeys { vault, connection, claim: register_service().claim_signing_nkey };
-    samples.object("ServiceSigningNkeys", keys.clone());
-    let (service_id, guid) = (register_service().service_id, register_service().guid);
-    let signature = vettid_wire::base64::Base64::new([7; 64]);
-    let rotate = RotateServiceKeys { service_id, guid, since: value::at(0), keys, keeps_former: true, signature };
-    samples.object("RotateServiceKeys", rotate);
     samples.object("ServiceRegistered", ServiceRegistered { nats_endpoint: ENDPOINT.to_owned() });
     samples.object("DeployVault", DeployVault { guid: value::member() });
     samples.object("VaultDeployed", deployed());

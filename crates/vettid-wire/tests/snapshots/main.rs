@@ -12,6 +12,7 @@ mod agreement;
 mod answer;
 mod audit;
 mod auth;
+mod authorisation;
 mod backup;
 mod call;
 mod connection;
@@ -43,8 +44,10 @@ mod request;
 mod restore;
 mod rule;
 mod secret;
+mod service_keys;
 mod services_credential;
 mod session;
+mod statement;
 mod text;
 
 use sample::Samples;
@@ -61,6 +64,7 @@ fn all() -> Vec<Samples> {
         answer::samples(),
         audit::samples(),
         auth::samples(),
+        authorisation::samples(),
         backup::samples(),
         call::samples(),
         connection::samples(),
@@ -92,8 +96,10 @@ fn all() -> Vec<Samples> {
         restore::samples(),
         rule::samples(),
         secret::samples(),
+        service_keys::samples(),
         services_credential::samples(),
         session::samples(),
+        statement::samples(),
         text::samples(),
     ]
 }

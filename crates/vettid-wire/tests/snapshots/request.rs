@@ -1,7 +1,7 @@
 //! Samples of what waits for the owner's decision.
 
 use crate::sample::Samples;
-use crate::{auth, login, value};
+use crate::{auth, authorisation, login, value};
 use vettid_wire::auth::Decision;
 use vettid_wire::request::{Ask, Decide, Decided, PendingRequest, RequestList};
 
@@ -34,9 +34,11 @@ pub(crate) fn samples() -> Samples {
     ]);
     samples.object("PendingRequest", pending()).optional(&["/login/numbers", "/login/not_before", "/login"]);
     samples.cases("Ask", [data(), asks_for_login()]);
+    let authorisation = Ask::Authorisation(Box::new(authorisation::view()));
+    samples.case("Ask", authorisation).optional(&["/authorisation/document", "/authorisation/needs"]);
     let (request_id, decision) = (value::request(), Decision::Approve);
-    let decide = Decide { request_id, decision, number: Some(42), remember: true };
-    samples.object("Decide", decide).optional(&["/number", "/remember"]);
+    let decide = Decide { request_id, decision, number: Some(42), remember: true, shown: Some(value::digest()) };
+    samples.object("Decide", decide).optional(&["/number", "/remember", "/shown"]);
     let return_to = Some("https://shop.example/login/return#login=PDw8PDw8PDw8PDw8PDw8PA&code=AAAA".to_owned());
     samples.object("Decided", Decided { request_id, decision, return_to }).optional(&["/return_to"]);
     samples

@@ -70,8 +70,9 @@ fn derived<'a>(lines: &[&'a str], at: usize) -> Option<(&'a str, Option<Members>
     if !above.contains("Serialize") {
         return None;
     }
-    let own_form = above.contains("into = ");
     let body = if line.ends_with("{}") { &[] } else { body(lines, at) };
+    // The fields of what is flattened are those of its own samples.
+    let own_form = above.contains("into = ") || body.iter().any(|line| line.contains("serde(flatten)"));
     let members = if is_struct { Members::Fields(fields(body)) } else { Members::Variants(variants(body)) };
     Some((name, (!own_form).then_some(members)))
 }

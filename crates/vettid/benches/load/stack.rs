@@ -68,7 +68,9 @@ impl Stack {
             },
             broker: Broker::default(),
             http: None,
+            oidc: None,
             invitation: InvitationStyle::default(),
+            login: Default::default(),
             webhooks: Default::default(),
             limits: Limits { peer_connections: members, peer_idle_ms: 3_600_000, ..Limits::default() },
         };

@@ -169,7 +169,10 @@ impl Plan {
             },
             broker: Broker::default(),
             http: None,
+            oidc: None,
+            webhooks: Default::default(),
             invitation: InvitationStyle::default(),
+            login: Default::default(),
             limits: GatewayLimits::default(),
         })
     }

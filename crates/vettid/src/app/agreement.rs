@@ -8,6 +8,7 @@ use super::password::PasswordInput;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::Args;
+use show::Reviewed;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use terms::Template;
 use vettid_client::command::CommandError;
@@ -25,6 +26,8 @@ use vettid_wire::refusal::RefusalCode;
 
 mod show;
 mod terms;
+
+pub(super) use terms::document;
 
 #[derive(Debug, Args)]
 pub(super) struct New {
@@ -69,7 +72,7 @@ pub(super) struct Approve {
     pub(super) id: AgreementId,
     /// The terms that you saw, by the hash that `show` prints; without it they are shown and you are asked
     #[arg(long, value_name = "HASH")]
-    terms: Option<Digest>,
+    pub(super) terms: Option<Digest>,
     /// For a login from a browser that nobody knows: the number that the page shows
     #[arg(long, value_name = "NUMBER")]
     pub(super) number: Option<u8>,
@@ -99,7 +102,7 @@ pub(super) async fn list(app: &Client, kind: Option<AgreementKind>) -> Result<Ag
 }
 
 pub(super) async fn show(app: &Client, output: Output, id: AgreementId) -> Result<(), Failure> {
-    Ok(output.result(&get(app, id).await?)?)
+    Ok(output.result(&Reviewed::of(get(app, id).await?))?)
 }
 
 async fn get(app: &Client, id: AgreementId) -> Result<AgreementView, Failure> {
@@ -125,7 +128,7 @@ pub(super) async fn new(app: &Client, output: Output, kind: AgreementKind, new: 
     };
     let send = async || app.command::<AgreementPropose>(propose.clone()).await.map_err(advice::command);
     let view = with_password(app, (propose.agreement_id, &propose.terms), &new.password, send).await?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 pub(super) async fn counter(app: &Client, output: Output, counter: Counter) -> Result<(), Failure> {
@@ -138,7 +141,7 @@ pub(super) async fn counter(app: &Client, output: Output, counter: Counter) -> R
     };
     let send = async || app.command::<AgreementCounter>(asked.clone()).await.map_err(advice::command);
     let view = with_password(app, (counter.id, &asked.terms), &counter.password, send).await?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 pub(super) async fn approve(app: &Client, output: Output, approve: Approve) -> Result<(), Failure> {
@@ -166,34 +169,39 @@ async fn answer(
 ) -> Result<(), Failure> {
     let asked = AnswerTerms { agreement_id: id, shown, decision };
     let view = done(app.command::<AgreementAnswer>(asked).await.map_err(advice::command)?)?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 pub(super) async fn withdraw(app: &Client, output: Output, id: AgreementId) -> Result<(), Failure> {
     let asked = AgreementRef { agreement_id: id };
     let view = done(app.command::<AgreementWithdraw>(asked).await.map_err(advice::command)?)?;
-    Ok(output.result(&view)?)
+    Ok(output.result(&Reviewed::of(view))?)
 }
 
 /// Shows the terms at the terminal and asks; their hash, after a yes.
 fn confirmed(view: &AgreementView) -> Result<Digest, Failure> {
+    let next = format!("read them with: vettid app {} show {}", noun(view.kind), view.agreement_id);
+    confirm(&format!("{} proposes:", view.display_name), &view.displayed, next)?;
+    Ok(view.terms_hash)
+}
+
+/// Shows what is to be approved at the terminal and asks; `next` is what to do where there is no terminal.
+pub(super) fn confirm(who: &str, displayed: &[String], next: String) -> Result<(), Failure> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let next = format!("read them with: vettid app {} show {}", noun(view.kind), view.agreement_id);
         return Err(Failure::usage("say which terms you saw, with --terms HASH").next(next));
     }
     let mut screen = io::stderr();
-    writeln!(screen, "{} proposes:", crate::output::printable(&view.display_name))?;
-    for line in &view.displayed {
+    writeln!(screen, "{}", crate::output::printable(who))?;
+    for line in displayed {
         writeln!(screen, "  {}", crate::output::printable(line))?;
+    }
+    for warning in show::warnings(who, displayed) {
+        writeln!(screen, "CAREFUL: {}", crate::output::printable(&warning.to_string()))?;
     }
     write!(screen, "Approve exactly this? [y/N] ")?;
     let mut typed = String::new();
     io::stdin().lock().take(64).read_line(&mut typed)?;
-    if typed.trim().eq_ignore_ascii_case("y") {
-        Ok(view.terms_hash)
-    } else {
-        Err(Failure::new(Exit::Refused, "not approved"))
-    }
+    if typed.trim().eq_ignore_ascii_case("y") { Ok(()) } else { Err(Failure::new(Exit::Refused, "not approved")) }
 }
 
 /// The password for these terms.

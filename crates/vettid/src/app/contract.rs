@@ -4,12 +4,14 @@
 mod fill;
 mod view;
 
-use super::Client;
-use super::advice::command;
+use super::advice::{self, command};
+use super::{Client, private_file};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::{Args, Subcommand};
 use fill::Fill;
+use std::path::PathBuf;
+use vettid_client::statement::StatementFailure;
 use vettid_wire::connection::{ConnectionRef, ConnectionState};
 use vettid_wire::contract::{Contract, Tier};
 use vettid_wire::event::{ContractDecide, ContractGet, ContractList as ListRow, Nothing};
@@ -45,6 +47,15 @@ the command line.")]
     /// Reject a new version: the connection ends at once, and the service is told
     #[command(after_help = "Example:\n  vettid app contract reject demo-shop --version 2")]
     Reject(Reject),
+    /// Write down everything that a service ever got, signed and checkable by anybody
+    #[command(after_help = "\
+Examples:
+  vettid app contract statement demo-shop --output statement.jsonl
+  vettid verify statement.jsonl
+
+The file has every contract with its signatures, and for each value that was handed out when, what, what for and who decided; not
+the value itself. It holds nothing about your other connections. It is checked before it is written.")]
+    Statement(Statement),
     /// Choose anew among the optional fields of the contract in force
     #[command(after_help = "\
 Examples:
@@ -93,6 +104,15 @@ pub(super) struct Choose {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Statement {
+    #[command(flatten)]
+    service: Service,
+    /// Write to this new file
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct Optional {
     /// Agree to these optional fields and to no other
     #[arg(long, value_name = "FIELD", value_delimiter = ',', conflicts_with = "no_optional")]
@@ -122,7 +142,23 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
             let decide = decide(&view, offered.contract_hash.clone(), false, vec![]);
             Ok(output.result(&app.command::<ContractDecide>(decide).await.map_err(command)?)?)
         }
+        Command::Statement(Statement { service, output: path }) => {
+            let id = connection(&service.service, app).await?;
+            let statement = app.statement(id).await.map_err(no_statement)?;
+            private_file::write(&path, statement.text.as_bytes())?;
+            Ok(output.result(&crate::statement::View::from(statement.report))?)
+        }
         Command::Choose(choose) => choose_anew(choose, app, output).await,
+    }
+}
+
+fn no_statement(failure: StatementFailure) -> Failure {
+    match failure {
+        StatementFailure::Command(failure) => command(failure),
+        StatementFailure::Export(failure) => advice::export(failure),
+        other => {
+            Failure::new(Exit::Refused, other).next("try again; if it stays so, keep an audit export for comparison")
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `vettid app record`: takes the signed record of an agreement home and checks it on arrival.
 
-use super::{Client, advice, private_file};
+use super::{Client, advice, authorisation, private_file};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show};
 use clap::{Args, Subcommand};
@@ -8,14 +8,15 @@ use serde::Serialize;
 use std::path::PathBuf;
 use vettid_client::clock::{Clock as _, SystemClock};
 use vettid_crypto::agreement::verify_record;
+use vettid_crypto::authorisation::verify_record as verify_answered;
 use vettid_wire::agreement::AgreementRef;
 use vettid_wire::event::AgreementExport;
-use vettid_wire::id::AgreementId;
+use vettid_wire::id::{AgreementId, RequestId};
 use vettid_wire::json;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write the record of a request or transaction that was approved or denied
+    /// Write the record of a request or transaction that was approved or denied, with a member or for a service
     #[command(after_help = "\
 Examples:
   vettid app record export ID --to lease.json
@@ -37,11 +38,20 @@ pub(super) struct Export {
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     let Command::Export(Export { id, to }) = wanted;
-    let asked = AgreementRef { agreement_id: id };
-    let record = app.command::<AgreementExport>(asked).await.map_err(advice::command)?;
-    let bytes = json::canonical(&record).map_err(|error| Failure::new(Exit::Other, error))?;
-    verify_record(&bytes, SystemClock.now(), &[])
-        .map_err(|error| Failure::new(Exit::Refused, error).next("do not rely on this vault"))?;
+    let bytes = match authorisation::record(app, RequestId::from_bytes(id.to_bytes())).await? {
+        Some(record) => {
+            let bytes = json::canonical(&record).map_err(|error| Failure::new(Exit::Other, error))?;
+            verify_answered(&bytes, SystemClock.now(), &[]).map_err(|error| wrong(&error))?;
+            bytes
+        }
+        None => {
+            let asked = AgreementRef { agreement_id: id };
+            let record = app.command::<AgreementExport>(asked).await.map_err(advice::command)?;
+            let bytes = json::canonical(&record).map_err(|error| Failure::new(Exit::Other, error))?;
+            verify_record(&bytes, SystemClock.now(), &[]).map_err(|error| wrong(&error))?;
+            bytes
+        }
+    };
     match to {
         Some(file) => {
             private_file::write(&file, &bytes)?;
@@ -49,6 +59,10 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         }
         None => Ok(output.raw_bytes(&bytes)?),
     }
+}
+
+fn wrong(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Refused, error).next("do not rely on this vault")
 }
 
 #[derive(Serialize)]

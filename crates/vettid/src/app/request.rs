@@ -3,16 +3,19 @@
 use super::Client;
 use super::advice::command;
 use super::agreement::{self, Approve, Counter, New, One};
+use super::authorisation::{self, Approving};
 use super::credential::failure as credential_failure;
 use super::login;
+use super::transaction::Limit;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Page, Show, count, minute};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Duration;
 use vettid_client::clock::{Clock, SystemClock};
 use vettid_client::command::CommandError;
-use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary};
+use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary, FreePayments};
 use vettid_wire::auth::Decision;
 use vettid_wire::event::{Nothing, RequestDecide, RequestList as ListRow};
 use vettid_wire::id::{AgreementId, RequestId};
@@ -47,18 +50,40 @@ Example:
 Examples:
   vettid app request approve ID
   vettid app request approve ID --terms HASH
+  vettid app request approve ID --document lease.pdf
+  vettid app request approve ID --terms HASH --password-stdin < password.txt
   vettid app request approve ID --remember
   vettid app request approve ID --number 42
 
 --remember and --number are for logins. After a login on this device, open the address that is printed in the browser
 that waits.")]
-    Approve(Approve),
+    Approve(ApproveRequest),
     /// Say no
     #[command(after_help = "Example:\n  vettid app request deny ID")]
     Deny(One),
     /// Take your terms back, while nobody approved them
     #[command(after_help = "Example:\n  vettid app request withdraw ID")]
     Withdraw(One),
+    /// List what you answered services that wanted your word: payments, consent, documents, proofs
+    #[command(after_help = "Example:\n  vettid app request answered")]
+    Answered,
+    /// Say up to how much a payment that a service asks for needs no password
+    #[command(after_help = "\
+Examples:
+  vettid app request limit --currency EUR --at-most 20
+  vettid app request limit --currency EUR --none
+
+At first every payment needs it. You are asked about each one all the same.")]
+    Limit(Limit),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApproveRequest {
+    #[command(flatten)]
+    approve: Approve,
+    /// The document as you have it: nothing is approved if it is not the one to be signed
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
@@ -67,15 +92,34 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::List => list(app, output).await,
         Command::Show(One { id }) => agreement::show(app, output, id).await,
         Command::Counter(counter) => agreement::counter(app, output, counter).await,
-        Command::Approve(approve) => match yes(app, &approve).await? {
-            Some(decided) => Ok(output.result(&decided)?),
-            None => agreement::approve(app, output, approve).await,
-        },
+        Command::Approve(approve) => approve_one(app, output, approve).await,
         Command::Deny(One { id }) => match decide(app, id, no(id)).await? {
             Some(decided) => Ok(output.result(&decided)?),
             None => agreement::deny(app, output, id).await,
         },
         Command::Withdraw(One { id }) => agreement::withdraw(app, output, id).await,
+        Command::Answered => Ok(output.result(&authorisation::list(app, None).await?)?),
+        Command::Limit(Limit { currency, at_most, password, .. }) => {
+            let limit = FreePayments { currency, at_most };
+            let set = app.free_requests(limit, &mut password.present()?).await.map_err(credential_failure)?;
+            Ok(output.result(&set)?)
+        }
+    }
+}
+
+async fn approve_one(app: &Client, output: Output, wanted: ApproveRequest) -> Result<(), Failure> {
+    let ApproveRequest { approve, document } = wanted;
+    if let Some((pending, view)) = authorisation::open(app, RequestId::from_bytes(approve.id.to_bytes())).await? {
+        let approving = Approving { terms: approve.terms, document, password: &approve.password };
+        let decided = authorisation::approve(app, (&pending, &view), approving).await?;
+        return Ok(output.result(&decided)?);
+    }
+    if document.is_some() {
+        return Err(Failure::usage("this request is not about a document of a service"));
+    }
+    match yes(app, &approve).await? {
+        Some(decided) => Ok(output.result(&decided)?),
+        None => agreement::approve(app, output, approve).await,
     }
 }
 
@@ -94,7 +138,7 @@ async fn yes(app: &Client, approve: &Approve) -> Result<Option<Decided>, Failure
         unknown_browser(app, approve, request_id, &check).await?;
     }
     let Approve { number, remember, .. } = *approve;
-    decide(app, approve.id, Decide { request_id, decision: Decision::Approve, number, remember }).await
+    decide(app, approve.id, Decide { request_id, decision: Decision::Approve, number, remember, shown: None }).await
 }
 
 /// A browser that nobody knows: not by a plain yes, but by the number of its page, the password, and not at once.
@@ -121,7 +165,7 @@ async fn unknown_browser(
 
 fn no(id: AgreementId) -> Decide {
     let request_id = RequestId::from_bytes(id.to_bytes());
-    Decide { request_id, decision: Decision::Deny, number: None, remember: false }
+    Decide { request_id, decision: Decision::Deny, number: None, remember: false, shown: None }
 }
 
 /// Decides a question that waits; `None` if none has this id.
@@ -190,6 +234,7 @@ fn show(pending: &PendingRequest, page: &mut Page) {
                 show_check(check, page);
             }
         }
+        Ask::Authorisation(view) => authorisation::show(pending, view, page),
     }
     page.field("asked", minute(pending.received_at));
     page.field("no answer", format!("counts as no from {}", minute(pending.expires_at)));

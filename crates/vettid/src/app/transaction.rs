@@ -52,15 +52,15 @@ At first every payment needs it. Below the limit your rules may approve, too.")]
 pub(super) struct Limit {
     /// In which currency
     #[arg(long)]
-    currency: Currency,
+    pub(super) currency: Currency,
     /// At most this much each
     #[arg(long, value_name = "AMOUNT", required_unless_present = "none")]
-    at_most: Option<Money>,
+    pub(super) at_most: Option<Money>,
     /// Every payment needs the password
     #[arg(long, conflicts_with = "at_most")]
     none: bool,
     #[command(flatten)]
-    password: PasswordInput,
+    pub(super) password: PasswordInput,
 }
 
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {

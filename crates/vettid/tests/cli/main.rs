@@ -3,6 +3,7 @@
 
 mod app;
 mod audit;
+mod contract;
 mod help;
 mod memory;
 mod secret;

@@ -9,6 +9,7 @@
 )]
 
 mod agreement;
+mod authorisation;
 mod call;
 mod canary;
 mod contacts;
@@ -24,6 +25,7 @@ mod location;
 mod lock;
 mod main_job;
 mod memory;
+mod openid;
 mod operator;
 mod party;
 mod people;

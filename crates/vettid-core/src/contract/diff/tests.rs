@@ -57,6 +57,7 @@ fn retention_access_and_words_are_weighed() {
     assert_eq!(one(|c| c.fields[0].retention = Retention::TimeLimited { days: 31 }).0, Effect::Wider);
     assert_eq!(one(|c| c.fields[0].retention = Retention::Session).0, Effect::Narrower);
     assert_eq!(one(|c| c.fields[1].access = Access::OneTime).0, Effect::Narrower);
+    assert_eq!(one(|c| c.fields[1].access = Access::Snapshot).0, Effect::Wider);
     let purpose = one(|c| c.fields[1].purpose = "q".into());
     assert_eq!(purpose, (Effect::Words, Kind::Changed, Part::Purpose, Some("email".into())));
     assert_eq!(one(|c| c.terms_url = "u".into()).2, Part::TermsUrl);

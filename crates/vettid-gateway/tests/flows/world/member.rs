@@ -14,6 +14,7 @@ use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_core::handshake::{Closing, Initiator, Opening, Party, Target};
 use vettid_core::window::Freshness;
+use vettid_crypto::authorisation::{Answering, VerifiedRequest, sign_answer, verify_request};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::key_record::{self, Draft, VerifiedKeyRecord, kem_key};
 use vettid_crypto::nats::key::{UserKey, UserPublic};
@@ -25,7 +26,9 @@ use vettid_nats::connection::{ConnectError, Connection, Endpoint};
 use vettid_nats::inbox::{Inbox, Members, deliver};
 use vettid_testkit::operator::fresh_key;
 use vettid_testkit::space::{Placement, Space, fresh_event};
+use vettid_wire::agreement::AnswerMethod;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision};
+use vettid_wire::authorisation::AuthorisationAnswer;
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::{ConnectionCredential, ConnectionState, Ready, RevocationNotice, RevocationReason};
 use vettid_wire::contract::{Acceptance, Contract};
@@ -100,6 +103,11 @@ impl Asked {
         json::from_value(self.body.clone()).unwrap()
     }
 
+    /// The request for the member's word, checked.
+    pub(crate) fn wanted(&self) -> VerifiedRequest {
+        verify_request(json::from_value(self.body.clone()).unwrap()).unwrap()
+    }
+
     pub(crate) fn login(&self) -> AuthChallenge {
         json::from_value(self.body.clone()).unwrap()
     }
@@ -141,25 +149,29 @@ impl Member {
     }
 
     fn profile(&self) -> SignedProfile {
-        let now = clock::now();
+        self.profile_of(&self.signing, "Alice", 1, clock::now())
+    }
+
+    /// A profile under this name and number, made at this time and signed by this key.
+    pub(crate) fn profile_of(&self, signing: &SigningKey, name: &str, sequence: u64, now: Timestamp) -> SignedProfile {
         let profile = SignedProfile {
             profile_version: "1.0".to_owned(),
             guid: self.guid(),
             public_key: self.signing.verifying_key().typed(),
             key_record: self.record.record().clone(),
             restore_key: None,
-            public: PublicProfile { first_name: "Alice".to_owned(), ..PublicProfile::default() },
+            public: PublicProfile { first_name: name.to_owned(), ..PublicProfile::default() },
             service: None,
             event_types: vec![],
             items: std::collections::BTreeMap::new(),
             supported: vec![],
-            sequence: 1,
+            sequence,
             updated_at: now,
             valid_until: now.plus_ms(MAX_LIFE_MS),
             key_id: self.signing.key_id(),
             signature: Base64::default(),
         };
-        json::from_value(signature::sign_object(Context::Profile, &self.signing, &profile).unwrap()).unwrap()
+        json::from_value(signature::sign_object(Context::Profile, signing, &profile).unwrap()).unwrap()
     }
 
     /// What a first message carries.
@@ -326,7 +338,12 @@ impl Member {
     /// The whole handshake.
     pub(crate) async fn connect(&mut self, gateway: &Running, optional: &[&str]) -> Service {
         let link = gateway.invite().await.link;
-        let mut handshake = self.begin(&link).await;
+        self.answer_invitation(gateway, &link, optional).await
+    }
+
+    /// The whole handshake, by an invitation that was shown somewhere.
+    pub(crate) async fn answer_invitation(&mut self, gateway: &Running, link: &str, optional: &[&str]) -> Service {
+        let mut handshake = self.begin(link).await;
         handshake.send(&handshake.hs1).await;
         let hs2 = self.next_hs2(&handshake).await;
         let offered = self.review(&mut handshake, &hs2);
@@ -342,6 +359,13 @@ impl Member {
 }
 
 impl Member {
+    /// A correct answer to a request for the member's word, by this key of the connection.
+    pub(crate) fn word(&self, pairwise: &SigningKey, asked: &Asked, decision: Decision) -> AuthorisationAnswer {
+        let answering =
+            Answering { decision, method: AnswerMethod::Password, answered_at: clock::now(), claims: vec![] };
+        sign_answer((&self.signing, &self.record), pairwise, &asked.wanted(), answering).unwrap()
+    }
+
     /// Connects with what the service gave; `None` if the broker does not take it.
     pub(crate) async fn comes_in(&self, service: &Service, jwt: &UserJwt) -> Option<Connection> {
         let who = MemberIdentity::Connection(service.connection_id);
@@ -415,6 +439,12 @@ impl Service {
     /// Sends an event into the service's inbox.
     pub(crate) async fn deliver(&mut self, name: &str, body: impl Serialize) {
         let bytes = self.seal(name, body, None);
+        deliver(&self.connection, &self.subject(name), fresh_event(), bytes).await.unwrap();
+    }
+
+    /// Sends an answer into the service's inbox.
+    pub(crate) async fn deliver_answer(&mut self, name: &str, body: impl Serialize, asked: &Asked) {
+        let bytes = self.seal(name, body, Some(asked.question()));
         deliver(&self.connection, &self.subject(name), fresh_event(), bytes).await.unwrap();
     }
 

@@ -86,6 +86,7 @@ fn config(broker: &TestServer, desk: &Desk, folder: &TempDir) -> Config {
         services: Services { url: desk.url(), ca_file: path("desk.pem"), join_token_file: Some(path("join.token")) },
         broker: Broker { ca_file: Some(path("broker.pem")), peers: vec![] },
         http: Some(Http { listen: "127.0.0.1:0".parse().unwrap(), api_key_file: path("api.key"), demo_page: true }),
+        oidc: None,
         webhooks: Webhooks { loopback: true, ca_file: None },
         invitation: InvitationStyle { life_seconds: 600, page: Some("https://app.vettid.example/c".to_owned()) },
         login: Login { numbers: true, ..Login::default() },

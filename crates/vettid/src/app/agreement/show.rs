@@ -2,12 +2,51 @@
 
 use super::{noun, waits};
 use crate::output::{Page, Show, minute};
+use serde::Serialize;
+use vettid_client::look_alike::{self, LookAlike};
 use vettid_wire::agreement::{AgreementList, AgreementView, Need, Standing};
+
+/// What stands in the terms or in the name of the other side and may be read as something else.
+pub(super) fn warnings(other_side: &str, displayed: &[String]) -> Vec<LookAlike> {
+    let texts = std::iter::once(other_side).chain(displayed.iter().map(String::as_str));
+    let mut found: Vec<LookAlike> = vec![];
+    for warning in texts.flat_map(|text| look_alike::warnings(text.split_once(": ").map_or(text, |(_, value)| value))) {
+        if !found.contains(&warning) {
+            found.push(warning);
+        }
+    }
+    found
+}
+
+/// An agreement with warnings about its words.
+#[derive(Debug, Serialize)]
+pub(super) struct Reviewed {
+    #[serde(flatten)]
+    view: AgreementView,
+    /// Absent if there is nothing to warn of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<LookAlike>,
+}
+
+impl Reviewed {
+    pub(super) fn of(view: AgreementView) -> Self {
+        Self { warnings: warnings(&view.display_name, &view.displayed), view }
+    }
+}
+
+impl Show for Reviewed {
+    fn show(&self, page: &mut Page) {
+        page.line(format!("With {}:", self.view.display_name));
+        page.block(&self.view.displayed.join("\n"));
+        for warning in &self.warnings {
+            page.line(format!("CAREFUL: {warning}."));
+        }
+        self.view.show(page);
+    }
+}
 
 impl Show for AgreementView {
     fn show(&self, page: &mut Page) {
-        page.line(format!("With {}:", self.display_name));
-        page.block(&self.displayed.join("\n"));
         page.gap();
         page.line(sentence(self.standing));
         for need in &self.needs {

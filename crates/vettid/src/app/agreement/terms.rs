@@ -117,7 +117,7 @@ impl Template {
     }
 }
 
-fn document(path: &Path, name: Option<String>) -> Result<DocumentTerms, Failure> {
+pub(crate) fn document(path: &Path, name: Option<String>) -> Result<DocumentTerms, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::usage(format_args!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| unreadable(&error))?;

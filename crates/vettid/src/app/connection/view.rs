@@ -348,6 +348,9 @@ fn may(permission: Permission) -> &'static str {
         Permission::SendMessages => "send you messages",
         Permission::StoreData => "store data with you",
         Permission::Call => "call you",
+        Permission::RequestConsent => "ask for your consent",
+        Permission::RequestSignature => "ask you to sign documents",
+        Permission::RequestProof => "ask for proofs about you",
     }
 }
 

@@ -1,0 +1,354 @@
+//! The provider as its handlers see it: settings, clients, keys, and what must not be forgotten. The one place that reads
+//! the clock and draws randomness for it, and that commits before anything is answered.
+
+use super::address::Issuer;
+use super::book::{Book, Fresh, Lives};
+use super::client::{ClientError, Registry};
+use super::failure::Failure;
+use super::handle::Handle;
+use super::key_ring::KeyRing;
+use super::login::{self, Progress, Waiting};
+use super::notice::{Notice, Told};
+use super::settings::Oidc;
+use crate::clock;
+use crate::gateway::Gateway;
+use crate::random;
+use crate::state::{Loaded, StateError};
+use crate::view::ConnectionView;
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vettid_crypto::jose::TokenKey;
+use vettid_crypto::kdf;
+use vettid_crypto::secret::Secret32;
+use vettid_crypto::stored;
+use vettid_wire::base64::encode_url;
+use vettid_wire::connection::ConnectionState;
+use vettid_wire::id::{ConnectionId, Fingerprint};
+use vettid_wire::time::Timestamp;
+
+const KEYS: &str = "oidc/keys";
+const SUBJECTS: &str = "oidc/subjects";
+/// An ID token lives this long, in milliseconds.
+pub(super) const ID_TOKEN_LIFE_MS: i64 = 600_000;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+/// A browser is known for this long after the last login, in milliseconds (180 days).
+const BROWSER_LIFE_MS: i64 = 180 * DAY_MS;
+
+/// Makes subjects. `Serialize` is for the sealed state alone.
+#[derive(Debug, Serialize, Deserialize)]
+struct SubjectKey {
+    #[serde(with = "stored")]
+    key: Secret32,
+}
+
+/// What the state holds of a provider.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    book: Book,
+    ring: KeyRing,
+    subjects: Option<SubjectKey>,
+}
+
+impl Kept {
+    /// Reads it.
+    pub(crate) fn load(loaded: &Loaded) -> Result<Self, StateError> {
+        let ring = loaded.value(KEYS)?.unwrap_or_default();
+        Ok(Self { book: Book::load(loaded)?, ring, subjects: loaded.value(SUBJECTS)? })
+    }
+}
+
+/// Why there is no provider.
+#[derive(Debug, thiserror::Error)]
+pub enum OidcError {
+    /// The clients.
+    #[error(transparent)]
+    Clients(#[from] ClientError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The signing key.
+    #[error(transparent)]
+    Key(#[from] vettid_crypto::jose::KeyFailed),
+    /// The work of making a key was cut short.
+    #[error("a signing key could not be made")]
+    Stopped(#[from] tokio::task::JoinError),
+    /// The address is taken or not allowed.
+    #[error("{address} cannot be listened on")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The provider. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Provider(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    gateway: Gateway,
+    settings: Oidc,
+    issuer: Issuer,
+    clients: Registry,
+    subjects: Secret32,
+    ring: RwLock<KeyRing>,
+    book: Mutex<Book>,
+    waiting: SyncMutex<Waiting>,
+    news: Notify,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Provider {
+    /// Sets a provider up; what is new is stored before it is used.
+    pub(super) async fn open(
+        gateway: Gateway,
+        settings: Oidc,
+        kept: Kept,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Self, OidcError> {
+        let clients = Registry::read(&settings.clients_file)?;
+        let subjects = match kept.subjects {
+            Some(subjects) => subjects.key,
+            None => {
+                let subjects = SubjectKey { key: Secret32::random(&mut random::system()) };
+                let mut draft = gateway.draft();
+                draft.put(SUBJECTS.to_owned(), &subjects)?;
+                gateway.commit(draft).await?;
+                subjects.key
+            }
+        };
+        let provider = Self(Arc::new(Inner {
+            issuer: Issuer::new(&settings.issuer),
+            gateway,
+            settings,
+            clients,
+            subjects,
+            ring: RwLock::new(kept.ring),
+            book: Mutex::new(kept.book),
+            waiting: SyncMutex::new(Waiting::default()),
+            news: Notify::new(),
+            tasks,
+            stop,
+        }));
+        provider.renew_keys().await?;
+        let asks = provider.look(|_, book| book.asks.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()).await;
+        asks.into_iter().for_each(|name| provider.watch(name));
+        Ok(provider)
+    }
+
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.0.gateway
+    }
+
+    pub(super) fn settings(&self) -> &Oidc {
+        &self.0.settings
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer {
+        &self.0.issuer
+    }
+
+    pub(super) fn clients(&self) -> &Registry {
+        &self.0.clients
+    }
+
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whoever tells clients something.
+    pub(super) fn news(&self) -> &Notify {
+        &self.0.news
+    }
+
+    pub(super) fn lives(&self) -> Lives {
+        let settings = &self.0.settings;
+        Lives {
+            access_ms: i64::from(settings.access_token_seconds) * 1000,
+            refresh_ms: i64::from(settings.refresh_days) * DAY_MS,
+            session_ms: i64::from(settings.session_minutes) * 60_000,
+            browser_ms: BROWSER_LIFE_MS,
+        }
+    }
+
+    /// Takes one step on what must not be forgotten, and tells its result only when the disk has it. A step that fails is
+    /// stored too: a code shown in vain is dead.
+    pub(super) async fn step<T>(
+        &self,
+        step: impl FnOnce(Timestamp, &mut Book) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut book = self.0.book.lock().await;
+        let outcome = step(clock::now(), &mut book);
+        let mut draft = self.0.gateway.draft();
+        let written = book.write(&mut draft).map_err(|error| unavailable(&error));
+        written?;
+        // The lock is held over the commit, so that two steps reach the disk in the order in which they were taken.
+        self.0.gateway.commit(draft).await.map_err(|error| unavailable(&error))?;
+        outcome
+    }
+
+    /// Looks something up.
+    pub(super) async fn look<T>(&self, look: impl FnOnce(Timestamp, &Book) -> T) -> T {
+        let book = self.0.book.lock().await;
+        look(clock::now(), &book)
+    }
+
+    /// Makes the next key when it is due and drops dead ones.
+    pub(super) async fn renew_keys(&self) -> Result<(), OidcError> {
+        let now = clock::now();
+        let life_ms = i64::from(self.0.settings.key_life_days) * DAY_MS;
+        let due = self.ring().due(now, life_ms);
+        let fresh = match due {
+            Some(from) => Some((tokio::task::spawn_blocking(TokenKey::generate).await??, from)),
+            None => None,
+        };
+        let draft = {
+            let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
+            let dropped = ring.drop_dead(now, ID_TOKEN_LIFE_MS);
+            if fresh.is_none() && !dropped {
+                return Ok(());
+            }
+            if let Some((key, from)) = fresh {
+                ring.add(key, from);
+            }
+            let mut draft = self.0.gateway.draft();
+            draft.put(KEYS.to_owned(), &*ring)?;
+            draft
+        };
+        Ok(self.0.gateway.commit(draft).await?)
+    }
+
+    pub(super) fn ring(&self) -> std::sync::RwLockReadGuard<'_, KeyRing> {
+        self.0.ring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signs claims as a token of this kind.
+    pub(super) fn sign(&self, now: Timestamp, kind: &str, claims: &impl Serialize) -> Result<String, Failure> {
+        self.ring().sign(now, kind, claims).map_err(|error| unavailable(&error))
+    }
+
+    /// The name by which clients of a sector know a member: the same for every connection of that member, another one in
+    /// each sector, and without the key not to be traced back.
+    pub(super) fn subject(&self, sector: &str, member: &Fingerprint) -> String {
+        let member = member.to_string();
+        let parts: [&[u8]; 4] = [b"vettid-oidc subject\0", sector.as_bytes(), b"\0", member.as_bytes()];
+        encode_url(&kdf::hmac(self.0.subjects.expose(), &parts))
+    }
+
+    /// A connection that is active now.
+    pub(super) async fn active(&self, id: ConnectionId) -> Option<ConnectionView> {
+        self.0.gateway.connection(id).await.filter(|view| view.state == ConnectionState::Active)
+    }
+
+    /// The active connection of the member whom this client knows by this name.
+    pub(super) async fn connection_of(&self, client_id: &str, subject: &str) -> Option<ConnectionId> {
+        let sector = self.0.clients.get(client_id)?.sector()?;
+        let all = self.0.gateway.connections().await;
+        let active = all.into_iter().filter(|view| view.state == ConnectionState::Active);
+        active
+            .rev()
+            .find(|view| self.subject(&sector, &view.member_fingerprint) == subject)
+            .map(|view| view.connection_id)
+    }
+
+    /// Ends a session and everything that came from it, and has its clients told.
+    pub(super) async fn end_session(&self, sid: &str) -> Result<(), Failure> {
+        let found = self.look(|_, book| book.sessions.get(sid).map(|session| session.login.connection_id)).await;
+        let member = match found {
+            Some(id) => self.0.gateway.connection(id).await.map(|view| view.member_fingerprint),
+            None => None,
+        };
+        self.step(|now, book| {
+            let Some(session) = book.end_session(sid) else {
+                return Ok(());
+            };
+            for client in session.clients.iter().filter_map(|client_id| self.0.clients.get(client_id)) {
+                let (Some(address), Some(sector), Some(member)) =
+                    (&client.backchannel_logout_uri, client.sector(), &member)
+                else {
+                    continue;
+                };
+                let subject = self.subject(&sector, member);
+                let told = Told::Logout { client_id: client.client_id.clone(), subject, sid: sid.to_owned() };
+                let id = encode_url(&random::bytes::<16>());
+                book.notices.put(&id, Notice::new(now, address, told, now.plus_ms(DAY_MS)));
+            }
+            Ok(())
+        })
+        .await?;
+        self.0.news.notify_one();
+        Ok(())
+    }
+
+    /// Ends the sessions of members who have ended their connection.
+    pub(super) async fn end_lost_sessions(&self) -> Result<(), Failure> {
+        let sessions = self.look(|_, book| {
+            let all = book.sessions.iter().map(|(sid, session)| (sid.clone(), session.login.connection_id));
+            all.collect::<Vec<_>>()
+        });
+        for (sid, connection) in sessions.await {
+            if self.active(connection).await.is_none() {
+                self.end_session(&sid).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the answer to a question without a browser, and has its client told if it wants to be.
+    pub(super) fn watch(&self, name: String) {
+        let provider = self.clone();
+        self.0.tasks.spawn(async move {
+            let stop = provider.0.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = provider.tell_of(&name) => {}
+            }
+        });
+    }
+
+    async fn tell_of(&self, name: &str) {
+        let ask = self.look(|_, book| book.asks.get(name).filter(|ask| ask.tell.is_some()).cloned()).await;
+        let Some(ask) = ask else {
+            return;
+        };
+        while login::progress(self, ask.request_id, Duration::from_secs(20)).await == Progress::Open {}
+        let told = self.step(|now, book| {
+            if let Some(ask) = book.asks.change(name)
+                && let Some(tell) = ask.tell.take()
+            {
+                let told = Told::Ping { auth_req_id: tell.auth_req_id, token: tell.token };
+                let id = encode_url(&random::bytes::<16>());
+                book.notices.put(&id, Notice::new(now, &tell.address, told, ask.ends_at));
+            }
+            Ok(())
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "a client could not be told of an answer");
+        }
+        self.0.news.notify_one();
+    }
+}
+
+/// Fresh texts for one answer.
+pub(super) fn fresh() -> Fresh {
+    Fresh {
+        grant_id: encode_url(&random::bytes::<16>()),
+        access: Handle::new(random::bytes()),
+        refresh: [random::bytes(), random::bytes()],
+    }
+}
+
+/// Logs what went wrong here; the client learns only that it did.
+pub(super) fn unavailable(error: &dyn std::error::Error) -> Failure {
+    tracing::error!(%error, "a request to the provider failed");
+    Failure::unavailable()
+}

@@ -1,0 +1,94 @@
+//! The end of a session: by the client, by the person, and what other clients hear of it.
+
+use super::ear::Ear;
+use super::site::{Fields, REDIRECT, Registered, form, world};
+use super::{LoggedIn, log_in};
+use reqwest::Method;
+use vettid_crypto::jose::ClientKeys;
+use vettid_gateway::oidc::{self, Registration};
+use vettid_wire::base64::decode_url;
+
+const AFTER: &str = "https://shop.example/bye";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_ends_everything_and_every_client_hears_of_it() {
+    let (world, site) = world().await;
+    let mut ear = Ear::failing(1).await;
+    let registration = Registration {
+        name: "Ears".to_owned(),
+        redirect_uris: vec![REDIRECT.to_owned()],
+        post_logout_redirect_uris: vec![AFTER.to_owned()],
+        backchannel_logout_uri: Some(ear.address.clone()),
+        ..Registration::default()
+    };
+    let made = oidc::register(&world.config.oidc.as_ref().unwrap().clients_file, registration).unwrap();
+    let ears = Registered { id: made.client_id, secret: made.secret.unwrap().to_string() };
+    let changes = [("client_id", ears.id.as_str()), ("scope", "openid")];
+    let LoggedIn { gateway, mut browser, back, .. } = log_in(&world, &site, &changes).await;
+    let tokens = site.redeem(&ears, &back.sent("code").unwrap(), &[]).await.json();
+    let (access, hint) = (tokens["access_token"].as_str().unwrap(), tokens["id_token"].as_str().unwrap());
+    let keys = ClientKeys::read(&site.get("/jwks").await.text).unwrap();
+
+    // Nobody is sent where the client did not register, and no forged token ends a session.
+    let unsigned = format!("{}.", hint.rsplit_once('.').unwrap().0);
+    for wrong in [
+        form([("id_token_hint", hint), ("post_logout_redirect_uri", "https://evil.example")].into()),
+        form([("id_token_hint", hint), ("client_id", site.shop.id.as_str())].into()),
+        form([("id_token_hint", unsigned.as_str()), ("post_logout_redirect_uri", AFTER)].into()),
+        form([("post_logout_redirect_uri", AFTER)].into()),
+    ] {
+        let answer = browser.open(&format!("/logout?{wrong}")).await;
+        assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{wrong}");
+    }
+    assert_eq!(site.userinfo(access).await.status.as_u16(), 200);
+
+    let right = form([("id_token_hint", hint), ("post_logout_redirect_uri", AFTER), ("state", "x")].into());
+    let answer = browser.open(&format!("/logout?{right}")).await;
+    assert_eq!(answer.location().unwrap().as_str(), format!("{AFTER}?state=x"));
+    assert_eq!(site.userinfo(access).await.error(), "invalid_token");
+    let silent = browser.open(&site.request(&[("prompt", "none")])).await;
+    assert_eq!(silent.sent("error").as_deref(), Some("login_required"));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let heard = ear.next().await;
+        let token = heard.body.strip_prefix("logout_token=").unwrap();
+        let claims = keys.open(token).unwrap();
+        let header = decode_url(token.split('.').next().unwrap()).unwrap();
+        assert!(String::from_utf8(header).unwrap().contains("logout+jwt"));
+        assert_eq!((&claims["iss"], &claims["aud"]), (&site.issuer.as_str().into(), &ears.id.as_str().into()));
+        assert!(claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object());
+        assert!(claims.get("nonce").is_none() && claims["sid"].is_string() && claims["sub"].is_string());
+        ids.push(claims["jti"].clone());
+    }
+    assert_eq!(ids[0], ids[1], "told again under the same id");
+    assert!(ear.nothing_more().await);
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_the_person_is_asked_and_no_other_site_can_answer() {
+    let (world, site) = world().await;
+    let LoggedIn { gateway, mut browser, .. } = log_in(&world, &site, &[]).await;
+    let page = browser.open("/logout").await;
+    assert!(page.text.contains("Log out?"), "{page:?}");
+    let key = page.text.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let good = format!("form_key={key}");
+    let own = browser.cookie.clone();
+    let cases: [(Fields<'_>, &str); 3] = [
+        (&[("cookie", &own)], "form_key=x"),
+        (&[], &good),
+        (&[("cookie", &own), ("origin", "https://evil.example")], &good),
+    ];
+    for (headers, body) in cases {
+        let answer = site.send(Method::POST, "/logout/confirm", headers, Some(body.to_owned())).await;
+        assert_eq!(answer.status.as_u16(), 400, "{headers:?} {body}");
+    }
+    assert!(browser.open(&site.request(&[("prompt", "none")])).await.sent("code").is_some(), "still logged in");
+    let done = site.send(Method::POST, "/logout/confirm", &[("cookie", &own)], Some(good)).await;
+    assert!(done.text.contains("You are logged out"), "{done:?}");
+    let silent = browser.open(&site.request(&[("prompt", "none")])).await;
+    assert_eq!(silent.sent("error").as_deref(), Some("login_required"));
+    gateway.stop().await;
+    world.shut().await;
+}

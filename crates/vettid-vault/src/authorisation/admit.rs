@@ -1,0 +1,79 @@
+//! What a request has to pass under its contract before anything happens: permission and rate, signature, and for a proof the
+//! fields that its claims are made from.
+
+use super::read;
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::step::Step;
+use serde_json::Value;
+use vettid_core::contract::{self, AcceptedContract, Buckets};
+use vettid_wire::authorisation::{Claim, Wanted, WantedKind};
+use vettid_wire::contract::Permission;
+use vettid_wire::event::{ConsentRequest, DocumentSign, EventRow, EventType, IdentityVerify};
+use vettid_wire::refusal::RefusalCode;
+
+/// The permission that a contract gives for events of this type.
+fn permission(event_type: &EventType) -> Permission {
+    match event_type.as_str() {
+        name if name == ConsentRequest::ROW.name => Permission::RequestConsent,
+        name if name == DocumentSign::ROW.name => Permission::RequestSignature,
+        name if name == IdentityVerify::ROW.name => Permission::RequestProof,
+        _ => Permission::RequestPayment,
+    }
+}
+
+/// Whether the contract lets the service ask for this now.
+pub fn admit(
+    step: &Step<'_>,
+    connection: &Connection,
+    (accepted, buckets): (&AcceptedContract, &mut Buckets),
+    (event_type, body): (&EventType, &Value),
+) -> Result<Result<(), RefusalCode>, Failure> {
+    let admitted =
+        contract::act(step.now, accepted, buckets, None, permission(event_type)).map_err(|breach| breach.code());
+    let request = match admitted.and_then(|()| read(connection, event_type, body)) {
+        Ok(request) => request,
+        Err(code) => return Ok(Err(code)),
+    };
+    may_say(step, connection, &request.get().wanted)
+}
+
+/// Whether the contract, as it is now, allows what is wanted: looked at again when the owner decides.
+pub(super) fn still_allows(
+    step: &Step<'_>,
+    connection: &Connection,
+    wanted: &Wanted,
+) -> Result<Result<(), RefusalCode>, Failure> {
+    let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
+        return Ok(Err(RefusalCode::NotInContract));
+    };
+    let needed = match wanted.kind() {
+        WantedKind::Payment | WantedKind::Transaction => Permission::RequestPayment,
+        WantedKind::Consent => Permission::RequestConsent,
+        WantedKind::Document => Permission::RequestSignature,
+        WantedKind::Proof => Permission::RequestProof,
+    };
+    if !accepted.contract.permissions.contains(&needed) {
+        return Ok(Err(RefusalCode::NotInContract));
+    }
+    may_say(step, connection, wanted)
+}
+
+/// The contract names the field of each claim, the member agreed to it, and it may still be handed out; the site is one of the
+/// service's own.
+fn may_say(step: &Step<'_>, connection: &Connection, wanted: &Wanted) -> Result<Result<(), RefusalCode>, Failure> {
+    let Wanted::Proof(proof) = wanted else { return Ok(Ok(())) };
+    let service = connection.peer.as_ref().and_then(|peer| peer.profile.service.as_ref());
+    if !service.is_some_and(|service| service.origins.contains(&proof.origin)) {
+        return Ok(Err(RefusalCode::NotAllowed));
+    }
+    let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
+        return Ok(Err(RefusalCode::NotInContract));
+    };
+    let spent = connection::spent(&step.draft, connection.connection_id)?;
+    if !proof.claims.iter().map(Claim::field).all(|field| contract::may_read(&accepted, field)) {
+        return Ok(Err(RefusalCode::NotInContract));
+    }
+    let is_spent = proof.claims.iter().any(|claim| spent.covers(&accepted, claim.field()));
+    Ok(if is_spent { Err(RefusalCode::Spent) } else { Ok(()) })
+}

@@ -1,0 +1,91 @@
+//! The statement of what a service got, as the app that wrote it and whoever verifies it see it.
+
+use crate::output::{Page, Show, count, minute};
+use serde::Serialize;
+use vettid_core::statement::StatementReport;
+use vettid_wire::id::{ConnectionId, Fingerprint, MemberId, ServiceId};
+use vettid_wire::statement::{DecidedBy, ServedField};
+use vettid_wire::time::Timestamp;
+
+/// What a statement that holds says.
+#[derive(Serialize)]
+pub(crate) struct View {
+    guid: MemberId,
+    vault_fingerprint: Fingerprint,
+    service_id: ServiceId,
+    connection_id: ConnectionId,
+    made_at: Timestamp,
+    contracts: Vec<Accepted>,
+    served: Vec<Served>,
+    vault_compared: bool,
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    version: u64,
+    contract_hash: String,
+    accepted_at: Timestamp,
+    optional_fields: Vec<String>,
+    countersigned: bool,
+}
+
+#[derive(Serialize)]
+struct Served {
+    at: Timestamp,
+    #[serde(flatten)]
+    what: ServedField,
+}
+
+impl From<StatementReport> for View {
+    fn from(report: StatementReport) -> Self {
+        let contracts = report.contracts.into_iter().map(|kept| Accepted {
+            version: kept.contract.contract_version,
+            contract_hash: kept.acceptance.contract_hash.to_string(),
+            accepted_at: kept.acceptance.accepted_at,
+            optional_fields: kept.acceptance.optional_fields_accepted,
+            countersigned: kept.counter_signature.is_some(),
+        });
+        Self {
+            guid: report.head.guid,
+            vault_fingerprint: report.head.vault_fp,
+            service_id: report.head.service_id,
+            connection_id: report.head.connection_id,
+            made_at: report.head.made_at,
+            contracts: contracts.collect(),
+            served: report.served.into_iter().map(|(at, what)| Served { at, what }).collect(),
+            vault_compared: report.vault_compared,
+        }
+    }
+}
+
+impl Show for View {
+    fn show(&self, page: &mut Page) {
+        let number = u64::try_from(self.served.len()).unwrap_or(u64::MAX);
+        page.line(format!("The statement holds: {} handed out to {}.", count(number, "value"), self.service_id));
+        page.field("member", self.guid.to_string());
+        page.field("vault", self.vault_fingerprint.to_string());
+        page.field("connection", self.connection_id.to_string());
+        page.field("made", minute(self.made_at));
+        for accepted in &self.contracts {
+            let by = if accepted.countersigned { "signed by both" } else { "signed by the member" };
+            page.field("contract", format!("version {}, {}, {by}", accepted.version, minute(accepted.accepted_at)));
+        }
+        page.gap();
+        let rows: Vec<_> = self.served.iter().map(row).collect();
+        page.table(["WHEN", "FIELD", "VERSION", "DECIDED BY", "WHAT FOR"], &rows);
+        if !self.vault_compared {
+            page.gap();
+            page.line("Compare the line \"vault\" with what the app shows, or pass it with --party.");
+        }
+    }
+}
+
+fn row(served: &Served) -> [String; 5] {
+    let decided = match served.what.decided_by {
+        DecidedBy::Contract => "the contract",
+        DecidedBy::Owner => "the member",
+        DecidedBy::Rule => "a rule",
+    };
+    let ServedField { field, contract_version, purpose, .. } = &served.what;
+    [minute(served.at), field.clone(), contract_version.to_string(), decided.to_owned(), purpose.clone()]
+}
