@@ -292,17 +292,9 @@ fn act(
         "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
-        "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
-        "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
-        "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
-        "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
-        "login.open" => run::<event::LoginOpen>(body, |request| login::open(step, &request)),
-        "login.settings" => run::<event::LoginSettings>(body, |request| login::set(step, &request)),
-        "browser.list" => run::<event::BrowserList>(body, |_| login::list(step)),
-        "browser.forget" => run::<event::BrowserForget>(body, |request| login::forget_browser(step, &request)),
-        "connection.unmute" => {
-            run::<event::ConnectionUnmute>(body, |request| flood::unmute(step, request.connection_id))
-        }
+        name if name.starts_with("rule.") => of_rule(step, row, body),
+        "login.open" | "login.settings" | "browser.list" | "browser.forget" => of_login(step, row, body),
+        "connection.unmute" => run::<event::ConnectionUnmute>(body, |asked| flood::unmute(step, asked.connection_id)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
         "data.set" | "data.remove" => {
             let done = by_handler(step, row, event_id, body)?;
@@ -313,6 +305,28 @@ fn act(
             Ok(done)
         }
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// The owner's rules.
+fn of_rule(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "rule.set" => run::<event::RuleSet>(body, |request| rule::set(step, request)),
+        "rule.list" => run::<event::RuleList>(body, |_| rule::list(step)),
+        "rule.remove" => run::<event::RuleRemove>(body, |request| rule::remove(step, &request)),
+        "rule.test" => run::<event::RuleTest>(body, |request| rule::past::test(step, request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Logins at services.
+fn of_login(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "login.open" => run::<event::LoginOpen>(body, |request| login::open(step, &request)),
+        "login.settings" => run::<event::LoginSettings>(body, |request| login::set(step, &request)),
+        "browser.list" => run::<event::BrowserList>(body, |_| login::list(step)),
+        "browser.forget" => run::<event::BrowserForget>(body, |request| login::forget_browser(step, &request)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 

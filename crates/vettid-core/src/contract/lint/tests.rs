@@ -49,7 +49,7 @@ fn what_cannot_be_published_is_an_error() {
     );
     assert_eq!(
         error(|c| c.permissions.push(Permission::RequestAuthentication)),
-        (Fault::Twice, "/permissions/1".into())
+        (Fault::Twice, "/permissions/5".into())
     );
     let nothing = |c: &mut Contract| {
         c.fields.clear();
