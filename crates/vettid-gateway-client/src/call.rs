@@ -25,6 +25,9 @@ pub struct LoginRequest {
     pub session_hash: Base64Url,
     /// Where the login was started, shown to the member.
     pub display: Display,
+    /// The number that the page shows, 10 to 99, where the gateway has numbers on; without it a member's vault refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u8>,
     /// How long the call waits for the answer, in milliseconds; 60 000 at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u32>,

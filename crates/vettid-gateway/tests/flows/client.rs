@@ -50,6 +50,7 @@ async fn every_call_of_the_client_is_answered() {
         origin: "https://shop.example".to_owned(),
         session_hash: Base64Url::new([7; 32]),
         display: Display { browser: "Firefox".into(), city: "Bern".into(), ip_prefix: "192.0.2".into() },
+        number: Some(42),
         wait_ms: Some(u32::try_from(PATIENCE.as_millis()).unwrap()),
     };
     let (approved, ()) = tokio::join!(client.request_login(id, &login), async {
