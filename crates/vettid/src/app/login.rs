@@ -85,7 +85,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::Open(Open { link, other_device }) => {
             // Read here, so that a wrong text is told as one.
             LoginLink::read(&link)
-                .map_err(|error| Failure::new(Exit::Usage, &error).next("copy the link of the page as a whole"))?;
+                .map_err(|error| Failure::new(Exit::Usage, error).next("copy the link of the page as a whole"))?;
             let opened = app.command::<event::LoginOpen>(OpenLogin { link, other_device }).await.map_err(command)?;
             Ok(output.result(&opened)?)
         }
