@@ -142,6 +142,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/connections/{connection_id}/authorisations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The requests of a connection that want the member's word, and the records of the answers. */
+        get: operations["list_authorisations"];
+        put?: never;
+        /** Wants a member's word: a payment, a transaction, consent, a signature under a document, a proof. */
+        post: operations["request_authorisation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/connections/{connection_id}/data-requests": {
         parameters: {
             query?: never;
@@ -259,6 +277,23 @@ export interface paths {
         put?: never;
         /** Makes new keys for signing what lets the gateway, members and holders of invitations in. */
         post: operations["rotate_keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/records/{request_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The record of an answered request: exactly the bytes that can be checked offline. */
+        get: operations["get_record"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -450,6 +485,13 @@ export interface components {
             /** @description There are more: the `cursor` of the next page. */
             next_cursor?: string | null;
         };
+        /** @description What was asked on a connection. */
+        AskedOn: {
+            /** @description Every record, the oldest first. */
+            records: components["schemas"]["Record"][];
+            /** @description Requests that are open or ended a short time ago, the oldest first. */
+            requests: components["schemas"]["Request"][];
+        };
         /** @description A connection with a member. */
         Connection: {
             /**
@@ -486,6 +528,7 @@ export interface components {
             offered_version?: number | null;
             /** @description The optional fields that the member agreed to. */
             optional_fields_accepted: string[];
+            profile?: components["schemas"]["MemberProfile"] | null;
             /**
              * @description `requested` while the member reviews the contract, then `active`; `revoked`, `expired` or `aborted` at the end.
              * @example active
@@ -700,6 +743,30 @@ export interface components {
              */
             since: string;
         };
+        /** @description The newest profile of a member that arrived, as far as the member shows it to this service. */
+        MemberProfile: {
+            /** @description An earlier or expired one came after it: it may not be what the member says today. */
+            is_stale: boolean;
+            /** @description Age, place, texts, links and files, by name. */
+            items: Record<string, never>;
+            /** @description Name and free entries. */
+            public: Record<string, never>;
+            /**
+             * Format: int64
+             * @description Rises with each version.
+             */
+            sequence: number;
+            /**
+             * Format: date-time
+             * @description When the member's vault made it.
+             */
+            updated_at: string;
+            /**
+             * Format: date-time
+             * @description It says nothing about later times.
+             */
+            valid_until: string;
+        };
         /** @description Whether the gateway can do its work. */
         Readiness: {
             /** @description What does not work, in words. */
@@ -708,6 +775,36 @@ export interface components {
             status: string;
             /** @description What works but should be looked at. */
             warnings: string[];
+        };
+        /** @description A record in a list. The whole is had by its request id. */
+        Record: {
+            /**
+             * Format: date-time
+             * @description When the member decided.
+             */
+            answered_at: string;
+            /**
+             * @description Yes or no.
+             * @example approve
+             */
+            decision: string;
+            /** @description `payment`, `transaction`, `consent`, `document` or `proof`. */
+            kind: string;
+            /**
+             * Format: uuid
+             * @description The request.
+             */
+            request_id: string;
+            /**
+             * Format: date-time
+             * @description The end of a consent.
+             */
+            until?: string | null;
+            /**
+             * Format: date-time
+             * @description From when on a consent does not hold any more.
+             */
+            withdrawn_at?: string | null;
         };
         /** @description An event that had no effect. */
         Refusal: {
@@ -758,7 +855,7 @@ export interface components {
              * @description Unanswered until then, it ends as `expired`.
              */
             expires_at: string;
-            /** @description `data` or `login`. */
+            /** @description `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`. */
             kind: string;
             /**
              * Format: uuid
@@ -790,6 +887,8 @@ export interface components {
             auth_time: string;
             /** @description How the member was recognised (RFC 8176 values). */
             method: string[];
+            /** @description The signed answer with its request, where the member's word was wanted. */
+            record?: Record<string, never> | null;
             /** @enum {string} */
             status: "approved";
         } | {
@@ -798,6 +897,8 @@ export interface components {
              * @description When the member decided.
              */
             auth_time: string;
+            /** @description The signed answer with its request, where the member's word was wanted. */
+            record?: Record<string, never> | null;
             /** @enum {string} */
             status: "denied";
         } | {
@@ -1234,6 +1335,91 @@ export interface operations {
             };
         };
     };
+    list_authorisations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked and answered. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedOn"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    request_authorisation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        /** @description `kind` (`payment`, `transaction`, `consent`, `document`, `proof`) and the fields of that kind; `expires_in_ms` for a shorter time to answer, `wait_ms` for how long the call waits. */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     request_data: {
         parameters: {
             query?: never;
@@ -1526,6 +1712,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Made"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_record: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The request. */
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The record. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
             /** @description The call has no result. */

@@ -28,7 +28,7 @@ pub(crate) fn refused(town: &mut Town, name: &str, body: Value) -> (RefusalCode,
     assert_eq!((told.outcome, told.request_id), (Outcome::Refused(code), None));
     let audit: AuditStretch = town.ask(ALICE, "audit.export", json!({"from": 0, "limit": 500})).unwrap();
     let of_shop = |entry: &&vettid_wire::audit::ExportedEntry| entry.entry.event_type == name;
-    let detail = audit.entries.iter().filter(of_shop).next_back().unwrap().detail.clone().unwrap().value;
+    let detail = audit.entries.iter().rfind(of_shop).unwrap().detail.clone().unwrap().value;
     assert_eq!(detail["refusal"], answer["code"]);
     let waiting: RequestList = town.ask(ALICE, "request.list", json!({})).unwrap();
     assert!(waiting.requests.is_empty());
