@@ -60,7 +60,7 @@ pub(crate) fn samples() -> Samples {
     samples.text("base64::Base64Url", value::bytes_url(5));
     samples.text("digest::Digest", value::digest());
     samples.text("time::Timestamp", value::at(0));
-    samples.text("event::EventType", value::event_type("data.request"));
+    samples.text("name::EventType", value::event_type("data.request"));
     for subject in subjects() {
         samples.text("subject::Subject", subject);
     }
