@@ -199,7 +199,7 @@ mod tests {
         for name in 0..20 {
             let flood = service(&format!("flood-{name}"));
             let mut too_many = 0;
-            for n in 0..2 * WAITING_OF_ONE {
+            for n in 0..ALONE + 2 * WAITING_OF_ONE {
                 match turns.arrived(now, &flood, n) {
                     Given::Goes(_, turn) => kept.push(turn),
                     Given::Waits => {}

@@ -51,7 +51,8 @@ const EXCHANGE: &str = r#"(import "vettid:handler/exchange@1.0.0" (instance $exc
     (export "lane" (type $lane (eq $lane')))
     (type $tier' (enum "required" "optional" "on-demand" "consent"))
     (export "tier" (type $tier (eq $tier')))
-    (type $permission' (enum "request-authentication" "request-payment" "send-messages" "store-data" "call"))
+    (type $permission' (enum "request-authentication" "request-payment" "send-messages" "store-data" "call"
+      "request-consent" "request-signature" "request-proof"))
     (export "permission" (type $permission (eq $permission')))
     (type $decision' (enum "approve" "deny"))
     (export "decision" (type $decision (eq $decision')))

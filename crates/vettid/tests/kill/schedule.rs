@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use vettid_client::store::Place;
 use vettid_client::store::disk::{DurableStep, Target};
 use vettid_vault::credential::durable::Durable;
+use vettid_wire::refusal::RefusalCode;
 
 const WRONG: &str = "not the password of anybody";
 /// So often at most an open operation is finished, or a wait is waited for.
@@ -389,6 +390,8 @@ impl Schedule {
             self.clone_slots();
             match ended {
                 Some((Ended::Wait(wait_ms), _)) => advance_ms = i64::try_from(wait_ms).unwrap() + 1000,
+                // A vault that dies counts commands that it may have read as taken; a minute later there is room.
+                Some((Ended::Refused(code), _)) if code == RefusalCode::RateLimited.to_string() => advance_ms = 61_000,
                 Some((ended, told)) => return (Some(ended), told),
                 None => return (None, vec![]),
             }

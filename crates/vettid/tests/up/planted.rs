@@ -8,6 +8,7 @@ use crate::party::text;
 use crate::stack::Place;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 use vettid_crypto::at_rest::open_file;
 use vettid_wire::handshake::Invitation;
 
@@ -75,6 +76,18 @@ impl Planted {
         for file in ["people/alice/key", "people/bob/key"] {
             self.key_file(place, file);
         }
+    }
+
+    /// Alice's audit export, once there is one, says what the shop got, and what for.
+    pub(crate) fn exempt_with_export(&self, data: &Path) -> Vec<Exempt> {
+        const EXPORT: &str = "alice-audit.jsonl";
+        let mut exempt = self.exempt.clone();
+        if data.join(EXPORT).exists() {
+            let purposes = [PURPOSE, "Delivery of order 1", "Age check", "Delivery again"];
+            let reason = "its owner exported what was served, with the purposes that were stated";
+            exempt.extend(purposes.map(|purpose| Exempt::new(EXPORT, &format!("{purpose:?}"), reason)));
+        }
+        exempt
     }
 
     fn with_file(&mut self, name: &str, bytes: impl Into<Vec<u8>>, file: &'static str, reason: &'static str) {

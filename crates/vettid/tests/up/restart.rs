@@ -177,6 +177,7 @@ async fn agree(app: &App, link: &str) -> String {
 /// The shop reads the address over the whole way and back.
 async fn reads(shop: &Shop, connection: &str, address: &Value) {
     let answer = shop.ask(connection, "address", "Delivery", 20_000).await;
+    let answer = shop.finished(&answer).await;
     assert_eq!((text(&answer, "status"), &answer["value"]), ("served".into(), address), "{answer}");
 }
 
