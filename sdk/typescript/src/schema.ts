@@ -283,6 +283,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a login: a page waits for a member. */
+        post: operations["begin_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/logins/{login_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says how far a login is, and takes the code that the browser brought. */
+        post: operations["finish_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/logins/{login_id}/browser": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Shows the key of the waiting browser, before anybody is asked. */
+        post: operations["prove_browser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/logins/{login_id}/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks the member whom the browser's key or the connection names, without a link. */
+        post: operations["push_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/records/{request_id}": {
         parameters: {
             query?: never;
@@ -492,6 +560,45 @@ export interface components {
             /** @description Requests that are open or ended a short time ago, the oldest first. */
             requests: components["schemas"]["Request"][];
         };
+        /** @description A page that begins to wait. */
+        BeginCall: {
+            /** @description Where the login was started, shown to the member. */
+            display: components["schemas"]["LoginDisplay"];
+            /** @description The site, one of the service's own, such as `https://shop.example`. */
+            origin: string;
+            /** @description Where on it the browser comes back with the code, such as `/login/return`. */
+            return_path: string;
+        };
+        /** @description A page that waits. */
+        BegunView: {
+            /**
+             * Format: date-time
+             * @description The page stops waiting then.
+             */
+            expires_at: string;
+            /** @description For the page to show as a link and as a QR code. */
+            link: string;
+            /** @description Names the login. */
+            login_id: string;
+            /**
+             * Format: int32
+             * @description For the page to show, where unknown browsers are let in by a number.
+             */
+            number?: number | null;
+            /** @description What the browser's key signs, if it has one. */
+            to_sign: string;
+            /** @description For a cookie of the waiting browser (`Secure`, `HttpOnly`, `SameSite=Lax`) and for nothing else. */
+            verifier: string;
+        };
+        /** @description The waiting browser shows its key. */
+        BrowserCall: {
+            /** @description `p256:` and the uncompressed point in base64. */
+            browser_key: string;
+            /** @description ECDSA with SHA-256 over the UTF-8 of `to_sign`: `r` and `s`, 64 bytes, in base64. */
+            signature: string;
+            /** @description From the cookie. */
+            verifier: string;
+        };
         /** @description A connection with a member. */
         Connection: {
             /**
@@ -637,6 +744,18 @@ export interface components {
             /** @description For people: what to do next. */
             message: string;
         };
+        /** @description The waiting browser asks how far it is. */
+        FinishCall: {
+            /** @description What the browser brought back; a wrong one ends the login. */
+            code?: string | null;
+            /** @description From the cookie. */
+            verifier: string;
+            /**
+             * Format: int64
+             * @description How long the call waits for the member, in milliseconds; 10 000 if it is not said.
+             */
+            wait_ms?: number | null;
+        };
         Health: {
             /** @description `ok` or `unavailable`. */
             status: string;
@@ -716,6 +835,12 @@ export interface components {
         LoginCall: {
             /** @description Where the login was started, shown to the member. */
             display: components["schemas"]["LoginDisplay"];
+            /**
+             * Format: int32
+             * @description The number that the page shows, 10 to 99, where numbers are on; a member's vault refuses a login that nothing ties to
+             *     its browser.
+             */
+            number?: number | null;
             /** @description The site, one of the service's own, such as `https://shop.example`. */
             origin: string;
             /** @description SHA-256 of the browser session that waits, in base64url. */
@@ -766,6 +891,63 @@ export interface components {
              * @description It says nothing about later times.
              */
             valid_until: string;
+        };
+        /** @description How far a login is, for the program that shows the page. */
+        ProgressView: {
+            /** @enum {string} */
+            status: "waiting";
+        } | {
+            /** @enum {string} */
+            status: "asked";
+        } | {
+            /** @enum {string} */
+            status: "awaits_code";
+        } | {
+            /**
+             * Format: date-time
+             * @description When the member decided.
+             */
+            auth_time: string;
+            /**
+             * Format: uuid
+             * @description The member's connection.
+             */
+            connection_id: string;
+            /** @description `same_device`, `known_browser` or `number`. */
+            level: string;
+            /** @description How the member was recognised (RFC 8176 values). */
+            method: string[];
+            /**
+             * Format: uuid
+             * @description The request that the member answered.
+             */
+            request_id: string;
+            /** @enum {string} */
+            status: "logged_in";
+        } | {
+            /** @enum {string} */
+            status: "denied";
+        } | {
+            /** @description Why. */
+            code: string;
+            /** @enum {string} */
+            status: "refused";
+        } | {
+            /** @enum {string} */
+            status: "expired";
+        } | {
+            /** @enum {string} */
+            status: "over";
+        };
+        /** @description Whom to ask without a link. */
+        PushCall: {
+            /**
+             * Format: uuid
+             * @description The member's connection, if the browser's key does not say it.
+             */
+            connection_id?: string | null;
+            /** @description From the cookie. */
+            verifier: string;
         };
         /** @description Whether the gateway can do its work. */
         Readiness: {
@@ -891,6 +1073,14 @@ export interface components {
             record?: Record<string, never> | null;
             /** @enum {string} */
             status: "approved";
+        } | {
+            /**
+             * Format: date-time
+             * @description When the member decided.
+             */
+            auth_time: string;
+            /** @enum {string} */
+            status: "awaits_code";
         } | {
             /**
              * Format: date-time
@@ -1713,6 +1903,172 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Made"];
                 };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    begin_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginCall"];
+            };
+        };
+        responses: {
+            /** @description The page waits. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunView"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    finish_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The login. */
+                login_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinishCall"];
+            };
+        };
+        responses: {
+            /** @description The login ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressView"];
+                };
+            };
+            /** @description The page still waits. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressView"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    prove_browser: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The login. */
+                login_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BrowserCall"];
+            };
+        };
+        responses: {
+            /** @description The browser holds the key. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    push_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The login. */
+                login_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushCall"];
+            };
+        };
+        responses: {
+            /** @description The member is being asked. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The call has no result. */
             default: {
