@@ -65,7 +65,7 @@ async fn no_event_is_lost_and_none_has_two_ids() {
         }
     };
     let missing = || wanted.difference(&told()).cloned().collect::<Vec<_>>();
-    assert!(tokio::time::timeout(PATIENCE, all).await.is_ok(), "seed {seed}: never told of {:?}", missing());
+    assert!(tokio::time::timeout(4 * PATIENCE, all).await.is_ok(), "seed {seed}: never told of {:?}", missing());
     let empty = |body: &Value| body["waiting"] == json!(0);
     crate::webhooks::until(&program, &format!("/v1/webhooks/{}", hook["webhook_id"].as_str().unwrap()), empty).await;
     judge(&receiver, &wanted, seed);
