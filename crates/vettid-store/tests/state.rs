@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use sqlx::{Connection as _, SqliteConnection};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -228,6 +229,46 @@ async fn postgres_must_keep_its_promises() {
         cluster.set(setting, "on").unwrap();
     }
     PostgresState::take(&address).await.unwrap();
+}
+
+/// An authority, and a certificate of it with its key for a server of this name; all PEM.
+fn certified(name: &str) -> (String, String, String) {
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (authority, certificate.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test --only databases"]
+async fn postgres_over_a_network_is_known_by_certificate_and_name() {
+    let mut cluster = Cluster::start().unwrap();
+    let folder = TempDir::new().unwrap();
+    let (authority, certificate, key) = certified("localhost");
+    let mut port = cluster.serve_tls(&certificate, &key).unwrap();
+    let user = cluster.address().split_once("://").unwrap().1.split_once('@').unwrap().0.to_owned();
+    let address = |port: u16, authority: &str| {
+        let file = folder.path().join("authority.pem");
+        std::fs::write(&file, authority).unwrap();
+        let tls = format!("sslmode=verify-full&sslrootcert={}", file.display());
+        parsed(&format!("postgres://{user}@localhost:{port}/vettid?{tls}"))
+    };
+    let (store, _) = PostgresState::take(&address(port, &authority)).await.unwrap();
+    let sealed = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                  WHERE ssl AND application_name = 'vettid'";
+    assert_eq!(cluster.psql("vettid", sealed).unwrap(), "1");
+    Box::new(store).close().await.unwrap();
+    let refused = PostgresState::take(&address(port, &certified("localhost").0)).await;
+    assert!(matches!(refused, Err(StoreError::Backend(sqlx::Error::Tls(_) | sqlx::Error::Io(_)))), "{refused:?}");
+    let (authority, certificate, key) = certified("db.example");
+    port = cluster.serve_tls(&certificate, &key).unwrap();
+    let refused = PostgresState::take(&address(port, &authority)).await;
+    assert!(matches!(refused, Err(StoreError::Backend(sqlx::Error::Tls(_) | sqlx::Error::Io(_)))), "{refused:?}");
 }
 
 /// What is purged is gone from the tables of the server, also if a backup held it back for a while.

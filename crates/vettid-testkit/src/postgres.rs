@@ -20,6 +20,9 @@ pub struct Cluster {
     programs: PathBuf,
     folder: TempDir,
     user: Option<&'static str>,
+    /// Of the loopback address, if it listens there, and of the socket.
+    port: u16,
+    listens: bool,
 }
 
 impl Cluster {
@@ -31,7 +34,7 @@ impl Cluster {
         let programs = programs().context("PostgreSQL is not installed (packages postgresql, postgresql-client)")?;
         let folder = tempfile::Builder::new().prefix("pg").tempdir()?;
         let user = other_user()?;
-        let cluster = Self { programs, folder, user };
+        let cluster = Self { programs, folder, user, port: 5432, listens: false };
         cluster.make()?;
         cluster.run()?;
         cluster.psql("postgres", "CREATE DATABASE vettid")?;
@@ -60,7 +63,9 @@ impl Cluster {
     }
 
     fn run(&self) -> Result<()> {
-        let options = format!("-c listen_addresses='' -c unix_socket_directories='{}'", self.folder.path().display());
+        let address = if self.listens { "127.0.0.1,::1" } else { "" };
+        let folder = self.folder.path().display();
+        let options = format!("-p {} -c listen_addresses='{address}' -c unix_socket_directories='{folder}'", self.port);
         let mut start = self.program("pg_ctl");
         start.args(["start", "--wait", "--silent", "--timeout", "60", "--options", &options]);
         start.arg("--pgdata").arg(self.cluster()).arg("--log").arg(self.folder.path().join("log"));
@@ -99,6 +104,27 @@ impl Cluster {
         self.run()
     }
 
+    /// Listens with TLS on a loopback port as well, with this certificate and key (PEM); gives the port.
+    ///
+    /// # Errors
+    /// If the server does not start again.
+    pub fn serve_tls(&mut self, certificate: &str, key: &str) -> Result<u16> {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.cluster().join(name);
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            if let Some(user) = self.user {
+                succeed(Command::new("chown").arg(user).arg(&path))?;
+            }
+        }
+        self.psql("postgres", "ALTER SYSTEM SET ssl = on")?;
+        self.stop("fast")?;
+        self.listens = true;
+        self.port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        self.run()?;
+        Ok(self.port)
+    }
+
     /// Where the data lies.
     #[must_use]
     pub fn cluster(&self) -> PathBuf {
@@ -118,7 +144,7 @@ impl Cluster {
     #[must_use]
     pub fn address(&self) -> String {
         let password = "only%20for%20tests%3A%207%25";
-        format!("postgres://vettid:{password}@localhost/vettid?host={}", self.folder.path().display())
+        format!("postgres://vettid:{password}@localhost:{}/vettid?host={}", self.port, self.folder.path().display())
     }
 
     /// Runs a statement as the owner of everything, and gives what it prints.
@@ -128,6 +154,7 @@ impl Cluster {
     pub fn psql(&self, database: &str, statement: &str) -> Result<String> {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]);
+        psql.args(["--port", &self.port.to_string()]);
         psql.args(["--username", "vettid", "--dbname", database, "--command", statement, "--host"]);
         let output = psql.arg(self.folder.path()).env("PGPASSWORD", PASSWORD).output().context("psql")?;
         ensure!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
