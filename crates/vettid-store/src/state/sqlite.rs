@@ -150,3 +150,19 @@ impl StateStore for SqliteState {
         Box::pin(async move { Ok(self.connection.close().await?) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What makes a commit survive a power cut, asked of the very connection that writes.
+    #[tokio::test]
+    async fn every_commit_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut state, _) = SqliteState::take(&folder.path().join("state.sqlite")).await.unwrap();
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut state.connection).await.unwrap();
+        let sync: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut state.connection).await.unwrap();
+        // 2 is FULL.
+        assert_eq!((mode.as_str(), sync), ("wal", 2));
+    }
+}
