@@ -279,8 +279,10 @@ async fn postgres_purges_after_a_backup() {
     let address = cluster.address();
     let (mut store, _) = PostgresState::take(&parsed(&address)).await.unwrap();
     let base = cluster.cluster().join("base");
-    let secret = b"a content that must go ".repeat(400);
+    // Small enough to lie in a page beside others, which stay.
+    let secret = b"a content that must go ".repeat(12);
     for held_back in [false, true] {
+        store.commit(b"0", &changes(100..103, Some(&[5; 300]))).await.unwrap();
         store.commit(b"1", &changes([1], Some(&secret))).await.unwrap();
         cluster.psql("vettid", "CHECKPOINT").unwrap();
         assert!(is_below(&base, &secret));
@@ -290,9 +292,10 @@ async fn postgres_purges_after_a_backup() {
             let mut reading = backup.begin().await.unwrap();
             let rows: i64 =
                 sqlx::query_scalar("SELECT count(*) FROM state_rows").fetch_one(&mut *reading).await.unwrap();
-            assert_eq!(rows, 0);
+            assert_eq!(rows, 3);
             store.purge().await.unwrap();
             store.commit(b"3", &changes([2], Some(b"goes on"))).await.unwrap();
+            assert!(is_below(&base, &secret));
             reading.rollback().await.unwrap();
             store.check().await.unwrap();
         } else {
