@@ -22,6 +22,7 @@ mod requests;
 mod router;
 mod scope;
 mod values;
+mod wanted;
 mod webhooks;
 
 pub use document::document;

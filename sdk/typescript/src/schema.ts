@@ -1572,12 +1572,7 @@ export interface operations {
             };
             cookie?: never;
         };
-        /** @description `kind` (`payment`, `transaction`, `consent`, `document`, `proof`) and the fields of that kind; `expires_in_ms` for a shorter time to answer, `wait_ms` for how long the call waits. */
-        requestBody: {
-            content: {
-                "application/json": Record<string, never>;
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description The request ended. */
             200: {
