@@ -32,7 +32,7 @@ fn sentence(change: &Change) -> String {
         Part::Rate => "rate",
         Part::Permission => "may",
         Part::Quota => "bytes it may store",
-        Part::Category => "category of what it stores",
+        Part::Category => "stored category",
         Part::Description => "description",
         Part::TermsUrl => "terms",
         Part::PrivacyUrl => "privacy",

@@ -37,3 +37,4 @@ mod secrecy;
 mod shop;
 mod spy;
 mod stack;
+mod stored;
