@@ -21,6 +21,7 @@ mod probes;
 mod requests;
 mod router;
 mod scope;
+mod stored;
 mod values;
 mod wanted;
 mod webhooks;

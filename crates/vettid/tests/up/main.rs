@@ -38,3 +38,4 @@ mod secrecy;
 mod shop;
 mod spy;
 mod stack;
+mod stored;
