@@ -2,7 +2,9 @@
 //! by libraries that nobody here wrote, unchanged. The member approves in a real app, over real vaults.
 
 mod browser;
+mod chromium;
 mod programs;
+mod webdriver;
 
 use crate::party::{App, list, text, vettid};
 use crate::people;
