@@ -23,6 +23,7 @@ mod router;
 mod scope;
 mod stored;
 mod values;
+mod wanted;
 mod webhooks;
 
 pub use document::document;

@@ -302,9 +302,8 @@ fn act(
     match row.name {
         "connection.ready" => crate::establish::ready(step, connection, arrived.content.body.clone())
             .map(|done| done.map(|()| Done::Quiet)),
-        "connection.credential" => {
-            renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
-        }
+        "connection.credential" => renewal::receive(step, connection, arrived.event_id, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
         "profile.changed" => sync::receive(step, connection, arrived.content.body.clone(), arrived.is_running)
             .map(|done| done.map(|()| Done::Quiet)),
         "connection.rekey" => {

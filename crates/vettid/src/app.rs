@@ -13,7 +13,7 @@ mod export;
 mod feed;
 mod file;
 mod input;
-mod keys;
+pub(crate) mod keys;
 mod location;
 mod lock;
 mod login;

@@ -546,6 +546,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An amount of money. */
+        Amount: {
+            /** @description By ISO 4217, such as `EUR`. */
+            currency: string;
+            /** @description In decimals, such as `500.00`. */
+            value: string;
+        };
         /** @description A key, without what it is shown with. */
         ApiKey: {
             /**
@@ -596,6 +603,48 @@ export interface components {
             /** @description Requests that are open or ended a short time ago, the oldest first. */
             requests: components["schemas"]["Request"][];
         };
+        /** @description A request for a member's word. Each kind has fields of its own; others are refused with it. */
+        AuthorisationCall: {
+            /** @description Payment, transaction: what is done, in a word or two, such as `transfer`. */
+            action?: string | null;
+            amount?: components["schemas"]["Amount"] | null;
+            /** @description Proof: fields of the contract or such as `age_over_18`, in alphabetical order. */
+            claims?: string[] | null;
+            /** @description What is wanted. */
+            kind: components["schemas"]["AuthorisationKind"];
+            /** @description Document: such as `application/pdf`. */
+            media_type?: string | null;
+            /** @description Document: its name. */
+            name?: string | null;
+            /** @description Proof: 32 random bytes in base64url; made if absent. */
+            nonce?: string | null;
+            /** @description Proof: scheme and host of the site that wants it, one of the service's own. */
+            origin?: string | null;
+            payee?: components["schemas"]["Payee"] | null;
+            /** @description Consent, proof: what for. */
+            purpose?: string | null;
+            /** @description Payment, transaction: what it is known by. */
+            reference?: string | null;
+            /** @description Document: SHA-256 of its bytes, in base64. */
+            sha256?: string | null;
+            /**
+             * Format: int64
+             * @description Document: how many bytes it has.
+             */
+            size_bytes?: number | null;
+            /**
+             * Format: date-time
+             * @description Consent: until when; absent: until the member takes it back.
+             */
+            until?: string | null;
+            /** @description Consent: what the service may do, 1 to 16 lines. */
+            what?: string[] | null;
+        };
+        /**
+         * @description A kind of request for a member's word.
+         * @enum {string}
+         */
+        AuthorisationKind: "payment" | "transaction" | "consent" | "document" | "proof";
         /** @description A page that begins to wait. */
         BeginCall: {
             /** @description Where the login was started, shown to the member. */
@@ -927,6 +976,15 @@ export interface components {
              * @description It says nothing about later times.
              */
             valid_until: string;
+        };
+        /** @description Who gets a payment. */
+        Payee: {
+            /** @description SHA-256 of the whole account as the service writes it, in base64. */
+            account_hash: string;
+            /** @description The account, in part. */
+            account_masked: string;
+            /** @description In words. */
+            name: string;
         };
         /** @description How far a login is, for the program that shows the page. */
         ProgressView: {
@@ -1640,10 +1698,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        /** @description `kind` (`payment`, `transaction`, `consent`, `document`, `proof`) and the fields of that kind; `expires_in_ms` for a shorter time to answer, `wait_ms` for how long the call waits. */
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": components["schemas"]["AuthorisationCall"];
             };
         };
         responses: {
