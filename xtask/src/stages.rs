@@ -1,6 +1,7 @@
 //! Everything that a change has to pass, stage by stage; stops at the first failure and says how to repeat it.
 
 mod browser;
+mod databases;
 mod packages;
 mod sealers;
 mod tests_stage;
@@ -34,6 +35,8 @@ pub(crate) enum Stage {
     Sealers,
     /// A member logs in with a real browser.
     Browser,
+    /// The state of a gateway works in PostgreSQL.
+    Databases,
     /// All tests pass, with a real server.
     Tests,
 }
@@ -82,6 +85,7 @@ impl Stage {
             Self::Handlers => handlers()?,
             Self::Sealers => sealers::run()?,
             Self::Browser => browser::run()?,
+            Self::Databases => databases::run()?,
             Self::Tests => return tests_stage::run().map(Some),
         }
         Ok(None)

@@ -1,5 +1,4 @@
-//! Packages of the system that a stage needs and may be missing. What cannot be installed is found missing afterwards, by the
-//! stage that needs it.
+//! Packages of Debian and its kin that a stage needs: installed where that is possible, and nowhere else.
 
 use crate::environment;
 use crate::process;
@@ -10,7 +9,7 @@ use std::process::Command;
 const IMPATIENT: [&str; 4] =
     ["Acquire::http::Timeout=15", "Acquire::https::Timeout=15", "Acquire::Retries=1", "DPkg::Lock::Timeout=60"];
 
-/// Installs packages of Debian and its kin, where this user may.
+/// Tries to install them; what could not be installed is found missing afterwards.
 pub(super) fn install(stage: &str, packages: &[&str]) -> anyhow::Result<()> {
     if !can_install() {
         return Ok(());

@@ -3,7 +3,7 @@
 
 mod browser;
 mod chromium;
-mod programs;
+pub(crate) mod programs;
 mod webdriver;
 
 use crate::party::{App, list, text, vettid};
