@@ -22,6 +22,7 @@ mod requests;
 mod router;
 mod scope;
 mod values;
+mod verification;
 mod webhooks;
 
 pub use document::document;

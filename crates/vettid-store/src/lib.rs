@@ -13,3 +13,4 @@ pub mod revocation;
 pub mod service;
 pub mod sqlite;
 pub mod vault;
+pub mod verification;

@@ -4,7 +4,7 @@ use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
     api_keys, authorisations, call, connections, contract, document, idempotency, invitations, keys, logins, page,
-    probes, requests, values, webhooks,
+    probes, requests, values, verification, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -22,6 +22,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     logins::routes,
     authorisations::routes,
     keys::routes,
+    verification::routes,
     probes::routes,
     document::routes,
     values::routes,

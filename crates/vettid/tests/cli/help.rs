@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 192] = [
+const COMMANDS: [&str; 195] = [
     "",
     "app",
     "app enroll",
@@ -162,6 +162,7 @@ const COMMANDS: [&str; 192] = [
     "app status",
     "app watch",
     "services",
+    "services certify",
     "host",
     "gateway",
     "gateway client",
@@ -170,6 +171,8 @@ const COMMANDS: [&str; 192] = [
     "gateway api-key create",
     "gateway api-key list",
     "gateway api-key revoke",
+    "gateway verify",
+    "gateway verify domain",
     "gateway webhook",
     "gateway webhook add",
     "gateway webhook list",
