@@ -23,6 +23,7 @@ mod router;
 mod scope;
 mod stored;
 mod values;
+mod verification;
 mod wanted;
 mod webhooks;
 

@@ -21,6 +21,7 @@ mod contract;
 mod control;
 mod credential;
 mod data;
+mod directory;
 mod enrolment;
 mod envelope;
 mod event;
@@ -75,6 +76,7 @@ fn all() -> Vec<Samples> {
         control::samples(),
         credential::samples(),
         data::samples(),
+        directory::samples(),
         enrolment::samples(),
         envelope::samples(),
         event::samples(),

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 199] = [
+const COMMANDS: [&str; 202] = [
     "",
     "app",
     "app enroll",
@@ -166,6 +166,7 @@ const COMMANDS: [&str; 199] = [
     "app status",
     "app watch",
     "services",
+    "services certify",
     "host",
     "gateway",
     "gateway client",
@@ -174,6 +175,8 @@ const COMMANDS: [&str; 199] = [
     "gateway api-key create",
     "gateway api-key list",
     "gateway api-key revoke",
+    "gateway verify",
+    "gateway verify domain",
     "gateway webhook",
     "gateway webhook add",
     "gateway webhook list",
