@@ -119,6 +119,14 @@ pub enum Status {
     Refused {
         /// Why.
         code: String,
+        /// Not before then is there room again, where the vault can tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    },
+    /// The member's vault took the message; whether anybody reads it is not told.
+    Accepted {
+        /// When it was taken.
+        accepted_at: Timestamp,
     },
     /// No answer in time.
     Expired,

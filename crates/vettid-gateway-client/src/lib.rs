@@ -9,7 +9,7 @@ pub use answer::{
     ApiKey, ApiKeyPage, Connection, ConnectionPage, CreatedApiKey, CreatedWebhook, Delivery, DeliveryPage, Invitation,
     Readiness, Refusal, Request, RequestPage, Status, Webhook, WebhookPage,
 };
-pub use call::{DataRequest, LoginRequest, NewApiKey, NewWebhook, Page};
+pub use call::{DataRequest, LoginRequest, Message, NewApiKey, NewWebhook, Page};
 pub use failure::ClientError;
 
 use answer::{Replayed, Trial};
@@ -116,6 +116,14 @@ impl GatewayClient {
     /// See [`ClientError`]. What the member denies is an answer.
     pub async fn request_login(&self, id: ConnectionId, request: &LoginRequest) -> Result<Request, ClientError> {
         self.post(&["v1", "connections", &id.to_string(), "logins"], request).await
+    }
+
+    /// Tells a member something. Scope `messages`.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What is over the number of the hour is an answer, with the time from which there is room again.
+    pub async fn send_message(&self, id: ConnectionId, message: &Message) -> Result<Request, ClientError> {
+        self.post(&["v1", "connections", &id.to_string(), "messages"], message).await
     }
 
     /// A request; waits for its end, at most `wait_ms` (60 000 at most).

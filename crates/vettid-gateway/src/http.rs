@@ -16,6 +16,7 @@ mod invitations;
 mod keys;
 mod listing;
 mod logins;
+mod messages;
 mod page;
 mod probes;
 mod requests;

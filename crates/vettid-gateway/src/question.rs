@@ -2,8 +2,10 @@
 //! counts only for the question that it names by event id and body hash, on the connection it was asked on.
 
 mod authorisation;
+mod message;
 
 pub use authorisation::{Authorisation, name};
+pub use message::Message;
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,7 @@ use vettid_wire::key::TypedKey;
 use vettid_wire::key_record::KeyRecord;
 use vettid_wire::login::{LinkPart, LoginProof};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
+use vettid_wire::service_message::MessageAccepted;
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -51,6 +54,8 @@ pub enum Ask {
     Login(LoginRequest),
     /// The member's word.
     Authorisation(Authorisation),
+    /// Nothing: the member is told something.
+    Message(Message),
 }
 
 /// A browser that waits to be logged in.
@@ -152,6 +157,11 @@ pub enum Kind {
     Login(Box<AuthChallenge>),
     /// What the member's word was asked for.
     Authorisation(Box<AuthorisationRequest>),
+    /// A receipt for the message.
+    Message {
+        /// How long it waits for the member's vault.
+        life_ms: i64,
+    },
 }
 
 /// Why a question could not be made.
@@ -169,6 +179,9 @@ pub enum QuestionError {
     /// Cannot be signed.
     #[error("the login request cannot be signed")]
     Sign(#[from] SignatureError),
+    /// No vault would show the message to its member, or it waits longer than messages may.
+    #[error("the message is not sound")]
+    UnsoundMessage,
     /// No vault would show it to its member.
     #[error("the request is not sound: {0}")]
     Unsound(InvalidRequest),
@@ -216,6 +229,14 @@ pub enum Outcome {
     Refused {
         /// Why.
         code: RefusalCode,
+        /// Not before then is there room again, where the vault can tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    },
+    /// The member's vault took the message.
+    Accepted {
+        /// When it was taken first.
+        accepted_at: Timestamp,
     },
     /// No answer in time.
     Expired,
@@ -265,6 +286,7 @@ impl Kind {
         match self {
             Self::Data { .. } => event::DataRequest::ROW,
             Self::Login(_) => event::AuthChallenge::ROW,
+            Self::Message { .. } => event::ServiceMessageSend::ROW,
             Self::Authorisation(request) => authorisation::row(request.wanted.kind()),
         }
     }
@@ -291,6 +313,7 @@ impl Question {
             Ask::Data { field, purpose, retention } => data(asker, request_id, field, (purpose, retention))?,
             Ask::Login(login) => login_challenge(now, asker, prepared, login)?,
             Ask::Authorisation(asked) => authorisation::request(now, asker, request_id, asked)?,
+            Ask::Message(said) => message::request(asker, request_id, said)?,
         };
         let row = kind.row();
         if json::canonical(&body)?.len() > row.cap_bytes {
@@ -299,6 +322,7 @@ impl Question {
         let expires_at = match &kind {
             Kind::Data { .. } => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
             Kind::Login(challenge) => challenge.expires_at,
+            Kind::Message { life_ms } => now.plus_ms(*life_ms),
             Kind::Authorisation(request) => request.expires_at,
         };
         let (event_id, body_hash) = (EventId::v7(now, random(rng)), body_hash(&body)?);
@@ -314,7 +338,7 @@ impl Question {
             body_hash,
             envelope: Base64::new(envelope),
             asked_at: now,
-            expires_at: if matches!(kind, Kind::Authorisation(_)) {
+            expires_at: if matches!(kind, Kind::Authorisation(_) | Kind::Message { .. }) {
                 expires_at.plus_ms(authorisation::GRACE_MS)
             } else {
                 expires_at
@@ -351,6 +375,11 @@ impl Question {
                     pending => Ok(pending),
                 }
             }
+            (Answer::Message(accepted), Kind::Message { .. }) => {
+                let proof = (accepted.proof.clone(), serde_json::to_value(&accepted).unwrap_or_default());
+                self.prove(pairwise, proof)?;
+                message::judge(self.request_id, &accepted)
+            }
             (Answer::Login(response), Kind::Login(challenge)) => judge_login(now, challenge, *response, pairwise),
             (Answer::Authorisation(answer), Kind::Authorisation(request)) => {
                 authorisation::judge(request, *answer, pairwise)
@@ -361,7 +390,7 @@ impl Question {
                     let answer = serde_json::to_value(&refused).unwrap_or_default();
                     self.prove(pairwise, (refused.proof, answer))?;
                 }
-                Ok(Judgement::Done(Outcome::Refused { code: refused.code }))
+                Ok(Judgement::Done(Outcome::Refused { code: refused.code, retry_at: refused.retry_at }))
             }
             _ => Err(NotAnAnswer::Contradiction),
         }
@@ -398,7 +427,7 @@ impl Question {
                 let keep = keep.unwrap_or(Keep::Session { until: now });
                 Ok(Judgement::Done(Outcome::Served { field, value, keep }))
             }
-            DataOutcome::Refused { code } => Ok(Judgement::Done(Outcome::Refused { code })),
+            DataOutcome::Refused { code } => Ok(Judgement::Done(Outcome::Refused { code, retry_at: None })),
             DataOutcome::Pending { expires_at } => {
                 let latest = self.asked_at.plus_ms(MAX_PENDING_MS);
                 if expires_at <= now { Err(NotAnAnswer::Time) } else { Ok(Judgement::Pending(expires_at.min(latest))) }
@@ -416,6 +445,8 @@ pub enum Answer {
     Login(Box<AuthResponse>),
     /// `authorisation.response`.
     Authorisation(Box<AuthorisationAnswer>),
+    /// `service_message.accepted`.
+    Message(MessageAccepted),
     /// `event.refused`.
     Refused(EventRefused),
 }
@@ -426,7 +457,9 @@ impl Answer {
     pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
         match self {
             Self::Refused(refused) => Some(refused.event_id),
-            Self::Data(_) | Self::Login(_) | Self::Authorisation(_) => in_reply_to.map(|to| to.event_id),
+            Self::Data(_) | Self::Login(_) | Self::Authorisation(_) | Self::Message(_) => {
+                in_reply_to.map(|to| to.event_id)
+            }
         }
     }
 
@@ -437,6 +470,7 @@ impl Answer {
             Self::Data(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
             Self::Refused(refused) => refused.proof.as_ref().and_then(|_| serde_json::to_value(refused).ok()),
             Self::Login(response) => serde_json::to_value(response).ok(),
+            Self::Message(accepted) => accepted.proof.as_ref().and_then(|_| serde_json::to_value(accepted).ok()),
             Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
         }
     }
@@ -452,6 +486,9 @@ impl Answer {
             name if name == event::AuthResponse::ROW.name => json::from_value(body).map(Self::Login).map_err(malformed),
             name if name == event::AuthorisationResponse::ROW.name => {
                 json::from_value(body).map(Self::Authorisation).map_err(malformed)
+            }
+            name if name == event::ServiceMessageAccepted::ROW.name => {
+                json::from_value(body).map(Self::Message).map_err(malformed)
             }
             name if name == event::MemberRefused::ROW.name => {
                 json::from_value(body).map(Self::Refused).map_err(malformed)

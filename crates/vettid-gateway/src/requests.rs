@@ -339,7 +339,7 @@ mod tests {
     fn an_end_is_final() {
         let requests = Requests::new(4);
         let request = requests.add(question(1), false);
-        let refused = |code| Outcome::Refused { code };
+        let refused = |code| Outcome::Refused { code, retry_at: None };
         request.take(at(1), Judgement::Pending(at(5_000)));
         assert_eq!((request.expires_at(), request.is_done()), (at(5_000), false));
         request.take(at(2), Judgement::Done(refused(RefusalCode::Denied)));
@@ -362,7 +362,7 @@ mod tests {
             let signed = vettid_core::answer::prove(at(1), &signing, question(1).connection_id, to.clone(), unsigned);
             Answer::Data(serde_json::from_value(signed.unwrap()).unwrap())
         };
-        let denied = Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied }));
+        let denied = Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied, retry_at: None }));
         assert_eq!(request.judge(at(1_000), answer(), Some(&to), &key), denied);
         assert_eq!(request.judge(at(1_001), answer(), Some(&to), &key), Err(NotAnAnswer::Time));
         request.take(at(900), Judgement::Pending(at(5_000)));

@@ -142,7 +142,7 @@ pub struct RequestView {
     /// Where it was asked.
     #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
-    /// `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`.
+    /// `data`, `login`, `message`, `payment`, `transaction`, `consent`, `document` or `proof`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -212,6 +212,16 @@ pub enum Status {
         /// Why.
         #[schema(value_type = String)]
         code: RefusalCode,
+        /// Not before then is there room again, where the vault can tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        retry_at: Option<Timestamp>,
+    },
+    /// The member's vault took the message; whether anybody reads it is not told.
+    Accepted {
+        /// When it was taken.
+        #[schema(value_type = String, format = DateTime)]
+        accepted_at: Timestamp,
     },
     /// No answer in time.
     Expired,
@@ -229,6 +239,7 @@ impl Status {
             Self::AwaitsCode { .. } => "awaits_code",
             Self::Denied { .. } => "denied",
             Self::Refused { .. } => "refused",
+            Self::Accepted { .. } => "accepted",
             Self::Expired => "expired",
         }
     }
@@ -262,7 +273,8 @@ impl From<&Progress> for Status {
             Outcome::Answered { decision: Decision::Deny, auth_time, record, .. } => {
                 Self::Denied { auth_time, record: Some(record) }
             }
-            Outcome::Refused { code } => Self::Refused { code },
+            Outcome::Refused { code, retry_at } => Self::Refused { code, retry_at },
+            Outcome::Accepted { accepted_at } => Self::Accepted { accepted_at },
             Outcome::Expired => Self::Expired,
         }
     }
@@ -277,6 +289,7 @@ impl RequestView {
             connection_id: question.connection_id,
             kind: match &question.kind {
                 Kind::Data { .. } => "data",
+                Kind::Message { .. } => "message",
                 Kind::Login(_) => "login",
                 Kind::Authorisation(request) => question::name(request.wanted.kind()),
             },

@@ -21,6 +21,7 @@ use crate::revocation;
 use crate::rotation;
 use crate::rule::ruling::{self, Ruling};
 use crate::send;
+use crate::service::message;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::allowance::Room;
@@ -320,6 +321,10 @@ fn act(
             let (asked, body) = ((&arrived.event_type, &arrived.question), &arrived.content.body);
             let taken = authorisation::receive(step, connection, asked, body, ruling)?;
             Ok(taken.map(|answer| answer.map_or(Done::Quiet, Done::Answered)))
+        }
+        "service_message.send" => {
+            let taken = message::receive(step, connection, &arrived.question, &arrived.content.body, ruling)?;
+            Ok(taken.map(Done::Answered))
         }
         // Only whoever came back asks for what it lost.
         "messaging.resume" if !resync::has_come_back(&step.draft, connection.connection_id) => {

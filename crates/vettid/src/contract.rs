@@ -31,6 +31,7 @@ fn sentence(change: &Change) -> String {
         Part::Retention => "kept",
         Part::Rate => "rate",
         Part::Permission => "may",
+        Part::Notifications => "messages",
         Part::Description => "description",
         Part::TermsUrl => "terms",
         Part::PrivacyUrl => "privacy",

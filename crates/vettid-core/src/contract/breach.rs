@@ -22,19 +22,22 @@ pub enum Breach {
     RetentionTooLong,
     /// The contract's rate or that of the field is used up.
     OverRate,
+    /// As many messages as the contract allows came in the last hour.
+    OverNotifications,
     /// The contract gives no permission for this act.
     NotPermitted,
 }
 
 impl Breach {
     /// Every breach, in the order of the checks.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotCurrent,
         Self::NotDeclared,
         Self::NotAgreed,
         Self::Spent,
         Self::RetentionTooLong,
         Self::OverRate,
+        Self::OverNotifications,
         Self::NotPermitted,
     ];
 
@@ -46,7 +49,7 @@ impl Breach {
             Self::NotDeclared | Self::NotAgreed | Self::NotPermitted => RefusalCode::NotInContract,
             Self::Spent => RefusalCode::Spent,
             Self::RetentionTooLong => RefusalCode::RetentionTooLong,
-            Self::OverRate => RefusalCode::RateLimited,
+            Self::OverRate | Self::OverNotifications => RefusalCode::RateLimited,
         }
     }
 
@@ -56,7 +59,7 @@ impl Breach {
     pub fn severity(self) -> Severity {
         match self {
             Self::NotDeclared | Self::RetentionTooLong | Self::NotPermitted => Severity::Alarm,
-            Self::NotAgreed | Self::Spent | Self::OverRate => Severity::Warning,
+            Self::NotAgreed | Self::Spent | Self::OverRate | Self::OverNotifications => Severity::Warning,
             Self::NotCurrent => Severity::Notice,
         }
     }
@@ -71,6 +74,7 @@ impl fmt::Display for Breach {
             Self::Spent => "once",
             Self::RetentionTooLong => "retention",
             Self::OverRate => "rate",
+            Self::OverNotifications => "notifications",
             Self::NotPermitted => "permission",
         })
     }

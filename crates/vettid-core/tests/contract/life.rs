@@ -35,11 +35,17 @@ pub(crate) enum Act {
     Ask(Permission),
     /// To be sent a field unasked, because the member changed it.
     Push(String),
+    /// To send a message, a new one or one that was let through before.
+    Message { quotes_own: bool, is_known: bool },
 }
 
 impl Act {
     pub(crate) fn reads(&self, name: &str) -> bool {
         matches!(self, Self::Read { field, .. } if field == name)
+    }
+
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(self, Self::Message { .. })
     }
 
     pub(crate) fn is_push_of(&self, name: &str) -> bool {
@@ -105,6 +111,7 @@ impl Terms {
             rate: rate(rng, 12),
             terms_url: "t".to_owned(),
             privacy_url: "p".to_owned(),
+            notifications_per_hour: if flip(rng, 4) { None } else { Some(rng.random_range(1..4)) },
         };
         // Consent and the end of a session go with no snapshot; what is refused for that is tried as well.
         assert!(matches!(contract.validate(), Ok(()) | Err(InvalidContract::Snapshot(_))));
@@ -122,7 +129,9 @@ impl Terms {
             rate: None,
         };
         let fields = NAMES.into_iter().map(field).collect();
-        let contract = Contract { fields, permissions: PERMISSIONS.to_vec(), ..self.contract.clone() };
+        let permissions = PERMISSIONS.to_vec();
+        let contract =
+            Contract { fields, permissions, notifications_per_hour: Some(u32::MAX), ..self.contract.clone() };
         Self { contract, optional: Vec::new() }
     }
 
@@ -162,10 +171,11 @@ impl Life {
     pub(crate) fn random(terms: &Terms, rng: &mut StdRng) -> Self {
         let mut now_ms = 1_000_000_000i64;
         let acts = (0..rng.random_range(4..24)).map(|_| {
-            now_ms += match rng.random_range(0..10) {
+            now_ms += match rng.random_range(0..11) {
                 0..4 => 0,
                 4..8 => rng.random_range(0..8_000),
                 8 => rng.random_range(0..120_000),
+                9 => rng.random_range(0..4_000_000),
                 _ => -rng.random_range(0..60_000),
             };
             (Timestamp::from_unix_ms(now_ms), Act::random(terms, rng))
@@ -178,6 +188,9 @@ impl Act {
     fn random(terms: &Terms, rng: &mut StdRng) -> Self {
         if flip(rng, 5) {
             return Self::Ask(PERMISSIONS[rng.random_range(0..PERMISSIONS.len())]);
+        }
+        if flip(rng, 4) {
+            return Self::Message { quotes_own: !flip(rng, 8), is_known: flip(rng, 8) };
         }
         let declared = &terms.contract.fields;
         let field = if declared.is_empty() || flip(rng, 6) {
@@ -196,6 +209,10 @@ impl Act {
 /// Changes one thing of a contract, for better or worse.
 pub(crate) fn change(terms: &mut Terms, rng: &mut StdRng) {
     let contract = &mut terms.contract;
+    if flip(rng, 8) {
+        contract.notifications_per_hour = if contract.notifications_per_hour.is_some() { None } else { Some(2) };
+        return;
+    }
     if contract.fields.is_empty() || flip(rng, 4) {
         let permission = PERMISSIONS[rng.random_range(0..PERMISSIONS.len())];
         let had = contract.permissions.contains(&permission);

@@ -16,6 +16,7 @@ mod profiles;
 mod publishing;
 mod requests;
 mod sdk;
+mod service_messages;
 mod values;
 mod webhooks;
 mod world;

@@ -7,6 +7,7 @@ use crate::authorisation;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::login;
+use crate::service::message;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::contract::{self, Buckets, Reading};
@@ -100,6 +101,14 @@ fn under_contract(
             Err(refused) => return Ok(Err(refused)),
         };
         return Ok(login::assess(step, &challenge)?.map(|_| None).map_err(Refused::from));
+    }
+    if arrived.event_type == event::ServiceMessageSend::ROW.event_type() {
+        let (message, is_known) = match message::open(step, connection, &arrived.content.body)? {
+            Ok(opened) => opened,
+            Err(code) => return Ok(Err(code.into())),
+        };
+        let sent = contract::send_message(step.now, &accepted, buckets, &message.contract_hash, is_known);
+        return Ok(sent.map(|()| None).map_err(Refused::from));
     }
     if authorisation::is_one(&arrived.event_type) {
         let asked = (&arrived.event_type, &arrived.content.body);

@@ -269,7 +269,7 @@ fn refuse_resumed(
     code: RefusalCode,
 ) -> Result<Option<StoredAnswer>, Failure> {
     let question = in_reply_to(waiting.event_id, body)?;
-    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))
+    send::refuse(step, connection, (waiting.event_id, &waiting.event_type), (code, None), Some(question))
 }
 
 fn audit_resumed(

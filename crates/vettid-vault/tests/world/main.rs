@@ -35,6 +35,7 @@ mod renewal;
 mod restore;
 mod rotation;
 mod rules;
+mod service_messages;
 mod shop;
 mod signing_keys;
 mod statements;

@@ -24,7 +24,8 @@ pub(crate) fn contract() -> Contract {
             field("address", Tier::OnDemand, Retention::TimeLimited { days: 30 }, Some(rate())),
             ContractField { access: Access::OneTime, ..field("birth_date", Tier::Optional, Retention::Session, None) },
         ],
-        permissions: vec![Permission::RequestAuthentication],
+        permissions: vec![Permission::RequestAuthentication, Permission::SendMessages],
+        notifications_per_hour: None,
         rate: Rate { count: 60, per_seconds: 3600 },
         terms_url: "https://shop.example/terms".to_owned(),
         privacy_url: "https://shop.example/privacy".to_owned(),
@@ -64,7 +65,8 @@ fn the_sample_is_a_sound_contract() {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("contract");
-    samples.object("Contract", contract());
+    let writes = Contract { notifications_per_hour: Some(3), ..contract() };
+    samples.object("Contract", writes).optional(&["/notifications_per_hour"]);
     let once = ContractField { access: Access::OneTime, ..contract().fields.remove(0) };
     samples.object("ContractField", once).optional(&["/access", "/rate"]);
     samples.cases("Tier", [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent]);

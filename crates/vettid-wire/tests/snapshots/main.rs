@@ -45,6 +45,7 @@ mod restore;
 mod rule;
 mod secret;
 mod service_keys;
+mod service_message;
 mod services_credential;
 mod session;
 mod statement;
@@ -97,6 +98,7 @@ fn all() -> Vec<Samples> {
         rule::samples(),
         secret::samples(),
         service_keys::samples(),
+        service_message::samples(),
         services_credential::samples(),
         session::samples(),
         statement::samples(),

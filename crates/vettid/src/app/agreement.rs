@@ -27,7 +27,7 @@ use vettid_wire::refusal::RefusalCode;
 mod show;
 mod terms;
 
-pub(super) use terms::document;
+pub(super) use terms::{document, whole_minute};
 
 #[derive(Debug, Args)]
 pub(super) struct New {

@@ -36,7 +36,8 @@ Examples:
   vettid gateway contract edit contract.json set-field address --kept session
   vettid gateway contract edit contract.json remove-field address
   vettid gateway contract edit contract.json set-rate 60/60
-  vettid gateway contract edit contract.json permission add send-messages")]
+  vettid gateway contract edit contract.json permission add send-messages
+  vettid gateway contract edit contract.json set-notifications 3")]
     Edit(Edit),
     /// Say what is wrong with a contract file, and what members will not like
     #[command(after_help = "\

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 192] = [
+const COMMANDS: [&str; 199] = [
     "",
     "app",
     "app enroll",
@@ -73,6 +73,12 @@ const COMMANDS: [&str; 192] = [
     "app message remove",
     "app message settings",
     "app message export",
+    "app service-message",
+    "app service-message list",
+    "app service-message read",
+    "app service-message remove",
+    "app service-message mute",
+    "app service-message unmute",
     "app call",
     "app call offer",
     "app call answer",
@@ -183,6 +189,7 @@ const COMMANDS: [&str; 192] = [
     "gateway contract edit set-field",
     "gateway contract edit remove-field",
     "gateway contract edit set-rate",
+    "gateway contract edit set-notifications",
     "gateway contract edit permission",
     "gateway contract edit set-text",
     "gateway contract lint",
