@@ -86,6 +86,22 @@ pub struct Request {
     pub evidence: Option<Value>,
 }
 
+/// What came of one of several fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldAnswer {
+    /// Name of the field.
+    pub field: String,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// How long the service may keep the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
+    /// Why there is no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
 /// How far a request is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
@@ -102,6 +118,11 @@ pub enum Status {
         value: Value,
         /// How long the service may keep the value.
         keep: Keep,
+    },
+    /// What came of each of several fields, in the order of the request.
+    Answered {
+        /// Each with its value or the reason why there is none.
+        fields: Vec<FieldAnswer>,
     },
     /// The member said yes.
     Approved {

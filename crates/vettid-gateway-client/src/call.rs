@@ -3,6 +3,7 @@
 use serde::Serialize;
 use vettid_wire::auth::Display;
 use vettid_wire::base64::Base64Url;
+use vettid_wire::data::batch::BatchField;
 use vettid_wire::service_message::MessageKind;
 
 /// Asks for a field of personal data.
@@ -10,6 +11,18 @@ use vettid_wire::service_message::MessageKind;
 pub struct DataRequest {
     /// Name of the field in the contract.
     pub field: String,
+    /// What for, shown to the member.
+    pub purpose: String,
+    /// How long the call waits for the answer, in milliseconds; 60 000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+}
+
+/// Asks for several fields of personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchRequest {
+    /// The fields, 1 to 16, none twice; each is decided by itself, in this order.
+    pub fields: Vec<BatchField>,
     /// What for, shown to the member.
     pub purpose: String,
     /// How long the call waits for the answer, in milliseconds; 60 000 at most.

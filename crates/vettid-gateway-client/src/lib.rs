@@ -6,10 +6,10 @@ mod call;
 mod failure;
 
 pub use answer::{
-    ApiKey, ApiKeyPage, Connection, ConnectionPage, CreatedApiKey, CreatedWebhook, Delivery, DeliveryPage, Invitation,
-    Readiness, Refusal, Request, RequestPage, Status, Webhook, WebhookPage,
+    ApiKey, ApiKeyPage, Connection, ConnectionPage, CreatedApiKey, CreatedWebhook, Delivery, DeliveryPage, FieldAnswer,
+    Invitation, Readiness, Refusal, Request, RequestPage, Status, Webhook, WebhookPage,
 };
-pub use call::{DataRequest, LoginRequest, Message, NewApiKey, NewWebhook, Page};
+pub use call::{BatchRequest, DataRequest, LoginRequest, Message, NewApiKey, NewWebhook, Page};
 pub use failure::ClientError;
 
 use answer::{Replayed, Trial};
@@ -108,6 +108,14 @@ impl GatewayClient {
     /// See [`ClientError`]. What the member's vault refuses is an answer.
     pub async fn request_data(&self, id: ConnectionId, request: &DataRequest) -> Result<Request, ClientError> {
         self.post(&["v1", "connections", &id.to_string(), "data-requests"], request).await
+    }
+
+    /// Asks a member for several fields of personal data. Scope `data:read`.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What the member's vault refuses of them is an answer, field by field.
+    pub async fn request_batch(&self, id: ConnectionId, request: &BatchRequest) -> Result<Request, ClientError> {
+        self.post(&["v1", "connections", &id.to_string(), "data-batches"], request).await
     }
 
     /// Asks a member to log in. Scope `login`.

@@ -5,6 +5,7 @@
 mod access;
 mod api_keys;
 mod authorisations;
+mod batches;
 mod body;
 mod call;
 mod connections;

@@ -2,9 +2,11 @@
 //! counts only for the question that it names by event id and body hash, on the connection it was asked on.
 
 mod authorisation;
+mod batch;
 mod message;
 
 pub use authorisation::{Authorisation, name};
+pub use batch::Batch;
 pub use message::Message;
 
 use rand_core::CryptoRng;
@@ -20,6 +22,7 @@ use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE
 use vettid_wire::authorisation::{AuthorisationAnswer, AuthorisationRecord, AuthorisationRequest, InvalidRequest};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::contract::Retention;
+use vettid_wire::data::batch::{BatchResponse, FieldAnswer};
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, InReplyTo};
 use vettid_wire::event::{self, EventRow as _, Row};
@@ -50,6 +53,8 @@ pub enum Ask {
         /// How long the value is to be kept; `None`: as long as the contract allows.
         retention: Option<Retention>,
     },
+    /// Several fields of personal data.
+    Batch(Batch),
     /// A login.
     Login(LoginRequest),
     /// The member's word.
@@ -153,6 +158,11 @@ pub enum Kind {
         /// Its name.
         field: String,
     },
+    /// The fields that were asked for.
+    DataBatch {
+        /// Their names, in the order of the request.
+        fields: Vec<String>,
+    },
     /// The login that was asked for.
     Login(Box<AuthChallenge>),
     /// What the member's word was asked for.
@@ -179,6 +189,9 @@ pub enum QuestionError {
     /// Cannot be signed.
     #[error("the login request cannot be signed")]
     Sign(#[from] SignatureError),
+    /// A request for several fields names none, too many, or one twice.
+    #[error("the request for several fields is not sound")]
+    UnsoundBatch,
     /// No vault would show the message to its member, or it waits longer than messages may.
     #[error("the message is not sound")]
     UnsoundMessage,
@@ -202,6 +215,11 @@ pub enum Outcome {
         value: Value,
         /// How long it may be kept.
         keep: Keep,
+    },
+    /// What came of each of several fields.
+    Fields {
+        /// Each with its value or the reason why there is none.
+        fields: Vec<FieldAnswer>,
     },
     /// The member's signed decision about the login.
     Decided {
@@ -285,6 +303,7 @@ impl Kind {
     fn row(&self) -> Row {
         match self {
             Self::Data { .. } => event::DataRequest::ROW,
+            Self::DataBatch { .. } => event::BatchAsked::ROW,
             Self::Login(_) => event::AuthChallenge::ROW,
             Self::Message { .. } => event::ServiceMessageSend::ROW,
             Self::Authorisation(request) => authorisation::row(request.wanted.kind()),
@@ -311,6 +330,7 @@ impl Question {
         let request_id = prepared.request_id;
         let (kind, body) = match ask {
             Ask::Data { field, purpose, retention } => data(asker, request_id, field, (purpose, retention))?,
+            Ask::Batch(asked) => batch::request(asker, request_id, asked)?,
             Ask::Login(login) => login_challenge(now, asker, prepared, login)?,
             Ask::Authorisation(asked) => authorisation::request(now, asker, request_id, asked)?,
             Ask::Message(said) => message::request(asker, request_id, said)?,
@@ -320,7 +340,7 @@ impl Question {
             return Err(QuestionError::TooLarge);
         }
         let expires_at = match &kind {
-            Kind::Data { .. } => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
+            Kind::Data { .. } | Kind::DataBatch { .. } => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
             Kind::Login(challenge) => challenge.expires_at,
             Kind::Message { life_ms } => now.plus_ms(*life_ms),
             Kind::Authorisation(request) => request.expires_at,
@@ -371,6 +391,13 @@ impl Question {
             (Answer::Data(response), Kind::Data { field }) => {
                 let proof = (response.proof.clone(), serde_json::to_value(&response).unwrap_or_default());
                 match self.judge_data(now, field, response)? {
+                    Judgement::Done(outcome) => self.prove(pairwise, proof).map(|()| Judgement::Done(outcome)),
+                    pending => Ok(pending),
+                }
+            }
+            (Answer::Batch(response), Kind::DataBatch { fields }) => {
+                let proof = (response.proof.clone(), serde_json::to_value(&response).unwrap_or_default());
+                match batch::judge(self, now, fields, response)? {
                     Judgement::Done(outcome) => self.prove(pairwise, proof).map(|()| Judgement::Done(outcome)),
                     pending => Ok(pending),
                 }
@@ -441,6 +468,8 @@ impl Question {
 pub enum Answer {
     /// `data.response`.
     Data(DataResponse),
+    /// `data.batch.response`.
+    Batch(BatchResponse),
     /// `auth.response`.
     Login(Box<AuthResponse>),
     /// `authorisation.response`.
@@ -457,7 +486,7 @@ impl Answer {
     pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
         match self {
             Self::Refused(refused) => Some(refused.event_id),
-            Self::Data(_) | Self::Login(_) | Self::Authorisation(_) | Self::Message(_) => {
+            Self::Data(_) | Self::Batch(_) | Self::Login(_) | Self::Authorisation(_) | Self::Message(_) => {
                 in_reply_to.map(|to| to.event_id)
             }
         }
@@ -469,6 +498,7 @@ impl Answer {
         match self {
             Self::Data(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
             Self::Refused(refused) => refused.proof.as_ref().and_then(|_| serde_json::to_value(refused).ok()),
+            Self::Batch(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
             Self::Login(response) => serde_json::to_value(response).ok(),
             Self::Message(accepted) => accepted.proof.as_ref().and_then(|_| serde_json::to_value(accepted).ok()),
             Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
@@ -483,6 +513,9 @@ impl Answer {
         let malformed = |_| NotAnAnswer::Malformed;
         match row.name {
             name if name == event::DataResponse::ROW.name => json::from_value(body).map(Self::Data).map_err(malformed),
+            name if name == event::BatchAnswered::ROW.name => {
+                json::from_value(body).map(Self::Batch).map_err(malformed)
+            }
             name if name == event::AuthResponse::ROW.name => json::from_value(body).map(Self::Login).map_err(malformed),
             name if name == event::AuthorisationResponse::ROW.name => {
                 json::from_value(body).map(Self::Authorisation).map_err(malformed)

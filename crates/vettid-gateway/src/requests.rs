@@ -131,12 +131,12 @@ impl Request {
 
     /// Whether it holds a value that may not be kept any longer.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { keep, .. }) if keep.is_over(now))
+        matches!(&*self.progress.borrow(), Progress::Done(_, outcome) if outcome.is_over(now))
     }
 
     /// Whether it holds a value of a member.
     pub(crate) fn holds_value(&self) -> bool {
-        matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { .. }))
+        matches!(&*self.progress.borrow(), Progress::Done(_, outcome) if outcome.holds_value())
     }
 
     /// Whether the sealed state holds it.

@@ -12,6 +12,7 @@ use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{AuthorisationRecord, Wanted};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::Keep;
+use vettid_wire::data::batch::{FieldAnswer, FieldOutcome};
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::login::LoginProof;
 use vettid_wire::refusal::RefusalCode;
@@ -142,7 +143,7 @@ pub struct RequestView {
     /// Where it was asked.
     #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
-    /// `data`, `login`, `message`, `payment`, `transaction`, `consent`, `document` or `proof`.
+    /// `data`, `data_batch`, `login`, `message`, `payment`, `transaction`, `consent`, `document` or `proof`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -157,6 +158,35 @@ pub struct RequestView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     pub evidence: Option<Value>,
+}
+
+/// What came of one of several fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FieldAnswer)]
+pub struct FieldView {
+    /// Name of the field.
+    pub field: String,
+    /// Its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub value: Option<Value>,
+    /// How long the value may be kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub keep: Option<Keep>,
+    /// Why there is no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub code: Option<RefusalCode>,
+}
+
+impl From<FieldAnswer> for FieldView {
+    fn from(FieldAnswer { field, outcome }: FieldAnswer) -> Self {
+        match outcome {
+            FieldOutcome::Served { value, keep } => Self { field, value: Some(value), keep: Some(keep), code: None },
+            FieldOutcome::Refused { code } => Self { field, value: None, keep: None, code: Some(code) },
+        }
+    }
 }
 
 /// How far a request is.
@@ -178,6 +208,11 @@ pub enum Status {
         /// How long it may be kept.
         #[schema(value_type = Value)]
         keep: Keep,
+    },
+    /// What came of each of several fields, in the order of the request.
+    Answered {
+        /// Each with its value or the reason why there is none.
+        fields: Vec<FieldView>,
     },
     /// The member logged in, or said yes.
     Approved {
@@ -235,6 +270,7 @@ impl Status {
             Self::Asked => "asked",
             Self::Pending => "pending",
             Self::Served { .. } => "served",
+            Self::Answered { .. } => "answered",
             Self::Approved { .. } => "approved",
             Self::AwaitsCode { .. } => "awaits_code",
             Self::Denied { .. } => "denied",
@@ -260,6 +296,7 @@ impl From<&Progress> for Status {
         };
         match outcome {
             Outcome::Served { field, value, keep } => Self::Served { field, value, keep },
+            Outcome::Fields { fields } => Self::Answered { fields: fields.into_iter().map(FieldView::from).collect() },
             Outcome::Decided { proof: Some(LoginProof::SameDevice { .. }), auth_time, .. } => {
                 Self::AwaitsCode { auth_time }
             }
@@ -289,6 +326,7 @@ impl RequestView {
             connection_id: question.connection_id,
             kind: match &question.kind {
                 Kind::Data { .. } => "data",
+                Kind::DataBatch { .. } => "data_batch",
                 Kind::Message { .. } => "message",
                 Kind::Login(_) => "login",
                 Kind::Authorisation(request) => question::name(request.wanted.kind()),

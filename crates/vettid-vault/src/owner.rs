@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
-use crate::service::{held, message, snapshot};
+use crate::service::{batch, held, message, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, authorisation, call, card, contract, establish, feed, file, flood, inventory, location, lock,
@@ -520,6 +520,12 @@ fn decide(
     }
     if authorisation::is_one(&waiting.event_type) {
         return authorisation::decide(step, &waiting, asked);
+    }
+    if batch::is_one(&waiting.event_type) {
+        return batch::decide(step, &waiting, asked);
+    }
+    if !asked.fields.is_empty() {
+        return Ok(Err(RefusalCode::InvalidRequest));
     }
     let vettid_core::login::Decided { decision, method, return_to, .. } = match login::decide(step, &waiting, asked)? {
         Ok(outcome) => outcome,

@@ -505,6 +505,8 @@ events! {
     IdentityVerify: "identity.verify", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
     #[doc = "Tells the member something; counted by the hour."]
     ServiceMessageSend: "service_message.send", Service, Durable, up to 16 KiB, service_message::ServiceMessage => service_message::MessageAccepted;
+    #[doc = "Reads several fields that the contract names, each decided by itself."]
+    BatchAsked: "data.batch.request", Service, Durable, within 5 minutes, up to 16 KiB, data::batch::BatchRequest => data::batch::BatchResponse;
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
@@ -532,6 +534,8 @@ events! {
     ContractAccepted: "contract.accepted", Member, Durable, up to 16 KiB, contract::Acceptance => Nothing;
     #[doc = "The vault took a message of the service. Says nothing about reading."]
     ServiceMessageAccepted: "service_message.accepted", Member, Durable, up to 4 KiB, service_message::MessageAccepted => Nothing;
+    #[doc = "Answer to a request for several fields: a value or a refusal for each."]
+    BatchAnswered: "data.batch.response", Member, BestEffort, up to 128 KiB, data::batch::BatchResponse => Nothing;
 
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;

@@ -57,7 +57,10 @@ pub enum RequestError {
 impl From<QuestionError> for RequestError {
     fn from(error: QuestionError) -> Self {
         match error {
-            QuestionError::TooLarge | QuestionError::Unsound(_) | QuestionError::UnsoundMessage => Self::Invalid,
+            QuestionError::TooLarge
+            | QuestionError::Unsound(_)
+            | QuestionError::UnsoundMessage
+            | QuestionError::UnsoundBatch => Self::Invalid,
             other => Self::Question(other),
         }
     }
@@ -202,24 +205,13 @@ pub(super) async fn conclude(shared: &Shared, request: &Request, outcome: Outcom
 
 async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: &Outcome) -> Result<(), StateError> {
     let question = request.question();
-    let is_over = matches!(outcome, Outcome::Served { keep, .. } if keep.is_over(now));
-    let evidence = request.evidence().filter(|_| !is_over);
-    let ended = Ended { at: now, outcome: to_store(now, outcome), evidence };
+    let evidence = request.evidence().filter(|_| !outcome.is_over(now));
+    let ended = Ended { at: now, outcome: outcome.without_over(now), evidence };
     let mut draft = shared.state.draft();
     draft.put(ended_key(question.request_id), &ended)?;
     let done = Progress::Done(now, outcome.clone());
     shared.tell(&mut draft, now, &answered(&RequestView::new(question, request.expires_at(), &done)))?;
     shared.commit(draft).await
-}
-
-/// What may be stored of an end: a value that nobody may keep is not written at all.
-fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
-    match outcome {
-        Outcome::Served { field, keep, .. } if keep.is_over(now) => {
-            Outcome::Served { field: field.clone(), value: Value::Null, keep: *keep }
-        }
-        other => other.clone(),
-    }
 }
 
 /// Takes requests out of the state; a value that one of them holds is then nowhere on the disk.
@@ -245,6 +237,10 @@ fn answered(view: &RequestView) -> Event {
     if let Some(answer) = answer.as_object_mut() {
         // Values are had by a call, for as long as they may be kept; they do not lie in queues.
         answer.remove("value");
+        let fields = answer.get_mut("fields").and_then(Value::as_array_mut);
+        for field in fields.into_iter().flatten().filter_map(Value::as_object_mut) {
+            field.remove("value");
+        }
         answer.remove("evidence");
         answer.remove("record");
     }

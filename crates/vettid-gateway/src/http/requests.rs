@@ -223,7 +223,7 @@ async fn show(
 /// The scope of those who may see the answers to a kind of request.
 fn scope_of(kind: &str) -> Scope {
     match kind {
-        "data" => Scope::DataRead,
+        "data" | "data_batch" => Scope::DataRead,
         "login" => Scope::Login,
         "message" => Scope::Messages,
         _ => Scope::Requests,

@@ -3,8 +3,8 @@
 use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
-    api_keys, authorisations, call, connections, contract, document, idempotency, invitations, keys, logins, messages,
-    page, probes, requests, values, webhooks,
+    api_keys, authorisations, batches, call, connections, contract, document, idempotency, invitations, keys, logins,
+    messages, page, probes, requests, values, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -21,6 +21,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     requests::routes,
     logins::routes,
     authorisations::routes,
+    batches::routes,
     messages::routes,
     keys::routes,
     probes::routes,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod authorisations;
+mod batches;
 mod calls;
 mod client;
 mod connecting;

@@ -7,6 +7,7 @@ mod app;
 mod attacks;
 mod authorisations;
 mod bad_input;
+mod batches;
 mod borders;
 mod calls;
 mod contacts;

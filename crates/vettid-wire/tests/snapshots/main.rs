@@ -14,6 +14,7 @@ mod audit;
 mod auth;
 mod authorisation;
 mod backup;
+mod batch;
 mod call;
 mod connection;
 mod container;
@@ -67,6 +68,7 @@ fn all() -> Vec<Samples> {
         auth::samples(),
         authorisation::samples(),
         backup::samples(),
+        batch::samples(),
         call::samples(),
         connection::samples(),
         container::samples(),
