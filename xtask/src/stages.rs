@@ -1,5 +1,7 @@
 //! Everything that a change has to pass, stage by stage; stops at the first failure and says how to repeat it.
 
+mod databases;
+mod packages;
 mod sealers;
 mod tests_stage;
 
@@ -30,6 +32,8 @@ pub(crate) enum Stage {
     Handlers,
     /// The sealers work with a token and a TPM in software.
     Sealers,
+    /// The state of a gateway works in PostgreSQL.
+    Databases,
     /// All tests pass, with a real server.
     Tests,
 }
@@ -77,6 +81,7 @@ impl Stage {
             Self::Deny => deny::run()?,
             Self::Handlers => handlers()?,
             Self::Sealers => sealers::run()?,
+            Self::Databases => databases::run()?,
             Self::Tests => return tests_stage::run().map(Some),
         }
         Ok(None)

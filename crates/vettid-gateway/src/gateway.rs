@@ -20,6 +20,7 @@ pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
 pub use logins::LoginFailed;
 pub use publishing::PublishError;
+pub use signing::NotChanged;
 pub use start::StartError;
 pub use values::ValueView;
 pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
@@ -209,7 +210,7 @@ impl Gateway {
     /// Whether it can reach the broker and store what it must.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.0.healthy.load(Ordering::Acquire) && self.0.home.is_connected()
+        self.0.is_sound() && self.0.home.is_connected()
     }
 
     /// Messages that were dropped without an answer since the start.
@@ -408,6 +409,11 @@ impl Shared {
 
     fn is_known(&self, id: ConnectionId) -> bool {
         lock(&self.connections).all.contains_key(&id)
+    }
+
+    /// Whether nothing failed that only a restart mends.
+    fn is_sound(&self) -> bool {
+        self.healthy.load(Ordering::Acquire) && self.state.is_open()
     }
 
     /// Makes changes durable. A failure is final: the gateway is not healthy any more.

@@ -23,7 +23,9 @@ mod probes;
 mod requests;
 mod router;
 mod scope;
+mod stored;
 mod values;
+mod wanted;
 mod webhooks;
 
 pub use document::document;

@@ -4,10 +4,12 @@
 mod authorisation;
 mod batch;
 mod message;
+mod stored;
 
 pub use authorisation::{Authorisation, name};
 pub use batch::Batch;
 pub use message::Message;
+pub use stored::{OfStored, StoredAsked};
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,7 @@ use vettid_wire::key_record::KeyRecord;
 use vettid_wire::login::{LinkPart, LoginProof};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
 use vettid_wire::service_message::MessageAccepted;
+use vettid_wire::stored::{StoredOutcome, StoredResponse};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -61,6 +64,8 @@ pub enum Ask {
     Authorisation(Authorisation),
     /// Nothing: the member is told something.
     Message(Message),
+    /// Something about what the service stores with the member.
+    Stored(OfStored),
 }
 
 /// A browser that waits to be logged in.
@@ -172,6 +177,8 @@ pub enum Kind {
         /// How long it waits for the member's vault.
         life_ms: i64,
     },
+    /// What was to be done with what is stored.
+    Stored(Box<StoredAsked>),
 }
 
 /// Why a question could not be made.
@@ -243,6 +250,11 @@ pub enum Outcome {
         /// Request and answer, for checking offline.
         record: Box<AuthorisationRecord>,
     },
+    /// It was done with what the service stores.
+    Stored {
+        /// What came of it.
+        result: Box<StoredOutcome>,
+    },
     /// The member's vault refused.
     Refused {
         /// Why.
@@ -307,6 +319,7 @@ impl Kind {
             Self::Login(_) => event::AuthChallenge::ROW,
             Self::Message { .. } => event::ServiceMessageSend::ROW,
             Self::Authorisation(request) => authorisation::row(request.wanted.kind()),
+            Self::Stored(asked) => asked.row(),
         }
     }
 }
@@ -334,13 +347,16 @@ impl Question {
             Ask::Login(login) => login_challenge(now, asker, prepared, login)?,
             Ask::Authorisation(asked) => authorisation::request(now, asker, request_id, asked)?,
             Ask::Message(said) => message::request(asker, request_id, said)?,
+            Ask::Stored(asked) => stored::request(asker, request_id, asked)?,
         };
         let row = kind.row();
         if json::canonical(&body)?.len() > row.cap_bytes {
             return Err(QuestionError::TooLarge);
         }
         let expires_at = match &kind {
-            Kind::Data { .. } | Kind::DataBatch { .. } => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
+            Kind::Data { .. } | Kind::DataBatch { .. } | Kind::Stored(_) => {
+                now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS))
+            }
             Kind::Login(challenge) => challenge.expires_at,
             Kind::Message { life_ms } => now.plus_ms(*life_ms),
             Kind::Authorisation(request) => request.expires_at,
@@ -411,6 +427,11 @@ impl Question {
             (Answer::Authorisation(answer), Kind::Authorisation(request)) => {
                 authorisation::judge(request, *answer, pairwise)
             }
+            (Answer::Stored(response), Kind::Stored(asked)) => {
+                let proof = (response.proof.clone(), serde_json::to_value(&response).unwrap_or_default());
+                let result = Box::new(asked.judge(self.request_id, *response)?);
+                self.prove(pairwise, proof).map(|()| Judgement::Done(Outcome::Stored { result }))
+            }
             (Answer::Refused(refused), kind) if refused.event_type == kind.row().event_type() => {
                 // A refusal gives nothing, so it counts without a proof, but never with a wrong one.
                 if refused.proof.is_some() {
@@ -476,6 +497,8 @@ pub enum Answer {
     Authorisation(Box<AuthorisationAnswer>),
     /// `service_message.accepted`.
     Message(MessageAccepted),
+    /// `data.stored.response`.
+    Stored(Box<StoredResponse>),
     /// `event.refused`.
     Refused(EventRefused),
 }
@@ -486,9 +509,12 @@ impl Answer {
     pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
         match self {
             Self::Refused(refused) => Some(refused.event_id),
-            Self::Data(_) | Self::Batch(_) | Self::Login(_) | Self::Authorisation(_) | Self::Message(_) => {
-                in_reply_to.map(|to| to.event_id)
-            }
+            Self::Data(_)
+            | Self::Batch(_)
+            | Self::Login(_)
+            | Self::Authorisation(_)
+            | Self::Message(_)
+            | Self::Stored(_) => in_reply_to.map(|to| to.event_id),
         }
     }
 
@@ -502,6 +528,7 @@ impl Answer {
             Self::Login(response) => serde_json::to_value(response).ok(),
             Self::Message(accepted) => accepted.proof.as_ref().and_then(|_| serde_json::to_value(accepted).ok()),
             Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
+            Self::Stored(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
         }
     }
 
@@ -522,6 +549,9 @@ impl Answer {
             }
             name if name == event::ServiceMessageAccepted::ROW.name => {
                 json::from_value(body).map(Self::Message).map_err(malformed)
+            }
+            name if name == event::DataStoredResponse::ROW.name => {
+                json::from_value(body).map(Self::Stored).map_err(malformed)
             }
             name if name == event::MemberRefused::ROW.name => {
                 json::from_value(body).map(Self::Refused).map_err(malformed)

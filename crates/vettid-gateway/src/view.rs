@@ -16,6 +16,7 @@ use vettid_wire::data::batch::{FieldAnswer, FieldOutcome};
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::login::LoginProof;
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::stored::StoredOutcome;
 use vettid_wire::time::Timestamp;
 
 /// A new invitation. Its link is a secret until it is answered.
@@ -143,7 +144,8 @@ pub struct RequestView {
     /// Where it was asked.
     #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
-    /// `data`, `data_batch`, `login`, `message`, `payment`, `transaction`, `consent`, `document` or `proof`.
+    /// `data`, `data_batch`, `login`, `message`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`,
+    /// `stored_list` or `stored_delete`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -242,6 +244,12 @@ pub enum Status {
         #[schema(value_type = Option<Object>)]
         record: Option<Box<AuthorisationRecord>>,
     },
+    /// It was done with what the service stores.
+    Done {
+        /// `stored` with the item and what is used now, `read` with item and value, `listed` with the items, or `deleted`.
+        #[schema(value_type = Object)]
+        result: Box<StoredOutcome>,
+    },
     /// The member's vault refused.
     Refused {
         /// Why.
@@ -274,6 +282,7 @@ impl Status {
             Self::Approved { .. } => "approved",
             Self::AwaitsCode { .. } => "awaits_code",
             Self::Denied { .. } => "denied",
+            Self::Done { .. } => "done",
             Self::Refused { .. } => "refused",
             Self::Accepted { .. } => "accepted",
             Self::Expired => "expired",
@@ -312,6 +321,7 @@ impl From<&Progress> for Status {
             }
             Outcome::Refused { code, retry_at } => Self::Refused { code, retry_at },
             Outcome::Accepted { accepted_at } => Self::Accepted { accepted_at },
+            Outcome::Stored { result } => Self::Done { result },
             Outcome::Expired => Self::Expired,
         }
     }
@@ -330,6 +340,7 @@ impl RequestView {
                 Kind::Message { .. } => "message",
                 Kind::Login(_) => "login",
                 Kind::Authorisation(request) => question::name(request.wanted.kind()),
+                Kind::Stored(asked) => asked.name(),
             },
             status: progress.into(),
             asked_at: question.asked_at,

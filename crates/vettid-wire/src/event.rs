@@ -10,7 +10,7 @@ use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
     inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret,
-    service_message, session, statement,
+    service_message, session, statement, stored,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -405,6 +405,12 @@ events! {
     GrantUse: "grant.use", Owner, BestEffort, within 2 minutes, up to 32 KiB, secret::UseSecret => secret::Used;
     #[doc = "Ends a grant."]
     GrantEnd: "grant.end", Owner, BestEffort, within 2 minutes, up to 4 KiB, secret::GrantRef => Nothing;
+    #[doc = "Lists what services stored, with size and quota."]
+    StoredList: "stored.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::BrowseStored => stored::StoredList;
+    #[doc = "Reads one thing that a service stored."]
+    StoredGet: "stored.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::StoredRef => stored::StoredValue;
+    #[doc = "Deletes one thing, a category, or everything that a service stored."]
+    StoredDelete: "stored.delete", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::DeleteStored => stored::StoredDeleted;
     #[doc = "Tells the app of a new entry in the feed."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
     #[doc = "Tells the app of a change of a call."]
@@ -507,6 +513,14 @@ events! {
     ServiceMessageSend: "service_message.send", Service, Durable, up to 16 KiB, service_message::ServiceMessage => service_message::MessageAccepted;
     #[doc = "Reads several fields that the contract names, each decided by itself."]
     BatchAsked: "data.batch.request", Service, Durable, within 5 minutes, up to 16 KiB, data::batch::BatchRequest => data::batch::BatchResponse;
+    #[doc = "Stores a value with the member, in a category of the contract."]
+    DataStore: "data.store", Service, Durable, within 5 minutes, up to 32 KiB, stored::StoreData => stored::StoredResponse;
+    #[doc = "Reads one thing back that the service stored."]
+    DataStoredGet: "data.stored.get", Service, Durable, within 5 minutes, up to 4 KiB, stored::NameStored => stored::StoredResponse;
+    #[doc = "Lists what the service stored, without values."]
+    DataStoredList: "data.stored.list", Service, Durable, within 5 minutes, up to 4 KiB, stored::ListStored => stored::StoredResponse;
+    #[doc = "Deletes one thing that the service stored."]
+    DataStoredDelete: "data.stored.delete", Service, Durable, within 5 minutes, up to 4 KiB, stored::NameStored => stored::StoredResponse;
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
@@ -536,6 +550,8 @@ events! {
     ServiceMessageAccepted: "service_message.accepted", Member, Durable, up to 4 KiB, service_message::MessageAccepted => Nothing;
     #[doc = "Answer to a request for several fields: a value or a refusal for each."]
     BatchAnswered: "data.batch.response", Member, BestEffort, up to 128 KiB, data::batch::BatchResponse => Nothing;
+    #[doc = "Answer to a service about what it stores."]
+    DataStoredResponse: "data.stored.response", Member, BestEffort, up to 48 KiB, stored::StoredResponse => Nothing;
 
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;

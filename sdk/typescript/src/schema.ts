@@ -160,26 +160,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/connections/{connection_id}/data-batches": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Asks a member for several fields of personal data; the answer has a value or a refusal for each. Each field counts against the
-         *     rates of the contract as if it was asked for alone; the member is asked once about all that need a yes.
-         */
-        post: operations["request_data_batch"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/connections/{connection_id}/data-requests": {
         parameters: {
             query?: never;
@@ -214,21 +194,37 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/connections/{connection_id}/messages": {
+    "/v1/connections/{connection_id}/stored": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Lists what the service stored with a member, by category and name, without values. */
+        get: operations["list_stored"];
         put?: never;
-        /**
-         * Tells a member something. As many messages in any hour as the contract says; what is more is refused with the time from which
-         *     there is room again (`retry_at`), and never queued.
-         */
-        post: operations["send_message"];
+        /** Stores a value with a member, in place of what stood under that name. */
+        post: operations["store_data"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/connections/{connection_id}/stored/{category}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one thing back. */
+        get: operations["get_stored"];
+        put?: never;
+        post?: never;
+        /** Deletes one thing. */
+        delete: operations["delete_stored"];
         options?: never;
         head?: never;
         patch?: never;
@@ -550,6 +546,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An amount of money. */
+        Amount: {
+            /** @description By ISO 4217, such as `EUR`. */
+            currency: string;
+            /** @description In decimals, such as `500.00`. */
+            value: string;
+        };
         /** @description A key, without what it is shown with. */
         ApiKey: {
             /**
@@ -600,18 +603,48 @@ export interface components {
             /** @description Requests that are open or ended a short time ago, the oldest first. */
             requests: components["schemas"]["Request"][];
         };
-        /** @description Asks for several fields of personal data. */
-        BatchCall: {
-            /** @description The fields, 1 to 16, none twice; each is decided by itself, in this order. */
-            fields: components["schemas"]["FieldCall"][];
-            /** @description What for, shown to the member. */
-            purpose: string;
+        /** @description A request for a member's word. Each kind has fields of its own; others are refused with it. */
+        AuthorisationCall: {
+            /** @description Payment, transaction: what is done, in a word or two, such as `transfer`. */
+            action?: string | null;
+            amount?: components["schemas"]["Amount"] | null;
+            /** @description Proof: fields of the contract or such as `age_over_18`, in alphabetical order. */
+            claims?: string[] | null;
+            /** @description What is wanted. */
+            kind: components["schemas"]["AuthorisationKind"];
+            /** @description Document: such as `application/pdf`. */
+            media_type?: string | null;
+            /** @description Document: its name. */
+            name?: string | null;
+            /** @description Proof: 32 random bytes in base64url; made if absent. */
+            nonce?: string | null;
+            /** @description Proof: scheme and host of the site that wants it, one of the service's own. */
+            origin?: string | null;
+            payee?: components["schemas"]["Payee"] | null;
+            /** @description Consent, proof: what for. */
+            purpose?: string | null;
+            /** @description Payment, transaction: what it is known by. */
+            reference?: string | null;
+            /** @description Document: SHA-256 of its bytes, in base64. */
+            sha256?: string | null;
             /**
              * Format: int64
-             * @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said.
+             * @description Document: how many bytes it has.
              */
-            wait_ms?: number | null;
+            size_bytes?: number | null;
+            /**
+             * Format: date-time
+             * @description Consent: until when; absent: until the member takes it back.
+             */
+            until?: string | null;
+            /** @description Consent: what the service may do, 1 to 16 lines. */
+            what?: string[] | null;
         };
+        /**
+         * @description A kind of request for a member's word.
+         * @enum {string}
+         */
+        AuthorisationKind: "payment" | "transaction" | "consent" | "document" | "proof";
         /** @description A page that begins to wait. */
         BeginCall: {
             /** @description Where the login was started, shown to the member. */
@@ -796,27 +829,6 @@ export interface components {
             /** @description For people: what to do next. */
             message: string;
         };
-        /** @description What came of one of several fields. */
-        FieldAnswer: {
-            /** @description Why there is no value. */
-            code?: string | null;
-            /** @description Name of the field. */
-            field: string;
-            /** @description How long the value may be kept. */
-            keep?: unknown;
-            /** @description Its value. */
-            value?: unknown;
-        };
-        /** @description One of several fields. */
-        FieldCall: {
-            /** @description Name of the field in the contract. */
-            field: string;
-            /**
-             * @description How long the value is to be kept, at most as long as the contract says: `session`, `{"time_limited":{"days":7}}` or
-             *     `until_revoked`. As long as the contract allows if it is not said.
-             */
-            retention?: unknown;
-        };
         /** @description The waiting browser asks how far it is. */
         FinishCall: {
             /** @description What the browser brought back; a wrong one ends the login. */
@@ -965,27 +977,14 @@ export interface components {
              */
             valid_until: string;
         };
-        /** @description Tells a member something. */
-        MessageCall: {
-            /**
-             * Format: int64
-             * @description How long the message waits for the member's vault, in milliseconds; one day if it is not said, seven at most.
-             */
-            expires_in_ms?: number | null;
-            /**
-             * @description `information`, `action` (the member has to do something) or `warning`.
-             * @example information
-             */
-            kind: string;
-            /** @description One line of at most 150 bytes. */
-            subject: string;
-            /** @description Plain text of at most 4 000 bytes and 60 lines. Addresses in it are shown as text and never as links. */
-            text: string;
-            /**
-             * Format: int64
-             * @description How long the call waits for the receipt, in milliseconds; 10 000 if it is not said.
-             */
-            wait_ms?: number | null;
+        /** @description Who gets a payment. */
+        Payee: {
+            /** @description SHA-256 of the whole account as the service writes it, in base64. */
+            account_hash: string;
+            /** @description The account, in part. */
+            account_masked: string;
+            /** @description In words. */
+            name: string;
         };
         /** @description How far a login is, for the program that shows the page. */
         ProgressView: {
@@ -1132,7 +1131,10 @@ export interface components {
              * @description Unanswered until then, it ends as `expired`.
              */
             expires_at: string;
-            /** @description `data`, `data_batch`, `login`, `message`, `payment`, `transaction`, `consent`, `document` or `proof`. */
+            /**
+             * @description `data`, `login`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`, `stored_list` or
+             *     `stored_delete`.
+             */
             kind: string;
             /**
              * Format: uuid
@@ -1156,11 +1158,6 @@ export interface components {
             status: "served";
             /** @description Its value. */
             value: unknown;
-        } | {
-            /** @description Each with its value or the reason why there is none. */
-            fields: components["schemas"]["FieldAnswer"][];
-            /** @enum {string} */
-            status: "answered";
         } | {
             /**
              * Format: date-time
@@ -1192,23 +1189,15 @@ export interface components {
             /** @enum {string} */
             status: "denied";
         } | {
+            /** @description `stored` with the item and what is used now, `read` with item and value, `listed` with the items, or `deleted`. */
+            result: Record<string, never>;
+            /** @enum {string} */
+            status: "done";
+        } | {
             /** @description Why. */
             code: string;
-            /**
-             * Format: date-time
-             * @description Not before then is there room again, where the vault can tell.
-             */
-            retry_at?: string | null;
             /** @enum {string} */
             status: "refused";
-        } | {
-            /**
-             * Format: date-time
-             * @description When it was taken.
-             */
-            accepted_at: string;
-            /** @enum {string} */
-            status: "accepted";
         } | {
             /** @enum {string} */
             status: "expired";
@@ -1224,6 +1213,30 @@ export interface components {
         Rotate: {
             /** @description Somebody may know the present ones: what they signed ends at once, instead of with the next change. */
             cuts_off: boolean;
+        };
+        /** @description Stores a value with a member. */
+        StoreCall: {
+            /** @description A category of the contract. */
+            category: string;
+            /**
+             * Format: date-time
+             * @description It is gone from then on; absent, it stays until somebody deletes it.
+             */
+            expires_at?: string | null;
+            /** @description Its name in that category: letters, digits, `_`, `-`, `.`, at most 64; what stood there is replaced. */
+            name: string;
+            /** @description Any JSON value of at most 24 KiB. */
+            value: unknown;
+            /**
+             * Format: int64
+             * @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said.
+             */
+            wait_ms?: number | null;
+        };
+        /** @description A page of what is stored. */
+        StoredPage: components["schemas"]["Request"] & {
+            /** @description There are more: the `cursor` of the next page. */
+            next_cursor?: string | null;
         };
         /** @description A trial that is on its way. */
         Trial: {
@@ -1685,60 +1698,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        /** @description `kind` (`payment`, `transaction`, `consent`, `document`, `proof`) and the fields of that kind; `expires_in_ms` for a shorter time to answer, `wait_ms` for how long the call waits. */
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
-            };
-        };
-        responses: {
-            /** @description The request ended. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Request"];
-                };
-            };
-            /** @description The request is open. */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Request"];
-                };
-            };
-            /** @description The call has no result. */
-            default: {
-                headers: {
-                    /** @description Names the call. */
-                    "x-request-id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    request_data_batch: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                /** @description The connection. */
-                connection_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["BatchCall"];
+                "application/json": components["schemas"]["AuthorisationCall"];
             };
         };
         responses: {
@@ -1873,7 +1835,59 @@ export interface operations {
             };
         };
     };
-    send_message: {
+    list_stored: {
+        parameters: {
+            query?: {
+                /** @description Only this category. */
+                category?: string;
+                /** @description How many, at most 100, and as many if it is not said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPage"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPage"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    store_data: {
         parameters: {
             query?: never;
             header?: {
@@ -1888,11 +1902,11 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["MessageCall"];
+                "application/json": components["schemas"]["StoreCall"];
             };
         };
         responses: {
-            /** @description The member's vault took the message, or refused it. */
+            /** @description The request ended. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1901,7 +1915,107 @@ export interface operations {
                     "application/json": components["schemas"]["Request"];
                 };
             };
-            /** @description The message is on its way. */
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_stored: {
+        parameters: {
+            query?: {
+                /** @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+                /** @description Its category. */
+                category: string;
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    delete_stored: {
+        parameters: {
+            query?: {
+                /** @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+                /** @description Its category. */
+                category: string;
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The request is open. */
             202: {
                 headers: {
                     [name: string]: unknown;

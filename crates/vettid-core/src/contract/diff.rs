@@ -1,6 +1,8 @@
 //! What is different between two contracts, change by change, and whether it gives the service more. A change is called
 //! narrower only if there is no case in which the service gets more by it; what a machine cannot weigh is called so.
 
+mod storage;
+
 use serde::Serialize;
 use vettid_wire::contract::{Access, Contract, ContractField, Permission, Rate, Retention, Tier};
 
@@ -48,6 +50,10 @@ pub enum Part {
     Permission,
     /// How many messages it may send in an hour.
     Notifications,
+    /// How much it may store.
+    Quota,
+    /// A category of what it stores, or what that is for.
+    Category,
     /// The sentence for the member.
     Description,
     /// The service's terms.
@@ -68,6 +74,9 @@ pub struct Change {
     /// Of which field, if of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Of which category of what is stored, if of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// What it was, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -85,6 +94,7 @@ pub fn changes(before: &Contract, after: &Contract) -> Vec<Change> {
     of_permissions(&before.permissions, &after.permissions, &mut changes);
     changes.extend(of_notifications(before.notifications_per_hour, after.notifications_per_hour));
     changes.extend(of_rate(None, Some(before.rate), Some(after.rate)));
+    storage::changes(before.storage.as_ref(), after.storage.as_ref(), &mut changes);
     let texts = [
         (Part::Description, &before.description, &after.description),
         (Part::TermsUrl, &before.terms_url, &after.terms_url),
@@ -110,7 +120,7 @@ fn whole(effect: Effect, kind: Kind, field: &ContractField) -> Change {
     let shown =
         format!("{}, {}, kept {}: {}", tier(field.tier), access(field.access), kept(field.retention), field.purpose);
     let (before, after) = if kind == Kind::Removed { (Some(shown), None) } else { (None, Some(shown)) };
-    Change { effect, kind, part: Part::Field, field: Some(field.field.clone()), before, after }
+    Change { effect, kind, part: Part::Field, field: Some(field.field.clone()), category: None, before, after }
 }
 
 fn of_field(was: &ContractField, is: &ContractField, changes: &mut Vec<Change>) {
@@ -120,6 +130,7 @@ fn of_field(was: &ContractField, is: &ContractField, changes: &mut Vec<Change>) 
         kind: Kind::Changed,
         part,
         field: name(),
+        category: None,
         before: Some(before),
         after: Some(after),
     };
@@ -157,7 +168,7 @@ fn of_permissions(before: &[Permission], after: &[Permission], changes: &mut Vec
     let change = |effect, kind, permission: Permission| {
         let shown = Some(may(permission).to_owned());
         let (before, after) = if kind == Kind::Removed { (shown, None) } else { (None, shown) };
-        Change { effect, kind, part: Part::Permission, field: None, before, after }
+        Change { effect, kind, part: Part::Permission, field: None, category: None, before, after }
     };
     let new = after.iter().filter(|permission| !before.contains(permission));
     changes.extend(new.map(|permission| change(Effect::Wider, Kind::Added, *permission)));
@@ -175,7 +186,15 @@ fn of_notifications(was: Option<u32>, is: Option<u32>) -> Option<Change> {
     };
     let effect = if is > was { Effect::Wider } else { Effect::Narrower };
     let shown = |number: u32| format!("{number} in an hour");
-    Some(Change { effect, kind, part: Part::Notifications, field: None, before: was.map(shown), after: is.map(shown) })
+    Some(Change {
+        effect,
+        kind,
+        part: Part::Notifications,
+        field: None,
+        category: None,
+        before: was.map(shown),
+        after: is.map(shown),
+    })
 }
 
 /// A rate is narrower if neither the bucket is larger nor it refills faster.
@@ -188,7 +207,7 @@ fn of_rate(field: Option<String>, was: Option<Rate>, is: Option<Rate>) -> Option
         (None, Some(_)) => (Effect::Narrower, Kind::Added),
         (Some(was), Some(is)) => (if exceeds(is, was) { Effect::Wider } else { Effect::Narrower }, Kind::Changed),
     };
-    Some(Change { effect, kind, part: Part::Rate, field, before: was.map(often), after: is.map(often) })
+    Some(Change { effect, kind, part: Part::Rate, field, category: None, before: was.map(often), after: is.map(often) })
 }
 
 fn exceeds(a: Rate, b: Rate) -> bool {
@@ -202,6 +221,7 @@ fn words(part: Part, field: Option<String>, was: &str, is: &str) -> Option<Chang
         kind: Kind::Changed,
         part,
         field,
+        category: None,
         before: Some(was.to_owned()),
         after: Some(is.to_owned()),
     })

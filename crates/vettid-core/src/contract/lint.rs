@@ -1,6 +1,8 @@
 //! What a machine can say about a contract before anybody is asked to accept it: what makes it unusable, and what members will
 //! not like. Says where, and never mends anything.
 
+mod storage;
+
 use serde::Serialize;
 use std::collections::HashSet;
 use vettid_wire::agreement::is_visible;
@@ -212,6 +214,7 @@ fn whole(contract: &Contract, findings: &mut Findings) {
     }
     of_notifications(contract, findings);
     of_rate(contract.rate, "/rate", findings);
+    storage::lint(contract, findings);
 }
 
 /// Messages need the permission and a number, and few of them in an hour.

@@ -6,10 +6,12 @@
 mod batch;
 mod life;
 mod reference;
+mod stored;
 
 use life::{Act, Life, Terms};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use stored::Store;
 use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, push_field, read_field, send_message};
 use vettid_wire::contract::{Access, Retention, Tier};
 
@@ -27,6 +29,7 @@ type Decision = Result<Option<Grant>, Breach>;
 fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let accepted = terms.accepted();
     let (mut buckets, mut spent) = (Buckets::default(), Spent::default());
+    let mut store = Store::default();
     let decide = |(now, wish): &(_, Act)| match wish {
         Act::Read { field, quotes_own, retention } => {
             let quoted_hash = if *quotes_own { &accepted.contract_hash } else { &life::other_hash() };
@@ -40,6 +43,13 @@ fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
             let quoted_hash = if *quotes_own { &accepted.contract_hash } else { &life::other_hash() };
             let sent = send_message(*now, &accepted, &mut buckets, quoted_hash, *is_known);
             sent.map(|()| None).map_err(|refused| refused.breach)
+        }
+        Act::Stored { what, quotes_own } => {
+            let decision = store.decide(*now, &accepted, &mut buckets, (what, *quotes_own));
+            store.follow(what, &decision);
+            let quota_bytes = terms.contract.storage.as_ref().map_or(0, |storage| storage.quota_bytes);
+            assert!(store.bytes() <= quota_bytes, "{terms:#?} {life:#?}");
+            decision
         }
         Act::Ask(permission) => act(*now, &accepted, &mut buckets, None, *permission).map(|()| None),
     };

@@ -241,6 +241,7 @@ fn answered(view: &RequestView) -> Event {
         for field in fields.into_iter().flatten().filter_map(Value::as_object_mut) {
             field.remove("value");
         }
+        answer.remove("result");
         answer.remove("evidence");
         answer.remove("record");
     }

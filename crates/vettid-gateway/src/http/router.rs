@@ -4,7 +4,7 @@ use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
     api_keys, authorisations, batches, call, connections, contract, document, idempotency, invitations, keys, logins,
-    messages, page, probes, requests, values, webhooks,
+    messages, page, probes, requests, stored, values, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -23,6 +23,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     authorisations::routes,
     batches::routes,
     messages::routes,
+    stored::routes,
     keys::routes,
     probes::routes,
     document::routes,

@@ -155,6 +155,7 @@ pub(super) async fn progress(provider: &Provider, request: RequestId, wait: Dura
             | Status::Served { .. }
             | Status::Answered { .. }
             | Status::Accepted { .. }
+            | Status::Done { .. }
             | Status::AwaitsCode { .. },
         ) => Progress::Refused,
         Some(Status::Expired) | None => Progress::Expired,

@@ -18,6 +18,7 @@ mod publishing;
 mod requests;
 mod sdk;
 mod service_messages;
+mod stored;
 mod values;
 mod webhooks;
 mod world;

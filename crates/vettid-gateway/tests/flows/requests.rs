@@ -34,7 +34,7 @@ pub(crate) fn begin(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_is_served_and_the_disk_is_not_touched() {
     let (world, gateway, mut member, mut service) = connected().await;
-    let before = world.state_bytes();
+    let before = world.log_mark();
     for street in ["Main Street 1", "Side Street 2"] {
         let request = begin(&gateway, service.connection_id, "address", PATIENCE);
         let asked = member.next_event(&mut service, "data.request").await;
@@ -51,7 +51,7 @@ async fn a_field_is_served_and_the_disk_is_not_touched() {
         let found = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await }).await;
         assert_eq!(found, Some(view));
     }
-    assert_eq!(world.state_bytes(), before);
+    assert_eq!(world.log_mark(), before);
     gateway.stop().await;
     world.shut().await;
 }

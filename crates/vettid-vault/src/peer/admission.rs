@@ -10,6 +10,7 @@ use crate::login;
 use crate::service::batch::{self, Decisions};
 use crate::service::message;
 use crate::step::Step;
+use crate::stored;
 use serde_json::Value;
 use vettid_core::contract::{self, AcceptedContract, Buckets, Reading};
 use vettid_crypto::identity::VerifyingKey;
@@ -155,6 +156,15 @@ fn under_contract(
         };
         let sent = contract::send_message(step.now, &accepted, buckets, &message.contract_hash, is_known);
         return Ok(sent.map(|()| None).map_err(Refused::from));
+    }
+    if stored::service::is_one(&arrived.event_type) {
+        let asked = match stored::service::read(step.now, &arrived.event_type, &arrived.content.body) {
+            Ok(asked) => asked,
+            Err(code) => return Ok(Err(code.into())),
+        };
+        let wanted = stored::service::wanted(&step.draft, connection.connection_id, &asked)?;
+        let granted = contract::storage::on_stored(step.now, &accepted, buckets, asked.contract_hash(), wanted);
+        return Ok(granted.map(|()| Some(Tier::OnDemand)).map_err(Refused::from));
     }
     if authorisation::is_one(&arrived.event_type) {
         let asked = (&arrived.event_type, &arrived.content.body);

@@ -40,5 +40,6 @@ mod service_messages;
 mod shop;
 mod signing_keys;
 mod statements;
+mod stored;
 mod town;
 mod wallet;

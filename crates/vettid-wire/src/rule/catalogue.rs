@@ -37,6 +37,7 @@ pub const EVENTS: &[RuledEvent] = &[
     RuledEvent { name: event::DocumentSign::ROW.name, noun: "signature", field_at: None, amount_at: None },
     RuledEvent { name: event::IdentityVerify::ROW.name, noun: "proof", field_at: None, amount_at: None },
     RuledEvent { name: event::ServiceMessageSend::ROW.name, noun: "message", field_at: None, amount_at: None },
+    RuledEvent { name: event::DataStore::ROW.name, noun: "storage", field_at: None, amount_at: None },
 ];
 
 /// What services want paid. No rule approves it all the same: the password is wanted.

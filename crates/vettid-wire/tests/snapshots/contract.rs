@@ -1,6 +1,7 @@
 //! Samples of contracts, acceptances and counter-signatures.
 
 use crate::sample::Samples;
+use crate::storage::storage;
 use crate::value;
 use vettid_wire::contract::{
     Acceptance, Access, Contract, ContractField, CounterSignature, Permission, Rate, Retention, Tier,
@@ -26,6 +27,7 @@ pub(crate) fn contract() -> Contract {
         ],
         permissions: vec![Permission::RequestAuthentication, Permission::SendMessages],
         notifications_per_hour: None,
+        storage: None,
         rate: Rate { count: 60, per_seconds: 3600 },
         terms_url: "https://shop.example/terms".to_owned(),
         privacy_url: "https://shop.example/privacy".to_owned(),
@@ -65,8 +67,8 @@ fn the_sample_is_a_sound_contract() {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("contract");
-    let writes = Contract { notifications_per_hour: Some(3), ..contract() };
-    samples.object("Contract", writes).optional(&["/notifications_per_hour"]);
+    let whole = Contract { notifications_per_hour: Some(3), storage: Some(storage()), ..contract() };
+    samples.object("Contract", whole).optional(&["/notifications_per_hour", "/storage"]);
     let once = ContractField { access: Access::OneTime, ..contract().fields.remove(0) };
     samples.object("ContractField", once).optional(&["/access", "/rate"]);
     samples.cases("Tier", [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent]);

@@ -50,6 +50,8 @@ mod service_message;
 mod services_credential;
 mod session;
 mod statement;
+mod storage;
+mod stored;
 mod text;
 
 use sample::Samples;
@@ -104,6 +106,8 @@ fn all() -> Vec<Samples> {
         services_credential::samples(),
         session::samples(),
         statement::samples(),
+        storage::samples(),
+        stored::samples(),
         text::samples(),
     ]
 }

@@ -15,6 +15,7 @@ mod canary;
 mod contacts;
 mod credential;
 mod disk;
+mod examples;
 mod files;
 mod gateway;
 #[expect(dead_code, reason = "these tests only post to services")]
@@ -37,3 +38,4 @@ mod secrecy;
 mod shop;
 mod spy;
 mod stack;
+mod stored;
