@@ -1,5 +1,6 @@
 //! Everything that a change has to pass, stage by stage; stops at the first failure and says how to repeat it.
 
+mod browser;
 mod databases;
 mod packages;
 mod sealers;
@@ -32,6 +33,8 @@ pub(crate) enum Stage {
     Handlers,
     /// The sealers work with a token and a TPM in software.
     Sealers,
+    /// A member logs in with a real browser.
+    Browser,
     /// The state of a gateway works in PostgreSQL.
     Databases,
     /// All tests pass, with a real server.
@@ -81,6 +84,7 @@ impl Stage {
             Self::Deny => deny::run()?,
             Self::Handlers => handlers()?,
             Self::Sealers => sealers::run()?,
+            Self::Browser => browser::run()?,
             Self::Databases => databases::run()?,
             Self::Tests => return tests_stage::run().map(Some),
         }

@@ -10,6 +10,7 @@ pub mod channel;
 pub mod contract;
 pub mod control;
 pub mod credential;
+pub mod directory;
 pub mod enrolment;
 pub mod feed;
 pub mod flood;

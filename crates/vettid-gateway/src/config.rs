@@ -282,12 +282,6 @@ impl Config {
         if let Some((key, reason)) = self.oidc.as_ref().and_then(|oidc| oidc.problem(&self.origins)) {
             return wrong(key, reason);
         }
-        if self.oidc.is_some() && !self.login.numbers {
-            return wrong(
-                "login.numbers",
-                "[oidc] logs browsers in by numbers: switch them on, having read what that gives away",
-            );
-        }
         if !(1..=MAX_INVITATION_SECONDS).contains(&self.invitation.life_seconds) {
             return wrong("invitation.life_seconds", "1 to 600");
         }

@@ -13,6 +13,7 @@ mod signing;
 mod start;
 mod upkeep;
 mod values;
+mod verification;
 mod webhooks;
 
 pub use crate::api_key::{ApiKeyView, NewApiKey};
@@ -23,6 +24,7 @@ pub use publishing::PublishError;
 pub use signing::NotChanged;
 pub use start::StartError;
 pub use values::ValueView;
+pub use verification::ClaimFailed;
 pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
 
 use crate::api_key::ApiKeys;

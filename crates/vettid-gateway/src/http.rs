@@ -25,6 +25,7 @@ mod router;
 mod scope;
 mod stored;
 mod values;
+mod verification;
 mod wanted;
 mod webhooks;
 

@@ -10,6 +10,7 @@ use crate::recovery::Recoveries;
 use crate::revocation::Revocation;
 use crate::service::Service;
 use crate::vault::{Vault, VaultKeys};
+use crate::verification::Verifications;
 use std::error::Error;
 use std::pin::Pin;
 use vettid_core::enrolment::Enrolment;
@@ -71,7 +72,7 @@ pub enum Counter {
 }
 
 /// What services must not forget.
-pub trait Ledger: Recoveries + Credentials + Send + Sync {
+pub trait Ledger: Recoveries + Credentials + Verifications + Send + Sync {
     /// Opens an account. Refused: [`LedgerError::NameTaken`].
     fn open_account<'a>(&'a self, account: &'a Account, audit: &'a AuditEntry) -> Pending<'a, ()>;
     /// The account of a portal session.

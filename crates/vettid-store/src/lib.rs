@@ -14,3 +14,4 @@ pub mod service;
 pub mod sqlite;
 pub mod state;
 pub mod vault;
+pub mod verification;

@@ -14,6 +14,7 @@ mod revocation;
 mod row;
 mod service;
 mod vault;
+mod verification;
 
 use crate::account::Account;
 use crate::action::Spent;

@@ -17,6 +17,7 @@ pub mod control;
 pub mod credential;
 pub mod data;
 pub mod digest;
+pub mod directory;
 pub mod enrolment;
 pub mod envelope;
 pub mod event;

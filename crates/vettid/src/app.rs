@@ -3,6 +3,7 @@
 mod advice;
 mod agreement;
 mod authorisation;
+mod badge;
 mod call;
 mod connection;
 mod contract;

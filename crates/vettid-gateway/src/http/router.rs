@@ -4,7 +4,7 @@ use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
     api_keys, authorisations, batches, call, connections, contract, document, idempotency, invitations, keys, logins,
-    messages, page, probes, requests, stored, values, webhooks,
+    messages, page, probes, requests, stored, values, verification, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -25,6 +25,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     messages::routes,
     stored::routes,
     keys::routes,
+    verification::routes,
     probes::routes,
     document::routes,
     values::routes,

@@ -22,6 +22,7 @@ mod contract;
 mod control;
 mod credential;
 mod data;
+mod directory;
 mod enrolment;
 mod envelope;
 mod event;
@@ -78,6 +79,7 @@ fn all() -> Vec<Samples> {
         control::samples(),
         credential::samples(),
         data::samples(),
+        directory::samples(),
         enrolment::samples(),
         envelope::samples(),
         event::samples(),

@@ -9,6 +9,7 @@ mod view;
 pub(super) use view::show_contract;
 
 use super::advice::command;
+use super::badge::{self, Badged};
 use super::{Client, input};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -223,7 +224,9 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
             Ok(output.result(&contacts::Unmuted { unmuted: true })?)
         }
         Command::Review(one) => {
-            Ok(output.result(&app.command::<ConnectionReview>(one.reference()).await.map_err(command)?)?)
+            let view = app.command::<ConnectionReview>(one.reference()).await.map_err(command)?;
+            let badge = badge::of_view(&view, app).await?;
+            Ok(output.result(&Badged::new(view, badge))?)
         }
         Command::Decide(decision) => {
             Ok(output.result(&app.command::<ConnectionDecide>(decision.request()).await.map_err(command)?)?)

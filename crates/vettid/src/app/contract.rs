@@ -5,12 +5,15 @@ mod fill;
 mod view;
 
 use super::advice::{self, command};
+use super::badge::{self, Badged};
 use super::{Client, private_file};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::{Args, Subcommand};
 use fill::Fill;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use vettid_client::directory::Badge;
 use vettid_client::statement::StatementFailure;
 use vettid_wire::connection::{ConnectionRef, ConnectionState};
 use vettid_wire::contract::{Contract, Tier};
@@ -125,8 +128,16 @@ struct Optional {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     match wanted {
         Command::List => Ok(output.result(&app.command::<ListRow>(Nothing {}).await.map_err(command)?)?),
-        Command::Show(service) => Ok(output.result(&get(&service, app).await?)?),
-        Command::Diff(service) => Ok(output.result(&view::Diff::of(get(&service, app).await?)?)?),
+        Command::Show(service) => {
+            let view = get(&service, app).await?;
+            let badge = known(view.connection_id, app).await?;
+            Ok(output.result(&Badged::new(view, badge))?)
+        }
+        Command::Diff(service) => {
+            let view = get(&service, app).await?;
+            let badge = known(view.connection_id, app).await?;
+            Ok(output.result(&Badged::new(view::Diff::of(view)?, badge))?)
+        }
         Command::Accept(accept) => {
             let view = get(&accept.service, app).await?;
             let offered = offered(&view, accept.version)?;
@@ -150,6 +161,11 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         }
         Command::Choose(choose) => choose_anew(choose, app, output).await,
     }
+}
+
+/// How well the service of a contract is known.
+async fn known(id: ConnectionId, app: &Client) -> Result<Option<Badge>, Failure> {
+    Ok(badge::of(BTreeSet::from([id]), app).await?.remove(&id))
 }
 
 fn no_statement(failure: StatementFailure) -> Failure {

@@ -6,6 +6,7 @@ use super::Client;
 use super::advice::command;
 use super::agreement::{self, Approve, Counter, New, One};
 use super::authorisation::{self, Approving};
+use super::badge;
 use super::credential::failure as credential_failure;
 use super::login;
 use super::transaction::Limit;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use vettid_client::clock::{Clock, SystemClock};
 use vettid_client::command::CommandError;
+use vettid_client::directory::Badge;
 use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary, FreePayments};
 use vettid_wire::auth::Decision;
 use vettid_wire::event::{Nothing, RequestDecide, RequestList as ListRow};
@@ -130,7 +132,12 @@ async fn approve_one(app: &Client, output: Output, wanted: ApproveRequest) -> Re
 async fn list(app: &Client, output: Output) -> Result<(), Failure> {
     let RequestList { requests } = app.command::<ListRow>(Nothing {}).await.map_err(command)?;
     let AgreementList { agreements } = agreement::list(app, Some(AgreementKind::Request)).await?;
-    Ok(output.result(&Listed { requests, agreements })?)
+    let badges = badge::of(requests.iter().map(|pending| pending.connection_id).collect(), app).await?;
+    let badged = |pending: PendingRequest| {
+        let badge = badges.get(&pending.connection_id).cloned();
+        Waiting { pending, badge }
+    };
+    Ok(output.result(&Listed { requests: requests.into_iter().map(badged).collect(), agreements })?)
 }
 
 /// Says yes to a question that waits; `None` if none has this id.
@@ -186,10 +193,19 @@ async fn decide(app: &Client, id: AgreementId, asked: Decide) -> Result<Option<D
     }
 }
 
+/// A question, with how well the service is known that asks.
+#[derive(Serialize)]
+struct Waiting {
+    #[serde(flatten)]
+    pending: PendingRequest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    badge: Option<Badge>,
+}
+
 /// Everything that is asked and proposed.
 #[derive(Serialize)]
 struct Listed {
-    requests: Vec<PendingRequest>,
+    requests: Vec<Waiting>,
     agreements: Vec<AgreementSummary>,
 }
 
@@ -207,15 +223,15 @@ impl Show for Listed {
     }
 }
 
-fn show_requests(requests: &[PendingRequest], page: &mut Page) {
+fn show_requests(requests: &[Waiting], page: &mut Page) {
     if requests.is_empty() {
         page.line("Nothing waits for you.");
         return;
     }
     page.line(format!("{} for you:", count(requests.len() as u64, "request") + wait(requests.len())));
-    for pending in requests {
+    for waiting in requests {
         page.gap();
-        show(pending, page);
+        show(&waiting.pending, waiting.badge.as_ref(), page);
     }
     page.gap();
     page.next("To answer", "vettid app request approve ID   or   vettid app request deny ID");
@@ -225,7 +241,7 @@ fn wait(number: usize) -> &'static str {
     if number == 1 { " waits" } else { " wait" }
 }
 
-fn show(pending: &PendingRequest, page: &mut Page) {
+fn show(pending: &PendingRequest, badge: Option<&Badge>, page: &mut Page) {
     let who = &pending.display_name;
     match &pending.ask {
         Ask::Data { field, purpose } => {
@@ -243,6 +259,9 @@ fn show(pending: &PendingRequest, page: &mut Page) {
             }
         }
         Ask::Authorisation(view) => authorisation::show(pending, view, page),
+    }
+    if let Some(badge) = badge {
+        page.field("service", badge::words(badge));
     }
     page.field("asked", minute(pending.received_at));
     page.field("no answer", format!("counts as no from {}", minute(pending.expires_at)));

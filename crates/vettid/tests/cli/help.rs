@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 206] = [
+const COMMANDS: [&str; 209] = [
     "",
     "app",
     "app enroll",
@@ -172,6 +172,7 @@ const COMMANDS: [&str; 206] = [
     "app status",
     "app watch",
     "services",
+    "services certify",
     "host",
     "gateway",
     "gateway client",
@@ -180,6 +181,8 @@ const COMMANDS: [&str; 206] = [
     "gateway api-key create",
     "gateway api-key list",
     "gateway api-key revoke",
+    "gateway verify",
+    "gateway verify domain",
     "gateway webhook",
     "gateway webhook add",
     "gateway webhook list",

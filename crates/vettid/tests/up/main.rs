@@ -10,6 +10,7 @@
 
 mod agreement;
 mod authorisation;
+mod badge;
 mod call;
 mod canary;
 mod contacts;
