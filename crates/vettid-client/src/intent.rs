@@ -10,8 +10,8 @@ use vettid_wire::event::{
     ContractGet, ContractList, ContractStatement, CredentialChallenge, CredentialStatus, DataGet, DataHeld, DataList,
     EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus,
     FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, StoredGet,
-    StoredList, VaultHealth,
+    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, ServiceMessageList,
+    SessionRefresh, StoredGet, StoredList, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -48,7 +48,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 47] = [
+const READS: [&str; 48] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -79,6 +79,7 @@ const READS: [&str; 47] = [
     RequestList::ROW.name,
     AgreementList::ROW.name,
     AuthorisationList::ROW.name,
+    ServiceMessageList::ROW.name,
     AuthorisationExport::ROW.name,
     CallList::ROW.name,
     CallGet::ROW.name,

@@ -466,7 +466,8 @@ impl Shared {
     async fn end_requests(&self, id: ConnectionId) {
         asking::forget(self, self.requests.forget_values(id)).await;
         for request in self.requests.open_of(id) {
-            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
+            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected, retry_at: None })
+                .await;
         }
     }
 

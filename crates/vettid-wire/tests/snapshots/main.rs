@@ -14,6 +14,7 @@ mod audit;
 mod auth;
 mod authorisation;
 mod backup;
+mod batch;
 mod call;
 mod connection;
 mod container;
@@ -46,6 +47,7 @@ mod restore;
 mod rule;
 mod secret;
 mod service_keys;
+mod service_message;
 mod services_credential;
 mod session;
 mod statement;
@@ -69,6 +71,7 @@ fn all() -> Vec<Samples> {
         auth::samples(),
         authorisation::samples(),
         backup::samples(),
+        batch::samples(),
         call::samples(),
         connection::samples(),
         container::samples(),
@@ -101,6 +104,7 @@ fn all() -> Vec<Samples> {
         rule::samples(),
         secret::samples(),
         service_keys::samples(),
+        service_message::samples(),
         services_credential::samples(),
         session::samples(),
         statement::samples(),
