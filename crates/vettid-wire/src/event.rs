@@ -552,7 +552,6 @@ events! {
     BatchAnswered: "data.batch.response", Member, BestEffort, up to 128 KiB, data::batch::BatchResponse => Nothing;
     #[doc = "Answer to a service about what it stores."]
     DataStoredResponse: "data.stored.response", Member, BestEffort, up to 48 KiB, stored::StoredResponse => Nothing;
-
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;
     #[doc = "Tells services the keys that sign the credentials of a vault's users from now on."]
