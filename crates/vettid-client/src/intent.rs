@@ -10,7 +10,8 @@ use vettid_wire::event::{
     ContractGet, ContractList, ContractStatement, CredentialChallenge, CredentialStatus, DataGet, DataHeld, DataList,
     EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus,
     FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, VaultHealth,
+    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, StoredGet,
+    StoredList, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -47,7 +48,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 45] = [
+const READS: [&str; 47] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -57,6 +58,8 @@ const READS: [&str; 45] = [
     DataGet::ROW.name,
     DataList::ROW.name,
     DataHeld::ROW.name,
+    StoredList::ROW.name,
+    StoredGet::ROW.name,
     ConnectionReview::ROW.name,
     ConnectionInvitations::ROW.name,
     ConnectionList::ROW.name,

@@ -93,18 +93,24 @@ fn of_member(member: &Member) -> Result<Vec<KeyView>, CommandError> {
             ..pair(KeyUse::AppSession, kem.key_id().to_string())
         }
     }));
-    keys.extend(member.lock.as_ref().map(|_| secret(KeyUse::DeviceSecret, MIXES, "lock of the vault")));
+    keys.extend(
+        member
+            .lock
+            .as_ref()
+            .map(|lock| KeyView { since: lock.made_at(), ..secret(KeyUse::DeviceSecret, MIXES, "lock of the vault") }),
+    );
     Ok(keys)
 }
 
 /// What lies beside the state of the app.
 fn of_device(hold: &impl Hold, member: &Member, now: Timestamp) -> Result<Vec<KeyView>, StoreError> {
     let mut keys = vec![KeyView { since: hold.key_made_at()?, ..secret(KeyUse::AppStore, SEALS, "state of the app") }];
-    if recovery::has_keys(hold)? {
-        keys.push(KeyView { policy: KeyPolicy::Phrase, ..secret(KeyUse::Recovery, SEALS, "recovery container") });
+    if let Some(recovery) = recovery::has_keys(hold)? {
+        let (since, policy) = (recovery.made_at, KeyPolicy::Phrase);
+        keys.push(KeyView { since, policy, ..secret(KeyUse::Recovery, SEALS, "recovery container") });
     }
     if let Some(kept) = Kept::load(hold, &VAULT, member.guid, None)? {
-        keys.extend(kept.holder.newest().map(|_| device_secret("vault credential")));
+        keys.extend(kept.holder.newest().map(|slot| device_secret("vault credential", slot)));
         keys.extend(kept.live_grants(now).map(grant));
     }
     if let Some(kept) = Kept::load(hold, &SERVICES, member.guid, None)? {
@@ -114,12 +120,14 @@ fn of_device(hold: &impl Hold, member: &Member, now: Timestamp) -> Result<Vec<Ke
     Ok(keys)
 }
 
-fn device_secret(name: &str) -> KeyView {
-    KeyView { policy: KeyPolicy::Password, ..secret(KeyUse::DeviceSecret, MIXES, name) }
+fn device_secret(name: &str, slot: &Slot) -> KeyView {
+    let (since, policy) = (slot.password.made_at, KeyPolicy::Password);
+    KeyView { since, policy, ..secret(KeyUse::DeviceSecret, MIXES, name) }
 }
 
 fn grant(kept: &KeptGrant) -> KeyView {
     KeyView {
+        since: kept.opened_at,
         policy: KeyPolicy::Ends,
         next_rotation: Some(kept.expires_at),
         ..secret(KeyUse::Grant, SEALS, &kept.secret_id.to_string())
@@ -144,7 +152,7 @@ fn of_services(slot: &Slot) -> [KeyView; 3] {
         suite: "HMAC-SHA256".to_owned(),
         ..cek.clone()
     };
-    [cek, token, device_secret("services credential")]
+    [cek, token, device_secret("services credential", slot)]
 }
 
 fn transaction(key: &TransactionKey) -> KeyView {

@@ -26,6 +26,7 @@ use vettid_crypto::unlock::{NewLock, Permit, Presented, Removal, UnlockKey, Wish
 use vettid_wire::credential::{LockBackup, SecretField};
 use vettid_wire::event::{Nothing, VaultLock, VaultLockAuto, VaultLockSetup};
 use vettid_wire::lock::{AutoLock, LockSalts, LockSettings, LockState, LockStatus, UnlockKind, UnlockResult};
+use vettid_wire::time::Timestamp;
 
 /// What the app remembers of the lock.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub(crate) struct KnownLock {
     /// This app's half of every unlock key; made for the lock alone.
     #[serde(with = "stored")]
     device_secret: DeviceSecret,
+    /// When it was made; `None` if that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<Timestamp>,
     /// The key of the unlock lane, from the running vault.
     lane_key: Option<VerifyingKey>,
     /// Most attempts that a host ever showed.
@@ -171,7 +175,8 @@ async fn set<P: Ports>(
     let mut rng = line.app.ports.random();
     if line.member.lock.is_none() {
         let device_secret = DeviceSecret::random(&mut rng);
-        line.member.lock = Some(KnownLock { device_secret, lane_key: None, attempts_total: 0, is_set: false });
+        let made_at = Some(line.now());
+        line.member.lock = Some(KnownLock { device_secret, made_at, lane_key: None, attempts_total: 0, is_set: false });
         line.save()?;
     }
     let permit = line.ask::<VaultLockSetup>(&Nothing {}).await?;
@@ -320,10 +325,17 @@ impl KnownLock {
     pub(crate) fn recovered(backup: &LockBackup) -> Option<Self> {
         Some(Self {
             device_secret: DeviceSecret::from_secret(Secret32::from_slice(backup.device_secret.expose())?),
+            // A container does not tell.
+            made_at: None,
             lane_key: Some(VerifyingKey::from_typed(&backup.lane_key).ok()?),
             attempts_total: backup.attempts_total,
             is_set: true,
         })
+    }
+
+    /// When the device secret was made, where that is recorded.
+    pub(crate) fn made_at(&self) -> Option<Timestamp> {
+        self.made_at
     }
 
     /// Another one needs another container.

@@ -226,7 +226,8 @@ where
         }
         let mut kept = Kept::load(&hold)?.unwrap_or_default();
         kept.sequence = kept.sequence.max(present.sequence.unwrap_or(0));
-        let before = kept.keys.replace(keys);
+        let made_at = Some(self.ports.clock().now());
+        let before = (kept.keys.replace(keys), std::mem::replace(&mut kept.keys_made_at, made_at));
         kept.stored = None;
         let stored = self.upload(&mut hold, &known, &mut kept).await;
         let Err(RecoveryError::Services(ActionError::Services(
@@ -236,7 +237,7 @@ where
             return stored;
         };
         // Services took nothing, so the phrase of before is the one to go on with.
-        kept.keys = before;
+        (kept.keys, kept.keys_made_at) = before;
         kept.save(&mut hold)?;
         let is_guarded = matches!(error, ServicesError::Refused { status: FORBIDDEN });
         if is_guarded && present.enabled && !holds_credential {
@@ -325,8 +326,16 @@ where
         let RecoveredCredentials { recovery_id, hold_until, vault_is_away, .. } = *recovered;
         let enrolled = recovered.enrolment.is_some();
         device.waiting = (enrolled || vault_is_away).then_some(Waiting { recovery_id, seen, lock });
-        let mut kept =
-            Kept { keys: Some(keys), sequence, stored: None, device: Some(device), before, inherited: services_salt };
+        let mut kept = Kept {
+            keys: Some(keys),
+            // A container does not tell.
+            keys_made_at: None,
+            sequence,
+            stored: None,
+            device: Some(device),
+            before,
+            inherited: services_salt,
+        };
         kept.save(hold)?;
         let (credential_epoch, cek_version) = content::take_over(hold, taken)?;
         kept.stored = content::newest(hold)?;

@@ -1,5 +1,5 @@
 //! What a service may have under the contract that the member accepted. Refuses unless every check passes, in
-//! one fixed order: contract current, field declared, tier, spent, retention, rate, permission.
+//! one fixed order: contract current, field declared, tier, spent, retention, rate, permission, quota.
 
 mod breach;
 
@@ -7,6 +7,7 @@ pub use breach::Breach;
 
 pub mod diff;
 pub mod lint;
+pub mod storage;
 pub mod versions;
 
 use crate::rate::Bucket;

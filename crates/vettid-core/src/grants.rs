@@ -7,6 +7,7 @@ pub mod broker;
 pub mod credential;
 pub mod delivery;
 pub mod mint;
+pub mod newest;
 pub mod role;
 pub mod store_key;
 pub mod trust;

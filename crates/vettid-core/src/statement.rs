@@ -10,8 +10,9 @@ use vettid_crypto::kdf::h256;
 use vettid_crypto::key_record::{self, VerifiedKeyRecord};
 use vettid_crypto::signature::{Context, check};
 use vettid_wire::audit::{ExportLine, ExportedEntry, Outcome};
+use vettid_wire::contract::{Contract, Tier};
 use vettid_wire::digest::Digest;
-use vettid_wire::event::{DataResponse, DataSnapshot, EventRow};
+use vettid_wire::event::{DataResponse, DataSnapshot, DataStoredResponse, EventRow};
 use vettid_wire::id::Fingerprint;
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::key_record::{KeyRecord, KeyRole};
@@ -221,13 +222,26 @@ fn served(report: &StatementReport, proved: &ProvedEntry) -> Option<ServedField>
     let root = merkle::root_by_path(leaf, entry.seq, head.audit_size, &path)?;
     let is_ours = root == *head.audit_root.as_bytes()
         && entry.actor == format!("service:{}", head.service_id)
-        && [DataResponse::ROW.name, DataSnapshot::ROW.name].contains(&entry.event_type.as_str())
         && entry.outcome == Outcome::Success;
     let served: ServedField = json::from_value(detail.value.get("served")?.clone()).ok().filter(|_| is_ours)?;
+    let rows: &[&str] = match served.category {
+        None => &[DataResponse::ROW.name, DataSnapshot::ROW.name],
+        Some(_) => &[DataStoredResponse::ROW.name],
+    };
+    if !rows.contains(&entry.event_type.as_str()) {
+        return None;
+    }
     let contract = report.contracts.iter().find(|kept| kept.acceptance.contract_hash == served.contract_hash)?;
-    let field = contract.contract.field(&served.field)?;
     let fits = served.connection_id == head.connection_id
-        && field.tier == served.tier
+        && declared_tier(&contract.contract, &served)? == served.tier
         && contract.contract.contract_version == served.contract_version;
     fits.then_some(served)
+}
+
+/// How the contract hands it out: a field by its tier, what the service stored itself whenever it asks.
+fn declared_tier(contract: &Contract, served: &ServedField) -> Option<Tier> {
+    match &served.category {
+        None => contract.field(&served.field).map(|field| field.tier),
+        Some(category) => contract.storage.as_ref()?.category(category).map(|_| Tier::OnDemand),
+    }
 }

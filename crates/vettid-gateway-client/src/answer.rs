@@ -6,6 +6,7 @@ use std::fmt;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
+use vettid_wire::stored::StoredOutcome;
 use vettid_wire::time::Timestamp;
 
 /// An invitation. Its link is a secret until it is answered.
@@ -115,6 +116,11 @@ pub enum Status {
         /// When the member decided.
         auth_time: Timestamp,
     },
+    /// It was done with what the service stores.
+    Done {
+        /// What came of it.
+        result: Box<StoredOutcome>,
+    },
     /// The member's vault refused.
     Refused {
         /// Why.
@@ -125,6 +131,16 @@ pub enum Status {
     /// Something that this build does not know.
     #[serde(other)]
     Other,
+}
+
+/// A page of what the service stores with a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPage {
+    /// The request; done, with what there is.
+    #[serde(flatten)]
+    pub request: Request,
+    /// There are more: the `cursor` of the next page.
+    pub next_cursor: Option<String>,
 }
 
 /// A page of connections.

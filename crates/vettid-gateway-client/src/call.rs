@@ -1,8 +1,10 @@
 //! What calls carry.
 
 use serde::Serialize;
+use serde_json::Value;
 use vettid_wire::auth::Display;
 use vettid_wire::base64::Base64Url;
+use vettid_wire::time::Timestamp;
 
 /// Asks for a field of personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +30,23 @@ pub struct LoginRequest {
     /// The number that the page shows, 10 to 99, where the gateway has numbers on; without it a member's vault refuses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u8>,
+    /// How long the call waits for the answer, in milliseconds; 60 000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+}
+
+/// Stores a value with a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreData {
+    /// A category of the contract.
+    pub category: String,
+    /// Its name in that category; what stood there is replaced.
+    pub name: String,
+    /// Any value of at most 24 KiB.
+    pub value: Value,
+    /// It is gone from then on; absent, it stays until somebody deletes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// How long the call waits for the answer, in milliseconds; 60 000 at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u32>,

@@ -7,9 +7,9 @@ mod failure;
 
 pub use answer::{
     ApiKey, ApiKeyPage, Connection, ConnectionPage, CreatedApiKey, CreatedWebhook, Delivery, DeliveryPage, Invitation,
-    Readiness, Refusal, Request, RequestPage, Status, Webhook, WebhookPage,
+    Readiness, Refusal, Request, RequestPage, Status, StoredPage, Webhook, WebhookPage,
 };
-pub use call::{DataRequest, LoginRequest, NewApiKey, NewWebhook, Page};
+pub use call::{DataRequest, LoginRequest, NewApiKey, NewWebhook, Page, StoreData};
 pub use failure::ClientError;
 
 use answer::{Replayed, Trial};
@@ -116,6 +116,46 @@ impl GatewayClient {
     /// See [`ClientError`]. What the member denies is an answer.
     pub async fn request_login(&self, id: ConnectionId, request: &LoginRequest) -> Result<Request, ClientError> {
         self.post(&["v1", "connections", &id.to_string(), "logins"], request).await
+    }
+
+    /// Stores a value with a member, in place of what stood under its name. Scope `data:write`, as for all calls about what is
+    /// stored.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What the member's vault refuses is an answer.
+    pub async fn store(&self, id: ConnectionId, data: &StoreData) -> Result<Request, ClientError> {
+        self.post(&["v1", "connections", &id.to_string(), "stored"], data).await
+    }
+
+    /// Lists what the service stored with a member, without values.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What the member's vault refuses is an answer.
+    pub async fn stored(
+        &self,
+        id: ConnectionId,
+        category: Option<&str>,
+        page: &Page,
+    ) -> Result<StoredPage, ClientError> {
+        let category = [("category", category.map(str::to_owned))];
+        self.list(&["v1", "connections", &id.to_string(), "stored"], &category, page).await
+    }
+
+    /// Reads one thing back that the service stored with a member.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What the member's vault refuses is an answer.
+    pub async fn stored_value(&self, id: ConnectionId, category: &str, name: &str) -> Result<Request, ClientError> {
+        self.get(&["v1", "connections", &id.to_string(), "stored", category, name], &[]).await
+    }
+
+    /// Deletes one thing that the service stored with a member.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What the member's vault refuses is an answer.
+    pub async fn delete_stored(&self, id: ConnectionId, category: &str, name: &str) -> Result<Request, ClientError> {
+        let path = ["v1", "connections", &id.to_string(), "stored", category, name];
+        read(&body_of(checked(self.send::<()>(Method::DELETE, &path, &[], None).await?).await?).await?)
     }
 
     /// A request; waits for its end, at most `wait_ms` (60 000 at most).

@@ -12,6 +12,7 @@ use vettid_wire::event::{
     self, ConsentWithdrawn, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential,
     MemberProfileChanged, MemberRekey, MemberRevoked,
 };
+use vettid_wire::id::EventId;
 use vettid_wire::json;
 use vettid_wire::login::LoginOpened;
 use vettid_wire::subject::Subject;
@@ -31,8 +32,8 @@ pub(crate) enum Arrived {
     Accepted(Value),
     /// A value that the member's vault hands out unasked.
     Snapshot(Snapshot),
-    /// A fresh credential for the member's space.
-    Credential(Value),
+    /// A fresh credential for the member's space, and the event that brings it.
+    Credential(EventId, Value),
     /// The member's app opened the link of a waiting page.
     LoginOpened(LoginOpened),
     /// A new version of the member's profile, its signature not checked yet.
@@ -90,7 +91,7 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
         return Ok(Arrived::Notice(opened.content.body));
     }
     if row.name == MemberCredential::ROW.name {
-        return Ok(Arrived::Credential(opened.content.body));
+        return Ok(Arrived::Credential(envelope.event_id, opened.content.body));
     }
     if row.name == ConsentWithdrawn::ROW.name {
         return Ok(Arrived::Withdrawal(opened.content.body));

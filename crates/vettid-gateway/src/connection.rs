@@ -99,6 +99,9 @@ pub(crate) struct Member {
     pub nkey_seed: Option<Secret32>,
     /// What the member's vault minted for that user.
     pub jwt: Option<String>,
+    /// The event that brought it; `None` for the one of the handshake.
+    #[serde(default)]
+    pub jwt_brought_by: Option<EventId>,
     /// The member's user in this service's account.
     #[serde(default)]
     pub nkey: Option<String>,
@@ -194,6 +197,7 @@ impl Member {
             claim: Some(claim),
             nkey_seed: Some(nkey_seed),
             jwt: None,
+            jwt_brought_by: None,
             nkey: None,
             profile: peer.profile.clone().map(|profile| Known { profile, is_stale: false }),
         })

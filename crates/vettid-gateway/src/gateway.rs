@@ -21,6 +21,7 @@ pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
 pub use logins::LoginFailed;
 pub use publishing::PublishError;
+pub use signing::NotChanged;
 pub use start::StartError;
 pub use values::ValueView;
 pub use verification::ClaimFailed;

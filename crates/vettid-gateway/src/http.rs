@@ -21,8 +21,10 @@ mod probes;
 mod requests;
 mod router;
 mod scope;
+mod stored;
 mod values;
 mod verification;
+mod wanted;
 mod webhooks;
 
 pub use document::document;

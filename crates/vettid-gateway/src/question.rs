@@ -2,8 +2,10 @@
 //! counts only for the question that it names by event id and body hash, on the connection it was asked on.
 
 mod authorisation;
+mod stored;
 
 pub use authorisation::{Authorisation, name};
+pub use stored::{OfStored, StoredAsked};
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,7 @@ use vettid_wire::key::TypedKey;
 use vettid_wire::key_record::KeyRecord;
 use vettid_wire::login::{LinkPart, LoginProof};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
+use vettid_wire::stored::{StoredOutcome, StoredResponse};
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -51,6 +54,8 @@ pub enum Ask {
     Login(LoginRequest),
     /// The member's word.
     Authorisation(Authorisation),
+    /// Something about what the service stores with the member.
+    Stored(OfStored),
 }
 
 /// A browser that waits to be logged in.
@@ -152,6 +157,8 @@ pub enum Kind {
     Login(Box<AuthChallenge>),
     /// What the member's word was asked for.
     Authorisation(Box<AuthorisationRequest>),
+    /// What was to be done with what is stored.
+    Stored(Box<StoredAsked>),
 }
 
 /// Why a question could not be made.
@@ -212,6 +219,11 @@ pub enum Outcome {
         /// Request and answer, for checking offline.
         record: Box<AuthorisationRecord>,
     },
+    /// It was done with what the service stores.
+    Stored {
+        /// What came of it.
+        result: Box<StoredOutcome>,
+    },
     /// The member's vault refused.
     Refused {
         /// Why.
@@ -266,6 +278,7 @@ impl Kind {
             Self::Data { .. } => event::DataRequest::ROW,
             Self::Login(_) => event::AuthChallenge::ROW,
             Self::Authorisation(request) => authorisation::row(request.wanted.kind()),
+            Self::Stored(asked) => asked.row(),
         }
     }
 }
@@ -291,13 +304,14 @@ impl Question {
             Ask::Data { field, purpose, retention } => data(asker, request_id, field, (purpose, retention))?,
             Ask::Login(login) => login_challenge(now, asker, prepared, login)?,
             Ask::Authorisation(asked) => authorisation::request(now, asker, request_id, asked)?,
+            Ask::Stored(asked) => stored::request(asker, request_id, asked)?,
         };
         let row = kind.row();
         if json::canonical(&body)?.len() > row.cap_bytes {
             return Err(QuestionError::TooLarge);
         }
         let expires_at = match &kind {
-            Kind::Data { .. } => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
+            Kind::Data { .. } | Kind::Stored(_) => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
             Kind::Login(challenge) => challenge.expires_at,
             Kind::Authorisation(request) => request.expires_at,
         };
@@ -354,6 +368,11 @@ impl Question {
             (Answer::Login(response), Kind::Login(challenge)) => judge_login(now, challenge, *response, pairwise),
             (Answer::Authorisation(answer), Kind::Authorisation(request)) => {
                 authorisation::judge(request, *answer, pairwise)
+            }
+            (Answer::Stored(response), Kind::Stored(asked)) => {
+                let proof = (response.proof.clone(), serde_json::to_value(&response).unwrap_or_default());
+                let result = Box::new(asked.judge(self.request_id, *response)?);
+                self.prove(pairwise, proof).map(|()| Judgement::Done(Outcome::Stored { result }))
             }
             (Answer::Refused(refused), kind) if refused.event_type == kind.row().event_type() => {
                 // A refusal gives nothing, so it counts without a proof, but never with a wrong one.
@@ -416,6 +435,8 @@ pub enum Answer {
     Login(Box<AuthResponse>),
     /// `authorisation.response`.
     Authorisation(Box<AuthorisationAnswer>),
+    /// `data.stored.response`.
+    Stored(Box<StoredResponse>),
     /// `event.refused`.
     Refused(EventRefused),
 }
@@ -426,7 +447,9 @@ impl Answer {
     pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
         match self {
             Self::Refused(refused) => Some(refused.event_id),
-            Self::Data(_) | Self::Login(_) | Self::Authorisation(_) => in_reply_to.map(|to| to.event_id),
+            Self::Data(_) | Self::Login(_) | Self::Authorisation(_) | Self::Stored(_) => {
+                in_reply_to.map(|to| to.event_id)
+            }
         }
     }
 
@@ -438,6 +461,7 @@ impl Answer {
             Self::Refused(refused) => refused.proof.as_ref().and_then(|_| serde_json::to_value(refused).ok()),
             Self::Login(response) => serde_json::to_value(response).ok(),
             Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
+            Self::Stored(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
         }
     }
 
@@ -452,6 +476,9 @@ impl Answer {
             name if name == event::AuthResponse::ROW.name => json::from_value(body).map(Self::Login).map_err(malformed),
             name if name == event::AuthorisationResponse::ROW.name => {
                 json::from_value(body).map(Self::Authorisation).map_err(malformed)
+            }
+            name if name == event::DataStoredResponse::ROW.name => {
+                json::from_value(body).map(Self::Stored).map_err(malformed)
             }
             name if name == event::MemberRefused::ROW.name => {
                 json::from_value(body).map(Self::Refused).map_err(malformed)

@@ -6,6 +6,7 @@ use crate::handshake::{GIVE_UP_AFTER_MS, HandshakeFailed, Own, is_ours};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use vettid_core::grants::mint::{self, MemberIdentity};
+use vettid_core::grants::newest::Standing;
 use vettid_crypto::nats::key::UserPublic;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::nats::user::UserClaims;
@@ -59,17 +60,21 @@ pub(crate) fn receive(
     rng: &mut dyn CryptoRng,
     own: Own<'_>,
     live: &mut Live,
+    event: EventId,
     body: Value,
 ) -> Result<bool, HandshakeFailed> {
     let Ok(sent) = json::from_value::<ConnectionCredential>(body) else {
         return Ok(false);
     };
     let member = &mut live.record.member;
-    if expires_at(now, Some(&sent.jwt)) > expires_at(now, member.jwt.as_deref()) {
+    let held = Standing { expires_at: expires_at(now, member.jwt.as_deref()), event: member.jwt_brought_by };
+    let fresh = Standing { expires_at: expires_at(now, Some(&sent.jwt)), event: Some(event) };
+    if fresh > held {
         if !is_ours(now, own, member, &sent.jwt) {
             return Ok(false);
         }
         member.jwt = Some(sent.jwt);
+        member.jwt_brought_by = Some(event);
         member.claim = Some(Claim { messagespace_uri: member.space.clone(), token: sent.way_back });
         live.forget_address();
     }

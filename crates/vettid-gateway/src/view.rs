@@ -15,6 +15,7 @@ use vettid_wire::data::Keep;
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::login::LoginProof;
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::stored::StoredOutcome;
 use vettid_wire::time::Timestamp;
 
 /// A new invitation. Its link is a secret until it is answered.
@@ -142,7 +143,8 @@ pub struct RequestView {
     /// Where it was asked.
     #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
-    /// `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`.
+    /// `data`, `login`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`, `stored_list` or
+    /// `stored_delete`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -207,6 +209,12 @@ pub enum Status {
         #[schema(value_type = Option<Object>)]
         record: Option<Box<AuthorisationRecord>>,
     },
+    /// It was done with what the service stores.
+    Done {
+        /// `stored` with the item and what is used now, `read` with item and value, `listed` with the items, or `deleted`.
+        #[schema(value_type = Object)]
+        result: Box<StoredOutcome>,
+    },
     /// The member's vault refused.
     Refused {
         /// Why.
@@ -228,6 +236,7 @@ impl Status {
             Self::Approved { .. } => "approved",
             Self::AwaitsCode { .. } => "awaits_code",
             Self::Denied { .. } => "denied",
+            Self::Done { .. } => "done",
             Self::Refused { .. } => "refused",
             Self::Expired => "expired",
         }
@@ -262,6 +271,7 @@ impl From<&Progress> for Status {
             Outcome::Answered { decision: Decision::Deny, auth_time, record, .. } => {
                 Self::Denied { auth_time, record: Some(record) }
             }
+            Outcome::Stored { result } => Self::Done { result },
             Outcome::Refused { code } => Self::Refused { code },
             Outcome::Expired => Self::Expired,
         }
@@ -279,6 +289,7 @@ impl RequestView {
                 Kind::Data { .. } => "data",
                 Kind::Login(_) => "login",
                 Kind::Authorisation(request) => question::name(request.wanted.kind()),
+                Kind::Stored(asked) => asked.name(),
             },
             status: progress.into(),
             asked_at: question.asked_at,

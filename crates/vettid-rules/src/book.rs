@@ -112,8 +112,9 @@ impl RuleBook {
     /// named there met none.
     #[must_use]
     pub fn decide(&self, facts: &Facts, now: Timestamp, counted: &BTreeMap<RuleId, u32>) -> Decided {
-        let known = self.events.iter().any(|event| event.name == facts.event_type.as_str());
-        if !known {
+        let is_ruled = self.events.iter().any(|event| event.name == facts.event_type.as_str());
+        // Most members have no rules; what is built in says then what is said without the engine.
+        if !is_ruled || self.rules.is_empty() {
             return Decided::silent(facts, false);
         }
         self.evaluate(facts, now, counted).unwrap_or_else(|_| Decided::silent(facts, true))
@@ -254,4 +255,32 @@ fn add(policies: &mut PolicySet, name: &str, text: &str) -> Result<(), Unsound> 
 
 fn unreadable(error: impl std::fmt::Display) -> Unsound {
     Unsound::Unreadable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vettid_wire::id::ConnectionId;
+    use vettid_wire::rule::EVENTS;
+
+    #[test]
+    fn without_rules_the_engine_says_what_is_said_without_it() {
+        let book = RuleBook::new(EVENTS, []).unwrap();
+        let now = Timestamp::from_unix_ms(1_800_000_000_000);
+        let connection_id = ConnectionId::v7(now, [1; 10]);
+        for event in EVENTS {
+            for (asks, locked) in [(false, false), (false, true), (true, false), (true, true)] {
+                let facts = Facts {
+                    event_type: event.name.parse().unwrap(),
+                    connection_id,
+                    field: None,
+                    amount: None,
+                    asks,
+                    locked,
+                };
+                let engine = book.evaluate(&facts, now, &BTreeMap::new()).unwrap();
+                assert_eq!(engine, book.decide(&facts, now, &BTreeMap::new()), "{facts:?}");
+            }
+        }
+    }
 }

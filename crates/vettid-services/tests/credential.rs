@@ -53,7 +53,7 @@ fn inner_key(password: u8) -> InnerKey {
 
 fn parts(password: u8) -> PasswordParts {
     let device_secret = DeviceSecret::from_secret(Secret32::from_bytes([password; 32]));
-    PasswordParts { salt: PasswordSalt::from_bytes([password; 16]), device_secret }
+    PasswordParts { salt: PasswordSalt::from_bytes([password; 16]), device_secret, made_at: None }
 }
 
 /// A member whose app holds a credential of services, under password 1.

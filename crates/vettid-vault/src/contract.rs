@@ -7,7 +7,7 @@ mod statement;
 
 pub use decide::{decide, get, list};
 pub use offer::{countersigned, offered};
-pub use statement::{note_served, statement};
+pub use statement::{note_read_back, note_served, statement};
 
 use crate::connection::{self, Connection};
 use crate::failure::Failure;

@@ -7,7 +7,7 @@ use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, bootstrap, call, credential, establish, feed, file, kept, location, login, mark, messages, outbox, peer,
-    recovery, request, restore, resync, upkeep,
+    recovery, request, restore, resync, stored, upkeep,
 };
 use vettid_handler::event::Answer;
 use vettid_wire::event::{self, EventRow};
@@ -58,6 +58,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     feed::tidy(step)?;
     held::tick(step)?;
     snapshot::flush(step)?;
+    stored::tick(step)?;
     upkeep::tick(step)?;
     messages::tick(step)?;
     resync::ask_again(step)?;

@@ -53,5 +53,6 @@ pub mod send;
 pub mod service;
 pub mod signing_keys;
 pub mod step;
+pub mod stored;
 pub mod upkeep;
 pub mod view;

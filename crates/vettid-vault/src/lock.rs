@@ -28,6 +28,10 @@ const PERMITTED: &str = "lock/permitted";
 pub struct LockDesk {
     /// The key of the unlock lane; absent where the host has none.
     pub lane_key: Option<TypedKey>,
+    /// When that key was made, where it is recorded.
+    pub lane_made_at: Option<Timestamp>,
+    /// When the key was made that seals what is stored, where it is recorded.
+    pub storage_made_at: Option<Timestamp>,
     /// Whether a lock is set.
     pub is_set: bool,
     /// What seals the secrets of the host, where it says so.

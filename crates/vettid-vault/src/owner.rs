@@ -12,7 +12,7 @@ use crate::service::{held, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, authorisation, call, card, contract, establish, feed, file, flood, inventory, location, lock,
-    login, outbox, profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
+    login, outbox, profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, stored, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -293,6 +293,7 @@ fn act(
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         name if name.starts_with("rule.") => of_rule(step, row, body),
+        name if name.starts_with("stored.") => of_stored(step, row, body),
         "login.open" | "login.settings" | "browser.list" | "browser.forget" => of_login(step, row, body),
         "connection.unmute" => run::<event::ConnectionUnmute>(body, |asked| flood::unmute(step, asked.connection_id)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
@@ -305,6 +306,16 @@ fn act(
             Ok(done)
         }
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// What services stored with the owner.
+fn of_stored(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "stored.list" => run::<event::StoredList>(body, |asked| stored::owner::list(step, &asked)),
+        "stored.get" => run::<event::StoredGet>(body, |asked| stored::owner::get(step, &asked)),
+        "stored.delete" => run::<event::StoredDelete>(body, |asked| stored::owner::delete(step, &asked)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 

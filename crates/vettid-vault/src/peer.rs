@@ -22,6 +22,7 @@ use crate::rotation;
 use crate::rule::ruling::{self, Ruling};
 use crate::send;
 use crate::step::Step;
+use crate::stored;
 use serde_json::Value;
 use vettid_core::allowance::Room;
 use vettid_core::channel::in_reply_to;
@@ -214,6 +215,8 @@ fn take_up(
         // What is over the limit is not answered twice.
         Seen::Before(_) if room == Room::Refused => return Ok(()),
         Seen::Before(Some(answer)) => return answer_again(step, connection, arrived, answer),
+        // Nothing is remembered of what was read, so it is read again.
+        Seen::Before(None) if arrived.lane == Lane::Service && stored::service::reads(&arrived.event_type) => {}
         Seen::Before(None) => return Ok(()),
         Seen::OtherBody => {
             return finish(step, connection, arrived, Err(RefusalCode::Conflict), Marked::No, &Ruling::None);
@@ -242,7 +245,8 @@ fn take_up(
             if arrived.content.to_incarnation < step.identity.incarnation {
                 ruling = ruling.asked();
             }
-            (act(step, connection, arrived, row, tier, &ruling)?.map_err(Refused::from), ruling)
+            let done = act(step, connection, arrived, row, tier, &ruling)?;
+            (done.map_err(|code| Refused::after_admission(&arrived.event_type, code)), ruling)
         }
         Err(refused) => (Err(refused), Ruling::None),
     };
@@ -298,9 +302,8 @@ fn act(
     match row.name {
         "connection.ready" => crate::establish::ready(step, connection, arrived.content.body.clone())
             .map(|done| done.map(|()| Done::Quiet)),
-        "connection.credential" => {
-            renewal::receive(step, connection, arrived.content.body.clone()).map(|done| done.map(|()| Done::Quiet))
-        }
+        "connection.credential" => renewal::receive(step, connection, arrived.event_id, arrived.content.body.clone())
+            .map(|done| done.map(|()| Done::Quiet)),
         "profile.changed" => sync::receive(step, connection, arrived.content.body.clone(), arrived.is_running)
             .map(|done| done.map(|()| Done::Quiet)),
         "connection.rekey" => {
@@ -319,6 +322,11 @@ fn act(
         _ if arrived.lane == Lane::Service && authorisation::is_one(&arrived.event_type) => {
             let (asked, body) = ((&arrived.event_type, &arrived.question), &arrived.content.body);
             let taken = authorisation::receive(step, connection, asked, body, ruling)?;
+            Ok(taken.map(|answer| answer.map_or(Done::Quiet, Done::Answered)))
+        }
+        _ if arrived.lane == Lane::Service && stored::service::is_one(&arrived.event_type) => {
+            let (asked, body) = ((&arrived.event_type, &arrived.question), &arrived.content.body);
+            let taken = stored::service::receive(step, connection, asked, body, ruling)?;
             Ok(taken.map(|answer| answer.map_or(Done::Quiet, Done::Answered)))
         }
         // Only whoever came back asks for what it lost.

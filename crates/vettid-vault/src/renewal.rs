@@ -11,13 +11,14 @@ use crate::step::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_core::grants::mint;
+use vettid_core::grants::newest::Standing;
 use vettid_crypto::nats::key::UserPublic;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::nats::user::UserClaims;
 use vettid_wire::connection::ConnectionCredential;
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::handshake::Claim;
-use vettid_wire::id::ConnectionId;
+use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
@@ -37,6 +38,9 @@ pub struct Credentials {
     pub issued_at: Option<Timestamp>,
     /// When this side said last that its own ran out.
     asked_at: Option<Timestamp>,
+    /// The event that brought this side's own; `None` for the one of the handshake.
+    #[serde(default)]
+    brought_by: Option<EventId>,
 }
 
 fn key(id: ConnectionId) -> String {
@@ -56,8 +60,11 @@ pub fn forget(draft: &mut Draft<'_>, id: ConnectionId) {
 /// Until when this side's credential is taken; `None` if there is none that is.
 #[must_use]
 pub fn own_expires_at(now: Timestamp, connection: &Connection) -> Option<Timestamp> {
-    let jwt = UserJwt::unchecked(connection.jwt.clone()?);
-    UserClaims::received(&jwt, now).ok().map(|claims| claims.expires_at)
+    expires_at(now, connection.jwt.clone()?)
+}
+
+fn expires_at(now: Timestamp, jwt: String) -> Option<Timestamp> {
+    UserClaims::received(&UserJwt::unchecked(jwt), now).ok().map(|claims| claims.expires_at)
 }
 
 /// What time asks of one connection. Gives when to look again.
@@ -81,7 +88,7 @@ pub fn pass_time(step: &mut Step<'_>, connection: &Connection) -> Result<Option<
 fn issue(step: &mut Step<'_>, connection: &Connection, known: Credentials, asks: bool) -> Result<(), Failure> {
     let id = connection.connection_id;
     let asked_at = if asks { Some(step.now) } else { known.asked_at };
-    step.draft.put(key(id), &Credentials { issued_at: Some(step.now), asked_at })?;
+    step.draft.put(key(id), &Credentials { issued_at: Some(step.now), asked_at, ..known })?;
     let (Some(jwt), Some(way_back)) = (establish::credential_for(step, connection)?, way_back_for(step, connection)?)
     else {
         return Ok(());
@@ -110,18 +117,21 @@ fn way_back_for(step: &Step<'_>, connection: &Connection) -> Result<Option<Strin
 }
 
 /// The peer sent a fresh credential; if its own ran out, it gets one at once.
-pub fn receive(step: &mut Step<'_>, connection: &Connection, body: Value) -> Result<Result<(), RefusalCode>, Failure> {
+pub fn receive(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    event: EventId,
+    body: Value,
+) -> Result<Result<(), RefusalCode>, Failure> {
     let Ok(sent) = vjson::from_value::<ConnectionCredential>(body) else {
         return Ok(Err(RefusalCode::InvalidRequest));
     };
     let Some(mut connection) = connection::get(&step.draft, connection.connection_id)? else {
         return Ok(Err(RefusalCode::NotConnected));
     };
-    let expires_at = |jwt: &Option<String>| {
-        let claims = UserClaims::received(&UserJwt::unchecked(jwt.clone()?), step.now);
-        claims.ok().map(|claims| claims.expires_at)
-    };
-    let is_newer = expires_at(&Some(sent.jwt.clone())) > expires_at(&connection.jwt);
+    let mut known = of(&step.draft, connection.connection_id)?;
+    let held = Standing { expires_at: own_expires_at(step.now, &connection), event: known.brought_by };
+    let is_newer = Standing { expires_at: expires_at(step.now, sent.jwt.clone()), event: Some(event) } > held;
     // What lay in the inbox for long may have run out; what came out of order may be older than what is here.
     if is_newer {
         if !establish::is_usable(step.now, &connection, &sent.jwt) {
@@ -131,8 +141,9 @@ pub fn receive(step: &mut Step<'_>, connection: &Connection, body: Value) -> Res
         connection.claim = Some(Claim { messagespace_uri: connection.space.clone(), token: sent.way_back });
         connection.claim_id = Some(mint::way_back_name(connection.connection_id));
         connection::put(&mut step.draft, &connection)?;
+        known.brought_by = Some(event);
+        step.draft.put(key(connection.connection_id), &known)?;
     }
-    let known = of(&step.draft, connection.connection_id)?;
     let is_answered = known.issued_at.is_some_and(|at| step.now.since_ms(at) < ANSWER_AGAIN_MS);
     if sent.asks && !is_answered {
         issue(step, &connection, known, false)?;

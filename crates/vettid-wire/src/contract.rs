@@ -8,6 +8,10 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
+mod storage;
+
+pub use storage::{InvalidStorage, MAX_CATEGORIES, MAX_QUOTA_BYTES, Storage, StorageCategory};
+
 /// Most fields in one contract.
 pub const MAX_FIELDS: usize = 64;
 
@@ -25,6 +29,9 @@ pub struct Contract {
     pub fields: Vec<ContractField>,
     /// What else the service may do.
     pub permissions: Vec<Permission>,
+    /// What the service may store with the member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     /// How often it may ask, over all fields.
     pub rate: Rate,
     /// The service's terms.
@@ -153,6 +160,9 @@ pub enum InvalidContract {
     /// What is handed out unasked cannot wait for the member's word, nor end with a session.
     #[error("field {0} is a snapshot, so its tier is not consent and its retention is longer than a session")]
     Snapshot(usize),
+    /// What it may store makes no sense.
+    #[error(transparent)]
+    Storage(#[from] InvalidStorage),
 }
 
 impl Contract {
@@ -174,6 +184,7 @@ impl Contract {
                 return Err(InvalidContract::Snapshot(index));
             }
         }
+        self.storage.as_ref().map_or(Ok(()), Storage::validate)?;
         let rates = self.fields.iter().filter_map(|field| field.rate).chain([self.rate]);
         let zero_rate = rates.into_iter().any(|rate| rate.count == 0 || rate.per_seconds == 0);
         let zero_days = self.fields.iter().any(|f| f.retention == Retention::TimeLimited { days: 0 });
@@ -279,6 +290,17 @@ mod tests {
         let mut retention = contract();
         retention.fields[0].retention = Retention::TimeLimited { days: 0 };
         assert_eq!(retention.validate(), Err(InvalidContract::Zero));
+    }
+
+    #[test]
+    fn a_contract_without_storage_keeps_its_hash_and_an_unsound_section_is_named() {
+        let mut stores = contract();
+        assert!(!String::from_utf8(stores.canonical().unwrap()).unwrap().contains("storage"));
+        let category = StorageCategory { category: "receipts".into(), purpose: "p".into() };
+        stores.storage = Some(Storage { quota_bytes: 1, categories: vec![category] });
+        assert_eq!(stores.validate(), Ok(()));
+        stores.storage.as_mut().unwrap().quota_bytes = 0;
+        assert_eq!(stores.validate(), Err(InvalidContract::Storage(InvalidStorage::Quota)));
     }
 
     #[test]

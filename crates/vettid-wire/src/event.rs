@@ -10,7 +10,7 @@ use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
     inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret, session,
-    statement,
+    statement, stored,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -397,6 +397,12 @@ events! {
     GrantUse: "grant.use", Owner, BestEffort, within 2 minutes, up to 32 KiB, secret::UseSecret => secret::Used;
     #[doc = "Ends a grant."]
     GrantEnd: "grant.end", Owner, BestEffort, within 2 minutes, up to 4 KiB, secret::GrantRef => Nothing;
+    #[doc = "Lists what services stored, with size and quota."]
+    StoredList: "stored.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::BrowseStored => stored::StoredList;
+    #[doc = "Reads one thing that a service stored."]
+    StoredGet: "stored.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::StoredRef => stored::StoredValue;
+    #[doc = "Deletes one thing, a category, or everything that a service stored."]
+    StoredDelete: "stored.delete", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::DeleteStored => stored::StoredDeleted;
     #[doc = "Tells the app of a new entry in the feed."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
     #[doc = "Tells the app of a change of a call."]
@@ -495,6 +501,14 @@ events! {
     DocumentSign: "document.sign", Service, Durable, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
     #[doc = "Wants a signed proof of claims about the member."]
     IdentityVerify: "identity.verify", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Stores a value with the member, in a category of the contract."]
+    DataStore: "data.store", Service, Durable, within 5 minutes, up to 32 KiB, stored::StoreData => stored::StoredResponse;
+    #[doc = "Reads one thing back that the service stored."]
+    DataStoredGet: "data.stored.get", Service, Durable, within 5 minutes, up to 4 KiB, stored::NameStored => stored::StoredResponse;
+    #[doc = "Lists what the service stored, without values."]
+    DataStoredList: "data.stored.list", Service, Durable, within 5 minutes, up to 4 KiB, stored::ListStored => stored::StoredResponse;
+    #[doc = "Deletes one thing that the service stored."]
+    DataStoredDelete: "data.stored.delete", Service, Durable, within 5 minutes, up to 4 KiB, stored::NameStored => stored::StoredResponse;
 
     #[doc = "A step of the member towards the keys of the next epoch."]
     MemberRekey: "connection.rekey", Member, Durable, up to 8 KiB, handshake::RekeyMessage => Nothing;
@@ -520,6 +534,8 @@ events! {
     MemberRefused: "event.refused", Member, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
     #[doc = "The member accepted a version of the contract, or chose anew among its optional fields."]
     ContractAccepted: "contract.accepted", Member, Durable, up to 16 KiB, contract::Acceptance => Nothing;
+    #[doc = "Answer to a service about what it stores."]
+    DataStoredResponse: "data.stored.response", Member, BestEffort, up to 48 KiB, stored::StoredResponse => Nothing;
 
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;

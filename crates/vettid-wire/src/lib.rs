@@ -46,5 +46,6 @@ pub mod service_keys;
 pub mod services_credential;
 pub mod session;
 pub mod statement;
+pub mod stored;
 pub mod subject;
 pub mod time;

@@ -33,9 +33,12 @@ pub enum DecidedBy {
 pub struct ServedField {
     /// The connection.
     pub connection_id: ConnectionId,
-    /// Name of the field.
+    /// Name of the field, or of what the service had stored and read back.
     pub field: String,
-    /// What for, as the service said when it asked, or as the contract says of what is sent unasked.
+    /// The category in which the service had stored it; absent for fields of the member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// What for, as the service said when it asked, or as the contract says of what is sent unasked or stored.
     pub purpose: String,
     /// How the contract hands it out.
     pub tier: Tier,

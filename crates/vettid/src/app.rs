@@ -14,7 +14,7 @@ mod export;
 mod feed;
 mod file;
 mod input;
-mod keys;
+pub(crate) mod keys;
 mod location;
 mod lock;
 mod login;
@@ -33,6 +33,7 @@ mod services;
 mod session;
 mod settled;
 mod status;
+mod stored;
 mod transaction;
 mod transport;
 mod watch;
@@ -109,6 +110,9 @@ enum Command {
     /// Your contracts with services: what each may have, and new versions
     #[command(subcommand)]
     Contract(contract::Command),
+    /// What services stored with you
+    #[command(subcommand)]
+    Stored(stored::Command),
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
@@ -199,6 +203,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Secret(command) => secret::run(command, app, output).await,
         Command::Connection(command) => connection::run(command, app, output).await,
         Command::Contract(command) => contract::run(command, app, output).await,
+        Command::Stored(command) => stored::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
         Command::Call(command) => call::run(command, app, output).await,
         Command::Location(command) => location::run(command, app, output).await,

@@ -31,11 +31,14 @@ fn sentence(change: &Change) -> String {
         Part::Retention => "kept",
         Part::Rate => "rate",
         Part::Permission => "may",
+        Part::Quota => "bytes it may store",
+        Part::Category => "stored category",
         Part::Description => "description",
         Part::TermsUrl => "terms",
         Part::PrivacyUrl => "privacy",
     };
-    let what = match &change.field {
+    let what = match change.field.as_ref().or(change.category.as_ref()) {
+        Some(category) if change.part == Part::Category => format!("{part} {category}"),
         Some(field) if change.part == Part::Field => field.clone(),
         Some(field) => format!("{field}, {part}"),
         None => part.to_owned(),

@@ -86,6 +86,7 @@ fn row(served: &Served) -> [String; 5] {
         DecidedBy::Owner => "the member",
         DecidedBy::Rule => "a rule",
     };
-    let ServedField { field, contract_version, purpose, .. } = &served.what;
-    [minute(served.at), field.clone(), contract_version.to_string(), decided.to_owned(), purpose.clone()]
+    let ServedField { field, category, contract_version, purpose, .. } = &served.what;
+    let field = category.as_ref().map_or_else(|| field.clone(), |category| format!("its own {category}/{field}"));
+    [minute(served.at), field, contract_version.to_string(), decided.to_owned(), purpose.clone()]
 }

@@ -1,9 +1,10 @@
-//! `vettid up`: everything on one machine, on loopback: broker, services, registry, two vaults and a demo shop. A second
-//! start goes on with the same data. `--demo` plays the main job and succeeds only if each outcome was seen at the
+//! `vettid up`: everything on one machine, on loopback: broker, services, registry, two vaults and the examples' gateways. A
+//! second start goes on with the same data. `--demo` plays the main job and succeeds only if each outcome was seen at the
 //! other party.
 
 mod actors;
 mod demo;
+mod example;
 mod people;
 mod ports;
 mod process;
@@ -106,13 +107,15 @@ fn places(stack: &Stack) -> String {
     let mut text = format!(
         "\nVettID runs on this machine. Everything listens on loopback only.\n\n\
          \x20 broker      {}\n\x20 web socket  wss://127.0.0.1:{}\n\x20 services    {}   (HTTP API and registry)\n\
-         \x20 vaults      host-1, host-2\n\x20 demo shop   {}\n\x20 data, logs  {}\n",
+         \x20 vaults      host-1, host-2\n",
         stack.nats(),
         stack.websocket(),
         stack.url(),
-        stack.shop_url(),
-        stack.folder().display(),
     );
+    for (example, url) in stack.examples() {
+        text.push_str(&format!("  demo {:<6} {url}\n", example.name));
+    }
+    text.push_str(&format!("  data, logs  {}\n", stack.folder().display()));
     for moved in stack.moved() {
         text.push_str(&format!("\nNote: {moved}.\n"));
     }

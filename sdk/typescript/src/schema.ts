@@ -194,6 +194,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/connections/{connection_id}/stored": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what the service stored with a member, by category and name, without values. */
+        get: operations["list_stored"];
+        put?: never;
+        /** Stores a value with a member, in place of what stood under that name. */
+        post: operations["store_data"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/connections/{connection_id}/stored/{category}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one thing back. */
+        get: operations["get_stored"];
+        put?: never;
+        post?: never;
+        /** Deletes one thing. */
+        delete: operations["delete_stored"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/connections/{connection_id}/values": {
         parameters: {
             query?: never;
@@ -402,6 +438,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How well members know the service, and what its text record has to say. */
+        get: operations["show_verification"];
+        put?: never;
+        /** Claims a domain: services look for its text record at once, and from then on regularly. */
+        post: operations["claim_domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/webhooks": {
         parameters: {
             query?: never;
@@ -598,6 +652,20 @@ export interface components {
             signature: string;
             /** @description From the cookie. */
             verifier: string;
+        };
+        /** @description A domain to be proved. */
+        Claim: {
+            /** @description In ASCII and lower case, such as `example.org`. */
+            domain: string;
+        };
+        /** @description What became of the claim. */
+        Claimed: {
+            /** @description What was found there just now: `confirmed`, `absent`, or `unknown` if DNS did not answer. The registry looks again by itself. */
+            found: string;
+            /** @description Where the text record has to stand. */
+            record_name: string;
+            /** @description How well members know the service now. */
+            standing: components["schemas"]["Standing"];
         };
         /** @description A connection with a member. */
         Connection: {
@@ -892,6 +960,16 @@ export interface components {
              */
             valid_until: string;
         };
+        /** @description Why the operator knows the service. */
+        OperatorsWord: {
+            /** @description What was looked at. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Ends by itself then.
+             */
+            until: string;
+        };
         /** @description How far a login is, for the program that shows the page. */
         ProgressView: {
             /** @enum {string} */
@@ -938,6 +1016,21 @@ export interface components {
         } | {
             /** @enum {string} */
             status: "over";
+        };
+        /** @description A domain whose record was found. */
+        ProvedDomain: {
+            /**
+             * Format: date-time
+             * @description When its record was last found.
+             */
+            checked_at: string;
+            /** @description The domain. */
+            domain: string;
+            /**
+             * Format: date-time
+             * @description Since when it is verified without a gap.
+             */
+            since: string;
         };
         /** @description Whom to ask without a link. */
         PushCall: {
@@ -1037,7 +1130,10 @@ export interface components {
              * @description Unanswered until then, it ends as `expired`.
              */
             expires_at: string;
-            /** @description `data`, `login`, `payment`, `transaction`, `consent`, `document` or `proof`. */
+            /**
+             * @description `data`, `login`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`, `stored_list` or
+             *     `stored_delete`.
+             */
             kind: string;
             /**
              * Format: uuid
@@ -1092,6 +1188,11 @@ export interface components {
             /** @enum {string} */
             status: "denied";
         } | {
+            /** @description `stored` with the item and what is used now, `read` with item and value, `listed` with the items, or `deleted`. */
+            result: Record<string, never>;
+            /** @enum {string} */
+            status: "done";
+        } | {
             /** @description Why. */
             code: string;
             /** @enum {string} */
@@ -1111,6 +1212,39 @@ export interface components {
         Rotate: {
             /** @description Somebody may know the present ones: what they signed ends at once, instead of with the next change. */
             cuts_off: boolean;
+        };
+        /** @description How well members know the service, as the registry says. */
+        Standing: {
+            certification?: components["schemas"]["OperatorsWord"] | null;
+            domain?: components["schemas"]["ProvedDomain"] | null;
+            /** @description `unverified`, `verified` or `certified`. */
+            level: string;
+            /** @description What the text record has to say; the name is `_vettid.` and the domain. */
+            record_text: string;
+        };
+        /** @description Stores a value with a member. */
+        StoreCall: {
+            /** @description A category of the contract. */
+            category: string;
+            /**
+             * Format: date-time
+             * @description It is gone from then on; absent, it stays until somebody deletes it.
+             */
+            expires_at?: string | null;
+            /** @description Its name in that category: letters, digits, `_`, `-`, `.`, at most 64; what stood there is replaced. */
+            name: string;
+            /** @description Any JSON value of at most 24 KiB. */
+            value: unknown;
+            /**
+             * Format: int64
+             * @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said.
+             */
+            wait_ms?: number | null;
+        };
+        /** @description A page of what is stored. */
+        StoredPage: components["schemas"]["Request"] & {
+            /** @description There are more: the `cursor` of the next page. */
+            next_cursor?: string | null;
         };
         /** @description A trial that is on its way. */
         Trial: {
@@ -1572,12 +1706,7 @@ export interface operations {
             };
             cookie?: never;
         };
-        /** @description `kind` (`payment`, `transaction`, `consent`, `document`, `proof`) and the fields of that kind; `expires_in_ms` for a shorter time to answer, `wait_ms` for how long the call waits. */
-        requestBody: {
-            content: {
-                "application/json": Record<string, never>;
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description The request ended. */
             200: {
@@ -1678,6 +1807,208 @@ export interface operations {
                 "application/json": components["schemas"]["LoginCall"];
             };
         };
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_stored: {
+        parameters: {
+            query?: {
+                /** @description Only this category. */
+                category?: string;
+                /** @description How many, at most 100, and as many if it is not said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPage"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPage"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    store_data: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StoreCall"];
+            };
+        };
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_stored: {
+        parameters: {
+            query?: {
+                /** @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+                /** @description Its category. */
+                category: string;
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    delete_stored: {
+        parameters: {
+            query?: {
+                /** @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+                /** @description Its category. */
+                category: string;
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description The request ended. */
             200: {
@@ -2190,6 +2521,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    show_verification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the registry says. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    claim_domain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Claim"];
+            };
+        };
+        responses: {
+            /** @description The claim is recorded. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Claimed"];
                 };
             };
             /** @description The call has no result. */

@@ -214,6 +214,8 @@ fn parts(salt: &Base64, device_secret: &SecretField) -> Option<PasswordParts> {
     Some(PasswordParts {
         salt: PasswordSalt::from_bytes(salt.to_array().ok()?),
         device_secret: DeviceSecret::from_secret(Secret32::from_slice(device_secret.expose())?),
+        // A container does not tell.
+        made_at: None,
     })
 }
 

@@ -10,6 +10,7 @@ use vettid_wire::base64::Base64;
 use vettid_wire::credential::{CredentialPackage, VaultSeen};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{EventId, MemberId};
+use vettid_wire::time::Timestamp;
 
 const VERSION: u8 = 1;
 
@@ -20,6 +21,9 @@ pub(super) struct Kept {
     /// Seal the next container.
     #[serde(with = "stored")]
     pub(super) keys: Option<RecoveryKeys>,
+    /// When the phrase was made that gave them; `None` if that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) keys_made_at: Option<Timestamp>,
     /// Of the last container that was made.
     pub(super) sequence: u64,
     /// SHA-256 of the newest blob in the last container that services took.
@@ -69,9 +73,16 @@ pub(super) struct Waiting {
     pub(super) lock: Option<KnownLock>,
 }
 
+/// Keys that a phrase gave are kept.
+pub(crate) struct HasKeys {
+    /// When the phrase was made, where that is recorded.
+    pub(crate) made_at: Option<Timestamp>,
+}
+
 /// Whether keys that a phrase gave are kept.
-pub(crate) fn has_keys(hold: &impl Hold) -> Result<bool, StoreError> {
-    Ok(Kept::load(hold)?.is_some_and(|kept| kept.keys.is_some()))
+pub(crate) fn has_keys(hold: &impl Hold) -> Result<Option<HasKeys>, StoreError> {
+    let kept = Kept::load(hold)?.filter(|kept| kept.keys.is_some());
+    Ok(kept.map(|kept| HasKeys { made_at: kept.keys_made_at }))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,5 +108,37 @@ impl Kept {
     pub(super) fn save(&self, hold: &mut impl Hold) -> Result<(), StoreError> {
         let bytes = to_bytes(&Versioned { version: VERSION, recovery: self })?;
         hold.save(Place::Recovery, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SystemRandom;
+    use crate::store::Store;
+    use crate::store::file::FileStore;
+    use vettid_crypto::recovery::{RecoveryPhrase, RecoverySalt};
+
+    const PHRASE: &str =
+        "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+    /// An earlier program stored the keys of a phrase without the time.
+    #[tokio::test]
+    async fn the_age_of_a_phrase_is_kept_and_that_of_an_older_one_is_not_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("app"), SystemRandom::new().unwrap());
+        let mut hold = store.hold().await.unwrap();
+        let made_at = Some(Timestamp::from_unix_ms(1_800_000_000_000));
+        Kept { keys_made_at: made_at, ..Kept::default() }.save(&mut hold).unwrap();
+        assert!(has_keys(&hold).unwrap().is_none(), "a time is no key");
+        let keys = RecoveryPhrase::parse(PHRASE).unwrap().keys(&RecoverySalt::from_bytes([2; 16])).unwrap();
+        Kept { keys: Some(keys), keys_made_at: made_at, ..Kept::default() }.save(&mut hold).unwrap();
+        assert_eq!(has_keys(&hold).unwrap().unwrap().made_at, made_at);
+
+        let bytes = hold.load(Place::Recovery).unwrap().unwrap();
+        let mut older: serde_json::Value = serde_json::from_slice(bytes.expose()).unwrap();
+        assert!(older["recovery"].as_object_mut().unwrap().remove("keys_made_at").is_some());
+        hold.save(Place::Recovery, &serde_json::to_vec(&older).unwrap()).unwrap();
+        assert_eq!(has_keys(&hold).unwrap().unwrap().made_at, None);
     }
 }

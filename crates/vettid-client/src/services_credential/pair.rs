@@ -190,7 +190,7 @@ where
         if has_none {
             self.vault()?.first_keys().await?;
         }
-        let parts = new_parts(&mut self.line.app.ports.random());
+        let parts = new_parts(self.line.now(), &mut self.line.app.ports.random());
         // A password that stands already goes to the vault anew: so it is known to be the right one.
         let proven = if has_none { None } else { Some(self.vault()?.prove(CHANGE_PASSWORD, false).await?) };
         self.stage_services_creation(parts.salt, entry).await?;
@@ -233,7 +233,7 @@ where
         let mut desk = line.desk()?;
         let random = desk.line.random();
         let content = inner::fresh(&mut random.clone())?;
-        let parts = new_parts(&mut random.clone());
+        let parts = new_parts(desk.line.now(), &mut random.clone());
         let place = place(&mut desk, 1)?;
         let password_salt = Base64::new(*parts.salt.as_bytes());
         let terms = desk.stage_creation(parts, entry, |keys| ServicesTerms {
@@ -251,7 +251,7 @@ where
         }
         let proven = self.vault()?.prove(CHANGE_PASSWORD, present.is_typed()).await?;
         let opened = self.open_secrets(present).await?;
-        let parts = new_parts(&mut self.line.app.ports.random());
+        let parts = new_parts(self.line.now(), &mut self.line.app.ports.random());
         self.stage_services_change(parts.salt, &opened, present, new).await?;
         let mut vault = Desk::open(self.line)?;
         vault.stage_change(proven, parts, present, Some(new)).await?;
@@ -314,7 +314,7 @@ where
 {
     let proven = desk.prove(CHANGE_PASSWORD, true).await?;
     let random = desk.line.random();
-    let parts = new_parts(&mut random.clone());
+    let parts = new_parts(desk.line.now(), &mut random.clone());
     let keys = match new {
         Some(new) => new.keys(&parts).await?,
         None => present.keys(&parts).await?,

@@ -24,6 +24,7 @@ use vettid_wire::envelope::Answer;
 use vettid_wire::id::{KeyId, OperationId};
 use vettid_wire::json;
 use vettid_wire::refusal::Refusal;
+use vettid_wire::time::Timestamp;
 
 /// A credential that was just made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -131,7 +132,7 @@ impl<P: Ports> Desk<'_, Line<'_, P>> {
         }
         self.require_none().await?;
         self.first_keys().await?;
-        let parts = new_parts(&mut self.line.random());
+        let parts = new_parts(self.line.now(), &mut self.line.random());
         self.stage_first(parts, ttl_minutes, entry).await?;
         self.keep_question()?;
         self.send_creation().await
@@ -156,7 +157,7 @@ impl<P: Ports> Desk<'_, Line<'_, P>> {
     ) -> Result<(), CredentialError> {
         self.recover_before(CHANGE_PASSWORD).await?;
         for _ in 0..super::desk::ROUNDS {
-            let parts = new_parts(&mut self.line.random());
+            let parts = new_parts(self.line.now(), &mut self.line.random());
             let proven = self.prove(CHANGE_PASSWORD, present.is_typed()).await?;
             self.stage_change(proven, parts, present, Some(&mut *new)).await?;
             self.keep_question()?;
@@ -194,6 +195,7 @@ impl<P: Ports> Desk<'_, Line<'_, P>> {
 }
 
 /// Salt and device secret of a password: those of each credential are its own.
-pub(crate) fn new_parts(random: &mut dyn rand_core::CryptoRng) -> PasswordParts {
-    PasswordParts { salt: PasswordSalt::random(random), device_secret: DeviceSecret::random(random) }
+pub(crate) fn new_parts(now: Timestamp, random: &mut dyn rand_core::CryptoRng) -> PasswordParts {
+    let (salt, device_secret) = (PasswordSalt::random(random), DeviceSecret::random(random));
+    PasswordParts { salt, device_secret, made_at: Some(now) }
 }

@@ -45,7 +45,7 @@ impl<P: Ports> Desk<'_, Line<'_, P>> {
         let bytes = self.unbox(boxed, Occasion::Operation(op_id), &key, &sealed_key, Grant::NAME)?;
         let key = Secret32::from_slice(bytes.expose()).ok_or(unreadable)?;
         let now = self.line.now();
-        self.kept()?.add_grant(now, KeptGrant { secret_id, operation, expires_at, key });
+        self.kept()?.add_grant(now, KeptGrant { secret_id, operation, opened_at: Some(now), expires_at, key });
         self.save()?;
         Ok(GrantKept { secret_id, operation, expires_at })
     }

@@ -27,6 +27,9 @@ const MAX_GRANTS: usize = 128;
 pub(crate) struct KeptGrant {
     pub(crate) secret_id: SecretId,
     pub(crate) operation: Operation,
+    /// When its key came; `None` if that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) opened_at: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
     #[serde(with = "stored")]
     pub(crate) key: Secret32,

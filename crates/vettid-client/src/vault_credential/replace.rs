@@ -40,7 +40,7 @@ impl<P: Ports> Desk<'_, Line<'_, P>> {
         let present = self.holder()?.newest().ok_or(CredentialError::NoCredential)?.password.duplicate();
         self.prove_recovery().await?;
         let mut entry = Entry::new(source);
-        let parts = new_parts(&mut self.line.app.ports.random());
+        let parts = new_parts(self.line.now(), &mut self.line.app.ports.random());
         let next = entry.new_keys(&present, &parts).await?;
         let hash = StoredPassword::new(parts.salt, &next.proof).to_string();
         let app_key = self.line.member.identity.signing().verifying_key().typed();

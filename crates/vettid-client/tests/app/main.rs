@@ -10,6 +10,7 @@ mod credential;
 mod enrolment;
 mod export;
 mod impostor;
+mod inventory;
 mod issuer;
 mod operator;
 mod pair;

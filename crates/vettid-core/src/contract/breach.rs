@@ -24,11 +24,13 @@ pub enum Breach {
     OverRate,
     /// The contract gives no permission for this act.
     NotPermitted,
+    /// There is no room for it in what the contract lets the service store.
+    OverQuota,
 }
 
 impl Breach {
     /// Every breach, in the order of the checks.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotCurrent,
         Self::NotDeclared,
         Self::NotAgreed,
@@ -36,6 +38,7 @@ impl Breach {
         Self::RetentionTooLong,
         Self::OverRate,
         Self::NotPermitted,
+        Self::OverQuota,
     ];
 
     /// What the service is told.
@@ -47,16 +50,18 @@ impl Breach {
             Self::Spent => RefusalCode::Spent,
             Self::RetentionTooLong => RefusalCode::RetentionTooLong,
             Self::OverRate => RefusalCode::RateLimited,
+            Self::OverQuota => RefusalCode::NoRoom,
         }
     }
 
     /// How urgent it is for the member. A sound service never asks for what its own contract does not name, nor to keep it
-    /// longer; an outdated contract, a field that was not agreed to, a repetition or a full bucket may be an oversight.
+    /// longer; an outdated contract, a field that was not agreed to, a repetition, a full bucket or a full
+    /// store may be an oversight.
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
             Self::NotDeclared | Self::RetentionTooLong | Self::NotPermitted => Severity::Alarm,
-            Self::NotAgreed | Self::Spent | Self::OverRate => Severity::Warning,
+            Self::NotAgreed | Self::Spent | Self::OverRate | Self::OverQuota => Severity::Warning,
             Self::NotCurrent => Severity::Notice,
         }
     }
@@ -72,6 +77,7 @@ impl fmt::Display for Breach {
             Self::RetentionTooLong => "retention",
             Self::OverRate => "rate",
             Self::NotPermitted => "permission",
+            Self::OverQuota => "quota",
         })
     }
 }

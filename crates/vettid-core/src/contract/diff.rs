@@ -1,6 +1,8 @@
 //! What is different between two contracts, change by change, and whether it gives the service more. A change is called
 //! narrower only if there is no case in which the service gets more by it; what a machine cannot weigh is called so.
 
+mod storage;
+
 use serde::Serialize;
 use vettid_wire::contract::{Access, Contract, ContractField, Permission, Rate, Retention, Tier};
 
@@ -46,6 +48,10 @@ pub enum Part {
     Rate,
     /// What else the service may do.
     Permission,
+    /// How much it may store.
+    Quota,
+    /// A category of what it stores, or what that is for.
+    Category,
     /// The sentence for the member.
     Description,
     /// The service's terms.
@@ -66,6 +72,9 @@ pub struct Change {
     /// Of which field, if of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Of which category of what is stored, if of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// What it was, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -82,6 +91,7 @@ pub fn changes(before: &Contract, after: &Contract) -> Vec<Change> {
     of_fields(before, after, &mut changes);
     of_permissions(&before.permissions, &after.permissions, &mut changes);
     changes.extend(of_rate(None, Some(before.rate), Some(after.rate)));
+    storage::changes(before.storage.as_ref(), after.storage.as_ref(), &mut changes);
     let texts = [
         (Part::Description, &before.description, &after.description),
         (Part::TermsUrl, &before.terms_url, &after.terms_url),
@@ -107,7 +117,7 @@ fn whole(effect: Effect, kind: Kind, field: &ContractField) -> Change {
     let shown =
         format!("{}, {}, kept {}: {}", tier(field.tier), access(field.access), kept(field.retention), field.purpose);
     let (before, after) = if kind == Kind::Removed { (Some(shown), None) } else { (None, Some(shown)) };
-    Change { effect, kind, part: Part::Field, field: Some(field.field.clone()), before, after }
+    Change { effect, kind, part: Part::Field, field: Some(field.field.clone()), category: None, before, after }
 }
 
 fn of_field(was: &ContractField, is: &ContractField, changes: &mut Vec<Change>) {
@@ -117,6 +127,7 @@ fn of_field(was: &ContractField, is: &ContractField, changes: &mut Vec<Change>) 
         kind: Kind::Changed,
         part,
         field: name(),
+        category: None,
         before: Some(before),
         after: Some(after),
     };
@@ -154,7 +165,7 @@ fn of_permissions(before: &[Permission], after: &[Permission], changes: &mut Vec
     let change = |effect, kind, permission: Permission| {
         let shown = Some(may(permission).to_owned());
         let (before, after) = if kind == Kind::Removed { (shown, None) } else { (None, shown) };
-        Change { effect, kind, part: Part::Permission, field: None, before, after }
+        Change { effect, kind, part: Part::Permission, field: None, category: None, before, after }
     };
     let new = after.iter().filter(|permission| !before.contains(permission));
     changes.extend(new.map(|permission| change(Effect::Wider, Kind::Added, *permission)));
@@ -172,7 +183,7 @@ fn of_rate(field: Option<String>, was: Option<Rate>, is: Option<Rate>) -> Option
         (None, Some(_)) => (Effect::Narrower, Kind::Added),
         (Some(was), Some(is)) => (if exceeds(is, was) { Effect::Wider } else { Effect::Narrower }, Kind::Changed),
     };
-    Some(Change { effect, kind, part: Part::Rate, field, before: was.map(often), after: is.map(often) })
+    Some(Change { effect, kind, part: Part::Rate, field, category: None, before: was.map(often), after: is.map(often) })
 }
 
 fn exceeds(a: Rate, b: Rate) -> bool {
@@ -186,6 +197,7 @@ fn words(part: Part, field: Option<String>, was: &str, is: &str) -> Option<Chang
         kind: Kind::Changed,
         part,
         field,
+        category: None,
         before: Some(was.to_owned()),
         after: Some(is.to_owned()),
     })

@@ -1,6 +1,8 @@
 //! What a machine can say about a contract before anybody is asked to accept it: what makes it unusable, and what members will
 //! not like. Says where, and never mends anything.
 
+mod storage;
+
 use serde::Serialize;
 use std::collections::HashSet;
 use vettid_wire::agreement::is_visible;
@@ -207,6 +209,7 @@ fn whole(contract: &Contract, findings: &mut Findings) {
         findings.warning(Fault::OverAsking, "/permissions", "it asks for every permission there is");
     }
     of_rate(contract.rate, "/rate", findings);
+    storage::lint(contract, findings);
 }
 
 fn of_field(contract: &Contract, field: &ContractField, place: &str, findings: &mut Findings) {

@@ -5,7 +5,8 @@ use rand::rngs::StdRng;
 use vettid_core::contract::{AcceptedContract, contract_hash};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::contract::{
-    Acceptance, Access, Contract, ContractField, InvalidContract, Permission, Rate, Retention, Tier,
+    Acceptance, Access, Contract, ContractField, InvalidContract, MAX_QUOTA_BYTES, Permission, Rate, Retention,
+    Storage, StorageCategory, Tier,
 };
 use vettid_wire::id::{ConnectionId, Fingerprint};
 use vettid_wire::time::Timestamp;
@@ -18,6 +19,8 @@ const PERMISSIONS: [Permission; 5] = [
     Permission::StoreData,
     Permission::Call,
 ];
+
+const CATEGORIES: [&str; 3] = ["cards", "notes", "receipts"];
 
 /// A contract, and the optional fields that the member agreed to.
 #[derive(Debug, Clone)]
@@ -35,6 +38,21 @@ pub(crate) enum Act {
     Ask(Permission),
     /// To be sent a field unasked, because the member changed it.
     Push(String),
+    /// Something about what it stores, quoting the accepted contract or another one.
+    Stored { what: OfStored, quotes_own: bool },
+}
+
+/// What a service tries with what it stores. A thing is named by a number within its category.
+#[derive(Debug, Clone)]
+pub(crate) enum OfStored {
+    /// To store so many bytes.
+    Put { category: String, name: u8, bytes: u64 },
+    /// To read one thing.
+    Get(String),
+    /// To list a category, or all.
+    List(Option<String>),
+    /// To delete one thing.
+    Delete { category: String, name: u8 },
 }
 
 impl Act {
@@ -59,6 +77,16 @@ fn flip(rng: &mut StdRng, of: u32) -> bool {
 
 fn rate(rng: &mut StdRng, most: u32) -> Rate {
     Rate { count: rng.random_range(1..=most), per_seconds: rng.random_range(1..=60) }
+}
+
+fn category(rng: &mut StdRng) -> String {
+    CATEGORIES[rng.random_range(0..CATEGORIES.len())].to_owned()
+}
+
+fn storage_of(quota_bytes: u64, names: impl Iterator<Item = &'static str>) -> Option<Storage> {
+    let categories: Vec<_> =
+        names.map(|name| StorageCategory { category: name.to_owned(), purpose: "p".to_owned() }).collect();
+    (!categories.is_empty()).then_some(Storage { quota_bytes, categories })
 }
 
 fn retention(rng: &mut StdRng) -> Retention {
@@ -102,6 +130,7 @@ impl Terms {
             description: "d".to_owned(),
             fields,
             permissions,
+            storage: storage_of(rng.random_range(1..200), CATEGORIES.into_iter().filter(|_| flip(rng, 2))),
             rate: rate(rng, 12),
             terms_url: "t".to_owned(),
             privacy_url: "p".to_owned(),
@@ -122,7 +151,8 @@ impl Terms {
             rate: None,
         };
         let fields = NAMES.into_iter().map(field).collect();
-        let contract = Contract { fields, permissions: PERMISSIONS.to_vec(), ..self.contract.clone() };
+        let storage = storage_of(MAX_QUOTA_BYTES, CATEGORIES.into_iter());
+        let contract = Contract { fields, permissions: PERMISSIONS.to_vec(), storage, ..self.contract.clone() };
         Self { contract, optional: Vec::new() }
     }
 
@@ -179,6 +209,9 @@ impl Act {
         if flip(rng, 5) {
             return Self::Ask(PERMISSIONS[rng.random_range(0..PERMISSIONS.len())]);
         }
+        if flip(rng, 5) {
+            return Self::Stored { what: OfStored::random(rng), quotes_own: !flip(rng, 8) };
+        }
         let declared = &terms.contract.fields;
         let field = if declared.is_empty() || flip(rng, 6) {
             NAMES[rng.random_range(0..NAMES.len())].to_owned()
@@ -190,6 +223,36 @@ impl Act {
         }
         let wish = if flip(rng, 3) { Some(retention(rng)) } else { None };
         Self::Read { field, quotes_own: !flip(rng, 8), retention: wish }
+    }
+}
+
+impl OfStored {
+    fn random(rng: &mut StdRng) -> Self {
+        let (category, name) = (category(rng), rng.random_range(0..3));
+        match rng.random_range(0..8) {
+            0..5 => Self::Put { category, name, bytes: rng.random_range(1..200) },
+            5 => Self::Get(category),
+            6 => Self::List(if flip(rng, 2) { Some(category) } else { None }),
+            _ => Self::Delete { category, name },
+        }
+    }
+}
+
+/// Changes one thing of what a contract lets its service store, for better or worse.
+pub(crate) fn change_storage(contract: &mut Contract, rng: &mut StdRng) {
+    let name = category(rng);
+    match (&mut contract.storage, rng.random_range(0..4)) {
+        (Some(_), 0) if flip(rng, 4) => contract.storage = None,
+        (Some(storage), 0 | 1) => storage.quota_bytes = rng.random_range(1..300),
+        (Some(storage), 2) => storage.categories.retain(|declared| declared.category != name),
+        (Some(storage), _) if storage.category(&name).is_none() => {
+            storage.categories.push(StorageCategory { category: name, purpose: "p".to_owned() });
+        }
+        (Some(_), _) => {}
+        (None, _) => {
+            let categories = vec![StorageCategory { category: name, purpose: "p".to_owned() }];
+            contract.storage = Some(Storage { quota_bytes: rng.random_range(1..300), categories });
+        }
     }
 }
 

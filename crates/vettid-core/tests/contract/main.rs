@@ -5,10 +5,12 @@
 
 mod life;
 mod reference;
+mod stored;
 
 use life::{Act, Life, Terms};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use stored::Store;
 use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, push_field, read_field};
 use vettid_wire::contract::{Access, Retention, Tier};
 
@@ -26,6 +28,7 @@ type Decision = Result<Option<Grant>, Breach>;
 fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let accepted = terms.accepted();
     let (mut buckets, mut spent) = (Buckets::default(), Spent::default());
+    let mut store = Store::default();
     let decide = |(now, wish): &(_, Act)| match wish {
         Act::Read { field, quotes_own, retention } => {
             let quoted_hash = if *quotes_own { &accepted.contract_hash } else { &life::other_hash() };
@@ -35,6 +38,13 @@ fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
             Ok(Some(grant))
         }
         Act::Push(field) => push_field(*now, &accepted, &mut buckets, field).map(|()| None),
+        Act::Stored { what, quotes_own } => {
+            let decision = store.decide(*now, &accepted, &mut buckets, (what, *quotes_own));
+            store.follow(what, &decision);
+            let quota_bytes = terms.contract.storage.as_ref().map_or(0, |storage| storage.quota_bytes);
+            assert!(store.bytes() <= quota_bytes, "{terms:#?} {life:#?}");
+            decision
+        }
         Act::Ask(permission) => act(*now, &accepted, &mut buckets, None, *permission).map(|()| None),
     };
     life.acts.iter().map(decide).collect()

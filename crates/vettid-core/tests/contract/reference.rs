@@ -2,10 +2,10 @@
 //! (ITU-T I.371, generic cell rate algorithm) in exact fractions instead of buckets.
 
 use crate::Decision;
-use crate::life::{Act, Life, Terms};
+use crate::life::{Act, Life, OfStored, Terms};
 use std::collections::{HashMap, HashSet};
 use vettid_core::contract::{Breach, Grant};
-use vettid_wire::contract::{Access, Rate, Retention, Tier};
+use vettid_wire::contract::{Access, Permission, Rate, Retention, Tier};
 
 /// One rate: when the next cell is expected, in milliseconds times `count`; a clock that goes back stands still.
 #[derive(Default)]
@@ -42,11 +42,16 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let mut of_field: HashMap<&str, Arrivals> = HashMap::new();
     let mut of_push: HashMap<&str, Arrivals> = HashMap::new();
     let mut served: HashSet<&str> = HashSet::new();
+    let mut things: Vec<Thing> = Vec::new();
     let mut decisions = Vec::new();
     for (now, wish) in &life.acts {
         let now_ms = now.unix_ms();
         decisions.push(match wish {
-            Act::Read { quotes_own: false, .. } => Err(Breach::NotCurrent),
+            Act::Read { quotes_own: false, .. } | Act::Stored { quotes_own: false, .. } => Err(Breach::NotCurrent),
+            Act::Stored { what, .. } => {
+                let conforms = overall.conforms(contract.rate, now_ms);
+                stored(terms, conforms, &mut things, what)
+            }
             Act::Push(name) => {
                 let field = contract.fields.iter().find(|field| field.field == *name);
                 match field.filter(|field| field.access == Access::Snapshot) {
@@ -98,4 +103,41 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
         });
     }
     decisions
+}
+
+/// A stored thing: its category, its name, its bytes.
+type Thing = (String, u8, u64);
+
+/// What becomes of an act on stored things: each refusal in its order, then what stands there afterwards, counted anew.
+fn stored(terms: &Terms, conforms: bool, things: &mut Vec<Thing>, what: &OfStored) -> Decision {
+    let storage = terms.contract.storage.as_ref().ok_or(Breach::NotDeclared)?;
+    let (OfStored::Put { category, .. } | OfStored::Get(category) | OfStored::Delete { category, .. }) = what else {
+        let OfStored::List(only) = what else { unreachable!() };
+        let is_declared = only.as_ref().is_none_or(|only| storage.categories.iter().any(|one| one.category == *only));
+        return refuse(terms, is_declared, conforms);
+    };
+    refuse(terms, storage.categories.iter().any(|one| one.category == *category), conforms)?;
+    let mut after = things.clone();
+    match what {
+        OfStored::Put { name, bytes, .. } => {
+            after.retain(|(in_category, of_name, _)| (in_category, of_name) != (category, name));
+            after.push((category.clone(), *name, *bytes));
+            if after.iter().map(|(.., bytes)| bytes).sum::<u64>() > storage.quota_bytes {
+                return Err(Breach::OverQuota);
+            }
+        }
+        OfStored::Delete { name, .. } => after.retain(|thing| (&thing.0, thing.1) != (category, *name)),
+        OfStored::Get(_) | OfStored::List(_) => {}
+    }
+    *things = after;
+    Ok(None)
+}
+
+fn refuse(terms: &Terms, is_declared: bool, conforms: bool) -> Decision {
+    match (is_declared, conforms, terms.contract.permissions.contains(&Permission::StoreData)) {
+        (false, ..) => Err(Breach::NotDeclared),
+        (_, false, _) => Err(Breach::OverRate),
+        (.., false) => Err(Breach::NotPermitted),
+        _ => Ok(None),
+    }
 }

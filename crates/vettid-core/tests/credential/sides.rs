@@ -46,6 +46,7 @@ pub(crate) fn parts(password: u8) -> PasswordParts {
     PasswordParts {
         salt: PasswordSalt::from_bytes([password; 16]),
         device_secret: DeviceSecret::from_secret(Secret32::from_bytes([password; 32])),
+        made_at: None,
     }
 }
 

@@ -259,7 +259,7 @@ async fn take_event(
             logins::opened(shared, (id, member), &opened).await;
             Ok(())
         }
-        Ok(Arrived::Credential(body)) => upkeep::credential(shared, live, body).await,
+        Ok(Arrived::Credential(event, body)) => upkeep::credential(shared, live, event, body).await,
         Ok(Arrived::Accepted(body)) => upkeep::accepted(shared, live, body).await,
         Ok(Arrived::Profile(body)) => upkeep::profile(shared, live, body).await,
         Ok(Arrived::Rekey(body)) => upkeep::rekey(shared, live, body).await,

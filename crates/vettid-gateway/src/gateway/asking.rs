@@ -242,6 +242,7 @@ fn answered(view: &RequestView) -> Event {
     if let Some(answer) = answer.as_object_mut() {
         // Values are had by a call, for as long as they may be kept; they do not lie in queues.
         answer.remove("value");
+        answer.remove("result");
         answer.remove("evidence");
         answer.remove("record");
     }

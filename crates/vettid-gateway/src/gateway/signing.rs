@@ -27,9 +27,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// What seals under a symmetric key.
 const SEALS: &str = "XChaCha20-Poly1305";
 
-/// A step could not be made; it is made again later.
+/// A step of the change of signing keys could not be made; it is made again later.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotChanged {
+pub enum NotChanged {
     /// The keys.
     #[error(transparent)]
     Identity(#[from] IdentityFailed),
@@ -47,7 +47,7 @@ pub(super) enum NotChanged {
 /// Changes the keys when it is time or somebody asked for it, until the gateway stops.
 pub(super) async fn keep(shared: Arc<Shared>) {
     // Services may have confirmed keys right before this start: what former keys signed is replaced at once.
-    upkeep::sweep(&shared).await;
+    upkeep::look_after_all(&shared, clock::now()).await;
     let mut pause = Duration::ZERO;
     loop {
         let goes_on = tokio::select! {
@@ -57,7 +57,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
         if !goes_on {
             return;
         }
-        pause = match turn(&shared).await {
+        pause = match turn(&shared, clock::now()).await {
             Ok(()) => LOOK_AGAIN,
             Err(error) => {
                 tracing::warn!(%error, "the signing keys are not changed yet");
@@ -67,19 +67,19 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     }
 }
 
-async fn turn(shared: &Arc<Shared>) -> Result<(), NotChanged> {
-    if due(shared)? == Due::Make {
-        make(shared, true).await?;
+async fn turn(shared: &Arc<Shared>, now: Timestamp) -> Result<(), NotChanged> {
+    if due(shared, now)? == Due::Make {
+        make(shared, true, now).await?;
     }
-    let Due::Announce(_) = due(shared)? else {
+    let Due::Announce(_) = due(shared, now)? else {
         return Ok(());
     };
     let confirmed = tell(&shared.config.services, shared.service_id(), || shared.identity()).await;
     match confirmed {
-        Ok(Some(confirmed)) => succeed(shared, confirmed).await?,
+        Ok(Some(confirmed)) => succeed(shared, confirmed, now.max(clock::now())).await?,
         Ok(None) => return Ok(()),
         Err(NotChanged::Services(RegistrationError::OlderKeys)) => {
-            change(shared, |identity| identity.renew_successors(clock::now(), &mut random::system())).await?;
+            change(shared, |identity| identity.renew_successors(now, &mut random::system())).await?;
             return Err(RegistrationError::OlderKeys.into());
         }
         Err(error) => return Err(error),
@@ -87,12 +87,12 @@ async fn turn(shared: &Arc<Shared>) -> Result<(), NotChanged> {
     if let Err(error) = renew(shared).await {
         tracing::warn!(%error, "the own credential could not be renewed yet");
     }
-    upkeep::sweep(shared).await;
+    upkeep::look_after_all(shared, now.max(clock::now())).await;
     Ok(())
 }
 
-fn due(shared: &Shared) -> Result<Due, InvalidKey> {
-    shared.identity().signing_due(clock::now())
+fn due(shared: &Shared, now: Timestamp) -> Result<Due, InvalidKey> {
+    shared.identity().signing_due(now)
 }
 
 /// Tells services of keys that wait, if some do. `read` gives the identity for a moment.
@@ -108,12 +108,12 @@ pub(super) async fn tell<I: std::ops::Deref<Target = Identity>>(
     }
 }
 
-async fn make(shared: &Shared, keeps_former: bool) -> Result<Timestamp, StateError> {
-    change(shared, |identity| identity.make_successors(keeps_former, clock::now(), &mut random::system())).await
+async fn make(shared: &Shared, keeps_former: bool, now: Timestamp) -> Result<Timestamp, StateError> {
+    change(shared, |identity| identity.make_successors(keeps_former, now, &mut random::system())).await
 }
 
-async fn succeed(shared: &Shared, confirmed: SigningKeysRotated) -> Result<(), StateError> {
-    change(shared, |identity| identity.succeed(confirmed, clock::now())).await.map(drop)
+async fn succeed(shared: &Shared, confirmed: SigningKeysRotated, now: Timestamp) -> Result<(), StateError> {
+    change(shared, |identity| identity.succeed(confirmed, now)).await.map(drop)
 }
 
 /// Changes the identity, and stores it.
@@ -135,9 +135,18 @@ impl Gateway {
     /// # Errors
     /// [`StateError`] if they could not be stored.
     pub async fn rotate_keys(&self, cuts_off: bool) -> Result<SigningKeysMade, StateError> {
-        let since = make(&self.0, !cuts_off).await?;
+        let since = make(&self.0, !cuts_off, clock::now()).await?;
         self.0.signing_wanted.notify_one();
         Ok(SigningKeysMade { since })
+    }
+
+    /// Does at this time what is due about the signing keys: makes them, tells services, and renews what former ones signed. The gateway does so
+    /// by itself every hour.
+    ///
+    /// # Errors
+    /// [`NotChanged`]: it goes on with the keys that it has, and tries again.
+    pub async fn keep_signing_keys(&self, now: Timestamp) -> Result<(), NotChanged> {
+        turn(&self.0, now).await
     }
 
     /// Every key of the gateway, without anything that is secret.

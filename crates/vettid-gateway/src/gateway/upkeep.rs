@@ -13,7 +13,8 @@ use crate::state::StateError;
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
-use vettid_wire::id::ConnectionId;
+use vettid_wire::id::{ConnectionId, EventId};
+use vettid_wire::time::Timestamp;
 
 /// A member's step of a rotation.
 pub(super) async fn rekey(
@@ -37,12 +38,13 @@ pub(super) async fn rekey(
 pub(super) async fn credential(
     shared: &Arc<Shared>,
     mut live: OwnedMutexGuard<Live>,
+    event: EventId,
     body: Value,
 ) -> Result<(), StateError> {
     let before = live.record.outbox.clone();
     let taken = {
         let identity = shared.identity();
-        renewal::receive(clock::now(), &mut random::system(), shared.own(&identity), &mut live, body)
+        renewal::receive(clock::now(), &mut random::system(), shared.own(&identity), &mut live, event, body)
     };
     match taken {
         Ok(true) => {}
@@ -120,9 +122,9 @@ fn tell(shared: &Shared, live: &mut Live) -> bool {
     })
 }
 
-fn renew(shared: &Shared, live: &mut Live) -> bool {
+fn renew(shared: &Shared, live: &mut Live, now: Timestamp) -> bool {
     let identity = shared.identity();
-    let kept = renewal::keep_up(clock::now(), &mut random::system(), shared.own(&identity), live);
+    let kept = renewal::keep_up(now, &mut random::system(), shared.own(&identity), live);
     kept.unwrap_or_else(|error| {
         tracing::error!(%error, "a member's credential could not be renewed");
         true
@@ -130,10 +132,14 @@ fn renew(shared: &Shared, live: &mut Live) -> bool {
 }
 
 /// After any other event of a member, and from time to time.
-pub(super) async fn keep_up(shared: &Arc<Shared>, mut live: OwnedMutexGuard<Live>) -> Result<(), StateError> {
+pub(super) async fn keep_up(shared: &Arc<Shared>, live: OwnedMutexGuard<Live>) -> Result<(), StateError> {
+    keep_up_at(shared, live, clock::now()).await
+}
+
+async fn keep_up_at(shared: &Arc<Shared>, mut live: OwnedMutexGuard<Live>, now: Timestamp) -> Result<(), StateError> {
     let before = live.record.outbox.clone();
     let kept = step(shared, |own| rotation::keep_up(clock::now(), &mut random::system(), own, &mut live));
-    let renewed = renew(shared, &mut live);
+    let renewed = renew(shared, &mut live, now);
     let offered = offer(shared, &mut live);
     let told = tell(shared, &mut live);
     if note_failure(kept) || renewed || offered || told {
@@ -149,6 +155,17 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
     for live in all {
         let Ok(live) = live.try_lock_owned() else { continue };
         if let Err(error) = keep_up(shared, live).await {
+            tracing::error!(%error, "the upkeep of a connection could not be stored");
+        }
+    }
+}
+
+/// Looks after every connection at this time, and waits for those that somebody works on right now: after a change of keys no member is left
+/// with what the broker does not take.
+pub(super) async fn look_after_all(shared: &Arc<Shared>, now: Timestamp) {
+    let all: Vec<_> = lock(&shared.connections).all.values().cloned().collect();
+    for live in all {
+        if let Err(error) = keep_up_at(shared, live.lock_owned().await, now).await {
             tracing::error!(%error, "the upkeep of a connection could not be stored");
         }
     }

@@ -4,9 +4,9 @@
 use super::body::{Body, Id};
 use super::failure::{ApiFailure, unavailable};
 use super::requests::ask_member;
+use super::wanted::AuthorisationCall;
 use crate::gateway::Gateway;
 use crate::question::{Ask, Authorisation};
-use crate::random;
 use crate::view::{RecordView, RequestView};
 use axum::Json;
 use axum::extract::State;
@@ -14,14 +14,10 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use vettid_wire::authorisation::Wanted;
-use vettid_wire::base64::Base64Url;
 use vettid_wire::id::{ConnectionId, RequestId};
-use vettid_wire::json;
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(authorise, list)).routes(routes!(record))
@@ -41,8 +37,6 @@ struct AskedOn {
     post, path = "/v1/connections/{connection_id}/authorisations", tag = "requests", operation_id = "request_authorisation",
     security(("api_key" = ["requests"])),
     params(("connection_id" = String, Path, description = "The connection.", format = "uuid")),
-    request_body(content = Object, description = "`kind` (`payment`, `transaction`, `consent`, `document`, `proof`) and the \
-        fields of that kind; `expires_in_ms` for a shorter time to answer, `wait_ms` for how long the call waits."),
     responses(
         (status = 200, description = "The request ended.", body = RequestView),
         (status = 202, description = "The request is open.", body = RequestView),
@@ -51,30 +45,11 @@ struct AskedOn {
 async fn authorise(
     State(gateway): State<Gateway>,
     Id(id): Id<ConnectionId>,
-    Body(mut call): Body<Map<String, Value>>,
+    Body(call): Body<AuthorisationCall>,
 ) -> Result<(StatusCode, Json<RequestView>), ApiFailure> {
-    let wait_ms = number(&mut call, "wait_ms")?;
-    let life_ms = number(&mut call, "expires_in_ms")?.map(i64::try_from).transpose();
-    let life_ms = life_ms.map_err(|_| ApiFailure::Invalid)?;
-    if call.get("kind").and_then(Value::as_str) == Some("proof") {
-        // A program that has no nonce of its own gets a fresh one.
-        call.entry("nonce").or_insert_with(fresh_nonce);
-    }
-    let wanted: Wanted = json::from_value(Value::Object(call)).map_err(|_| ApiFailure::Invalid)?;
+    let (wait_ms, life_ms) = (call.wait_ms(), call.life_ms());
+    let wanted = call.wanted()?;
     ask_member(&gateway, id, Ask::Authorisation(Authorisation { wanted, life_ms }), wait_ms).await
-}
-
-fn fresh_nonce() -> Value {
-    let mut nonce = [0; 32];
-    rand_core::Rng::fill_bytes(&mut random::system(), &mut nonce);
-    Base64Url::new(nonce).to_string().into()
-}
-
-fn number(call: &mut Map<String, Value>, name: &str) -> Result<Option<u64>, ApiFailure> {
-    match call.remove(name) {
-        None => Ok(None),
-        Some(value) => value.as_u64().map(Some).ok_or(ApiFailure::Invalid),
-    }
 }
 
 /// The requests of a connection that want the member's word, and the records of the answers.

@@ -4,7 +4,7 @@ use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
     api_keys, authorisations, call, connections, contract, document, idempotency, invitations, keys, logins, page,
-    probes, requests, values, verification, webhooks,
+    probes, requests, stored, values, verification, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -21,6 +21,7 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     requests::routes,
     logins::routes,
     authorisations::routes,
+    stored::routes,
     keys::routes,
     verification::routes,
     probes::routes,

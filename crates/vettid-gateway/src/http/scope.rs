@@ -14,7 +14,7 @@ pub enum Scope {
     ConnectionsWrite,
     /// Ask members for data, and read the answers.
     DataRead,
-    /// Store data with members.
+    /// Store data with members, read it back, and delete it.
     DataWrite,
     /// Ask members to log in, and read the answers.
     Login,

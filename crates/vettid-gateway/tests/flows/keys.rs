@@ -125,6 +125,41 @@ async fn what_somebody_may_know_is_cut_off_at_once_and_everybody_goes_on() {
     world.shut().await;
 }
 
+/// The clock that the upkeep gets is set on; the keys, what is announced, the broker and the member are the real ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_ninety_days_other_keys_sign_and_a_member_answers_with_what_they_signed() {
+    let (world, gateway, mut member, mut service) = connected().await;
+    let program = Program::of(&world, &gateway);
+    let (first, of_first) = (signing(&program).await, service.jwt.clone());
+    let due_at = one(&keys(&program).await, KeyUse::ConnectionSigning).next_rotation.unwrap();
+    gateway.gateway().keep_signing_keys(due_at.plus_ms(-1)).await.unwrap();
+    assert_eq!(signing(&program).await, first, "a millisecond before");
+    assert_eq!(world.desk.rotations(), 0);
+
+    world.desk.is_deaf(true);
+    gateway.gateway().keep_signing_keys(due_at).await.unwrap_err();
+    assert_eq!(signing(&program).await, first, "services do not know them yet");
+    world.desk.is_deaf(false);
+    gateway.gateway().keep_signing_keys(due_at.plus_ms(30_000)).await.unwrap();
+    let second = signing(&program).await;
+    assert!(second.iter().all(|key| !first.contains(key)), "all three are new");
+    let signs = one(&keys(&program).await, KeyUse::ConnectionSigning);
+    assert_eq!((signs.since, signs.policy), (Some(due_at), KeyPolicy::Signing), "those that waited, not others");
+    member.take_credential(&mut service).await;
+    assert_eq!(issuer(&service), second[1]);
+    goes_on(&gateway, &mut member, &mut service).await;
+    assert!(member.comes_in(&service, &of_first).await.is_some(), "the overlap");
+
+    gateway.gateway().keep_signing_keys(due_at.plus_ms(60_000)).await.unwrap();
+    assert_eq!(
+        (signing(&program).await, world.desk.rotations()),
+        (second, 1),
+        "nothing is due for another ninety days"
+    );
+    gateway.stop().await;
+    world.shut().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_services_did_not_confirm_sign_nothing_and_do_after_a_kill() {
     let (world, gateway, mut member, mut service) = connected().await;

@@ -16,6 +16,7 @@ mod profiles;
 mod publishing;
 mod requests;
 mod sdk;
+mod stored;
 mod values;
 mod webhooks;
 mod world;

@@ -14,7 +14,7 @@ use vettid_wire::audit::Outcome;
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::contract::Tier;
-use vettid_wire::event::{DataResponse, DataSnapshot, EventRow};
+use vettid_wire::event::{DataResponse, DataSnapshot, DataStoredResponse, EventRow, EventType};
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
@@ -33,6 +33,7 @@ pub fn note_served(
     let served = ServedField {
         connection_id: id,
         field: field.to_owned(),
+        category: None,
         purpose: purpose.to_owned(),
         tier: accepted.contract.field(field).map_or(Tier::Consent, |declared| declared.tier),
         contract_hash: accepted.contract_hash,
@@ -40,10 +41,43 @@ pub fn note_served(
         decided_by,
         request_id,
     };
-    let number = audit::chain(&step.draft)?.size();
     let event_type = if request_id.is_some() { DataResponse::ROW.event_type() } else { DataSnapshot::ROW.event_type() };
-    step.audit(&actor(connection), &event_type, Outcome::Success, json!({ "served": served }))?;
-    Ok(step.draft.put(served_key(id, number), &number)?)
+    note(step, connection, &event_type, &served)
+}
+
+/// A service reads back what it stored: to be called in the step in which its answer is sealed.
+pub fn note_read_back(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    (category, name): (&str, &str),
+    request_id: RequestId,
+) -> Result<(), Failure> {
+    let id = connection.connection_id;
+    let Some(accepted) = connection::contract(&step.draft, id)? else { return Ok(()) };
+    let declared = accepted.contract.storage.as_ref().and_then(|storage| storage.category(category));
+    let served = ServedField {
+        connection_id: id,
+        field: name.to_owned(),
+        category: Some(category.to_owned()),
+        purpose: declared.map(|declared| declared.purpose.clone()).unwrap_or_default(),
+        tier: Tier::OnDemand,
+        contract_hash: accepted.contract_hash,
+        contract_version: accepted.contract.contract_version,
+        decided_by: DecidedBy::Contract,
+        request_id: Some(request_id),
+    };
+    note(step, connection, &DataStoredResponse::ROW.event_type(), &served)
+}
+
+fn note(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    event_type: &EventType,
+    served: &ServedField,
+) -> Result<(), Failure> {
+    let number = audit::chain(&step.draft)?.size();
+    step.audit(&actor(connection), event_type, Outcome::Success, json!({ "served": served }))?;
+    Ok(step.draft.put(served_key(connection.connection_id, number), &number)?)
 }
 
 /// `contract.statement.export`.

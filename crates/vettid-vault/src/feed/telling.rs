@@ -67,6 +67,7 @@ fn sentence(event_type: &EventType, body: &Value, name: Option<&str>) -> String 
         ("call.settings", ..) => "You changed when nobody may ring".to_owned(),
         ("connection.label", _, Some(name)) => format!("You changed your own name for {name}"),
         ("connection.tag", _, Some(name)) => format!("You changed your tags of {name}"),
+        ("stored.delete", _, Some(name)) => format!("You deleted something that {name} had stored with you"),
         ("vault.lock", ..) => "You locked your vault".to_owned(),
         ("vault.lock.auto", ..) => "You changed when your vault locks itself".to_owned(),
         ("grant.use", ..) => "A secret was used under a grant".to_owned(),

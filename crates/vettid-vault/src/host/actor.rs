@@ -163,6 +163,9 @@ impl Actor {
 
     /// The vault's lock is served by this lane.
     pub(super) fn behind(mut self, lane: Option<Lane>) -> Self {
+        let made_at = lane.as_ref().map(Lane::made_at).unwrap_or_default();
+        self.vault.lock().lane_made_at = made_at.lane;
+        self.vault.lock().storage_made_at = made_at.storage;
         self.vault.lock().lane_key = lane.as_ref().map(Lane::lane_key);
         self.vault.lock().sealer = lane.as_ref().map(Lane::sealer);
         self.lane = lane;

@@ -1,5 +1,6 @@
 //! The storage keys of the vaults on a host. Each vault has its own, sealed by the host's sealer; that of a vault with a
-//! lock lies in its lock record, where the sealer alone does not open it. Never writes a key in clear, never replaces one.
+//! lock lies in its lock record, where the sealer alone does not open it. With each lies when it was made. Never writes a key
+//! in clear, never replaces one.
 
 use super::sealer::{Sealer, SealerError};
 use rand_core::CryptoRng;
@@ -11,6 +12,7 @@ use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_wire::id::MemberId;
 use vettid_wire::lock::SealerKind;
+use vettid_wire::time::Timestamp;
 
 const PURPOSE: &str = "vettid-vault-storage-key";
 const KEPT: &str = "vettid-host-kept";
@@ -83,20 +85,32 @@ impl StorageKeys {
 
     /// The storage key of a vault, if the sealer alone gives it.
     pub fn get(&self, member: MemberId) -> Result<Option<StorageKey>, StorageKeyError> {
+        Ok(self.aged(member)?.map(|(key, _)| key))
+    }
+
+    /// When the storage key of a vault was made, if the sealer alone gives it and the time was recorded.
+    pub(super) fn made_at(&self, member: MemberId) -> Result<Option<Timestamp>, StorageKeyError> {
+        Ok(self.aged(member)?.and_then(|(_, made_at)| made_at))
+    }
+
+    fn aged(&self, member: MemberId) -> Result<Option<(StorageKey, Option<Timestamp>)>, StorageKeyError> {
         let opened = self.read(self.path(member), &purpose(member))?;
-        let secret = opened.map(|bytes| {
-            Secret32::from_slice(bytes.expose()).ok_or_else(|| StorageKeyError::Sealed(self.path(member)))
-        });
-        Ok(secret.transpose()?.map(StorageKey::from_secret))
+        let aged = opened.map(|bytes| parted(bytes.expose()).ok_or_else(|| StorageKeyError::Sealed(self.path(member))));
+        aged.transpose()
     }
 
     /// Makes the storage key of a new vault.
-    pub fn create(&self, member: MemberId, rng: &mut dyn CryptoRng) -> Result<StorageKey, StorageKeyError> {
+    pub fn create(
+        &self,
+        member: MemberId,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<StorageKey, StorageKeyError> {
         if self.lock_path(member).exists() {
             return Err(StorageKeyError::Locked(member));
         }
         let key = StorageKey::random(rng);
-        write_new(&self.path(member), &self.seal(&purpose(member), key.expose(), rng)?)?;
+        write_new(&self.path(member), &self.seal(&purpose(member), joined(&key, Some(now)).expose(), rng)?)?;
         Ok(key)
     }
 
@@ -105,9 +119,10 @@ impl StorageKeys {
         &self,
         member: MemberId,
         key: &StorageKey,
+        made_at: Option<Timestamp>,
         rng: &mut dyn CryptoRng,
     ) -> Result<(), StorageKeyError> {
-        self.replace(&self.path(member), &self.seal(&purpose(member), key.expose(), rng)?)?;
+        self.replace(&self.path(member), &self.seal(&purpose(member), joined(key, made_at).expose(), rng)?)?;
         let is_there = self.get(member)?.is_some_and(|found| found.expose() == key.expose());
         if is_there { Ok(()) } else { Err(StorageKeyError::Sealed(self.path(member))) }
     }
@@ -184,6 +199,21 @@ impl StorageKeys {
     }
 }
 
+/// What is sealed: the 32 bytes of the key, and 8 of the time at which it was made, which earlier programs did not write.
+fn joined(key: &StorageKey, made_at: Option<Timestamp>) -> SecretBytes {
+    let time = made_at.map(|made_at| made_at.unix_ms().to_be_bytes());
+    SecretBytes::new([key.expose().as_slice(), time.as_ref().map_or(&[], |time| time.as_slice())].concat())
+}
+
+fn parted(bytes: &[u8]) -> Option<(StorageKey, Option<Timestamp>)> {
+    let (secret, time) = bytes.split_at_checked(32)?;
+    let made_at = match time {
+        [] => None,
+        time => Some(Timestamp::from_unix_ms(i64::from_be_bytes(time.try_into().ok()?))),
+    };
+    Some((StorageKey::from_secret(Secret32::from_slice(secret)?), made_at))
+}
+
 fn purpose(member: MemberId) -> String {
     format!("{PURPOSE}/{member}")
 }
@@ -222,6 +252,10 @@ mod tests {
     use rand_core::UnwrapErr;
     use std::os::unix::fs::PermissionsExt;
 
+    fn now() -> Timestamp {
+        Timestamp::from_unix_ms(1_790_000_000_000)
+    }
+
     fn keys(folder: &Path) -> Result<StorageKeys, StorageKeyError> {
         let sealer = KeyFile::open_or_create(&folder.join("host.key"), &mut UnwrapErr(SysRng))?;
         StorageKeys::new(folder.join("vaults"), Box::new(sealer))
@@ -234,7 +268,7 @@ mod tests {
     #[test]
     fn a_key_comes_back_and_is_not_on_disk_in_clear() {
         let folder = tempfile::tempdir().unwrap();
-        let made = keys(folder.path()).unwrap().create(member(), &mut UnwrapErr(SysRng)).unwrap();
+        let made = keys(folder.path()).unwrap().create(member(), now(), &mut UnwrapErr(SysRng)).unwrap();
         let again = keys(folder.path()).unwrap();
         assert_eq!(again.get(member()).unwrap().unwrap().expose(), made.expose());
         assert_eq!(again.members().unwrap(), [member()]);
@@ -242,10 +276,30 @@ mod tests {
         assert!(!stored.windows(32).any(|window| window == made.expose()));
     }
 
+    /// An earlier program sealed the key alone.
+    #[test]
+    fn the_time_at_which_a_key_was_made_is_kept_with_it_and_that_of_an_older_one_is_not_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = keys(folder.path()).unwrap();
+        let made = keys.create(member(), now(), &mut UnwrapErr(SysRng)).unwrap();
+        assert_eq!(keys.made_at(member()).unwrap(), Some(now()));
+        keys.put_back(member(), &made, None, &mut UnwrapErr(SysRng)).unwrap();
+        assert_eq!(keys.made_at(member()).unwrap(), None);
+        let older = keys.seal(&purpose(member()), made.expose(), &mut UnwrapErr(SysRng)).unwrap();
+        keys.replace(&keys.path(member()), &older).unwrap();
+        assert_eq!(keys.get(member()).unwrap().unwrap().expose(), made.expose());
+        assert_eq!(keys.made_at(member()).unwrap(), None);
+        for wrong in [31, 33, 39, 41] {
+            let other = keys.seal(&purpose(member()), &vec![7; wrong], &mut UnwrapErr(SysRng)).unwrap();
+            keys.replace(&keys.path(member()), &other).unwrap();
+            assert!(matches!(keys.get(member()), Err(StorageKeyError::Sealed(_))), "{wrong} bytes are a key");
+        }
+    }
+
     #[test]
     fn a_wrong_or_open_key_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        keys(folder.path()).unwrap().create(member(), &mut UnwrapErr(SysRng)).unwrap();
+        keys(folder.path()).unwrap().create(member(), now(), &mut UnwrapErr(SysRng)).unwrap();
         let path = folder.path().join("host.key");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(keys(folder.path()), Err(StorageKeyError::KeyFile(_))));
@@ -257,7 +311,7 @@ mod tests {
     fn a_key_is_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let keys = keys(folder.path()).unwrap();
-        keys.create(member(), &mut UnwrapErr(SysRng)).unwrap();
-        assert!(keys.create(member(), &mut UnwrapErr(SysRng)).is_err());
+        keys.create(member(), now(), &mut UnwrapErr(SysRng)).unwrap();
+        assert!(keys.create(member(), now(), &mut UnwrapErr(SysRng)).is_err());
     }
 }

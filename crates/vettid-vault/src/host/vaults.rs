@@ -4,7 +4,7 @@
 use super::actor::{Actor, QUEUE, Stopped};
 use super::loader::Loaded;
 use super::ways::Sender;
-use super::{Host, HostFailed, Running};
+use super::{Host, HostFailed, Running, clock};
 use bytes::Bytes;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -79,7 +79,7 @@ impl Host {
             if journal.last_sequence(member).await? != 0 {
                 return Err(HostFailed::StorageKeyLost);
             }
-            keys.create(member, &mut UnwrapErr(SysRng))?;
+            keys.create(member, clock::now(), &mut UnwrapErr(SysRng))?;
         }
         self.lanes.open(member)?;
         let loaded = self.loader.load(member, None).await?;

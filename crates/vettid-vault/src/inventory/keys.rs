@@ -85,6 +85,7 @@ fn own_keys(step: &Step<'_>) -> Result<Vec<KeyView>, Failure> {
 /// What the host has for this vault.
 fn at_rest(step: &Step<'_>) -> Vec<KeyView> {
     let storage = KeyView {
+        since: step.lock.storage_made_at,
         holder: KeyHolder::Host,
         kind: KeyKind::Symmetric,
         suite: SEALS.to_owned(),
@@ -93,6 +94,7 @@ fn at_rest(step: &Step<'_>) -> Vec<KeyView> {
     };
     let lane = step.lock.lane_key.as_ref().and_then(|key| VerifyingKey::from_typed(key).ok());
     let lane = lane.map(|key| KeyView {
+        since: step.lock.lane_made_at,
         holder: KeyHolder::Host,
         policy: KeyPolicy::Host,
         ..own(KeyUse::UnlockLane, key.key_id().to_string())

@@ -8,6 +8,7 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::login;
 use crate::step::Step;
+use crate::stored;
 use serde_json::Value;
 use vettid_core::contract::{self, Buckets, Reading};
 use vettid_crypto::identity::VerifyingKey;
@@ -100,6 +101,15 @@ fn under_contract(
             Err(refused) => return Ok(Err(refused)),
         };
         return Ok(login::assess(step, &challenge)?.map(|_| None).map_err(Refused::from));
+    }
+    if stored::service::is_one(&arrived.event_type) {
+        let asked = match stored::service::read(step.now, &arrived.event_type, &arrived.content.body) {
+            Ok(asked) => asked,
+            Err(code) => return Ok(Err(code.into())),
+        };
+        let wanted = stored::service::wanted(&step.draft, connection.connection_id, &asked)?;
+        let granted = contract::storage::on_stored(step.now, &accepted, buckets, asked.contract_hash(), wanted);
+        return Ok(granted.map(|()| Some(Tier::OnDemand)).map_err(Refused::from));
     }
     if authorisation::is_one(&arrived.event_type) {
         let asked = (&arrived.event_type, &arrived.content.body);

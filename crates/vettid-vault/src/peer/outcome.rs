@@ -11,10 +11,11 @@ use crate::rotation;
 use crate::rule::ruling::Ruling;
 use crate::send;
 use crate::step::Step;
+use crate::stored;
 use serde_json::{Value, json};
 use vettid_core::contract::{Breach, Buckets};
 use vettid_wire::audit::Outcome as AuditOutcome;
-use vettid_wire::event::{self, EventRow};
+use vettid_wire::event::{self, EventRow, EventType};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::json::JsonError;
 use vettid_wire::refusal::RefusalCode;
@@ -42,6 +43,14 @@ pub(super) struct Refused {
     severity: Severity,
     /// The check of the contract that failed.
     breach: Option<Breach>,
+}
+
+impl Refused {
+    /// The contract let it through. A thing that a service stored and that is there no more is nothing to worry about.
+    pub(super) fn after_admission(event_type: &EventType, code: RefusalCode) -> Self {
+        let is_gone = code == RefusalCode::NotFound && stored::service::is_one(event_type);
+        if is_gone { Self { code, severity: Severity::Info, breach: None } } else { code.into() }
+    }
 }
 
 impl From<RefusalCode> for Refused {

@@ -114,7 +114,8 @@ impl Desk {
     /// Alice and Bob, enrolled at this broker now. Their storage keys lie at the hosts that are named.
     pub(crate) fn town(&self, hosts: [&str; 2]) -> Town {
         let keys = [ALICE, BOB]
-            .map(|who| *self.keys(hosts[who]).create(guids()[who], &mut UnwrapErr(SysRng)).unwrap().expose());
+            .map(|who| self.keys(hosts[who]).create(guids()[who], clock::now(), &mut UnwrapErr(SysRng)).unwrap())
+            .map(|key| *key.expose());
         let rng = StdRng::from_rng(&mut rand::rng());
         let mut town = Town::at(rng, clock::now(), &self.broker.endpoint().unwrap().address, keys);
         town.settle();

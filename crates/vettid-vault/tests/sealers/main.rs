@@ -12,6 +12,7 @@ use std::path::Path;
 use vettid_vault::host::sealer::{Sealer, SealerConfig, SealerError};
 use vettid_vault::host::storage_key::{StorageKeyError, StorageKeys};
 use vettid_wire::id::MemberId;
+use vettid_wire::time::Timestamp;
 
 fn rng() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
@@ -50,7 +51,10 @@ fn keeps_its_promise(config: &SealerConfig) {
 fn is_no_other_sealer(config: &SealerConfig, folder: &Path) {
     let guid: MemberId = "550e8400-e29b-41d4-a716-446655440000".parse().unwrap();
     let vaults = folder.join("vaults-of-two-sealers");
-    let key = StorageKeys::new(vaults.clone(), open(config, false)).unwrap().create(guid, &mut rng()).unwrap();
+    let key = StorageKeys::new(vaults.clone(), open(config, false))
+        .unwrap()
+        .create(guid, Timestamp::from_unix_ms(0), &mut rng())
+        .unwrap();
     let found = StorageKeys::new(vaults.clone(), open(config, false)).unwrap().get(guid).unwrap().unwrap();
     assert_eq!(found.expose(), key.expose());
     let key_file = SealerConfig::KeyFile(folder.join("another.key"));

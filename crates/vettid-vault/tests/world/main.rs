@@ -38,5 +38,6 @@ mod rules;
 mod shop;
 mod signing_keys;
 mod statements;
+mod stored;
 mod town;
 mod wallet;

@@ -96,3 +96,22 @@ fn the_owner_changes_them_at_once_and_may_cut_off_the_former_ones() {
     assert_eq!((&signs.id, signs.policy), (&asked.keys.connection, KeyPolicy::Signing));
     assert_eq!((signs.since, signs.next_rotation), (Some(asked.since), Some(asked.since.plus_ms(LIFE_MS))));
 }
+
+/// Tokens tell their end in whole seconds; what is signed anew within the second in which the former one was signed counts all the
+/// same. Else a cut right after connecting would leave the peer outside until half of the credential's life is over.
+#[test]
+fn keys_that_change_within_a_second_leave_the_peer_with_what_the_newest_ones_signed() {
+    let mut town = Town::settled(92);
+    let id = town.connect();
+    let second = town.now.plus_ms(1000 - town.now.unix_ms() % 1000);
+    for passed_ms in [0, 300, 600] {
+        town.now = second.plus_ms(passed_ms);
+        let _: Value = town.ask(ALICE, "key.rotate", json!({"cuts_off": true})).unwrap();
+        let asked = announced(&town).unwrap();
+        confirm(&mut town, &asked);
+        while town.handle(ALICE, &[Event::Tick]).is_none() {}
+        while town.deliver() {}
+        assert_eq!(town.now, second.plus_ms(passed_ms), "time passed");
+        assert_eq!(issuer_of_bobs(&town, id), asked.keys.connection, "after {passed_ms} ms");
+    }
+}

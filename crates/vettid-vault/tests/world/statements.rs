@@ -27,7 +27,7 @@ fn export(town: &mut Town) -> String {
     }
 }
 
-fn statement(town: &mut Town, id: ConnectionId) -> String {
+pub(crate) fn statement(town: &mut Town, id: ConnectionId) -> String {
     let (mut contracts, mut entries) = (vec![], vec![]);
     for part in 0.. {
         let body = json!({"connection_id": id, "part": part});

@@ -270,7 +270,7 @@ impl Town {
     }
 
     /// One delivery to a vault or the shop; `false` if nothing waits anywhere.
-    fn deliver(&mut self) -> bool {
+    pub(crate) fn deliver(&mut self) -> bool {
         let away = self.away.map(|who| self.nodes[who].guid);
         let waiting: Vec<MemberId> =
             self.inboxes.iter().filter(|(g, i)| !i.is_empty() && Some(**g) != away).map(|(g, _)| *g).collect();

@@ -41,6 +41,7 @@ fn parts() -> PasswordParts {
     PasswordParts {
         salt: PasswordSalt::from_bytes([5; 16]),
         device_secret: DeviceSecret::from_secret(Secret32::from_bytes([6; 32])),
+        made_at: None,
     }
 }
 

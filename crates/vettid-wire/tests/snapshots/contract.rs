@@ -1,6 +1,7 @@
 //! Samples of contracts, acceptances and counter-signatures.
 
 use crate::sample::Samples;
+use crate::storage::storage;
 use crate::value;
 use vettid_wire::contract::{
     Acceptance, Access, Contract, ContractField, CounterSignature, Permission, Rate, Retention, Tier,
@@ -25,6 +26,7 @@ pub(crate) fn contract() -> Contract {
             ContractField { access: Access::OneTime, ..field("birth_date", Tier::Optional, Retention::Session, None) },
         ],
         permissions: vec![Permission::RequestAuthentication],
+        storage: None,
         rate: Rate { count: 60, per_seconds: 3600 },
         terms_url: "https://shop.example/terms".to_owned(),
         privacy_url: "https://shop.example/privacy".to_owned(),
@@ -64,7 +66,7 @@ fn the_sample_is_a_sound_contract() {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("contract");
-    samples.object("Contract", contract());
+    samples.object("Contract", Contract { storage: Some(storage()), ..contract() }).optional(&["/storage"]);
     let once = ContractField { access: Access::OneTime, ..contract().fields.remove(0) };
     samples.object("ContractField", once).optional(&["/access", "/rate"]);
     samples.cases("Tier", [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent]);

@@ -49,6 +49,8 @@ mod service_keys;
 mod services_credential;
 mod session;
 mod statement;
+mod storage;
+mod stored;
 mod text;
 
 use sample::Samples;
@@ -102,6 +104,8 @@ fn all() -> Vec<Samples> {
         services_credential::samples(),
         session::samples(),
         statement::samples(),
+        storage::samples(),
+        stored::samples(),
         text::samples(),
     ]
 }

@@ -58,6 +58,7 @@ pub(crate) fn samples() -> Samples {
     let served = ServedField {
         connection_id: value::connection(),
         field: "address".to_owned(),
+        category: None,
         purpose: "To deliver order 1042".to_owned(),
         tier: Tier::OnDemand,
         contract_hash: value::bytes_url(32),
@@ -65,7 +66,14 @@ pub(crate) fn samples() -> Samples {
         decided_by: DecidedBy::Owner,
         request_id: Some(value::request()),
     };
-    samples.object("ServedField", served).optional(&["/request_id"]);
+    let read_back = ServedField {
+        field: "order-1042".to_owned(),
+        category: Some("receipts".to_owned()),
+        purpose: "Receipts of what you ordered".to_owned(),
+        decided_by: DecidedBy::Contract,
+        ..served
+    };
+    samples.object("ServedField", read_back).optional(&["/category", "/request_id"]);
     samples.object("AskStatement", AskStatement { connection_id: value::connection(), part: 0 });
     samples.object("StatementHead", head());
     samples.object("KeptContract", kept()).optional(&[

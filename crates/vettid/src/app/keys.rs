@@ -1,13 +1,15 @@
-//! `vettid app keys`: every key of app and vault, without anything private.
+//! `vettid app keys`: every key of app and vault, without anything private. Must never guess an age.
 
 use super::{Client, advice};
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, count, minute};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use vettid_wire::event;
 use vettid_wire::inventory::{
     KeyHolder, KeyInventory, KeyKind, KeyPolicy, KeyUse, KeyView, RotateSigning, SigningKeysMade,
 };
+use vettid_wire::time::Timestamp;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -53,16 +55,40 @@ impl Show for SigningKeysMade {
 }
 
 async fn list(app: &Client, output: Output) -> Result<(), Failure> {
-    Ok(output.result(&app.key_inventory().await.map_err(advice::command)?)?)
+    let inventory = app.key_inventory().await.map_err(advice::command)?;
+    Ok(output.result(&Inventory::of(&inventory))?)
 }
 
-impl Show for KeyInventory {
+/// The keys as people and programs see them; one whose age is not recorded says so.
+#[derive(Serialize)]
+pub(crate) struct Inventory<'k> {
+    keys: Vec<Aged<'k>>,
+}
+
+/// A key, with an explicit null in place of a time that is not known.
+#[derive(Serialize)]
+struct Aged<'k> {
+    #[serde(flatten)]
+    key: &'k KeyView,
+    #[serde(rename = "since", skip_serializing_if = "Option::is_some")]
+    not_known: Option<Timestamp>,
+}
+
+impl<'k> Inventory<'k> {
+    /// Of all these keys.
+    pub(crate) fn of(inventory: &'k KeyInventory) -> Self {
+        Self { keys: inventory.keys.iter().map(|key| Aged { key, not_known: key.since }).collect() }
+    }
+}
+
+impl Show for Inventory<'_> {
     fn show(&self, page: &mut Page) {
         let is_transaction = |key: &&KeyView| key.role == KeyUse::Transaction;
-        let rows: Vec<_> = self.keys.iter().filter(|key| !is_transaction(key)).map(row).collect();
+        let keys: Vec<_> = self.keys.iter().map(|aged| aged.key).collect();
+        let rows: Vec<_> = keys.iter().copied().filter(|key| !is_transaction(key)).map(row).collect();
         page.table(["KEY", "HELD BY", "SUITE", "SINCE", "CHANGES", "NEXT", "CONNECTION", "ID"], &rows);
         for (holder, credential) in [(KeyHolder::Vault, "vault"), (KeyHolder::Services, "services")] {
-            let left = self.keys.iter().filter(is_transaction).filter(|key| key.holder == holder);
+            let left = keys.iter().copied().filter(is_transaction).filter(|key| key.holder == holder);
             let first_end = left.clone().filter_map(|key| key.next_rotation).min();
             if let Some(first_end) = first_end {
                 let keys = count(left.count() as u64, "transaction key");
@@ -81,7 +107,7 @@ fn row(key: &KeyView) -> [String; 8] {
         role(key).to_owned(),
         holder(key.holder).to_owned(),
         key.suite.clone(),
-        key.since.map_or_else(dash, minute),
+        key.since.map_or_else(|| "not known".to_owned(), minute),
         policy(key.policy).to_owned(),
         key.next_rotation.map_or_else(dash, minute),
         key.connection_id.map_or_else(dash, |id| id.to_string()),
@@ -153,7 +179,6 @@ fn policy(policy: KeyPolicy) -> &'static str {
 mod tests {
     use super::*;
     use crate::output::text_of;
-    use vettid_wire::time::Timestamp;
 
     fn key(role: KeyUse, id: &str) -> KeyView {
         let since = Timestamp::from_unix_ms(1_790_000_000_000);
@@ -174,11 +199,27 @@ mod tests {
     fn transaction_keys_are_counted_and_every_other_key_has_a_line() {
         let credential = KeyView { policy: KeyPolicy::EachUse, next_rotation: None, ..key(KeyUse::Credential, "cek") };
         let keys = vec![credential, key(KeyUse::Transaction, "tk_1"), key(KeyUse::Transaction, "tk_2")];
-        let text = text_of(&KeyInventory { keys, more_after: None });
+        let text = text_of(&Inventory::of(&KeyInventory { keys, more_after: None }));
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[1].starts_with("credential ") && lines[1].contains("with each use"), "{text}");
         assert!(lines[2].starts_with("2 transaction keys of the vault credential;"), "{text}");
         assert!(!text.contains("tk_"));
+    }
+
+    #[test]
+    fn an_age_that_was_not_recorded_is_said_to_be_unknown() {
+        let known = key(KeyUse::DeviceSecret, "lock of the vault");
+        let unknown = KeyView { since: None, next_rotation: None, ..known.clone() };
+        let inventory = KeyInventory { keys: vec![known.clone(), unknown], more_after: None };
+        let shown = Inventory::of(&inventory);
+        let text = text_of(&shown);
+        let says: Vec<_> = text.lines().map(|line| line.contains("not known")).collect();
+        assert_eq!(says, [false, false, true], "{text}");
+        let json = serde_json::to_value(&shown).unwrap();
+        let since: Vec<_> = [0, 1].map(|at| json["keys"][at].get("since").cloned()).into();
+        assert_eq!(since, [known.since.map(|since| since.to_string().into()), Some(serde_json::Value::Null)]);
+        let printed = serde_json::to_string(&shown).unwrap();
+        assert_eq!(printed.matches("\"since\"").count(), 2, "{printed}");
     }
 }

@@ -2,6 +2,7 @@
 //! never written.
 
 mod edit;
+mod storage;
 
 use crate::contract::ShownChanges;
 use crate::failure::{Exit, Failure};
@@ -36,7 +37,9 @@ Examples:
   vettid gateway contract edit contract.json set-field address --kept session
   vettid gateway contract edit contract.json remove-field address
   vettid gateway contract edit contract.json set-rate 60/60
-  vettid gateway contract edit contract.json permission add send-messages")]
+  vettid gateway contract edit contract.json permission add send-messages
+  vettid gateway contract edit contract.json add-category receipts --purpose 'Receipts of what you ordered' --quota-bytes 65536
+  vettid gateway contract edit contract.json remove-category receipts")]
     Edit(Edit),
     /// Say what is wrong with a contract file, and what members will not like
     #[command(after_help = "\

@@ -1,6 +1,7 @@
 //! `vettid gateway keys`: the keys of a running gateway, asked over its HTTP face on this machine: the sealed state is in the hands of the running
 //! process alone. Shows nothing secret.
 
+use crate::app::keys::Inventory;
 use crate::failure::Failure;
 use crate::output::Output;
 use anyhow::{Context as _, Result, bail};
@@ -50,7 +51,10 @@ enum Command {
 pub(super) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let face = Face::of(&arguments.config, None)?;
     match arguments.command {
-        None => Ok(output.result(&face.ask::<KeyInventory>(face.get("/v1/keys")).await?)?),
+        None => {
+            let inventory = face.ask::<KeyInventory>(face.get("/v1/keys")).await?;
+            Ok(output.result(&Inventory::of(&inventory))?)
+        }
         Some(Command::Rotate { cut_off }) => {
             let request = face.post("/v1/keys/rotate").json(&json!({"cuts_off": cut_off}));
             Ok(output.result(&face.ask::<SigningKeysMade>(request).await?)?)

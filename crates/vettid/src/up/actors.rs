@@ -98,9 +98,11 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) fn new(stack: &Stack) -> Result<Self> {
-        let key = std::fs::read_to_string(stack.shop_key_file()).context("the shop has no API key")?;
+        let key = stack.folder().join("shop/api.key");
+        let key = std::fs::read_to_string(key).context("the shop has no API key")?;
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(90)).build()?;
-        Ok(Self { client, url: stack.shop_url(), key: key.trim().to_owned() })
+        let (_, url) = stack.examples().find(|(example, _)| example.name == "shop").context("the shop does not run")?;
+        Ok(Self { client, url, key: key.trim().to_owned() })
     }
 
     /// Posts to the gateway; gives the answer, also of a refusal.

@@ -1,16 +1,15 @@
-//! The processes of `vettid up` and where they live: services with the broker, two hosts, the demo shop.
+//! The processes of `vettid up` and where they live: services with the broker, two hosts, the gateways of the examples.
 
+use super::example::{EXAMPLES, Example};
 use super::ports::{Ports, port_of};
 use super::process::{Plan, Process};
 use crate::{host, services};
 use anyhow::{Context as _, Result};
-use futures_util::future::select_all;
+use futures_util::future::{select_all, try_join_all};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-
-const CONTRACT: &str = include_str!("../../../../examples/shop/contract.json");
 
 /// Where everything lies.
 #[derive(Debug, Clone)]
@@ -25,7 +24,7 @@ impl StackPlan {
     /// Makes the folders.
     pub(super) fn new(folder: &Path, nats_server: &Path, log: &str, dns_servers: &[SocketAddr]) -> Result<Self> {
         let folder = std::path::absolute(folder)?;
-        for name in ["logs", "host-1", "host-2", "shop", "people"] {
+        for name in ["logs", "host-1", "host-2", "people"].into_iter().chain(EXAMPLES.map(|example| example.name)) {
             std::fs::create_dir_all(folder.join(name))?;
         }
         let nats_server = if nats_server.components().count() > 1 {
@@ -65,7 +64,8 @@ pub(super) struct Stack {
     plan: StackPlan,
     services: Process,
     hosts: [Option<Process>; 2],
-    shop: Process,
+    /// In the order of [`EXAMPLES`].
+    gateways: Vec<Process>,
     moved: Vec<String>,
 }
 
@@ -80,15 +80,12 @@ impl Stack {
             let config = plan.write(&format!("{name}.toml"), &host_config(name, &plan.log, services.ready())?)?;
             *place = Some(Process::start(plan.process(name, "host", &config)).await?);
         }
-        plan.write("shop/contract.json", CONTRACT)?;
-        let config = plan.write("shop/gateway.toml", &shop_config(services.ready(), last.free_for_shop())?)?;
-        let mut shop = plan.process("shop", "gateway", &config);
-        shop.arguments.extend(["--log".into(), plan.log.clone()]);
-        let shop = Process::start(shop).await?;
-        let mut stack = Self { plan, services, hosts, shop, moved: Vec::new() };
+        let gateways = EXAMPLES.iter().map(|example| gateway(&plan, example, services.ready(), &last));
+        let gateways = try_join_all(gateways).await?;
+        let mut stack = Self { plan, services, hosts, gateways, moved: Vec::new() };
         let ports = stack.ports();
         ports.keep(&stack.plan.folder)?;
-        stack.moved = ports.moved_since(last);
+        stack.moved = ports.moved_since(&last);
         Ok(stack)
     }
 
@@ -97,7 +94,7 @@ impl Stack {
             broker: port_of(self.nats()),
             web_socket: u16::try_from(self.websocket()).unwrap_or(0),
             services: port_of(self.url()),
-            shop: port_of(&self.shop_url()),
+            gateways: self.examples().map(|(example, url)| (example.name.to_owned(), port_of(&url))).collect(),
         }
     }
 
@@ -108,7 +105,9 @@ impl Stack {
 
     /// Stops all of them, the last first.
     pub(super) async fn stop(self) -> Result<()> {
-        self.shop.stop().await?;
+        for gateway in self.gateways {
+            gateway.stop().await?;
+        }
         for host in self.hosts.into_iter().flatten() {
             host.stop().await?;
         }
@@ -117,7 +116,7 @@ impl Stack {
 
     /// Waits until one of them ends by itself, and says which.
     pub(super) async fn first_to_end(&mut self) -> String {
-        let all = [&mut self.services, &mut self.shop].into_iter().chain(self.hosts.iter_mut().flatten());
+        let all = [&mut self.services].into_iter().chain(&mut self.gateways).chain(self.hosts.iter_mut().flatten());
         let ends = all.map(|process| {
             Box::pin(async {
                 let status = process.ended().await;
@@ -183,15 +182,21 @@ impl Stack {
         self.services.ready().get("websocket").and_then(Value::as_u64).unwrap_or(0)
     }
 
-    /// The address of the shop's own API.
-    pub(super) fn shop_url(&self) -> String {
-        let address = self.shop.ready().get("http").and_then(Value::as_str).unwrap_or_default();
-        format!("http://{address}")
+    /// Each example with the address of its own API.
+    pub(super) fn examples(&self) -> impl Iterator<Item = (&'static Example, String)> {
+        let address = |gateway: &Process| format!("http://{}", text(gateway.ready(), "http"));
+        EXAMPLES.iter().zip(self.gateways.iter().map(address))
     }
+}
 
-    pub(super) fn shop_key_file(&self) -> PathBuf {
-        self.plan.folder.join("shop/api.key")
-    }
+/// Starts the gateway of an example.
+async fn gateway(plan: &StackPlan, example: &Example, services: &Value, last: &Ports) -> Result<Process> {
+    plan.write(&format!("{}/contract.json", example.name), example.contract)?;
+    let config = gateway_config(example, services, last.free_for(example.name))?;
+    let config = plan.write(&format!("{}/gateway.toml", example.name), &config)?;
+    let mut process = plan.process(example.name, "gateway", &config);
+    process.arguments.extend(["--log".into(), plan.log.clone()]);
+    Process::start(process).await
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
@@ -237,11 +242,11 @@ fn host_config(name: &str, log: &str, services: &Value) -> Result<String> {
     Ok(toml::to_string(&file)?)
 }
 
-fn shop_config(services: &Value, port: u16) -> Result<String> {
+fn gateway_config(example: &Example, services: &Value, port: u16) -> Result<String> {
     let mut file = toml::Table::new();
     file.insert("version".into(), 1.into());
-    file.insert("name".into(), "Demo Shop".into());
-    file.insert("origins".into(), vec!["https://shop.example"].into());
+    file.insert("name".into(), example.title.into());
+    file.insert("origins".into(), vec![example.origin].into());
     file.insert("contract".into(), "contract.json".into());
     file.insert("state".into(), "state".into());
     file.insert("key_file".into(), "state.key".into());

@@ -38,6 +38,36 @@ fn a_contract_is_made_changed_and_published() {
 }
 
 #[test]
+fn what_may_be_stored_is_edited_checked_and_compared() {
+    let place = Place::new();
+    let mut said = vec![place.run(NEW, "")];
+    let before = fs::read(place.path().join("draft.json")).unwrap();
+    for what in ["set-quota 1000", "remove-category receipts", "permission add store-data"] {
+        said.push(edit(&place, what));
+        assert_eq!(fs::read(place.path().join("draft.json")).unwrap(), before, "{what}");
+    }
+    fs::copy(place.path().join("draft.json"), place.path().join("first.json")).unwrap();
+    said.push(edit(&place, "add-category receipts --purpose Receipts-of-your-orders --quota-bytes 65536"));
+    said.push(edit(&place, "add-category cards --purpose Your-loyalty-card"));
+    said.push(place.run("gateway contract diff first.json draft.json", ""));
+    fs::copy(place.path().join("draft.json"), place.path().join("second.json")).unwrap();
+    for what in [
+        "set-quota 400000",
+        "set-quota 2000000",
+        "add-category receipts --purpose Receipts-and-warranties",
+        "remove-category cards",
+        "add-category Cards --purpose Your-loyalty-card",
+    ] {
+        said.push(edit(&place, what));
+    }
+    said.push(place.run("gateway contract diff second.json draft.json", ""));
+    said.push(edit(&place, "remove-category receipts"));
+    said.push(place.run("--json gateway contract diff second.json draft.json", ""));
+    assert_eq!(fs::read(place.path().join("draft.json")).unwrap(), before);
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn what_is_not_sound_is_never_written() {
     let place = Place::new();
     place.run(NEW, "");

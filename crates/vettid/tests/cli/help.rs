@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 195] = [
+const COMMANDS: [&str; 202] = [
     "",
     "app",
     "app enroll",
@@ -64,6 +64,10 @@ const COMMANDS: [&str; 195] = [
     "app contract reject",
     "app contract choose",
     "app contract statement",
+    "app stored",
+    "app stored list",
+    "app stored get",
+    "app stored delete",
     "app message",
     "app message send",
     "app message list",
@@ -187,6 +191,9 @@ const COMMANDS: [&str; 195] = [
     "gateway contract edit remove-field",
     "gateway contract edit set-rate",
     "gateway contract edit permission",
+    "gateway contract edit add-category",
+    "gateway contract edit remove-category",
+    "gateway contract edit set-quota",
     "gateway contract edit set-text",
     "gateway contract lint",
     "gateway contract diff",

@@ -3,10 +3,11 @@
 
 use crate::party::{App, Outcome, list, text, vettid};
 use crate::processes;
-use crate::stack::{Place, Up, WITHIN, family};
+use crate::stack::{PROGRAM, Place, Up, WITHIN, family};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use vettid_testkit::terminal::type_at;
 
 const READY: &str = "Press Ctrl-C";
 const PASSWORD: &str = "seven tall camels ride\n";
@@ -24,17 +25,23 @@ pub(crate) async fn connect(place: &Place) -> (App, App, String) {
         app.enrol(&place.data().join(format!("people/{name}.code"))).await;
         app.ask(&["profile", "set", "--name", name]).await;
     }
-    let link = text(&alice.ask(&["connection", "invite"]).await, "link");
-    let connection = text(&bob.say(&["connection", "accept"], &link).await, "connection_id");
-    for (app, state) in [(&alice, "review"), (&bob, "review")] {
-        app.until(&["connection", "review", &connection], |view| (view["state"] == state).then_some(())).await;
+    let connection = meet(&alice, &bob).await;
+    (alice, bob, connection)
+}
+
+/// Connects two apps that are enrolled; each side verifies the other.
+pub(crate) async fn meet(one: &App, other: &App) -> String {
+    let link = text(&one.ask(&["connection", "invite"]).await, "link");
+    let connection = text(&other.say(&["connection", "accept"], &link).await, "connection_id");
+    for app in [one, other] {
+        app.until(&["connection", "review", &connection], |view| (view["state"] == "review").then_some(())).await;
         app.ask(&["connection", "decide", &connection, "--accept"]).await;
     }
-    for app in [&alice, &bob] {
+    for app in [one, other] {
         app.until(&["connection", "review", &connection], |view| (view["state"] == "active").then_some(())).await;
         app.ask(&["connection", "verify", &connection]).await;
     }
-    (alice, bob, connection)
+    connection
 }
 
 /// Waits until an agreement stands so; what it looks like then.
@@ -81,6 +88,7 @@ async fn a_request(place: &Place, [alice, bob]: [&App; 2], connection: &str) -> 
     bob.ask(&with(&["request", "counter", &id], &meeting("The station"))).await;
     let shown = stands(alice, &id, "to_answer").await;
     assert!(list(&shown, "displayed").contains(&"Place: \"The station\"".into()), "{shown}");
+    assert!(shown.get("warnings").is_none(), "plain words are warned about: {shown}");
     let blind = alice.run(&["request", "approve", &id], "").await;
     assert!(blind.code == 2 && blind.error.contains("--terms"), "{blind:?}");
     let other = text(&proposed, "terms_hash");
@@ -109,6 +117,37 @@ async fn holds_offline(file: &Path, parties: &[String; 2]) {
         refused.code == 3 && refused.error.contains("displayed") || refused.error.contains("signature"),
         "{refused:?}"
     );
+}
+
+/// Letters of another script in the terms: Bob is warned where he reads them, before he can say yes, and with `--json` in a list of its own.
+/// He says no, and nothing is approved.
+async fn look_alikes(place: &Place, [alice, bob]: [&App; 2], connection: &str) {
+    let (mixed, foreign) = ("P\u{430}ypal", "\u{441}\u{43e}\u{441}\u{430}");
+    let lines = ["meeting", "--subject", mixed, "--at", "2030-12-01T09:30", "--minutes", "30", "--place", foreign];
+    let id = text(&alice.ask(&with(&["request", "new", connection], &lines)).await, "agreement_id");
+    let shown = stands(bob, &id, "to_answer").await;
+    let warnings = serde_json::json!([
+        {"kind": "mixed_scripts", "word": mixed},
+        {"kind": "looks_latin", "word": foreign, "looks_like": "coca"},
+    ]);
+    assert_eq!(shown["warnings"], warnings, "{shown}");
+    assert!(list(&shown, "displayed").contains(&format!("Place: \"{foreign}\"").into()), "shown as it is: {shown}");
+
+    let (home, ca_file) = (place.outside(""), place.data().join("services/ca.pem"));
+    let command = format!("{PROGRAM} app {} --ca-file {} request approve {id}", bob.options(), ca_file.display());
+    let typed = move || type_at(&home, &command, &[("Approve exactly this? [y/N] ", "n\n")]).unwrap();
+    let screen = tokio::task::spawn_blocking(typed).await.unwrap();
+    let at = |what: &str| screen.find(what).unwrap_or_else(|| panic!("{what:?} is not on the screen:\n{screen}"));
+    let places = [
+        at(&format!("Place: \"{foreign}\"")),
+        at(&format!("CAREFUL: “{mixed}” is written with letters of different scripts")),
+        at(&format!("CAREFUL: “{foreign}” looks like “coca”, but is written with other letters")),
+        at("Approve exactly this?"),
+    ];
+    assert!(places.is_sorted() && screen.contains("not approved"), "{screen}");
+    stands(bob, &id, "to_answer").await;
+    bob.ask(&["request", "deny", &id]).await;
+    stands(alice, &id, "denied").await;
 }
 
 /// A payment of Bob's needs his password; the second one he denies.
@@ -146,6 +185,7 @@ async fn both_sides_have_one_record_that_holds_anywhere() {
     let people = [&alice, &bob];
     let parties = [fingerprint(&alice).await, fingerprint(&bob).await];
     let lease = a_request(&place, people, &connection).await;
+    look_alikes(&place, people, &connection).await;
     payments(&place, people, &connection).await;
 
     // Everything is killed after the answer was given; on the next start it ends as one agreement.

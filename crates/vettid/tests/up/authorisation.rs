@@ -13,14 +13,14 @@ use vettid_wire::base64::Base64;
 
 const PASSWORD: &str = "seven tall camels ride\n";
 
-fn shop_of(place: &Place, up: &Up) -> Shop {
+pub(crate) fn shop_of(place: &Place, up: &Up) -> Shop {
     let said = up.said();
     let line = said.lines().rev().find(|line| line.contains("demo shop")).unwrap().to_owned();
     Shop::new(place, line.rsplit_once("http://").unwrap().1.trim())
 }
 
 /// Alice enrolled, connected with the shop, whose safety number she compared.
-async fn connect(place: &Place, shop: &Shop) -> (App, String) {
+pub(crate) async fn connect(place: &Place, shop: &Shop) -> (App, String) {
     let alice = place.app("alice");
     alice.enrol(&place.data().join("people/alice.code")).await;
     let (_, invited) = shop.post("/v1/invitations", &json!({})).await;

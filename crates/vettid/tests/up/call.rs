@@ -1,10 +1,14 @@
-//! Calls on real processes: offer, answer, candidates, hanging up, a line that is busy.
+//! Calls on real processes: offer, answer, candidates, hanging up, a line that is busy for the same person and for a third one.
 
-use crate::agreement::{connect, start};
+use crate::agreement::{connect, meet, start};
+use crate::https::Operator;
 use crate::party::{App, list, text};
+use crate::people;
 use crate::stack::Place;
 use serde_json::Value;
 use std::fs;
+use vettid_wire::enrolment::{AccountCreated, CreateAccount, EnrolmentStarted};
+use vettid_wire::event::Nothing;
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\n";
 const ANSWER: &str = "v=0\r\no=- 2 1 IN IP4 192.0.2.2\r\n";
@@ -60,6 +64,61 @@ async fn a_call_is_placed_answered_and_ended() {
     bob.until(&["message", "list", &connection], |list| (list["messages"][0]["text"] == "Did it ring?").then_some(()))
         .await;
     assert_eq!(list(&bob.ask(&["call", "list"]).await, "calls").len(), 1);
+    up.terminate();
+    assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
+}
+
+/// A third member: an account, a vault and an app.
+async fn carol(place: &Place, services_url: &str) -> App {
+    let operator =
+        Operator::new(services_url, &fs::read_to_string(place.data().join("services/ca.pem")).unwrap()).unwrap();
+    let account: AccountCreated =
+        operator.post("/v1/accounts", None, &CreateAccount { name: "carol".into() }).await.unwrap();
+    let token = Some(account.portal_token.as_str());
+    let started: EnrolmentStarted = operator.post("/v1/vault/enroll/start", token, &Nothing {}).await.unwrap();
+    let (app, code) = (place.app("carol"), place.outside("carol.code"));
+    fs::write(&code, &started.qr).unwrap();
+    app.enrol(&code).await;
+    app.ask(&["profile", "set", "--name", "carol"]).await;
+    app
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_in_a_call_is_busy_for_a_third_member() {
+    let place = Place::new();
+    let (mut up, addresses) = people::start(&place).await;
+    let (alice, bob, connection) = connect(&place).await;
+    let carol = carol(&place, &addresses.services).await;
+    let with_carol = meet(&bob, &carol).await;
+    let mut watch = bob.watching(&["call", "watch"]).await;
+
+    let call = text(&alice.say(&["call", "offer", &connection], OFFER).await, "call_id");
+    watch.shows("Call of alice: ringing").await;
+    bob.say(&["call", "answer", &call], ANSWER).await;
+    stands(&alice, &call, "connected").await;
+
+    // Carol learns that he is busy, and no more; Bob's call goes on, and he learns what he missed.
+    let missed = text(&carol.say(&["call", "offer", &with_carol], OFFER).await, "call_id");
+    let turned_away = stands(&carol, &missed, "ended").await;
+    assert_eq!(turned_away["call"]["reason"], "busy", "{turned_away}");
+    assert!(!turned_away.to_string().contains("alice"), "{turned_away}");
+    stands(&bob, &call, "connected").await;
+    stands(&alice, &call, "connected").await;
+    let told = |feed: &Value| {
+        let missed = "You missed a call of carol while you were in another call";
+        list(feed, "entries").iter().any(|entry| text(entry, "summary").contains(missed)).then_some(())
+    };
+    bob.until(&["feed", "list"], told).await;
+
+    // Bob rings nobody either while he speaks; afterwards Carol gets through.
+    let second = bob.run(&["call", "offer", &with_carol], OFFER).await;
+    assert!(second.code != 0 && second.error.contains("another call"), "{second:?}");
+    alice.ask(&["call", "hang-up", &call]).await;
+    stands(&bob, &call, "ended").await;
+    let again = text(&carol.say(&["call", "offer", &with_carol], OFFER).await, "call_id");
+    watch.shows("Call of carol: ringing").await;
+    bob.say(&["call", "answer", &again], ANSWER).await;
+    stands(&carol, &again, "connected").await;
     up.terminate();
     assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());
 }

@@ -21,6 +21,16 @@ async fn refused(app: &App, command: &[&str], input: &str) -> Value {
     serde_json::from_str(outcome.error.trim()).unwrap()
 }
 
+/// Since when there is a device secret of the lock, the storage key, and the key of the unlock lane.
+async fn ages(app: &App) -> [Value; 3] {
+    let inventory = app.ask(&["keys"]).await;
+    let keys = inventory["keys"].as_array().unwrap();
+    ["device_secret", "storage", "unlock_lane"].map(|role| {
+        let since = keys.iter().find(|key| key["role"] == role).map(|key| key["since"].clone());
+        since.unwrap_or_default()
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vault_is_locked_and_unlocked_over_a_sudden_end() {
     let place = Place::new();
@@ -38,7 +48,11 @@ async fn a_vault_is_locked_and_unlocked_over_a_sudden_end() {
         let outcome = alice.run(&["lock", "setup"], input).await;
         assert!(outcome.code == 2 && outcome.error.contains(why), "{outcome:?}");
     }
+    let before = ages(&alice).await;
     alice.say(&["lock", "setup"], &format!("{PIN}\n{PASSWORD}\n")).await;
+    let with_lock = ages(&alice).await;
+    assert_eq!((&with_lock[1..], before[1].is_string() && before[2].is_string()), (&before[1..], true), "{before:?}");
+    assert!(before[0].is_null() && with_lock[0].is_string(), "{with_lock:?}");
     assert_eq!(alice.ask(&["lock", "status"]).await["state"], "open");
     alice.ask(&["lock"]).await;
     let told = refused(&alice, &["data", "get", "colour"], "").await;
@@ -62,6 +76,7 @@ async fn a_vault_is_locked_and_unlocked_over_a_sudden_end() {
     assert!(text(&late, "next").contains("--password"), "{late}");
     assert_eq!(alice.say(&["unlock", "--password"], &format!("{PASSWORD}\n")).await["state"], "open");
     assert_eq!(alice.ask(&["data", "get", "colour"]).await["value"], "blue");
+    assert_eq!(ages(&alice).await, with_lock, "over the start of another process");
 
     let new_pin = "402917";
     let changed = format!("{PIN}\n{new_pin}\n{PASSWORD}\n");

@@ -16,6 +16,7 @@ mod canary;
 mod contacts;
 mod credential;
 mod disk;
+mod examples;
 mod files;
 mod gateway;
 #[expect(dead_code, reason = "these tests only post to services")]
@@ -38,3 +39,4 @@ mod secrecy;
 mod shop;
 mod spy;
 mod stack;
+mod stored;

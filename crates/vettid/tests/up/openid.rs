@@ -2,7 +2,7 @@
 //! by libraries that nobody here wrote, unchanged. The member approves in a real app, over real vaults.
 
 mod browser;
-mod programs;
+pub(crate) mod programs;
 
 use crate::party::{App, list, text, vettid};
 use crate::people;

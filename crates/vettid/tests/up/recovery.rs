@@ -153,7 +153,8 @@ async fn denied(place: &Place, services_url: &str, phrase: &str, [owner, third]:
     let status = owner.ask(&["recovery", "status"]).await;
     assert!(status["recovery"].is_null() && status["enabled"] == true, "{status}");
     let keys = owner.ask(&["keys"]).await;
-    assert!(keys["keys"].as_array().unwrap().iter().any(|key| key["role"] == "recovery"), "its keys are listed");
+    let phrase = keys["keys"].as_array().unwrap().iter().find(|key| key["role"] == "recovery");
+    assert!(phrase.is_some_and(|phrase| phrase["since"].is_string()), "its keys are listed, with their age");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -243,7 +243,6 @@ async fn shop_keys(place: &Place, address: &str, rest: &[&str]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a known gap: on a busy machine the first question after the cut sometimes stays without an answer (docs/gateway.md)"]
 async fn the_shop_goes_on_after_everything_that_its_former_keys_let_in_was_cut_off() {
     let place = Place::new();
     let (_up, addresses) = start(&place).await;

@@ -10,6 +10,7 @@ use vettid_wire::base64::Base64;
 use vettid_wire::credential::CredentialPackage;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::OperationId;
+use vettid_wire::time::Timestamp;
 
 use super::record::SlotEntry;
 
@@ -23,6 +24,8 @@ pub struct PasswordParts {
     pub salt: PasswordSalt,
     /// The app's half.
     pub device_secret: DeviceSecret,
+    /// When both were made; `None` if that was not recorded.
+    pub made_at: Option<Timestamp>,
 }
 
 impl PasswordParts {
@@ -30,29 +33,32 @@ impl PasswordParts {
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let device_secret = DeviceSecret::from_secret(Secret32::copied_from(self.device_secret.expose()));
-        Self { salt: self.salt, device_secret }
+        Self { salt: self.salt, device_secret, made_at: self.made_at }
     }
 }
 
-/// `{salt, device_secret}`.
+/// `{salt, device_secret, made_at}`; earlier programs wrote no time.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredPasswordParts {
     salt: Base64,
     device_secret: <DeviceSecret as Stored>::Form,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<Timestamp>,
 }
 
 impl Stored for PasswordParts {
     type Form = StoredPasswordParts;
 
     fn to_form(&self) -> StoredPasswordParts {
-        StoredPasswordParts { salt: Base64::new(*self.salt.as_bytes()), device_secret: self.device_secret.to_form() }
+        let (salt, device_secret) = (Base64::new(*self.salt.as_bytes()), self.device_secret.to_form());
+        StoredPasswordParts { salt, device_secret, made_at: self.made_at }
     }
 
     fn from_form(form: StoredPasswordParts) -> Result<Self, InvalidStored> {
         let salt = form.salt.as_bytes().try_into().map_err(|_| InvalidStored)?;
         let device_secret = DeviceSecret::from_form(form.device_secret)?;
-        Ok(Self { salt: PasswordSalt::from_bytes(salt), device_secret })
+        Ok(Self { salt: PasswordSalt::from_bytes(salt), device_secret, made_at: form.made_at })
     }
 }
 

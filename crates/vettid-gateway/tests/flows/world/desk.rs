@@ -31,6 +31,7 @@ pub(crate) struct Desk {
     address: std::net::SocketAddr,
     handle: axum_server::Handle<std::net::SocketAddr>,
     registrations: Arc<AtomicUsize>,
+    rotations: Arc<AtomicUsize>,
     is_deaf: Arc<AtomicBool>,
 }
 
@@ -42,6 +43,7 @@ struct Inner {
     provisioner: Provisioner,
     nats_endpoint: String,
     registrations: Arc<AtomicUsize>,
+    rotations: Arc<AtomicUsize>,
 }
 
 impl Desk {
@@ -52,7 +54,7 @@ impl Desk {
         fs::write(&token, TOKEN).unwrap();
         fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
         let seed = broker.operator.signing.seed().unwrap();
-        let registrations = Arc::new(AtomicUsize::new(0));
+        let (registrations, rotations) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let is_deaf = Arc::new(AtomicBool::new(false));
         let inner = Arc::new(Inner {
             known: Mutex::default(),
@@ -61,6 +63,7 @@ impl Desk {
             provisioner: broker.provisioner().unwrap().clone(),
             nats_endpoint: broker.endpoint().unwrap().address,
             registrations: Arc::clone(&registrations),
+            rotations: Arc::clone(&rotations),
         });
         let router = Router::new()
             .route("/v1/services", post(register))
@@ -70,7 +73,7 @@ impl Desk {
         let server = axum_server::bind_rustls("127.0.0.1:0".parse().unwrap(), tls).handle(handle.clone());
         tokio::spawn(server.serve(router.into_make_service()));
         let address = handle.listening().await.unwrap();
-        Self { address, handle, registrations, is_deaf }
+        Self { address, handle, registrations, rotations, is_deaf }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -80,6 +83,11 @@ impl Desk {
     /// Registrations that were taken.
     pub(crate) fn registrations(&self) -> usize {
         self.registrations.load(Ordering::SeqCst)
+    }
+
+    /// Changes of signing keys that were taken.
+    pub(crate) fn rotations(&self) -> usize {
+        self.rotations.load(Ordering::SeqCst)
     }
 
     /// Answers nothing about keys, or does again.
@@ -125,6 +133,7 @@ async fn rotate(
     let former = Some(former).filter(|former| request.keeps_former && *former != request.keys);
     desk.push(&registration, &request.keys, former.as_ref()).await?;
     *desk.known.lock().unwrap() = Some((registration, request.keys));
+    desk.rotations.fetch_add(1, Ordering::SeqCst);
     Ok(Json(SigningKeysRotated { since: request.since, keeps_former: request.keeps_former }))
 }
 

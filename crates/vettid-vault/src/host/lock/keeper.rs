@@ -1,7 +1,7 @@
 //! The keeper of one vault's lock: gives challenges, takes attempts, counts before it tries. It knows no broker; what an
 //! attempt leads to is for its caller. Must never try a key whose attempt is not on the disk.
 
-use super::record::{Lock, LockRecord};
+use super::record::{Lock, LockRecord, MadeAt};
 use crate::host::storage_key::{StorageKeyError, StorageKeys};
 use crate::lock::PERMIT_LIFE_MS;
 use rand_core::CryptoRng;
@@ -71,7 +71,10 @@ impl Keeper {
     ) -> Result<Self, StorageKeyError> {
         let record = match keys.lock_record(guid)? {
             Some(bytes) => LockRecord::read(guid, bytes.expose()).ok_or(StorageKeyError::LockRecord(guid))?,
-            None => LockRecord::new(guid, SigningKey::random(rng)),
+            None => {
+                let made_at = MadeAt { lane: Some(clocks.now), storage: keys.made_at(guid)? };
+                LockRecord::new(guid, SigningKey::random(rng), made_at)
+            }
         };
         let state = if record.lock.is_some() { LockState::Locked } else { LockState::Open };
         let mut keeper = Self { guid, keys, record, state, challenges: VecDeque::new(), permit: None };
@@ -86,6 +89,11 @@ impl Keeper {
     /// The key by which the app knows the unlock lane.
     pub(in crate::host) fn lane_key(&self) -> TypedKey {
         self.record.lane.verifying_key().typed()
+    }
+
+    /// When the host's keys for this vault were made.
+    pub(in crate::host) fn made_at(&self) -> MadeAt {
+        self.record.made_at
     }
 
     /// Whether only the member's key gives the storage key.
@@ -267,7 +275,7 @@ impl Keeper {
             Tried::Right { key, wrong } => (key, wrong),
             not => return Ok(not),
         };
-        self.keys.put_back(self.guid, &key, rng)?;
+        self.keys.put_back(self.guid, &key, self.record.made_at.storage, rng)?;
         let before = self.record.take_lock();
         if let Err(error) = self.store(rng) {
             // The disk may hold either record, so both ways to the key stay until the next start.

@@ -2,6 +2,7 @@
 //! vault that is asked too much drops what it cannot take; it never holds up another one.
 
 use super::keeper::{Keeper, Taken};
+use super::record::MadeAt;
 use crate::host::clock::clocks;
 use crate::host::storage_key::{StorageKeyError, StorageKeys};
 use bytes::Bytes;
@@ -70,6 +71,7 @@ pub(in crate::host) struct Lane {
     sealer: SealerKind,
     knock: mpsc::Sender<Knock>,
     lane_key: TypedKey,
+    made_at: MadeAt,
     has_lock: Arc<AtomicBool>,
 }
 
@@ -77,6 +79,11 @@ impl Lane {
     /// The key by which the app knows the lane.
     pub(in crate::host) fn lane_key(&self) -> TypedKey {
         self.lane_key.clone()
+    }
+
+    /// When the host's keys for this vault were made.
+    pub(in crate::host) fn made_at(&self) -> MadeAt {
+        self.made_at
     }
 
     /// What seals the host's part of the lock.
@@ -139,7 +146,8 @@ impl Lanes {
         let (knock, knocks) = mpsc::channel(QUEUE);
         let has_lock = Arc::new(AtomicBool::new(keeper.has_lock()));
         let sealer = self.keys.sealer_kind();
-        self.lanes.insert(member, Lane { sealer, knock, lane_key: keeper.lane_key(), has_lock: has_lock.clone() });
+        let (lane_key, made_at) = (keeper.lane_key(), keeper.made_at());
+        self.lanes.insert(member, Lane { sealer, knock, lane_key, made_at, has_lock: has_lock.clone() });
         let server = Server { member, keeper, publisher: self.publisher.clone(), news: self.news.clone(), has_lock };
         self.tasks.spawn(server.run(knocks));
         Ok(())

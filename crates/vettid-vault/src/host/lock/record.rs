@@ -12,6 +12,7 @@ use vettid_wire::base64::Base64;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::MemberId;
 use vettid_wire::lock::{LockSalts, LockState, LockStatus, UnlockKind};
+use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
 /// The form of the record.
@@ -30,9 +31,22 @@ pub(in crate::host) struct LockRecord {
     pub(super) lane: SigningKey,
     /// Absent: the sealer alone gives the storage key.
     pub(super) lock: Option<Lock>,
+    /// When keys were made.
+    #[serde(default)]
+    pub(super) made_at: MadeAt,
     /// What goes on over a time without a lock.
     #[serde(default)]
     past: Past,
+}
+
+/// When the keys were made that the host has for a vault; `None` for those of an earlier program, which did not record it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::host) struct MadeAt {
+    /// The key of the unlock lane.
+    pub(in crate::host) lane: Option<Timestamp>,
+    /// The storage key.
+    pub(in crate::host) storage: Option<Timestamp>,
 }
 
 /// The numbers of locks that were removed; they never fall.
@@ -65,8 +79,8 @@ struct Wrapped {
 
 impl LockRecord {
     /// That of a vault without a lock.
-    pub(super) fn new(guid: MemberId, lane: SigningKey) -> Self {
-        Self { version: VERSION, guid, lane, lock: None, past: Past::default() }
+    pub(super) fn new(guid: MemberId, lane: SigningKey, made_at: MadeAt) -> Self {
+        Self { version: VERSION, guid, lane, lock: None, made_at, past: Past::default() }
     }
 
     /// A record of this member; `None` if it is none.

@@ -236,6 +236,12 @@ pub(in crate::app) fn show_contract(contract: &Contract, missing: &[String], pag
         let names: Vec<_> = contract.permissions.iter().map(|permission| may(*permission)).collect();
         page.field("may also", names.join(", "));
     }
+    if let Some(storage) = &contract.storage {
+        page.field("may store", format!("{} bytes with you", storage.quota_bytes));
+        for declared in &storage.categories {
+            page.line(format!("  {}: {}", declared.category, declared.purpose));
+        }
+    }
     page.field("at most", format!("{} reads in {} seconds", contract.rate.count, contract.rate.per_seconds));
     page.field("terms", &contract.terms_url);
     page.field("privacy", &contract.privacy_url);

@@ -1,5 +1,6 @@
 //! The changes of a contract file, one by one.
 
+use super::storage::{AddCategory, Category, SetQuota};
 use crate::failure::{Exit, Failure};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ impl New {
             description: self.description.clone(),
             fields: Vec::new(),
             permissions: self.permission.iter().map(|name| name.permission()).collect(),
+            storage: None,
             rate: self.rate,
             terms_url: self.terms.clone(),
             privacy_url: self.privacy.clone(),
@@ -82,6 +84,12 @@ enum Action {
         #[arg(value_enum, value_name = "PERMISSION")]
         permission: PermissionName,
     },
+    /// Store in one more category with the member, or say anew what it is for; permits storing, too
+    AddCategory(AddCategory),
+    /// Store in a category no more; without the last one nothing is stored
+    RemoveCategory(Category),
+    /// How much may be stored with each member
+    SetQuota(SetQuota),
     /// The texts and pages
     SetText(Texts),
 }
@@ -240,8 +248,17 @@ impl Edit {
                 let permission = permission.permission();
                 contract.permissions.retain(|other| *other != permission);
                 contract.permissions.extend((*change == AddOrRemove::Add).then_some(permission));
+                if !contract.permissions.contains(&Permission::StoreData) {
+                    contract.storage = None;
+                }
                 Ok(())
             }
+            Action::AddCategory(add) => {
+                add.apply(contract);
+                Ok(())
+            }
+            Action::RemoveCategory(category) => category.remove(contract),
+            Action::SetQuota(quota) => quota.apply(contract),
             Action::SetText(texts) => {
                 for (place, text) in [
                     (&mut contract.description, &texts.description),

@@ -68,3 +68,31 @@ pub(crate) async fn node(source: &Path) -> Result<PathBuf, String> {
     fs::copy(source.join("client.mjs"), folder.join("client.mjs")).unwrap();
     Ok(folder)
 }
+
+/// A program in TypeScript that uses the gateway's TypeScript client, compiled beside it; its file to be run by node.
+pub(crate) async fn with_client(source: &Path, name: &str) -> Result<PathBuf, String> {
+    let client = workspace().join("sdk/typescript");
+    let lock = client.join("package-lock.json");
+    let folder = fetched("sdk-node", &lock, async |folder| {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(client.join(name), folder.join(name)).unwrap();
+        }
+        run("npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder).await
+    });
+    let folder = folder.await?;
+    for below in ["src", "test"] {
+        let _ = fs::remove_dir_all(folder.join(below));
+        fs::create_dir(folder.join(below)).unwrap();
+    }
+    for name in ["src/index.ts", "src/schema.ts", "tsconfig.json"] {
+        fs::copy(client.join(name), folder.join(name)).unwrap();
+    }
+    // Inside of the client's own package the client goes by its own name, as it does beside it.
+    fs::copy(source.join(format!("{name}.ts")), folder.join(format!("test/{name}.ts"))).unwrap();
+    let tsc = folder.join("node_modules/.bin/tsc");
+    let mut command = Command::new(tsc);
+    command.args(["--pretty", "false"]).current_dir(&folder).stdin(Stdio::null()).kill_on_drop(true);
+    let said = command.output().await.map_err(|error| error.to_string())?;
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    Ok(folder.join(format!("dist/test/{name}.js")))
+}

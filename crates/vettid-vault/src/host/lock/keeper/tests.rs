@@ -102,7 +102,7 @@ impl Place {
 
     /// A vault with a lock that was set a moment ago.
     fn locked(&self) -> (Keeper, StorageKey) {
-        let made = self.keys().create(guid(), &mut rng()).unwrap();
+        let made = self.keys().create(guid(), at(0).now, &mut rng()).unwrap();
         let mut keeper = self.keeper();
         keeper.permit(Permit::from_slice(&[9; 32]).unwrap(), &at(0));
         assert_eq!(result(&mut keeper, &self.app.set(9, &self.app.pin, None)), Changed);
@@ -294,7 +294,7 @@ fn a_lock_is_changed_with_permit_and_present_key_only() {
 fn the_setting_of_a_lock_is_finished_after_a_crash() {
     let place = Place::new();
     let plain = place.file(&format!("{}.sealed", guid()));
-    place.keys().create(guid(), &mut rng()).unwrap();
+    place.keys().create(guid(), at(0).now, &mut rng()).unwrap();
     let before = fs::read(&plain).unwrap();
     let mut keeper = place.keeper();
     keeper.permit(Permit::from_slice(&[9; 32]).unwrap(), &at(0));
@@ -304,7 +304,7 @@ fn the_setting_of_a_lock_is_finished_after_a_crash() {
     let keeper = place.keeper();
     assert!(!plain.exists() && keeper.has_lock());
     assert_eq!(place.keys().members().unwrap(), [guid()]);
-    assert!(matches!(place.keys().create(guid(), &mut rng()), Err(StorageKeyError::Locked(_))));
+    assert!(matches!(place.keys().create(guid(), at(0).now, &mut rng()), Err(StorageKeyError::Locked(_))));
 }
 
 /// A thief with every file of the host and its sealer: no file opens to the storage key, nor holds it.
@@ -394,10 +394,48 @@ fn a_removal_that_was_broken_off_leaves_the_lock() {
     let place = Place::new();
     let (mut keeper, made) = place.locked();
     keeper.is(LockState::Open);
-    place.keys().put_back(guid(), &made, &mut rng()).unwrap();
+    place.keys().put_back(guid(), &made, None, &mut rng()).unwrap();
     drop(keeper);
     let mut keeper = place.keeper();
     assert!(keeper.has_lock());
     assert!(place.keys().get(guid()).unwrap().is_none(), "the sealer's way is closed again");
     assert_eq!(result(&mut keeper, &place.app.unlock(UnlockKind::Pin, &place.app.pin)), Unlocked);
+}
+
+/// Two minutes after the beginning.
+fn later() -> Clocks {
+    Clocks { now: Timestamp::from_unix_ms(120_000), ..at(120_000) }
+}
+
+/// The key stays the same while locks come and go, and so does its time.
+#[test]
+fn the_age_of_the_storage_key_outlives_locks() {
+    let place = Place::new();
+    let (mut keeper, _) = place.locked();
+    let age = keeper.made_at();
+    assert_eq!((age.storage, age.lane), (Some(at(0).now), Some(at(0).now)));
+    let again = Keeper::open(guid(), place.keys(), &later(), &mut rng()).unwrap();
+    assert_eq!(again.made_at(), age, "another start");
+    keeper.is(LockState::Open);
+    keeper.permit(Permit::from_slice(&[8; 32]).unwrap(), &at(0));
+    assert_eq!(result(&mut keeper, &place.app.remove(8, &place.app.pin)), Changed);
+    assert_eq!((place.keys().made_at(guid()).unwrap(), keeper.made_at()), (age.storage, age));
+}
+
+/// Neither the files nor the record of an earlier program tell a time, and a lock that is set now makes none up.
+#[test]
+fn keys_of_an_earlier_program_have_no_age() {
+    let place = Place::new();
+    let made = place.keys().create(guid(), at(0).now, &mut rng()).unwrap();
+    drop(place.keeper());
+    let mut record: serde_json::Value =
+        serde_json::from_slice(place.keys().lock_record(guid()).unwrap().unwrap().expose()).unwrap();
+    assert!(record.as_object_mut().unwrap().remove("made_at").is_some());
+    place.keys().keep_lock_record(guid(), &serde_json::to_vec(&record).unwrap(), &mut rng()).unwrap();
+    place.keys().put_back(guid(), &made, None, &mut rng()).unwrap();
+    let mut keeper = Keeper::open(guid(), place.keys(), &later(), &mut rng()).unwrap();
+    assert_eq!(keeper.made_at(), MadeAt::default());
+    keeper.permit(Permit::from_slice(&[9; 32]).unwrap(), &at(0));
+    assert_eq!(result(&mut keeper, &place.app.set(9, &place.app.pin, None)), Changed);
+    assert_eq!(place.keeper().made_at(), MadeAt::default());
 }

@@ -1,0 +1,94 @@
+/**
+ * The demo clinic: asks its patients for their consent and for their signature under a document, in TypeScript with the client
+ * that is made from the gateway's description.
+ *
+ *     export VETTID_GATEWAY=http://127.0.0.1:8093 VETTID_KEY_FILE=api.key
+ *     node clinic.js invite
+ *     node clinic.js patients
+ *     node clinic.js allergies CONNECTION
+ *     node clinic.js consent CONNECTION "Send the findings to your family doctor" 2027-06-30T00:00:00.000Z consent.json
+ *     node clinic.js sign CONNECTION operation.pdf signature.json
+ */
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { type GatewayClient, type Schemas, gatewayClient } from "@vettid/gateway-client";
+
+/** One call waits a minute at most; a patient may take days. */
+const WAIT_MS = 60_000;
+
+function setting(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
+}
+
+/** What a call gave, or the gateway's own words why it gave nothing. */
+function given<T>(answer: { data?: T; error?: unknown }): T {
+  if (answer.data === undefined) throw new Error(`the gateway refused: ${JSON.stringify(answer.error)}`);
+  return answer.data;
+}
+
+/** Waits until the patient, or the time, decided. */
+async function ended(gateway: GatewayClient, asked: Schemas["Request"]): Promise<Schemas["Request"]> {
+  let request = asked;
+  while (request.status === "asked") {
+    const params = { path: { request_id: request.request_id }, query: { wait_ms: WAIT_MS } };
+    request = given(await gateway.GET("/v1/requests/{request_id}", { params }));
+  }
+  return request;
+}
+
+/** Asks for the patient's word and keeps the record of a yes or a no. */
+async function word(
+  gateway: GatewayClient,
+  connection: string,
+  about: Schemas["AuthorisationCall"],
+  record: string,
+): Promise<string> {
+  const params = { path: { connection_id: connection } };
+  const body = { ...about, wait_ms: WAIT_MS };
+  const asked = given(await gateway.POST("/v1/connections/{connection_id}/authorisations", { params, body }));
+  const request = await ended(gateway, asked);
+  if (request.status !== "approved" && request.status !== "denied") return request.status;
+  const where = { params: { path: { request_id: request.request_id } }, parseAs: "text" } as const;
+  await writeFile(record, given(await gateway.GET("/v1/records/{request_id}", where)));
+  return `${request.status}; the record is in ${record}`;
+}
+
+async function run(command: string | undefined, rest: string[]): Promise<string> {
+  const key = (await readFile(setting("VETTID_KEY_FILE"), "utf8")).trim();
+  const gateway = gatewayClient({ address: setting("VETTID_GATEWAY"), key });
+  const [connection = "", first = "", second = "", third = ""] = rest;
+  switch (command) {
+    case "invite":
+      return given(await gateway.POST("/v1/invitations", {})).link;
+    case "patients": {
+      const page = given(await gateway.GET("/v1/connections", { params: { query: { state: "active" } } }));
+      return page.connections.map((patient) => `${patient.connection_id} ${patient.display_name}`).join("\n");
+    }
+    case "allergies": {
+      const params = { path: { connection_id: connection } };
+      const body = { field: "allergies", purpose: "Before your appointment", wait_ms: WAIT_MS };
+      const asked = given(await gateway.POST("/v1/connections/{connection_id}/data-requests", { params, body }));
+      const request = await ended(gateway, asked);
+      return request.status === "served" ? JSON.stringify(request.value) : request.status;
+    }
+    case "consent": {
+      const consent = { purpose: "Your treatment", what: [first], until: second };
+      return word(gateway, connection, { kind: "consent", ...consent }, third);
+    }
+    case "sign": {
+      const bytes = await readFile(first);
+      const sha256 = createHash("sha256").update(bytes).digest("base64");
+      const name = basename(first);
+      const document = { name, sha256, media_type: "application/pdf", size_bytes: bytes.length };
+      return word(gateway, connection, { kind: "document", ...document }, second);
+    }
+    default:
+      throw new Error("one of: invite, patients, allergies, consent, sign");
+  }
+}
+
+const [command, ...rest] = process.argv.slice(2);
+console.log(await run(command, rest));
