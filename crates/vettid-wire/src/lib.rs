@@ -11,6 +11,7 @@ pub mod authorisation;
 pub mod backup;
 pub mod base64;
 pub mod call;
+pub mod category;
 pub mod connection;
 pub mod contract;
 pub mod control;

@@ -15,6 +15,7 @@ mod auth;
 mod authorisation;
 mod backup;
 mod call;
+mod category;
 mod connection;
 mod container;
 mod contract;
@@ -70,6 +71,7 @@ fn all() -> Vec<Samples> {
         authorisation::samples(),
         backup::samples(),
         call::samples(),
+        category::samples(),
         connection::samples(),
         container::samples(),
         contract::samples(),

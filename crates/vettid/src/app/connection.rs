@@ -6,7 +6,7 @@ mod invitations;
 mod picture;
 mod view;
 
-pub(super) use view::show_contract;
+pub(super) use view::{may, show_contract};
 
 use super::advice::command;
 use super::badge::{self, Badged};
@@ -15,7 +15,9 @@ use crate::failure::Failure;
 use crate::output::Output;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use vettid_wire::connection::{AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke, RotateKeys};
+use vettid_wire::connection::{
+    AcceptInvitation, ConnectionRef, Decide, Invite, PeerKind, RevocationReason, Revoke, RotateKeys,
+};
 use vettid_wire::event::{
     self, ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionReview, ConnectionRevoke,
 };
@@ -226,7 +228,8 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::Review(one) => {
             let view = app.command::<ConnectionReview>(one.reference()).await.map_err(command)?;
             let badge = badge::of_view(&view, app).await?;
-            Ok(output.result(&Badged::new(view, badge))?)
+            let contract = view.contract.clone().filter(|_| view.kind == PeerKind::Service);
+            Ok(output.result(&Badged::new(view, badge).compared(contract.as_ref(), app).await?)?)
         }
         Command::Decide(decision) => {
             Ok(output.result(&app.command::<ConnectionDecide>(decision.request()).await.map_err(command)?)?)

@@ -130,13 +130,14 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::List => Ok(output.result(&app.command::<ListRow>(Nothing {}).await.map_err(command)?)?),
         Command::Show(service) => {
             let view = get(&service, app).await?;
-            let badge = known(view.connection_id, app).await?;
-            Ok(output.result(&Badged::new(view, badge))?)
+            let (badge, contract) = (known(view.connection_id, app).await?, newest(&view).cloned());
+            Ok(output.result(&Badged::new(view, badge).compared(contract.as_ref(), app).await?)?)
         }
         Command::Diff(service) => {
             let view = get(&service, app).await?;
-            let badge = known(view.connection_id, app).await?;
-            Ok(output.result(&Badged::new(view::Diff::of(view)?, badge))?)
+            let (badge, contract) = (known(view.connection_id, app).await?, newest(&view).cloned());
+            let diff = Badged::new(view::Diff::of(view)?, badge);
+            Ok(output.result(&diff.compared(contract.as_ref(), app).await?)?)
         }
         Command::Accept(accept) => {
             let view = get(&accept.service, app).await?;
@@ -161,6 +162,12 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         }
         Command::Choose(choose) => choose_anew(choose, app, output).await,
     }
+}
+
+/// What is offered, else what is in force.
+fn newest(view: &ContractView) -> Option<&Contract> {
+    let offered = view.offered.as_ref().map(|offered| &offered.contract);
+    offered.or(view.in_force.as_ref().map(|signed| &signed.contract))
 }
 
 /// How well the service of a contract is known.

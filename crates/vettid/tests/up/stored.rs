@@ -92,7 +92,11 @@ async fn the_shop_stores_receipts_with_alice_and_she_keeps_them() {
     assert_eq!(report.code, 0, "{report:?}");
     let report: Value = serde_json::from_str(report.out.trim()).unwrap();
     let served = &list(&report, "served")[0];
-    assert_eq!((text(served, "category").as_str(), text(served, "field").as_str()), ("receipts", "order-1"), "{report}");
+    assert_eq!(
+        (text(served, "category").as_str(), text(served, "field").as_str()),
+        ("receipts", "order-1"),
+        "{report}"
+    );
 
     alice.ask(&["connection", "revoke", &connection]).await;
     let left = alice.ask(&["stored", "list"]).await;
