@@ -8,6 +8,7 @@ pub use breach::Breach;
 pub mod diff;
 pub mod lint;
 pub mod storage;
+pub mod trial;
 pub mod versions;
 
 use crate::rate::Bucket;

@@ -289,6 +289,7 @@ fn act(
         "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
         "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
         "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
+        "contract.test" => run::<event::ContractTest>(body, |asked| contract::test(step, &asked)),
         "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),

@@ -10,7 +10,7 @@ use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
     inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret, session,
-    statement, stored,
+    statement, stored, trial,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -375,6 +375,8 @@ events! {
     ContractGet: "contract.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => offer::ContractView;
     #[doc = "Accepts or rejects a new version of a contract, or chooses anew among its optional fields."]
     ContractDecide: "contract.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, offer::DecideContract => offer::ContractView;
+    #[doc = "Tries the contract that waits, else the one in force, on past requests; hands nothing out."]
+    ContractTest: "contract.test", Owner, BestEffort, within 2 minutes, up to 16 KiB, trial::TryContract => trial::ContractTrial;
     #[doc = "Exports a part of the signed statement of what a service ever got."]
     ContractStatement: "contract.statement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, statement::AskStatement => statement::StatementPart;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]

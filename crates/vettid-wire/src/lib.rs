@@ -50,3 +50,4 @@ pub mod statement;
 pub mod stored;
 pub mod subject;
 pub mod time;
+pub mod trial;

@@ -40,4 +40,5 @@ mod signing_keys;
 mod statements;
 mod stored;
 mod town;
+mod trials;
 mod wallet;

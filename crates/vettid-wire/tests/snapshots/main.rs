@@ -53,6 +53,7 @@ mod statement;
 mod storage;
 mod stored;
 mod text;
+mod trial;
 
 use sample::Samples;
 use source::Declared;
@@ -109,6 +110,7 @@ fn all() -> Vec<Samples> {
         storage::samples(),
         stored::samples(),
         text::samples(),
+        trial::samples(),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! shown; a value that it asks for never stands on the command line.
 
 mod fill;
+mod trial;
 mod view;
 
 use super::advice::{self, command};
@@ -35,6 +36,18 @@ Examples:
     /// Show what a new version changes, and which of it gives the service more
     #[command(after_help = "Example:\n  vettid app contract diff demo-shop")]
     Diff(Service),
+    /// Try a contract before you accept it: what would it have handed out over the last days?
+    #[command(
+        visible_alias = "try",
+        after_help = "\
+Examples:
+  vettid app contract dry-run demo-shop
+  vettid app contract dry-run demo-shop --days 30 --optional email
+
+A new version is tried on what this service asked for; before you are connected, on what your other services asked for. Your vault
+decides by the rules that it decides real requests by. Nothing is handed out, nobody is told, and no rate is used up."
+    )]
+    DryRun(trial::DryRun),
     /// Accept a new version: it is in force at once
     #[command(after_help = "\
 Examples:
@@ -139,6 +152,7 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
             let diff = Badged::new(view::Diff::of(view)?, badge);
             Ok(output.result(&diff.compared(contract.as_ref(), app).await?)?)
         }
+        Command::DryRun(wanted) => trial::run(wanted, app, output).await,
         Command::Accept(accept) => {
             let view = get(&accept.service, app).await?;
             let offered = offered(&view, accept.version)?;

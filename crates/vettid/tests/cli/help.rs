@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 202] = [
+const COMMANDS: [&str; 203] = [
     "",
     "app",
     "app enroll",
@@ -60,6 +60,7 @@ const COMMANDS: [&str; 202] = [
     "app contract list",
     "app contract show",
     "app contract diff",
+    "app contract dry-run",
     "app contract accept",
     "app contract reject",
     "app contract choose",
