@@ -11,7 +11,7 @@ use super::{Client, private_file};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::{Args, Subcommand};
-use fill::Fill;
+pub(super) use fill::Fill;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use vettid_client::directory::Badge;
