@@ -1,4 +1,4 @@
-//! How well the services that a member meets are known: asked of the registry of the member's operator, and believed only under its
+//! How well the services that a member meets are known, and what others of their kind ask: asked of the registry of the member's operator, and believed only under its
 //! signature, in its time and for the very identity that the member's vault met. Must never show a level for anything less.
 
 use crate::app::{App, Ports};
@@ -9,9 +9,12 @@ use crate::state::{self, State};
 use crate::store::Store;
 use serde::Serialize;
 use std::future::Future;
-use vettid_crypto::directory::{StandingError, level_of, verify_standing};
+use vettid_core::comparison::{Unusual, unusual};
+use vettid_crypto::directory::{StandingError, level_of, verify_standing, verify_statistics};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::profile;
+use vettid_wire::category::{AskComparison, Category, ComparisonBasis, LEAST_SERVICES};
+use vettid_wire::contract::Contract;
 use vettid_wire::directory::{AskStandings, Certification, Level, MAX_STANDINGS, Standings, VerifiedDomain};
 use vettid_wire::id::{Fingerprint, ServiceId};
 use vettid_wire::key_record::KeyRole;
@@ -29,6 +32,16 @@ pub trait DirectoryApi: Send + Sync {
         at: ServicesAddress<'_>,
         asked: &AskStandings,
     ) -> impl Future<Output = Result<Standings, ServicesError>> + Send;
+
+    /// What services of the same kind ask (`POST /v1/registry/comparison`).
+    ///
+    /// # Errors
+    /// [`ServicesError`].
+    fn comparison(
+        &self,
+        at: ServicesAddress<'_>,
+        asked: &AskComparison,
+    ) -> impl Future<Output = Result<ComparisonBasis, ServicesError>> + Send;
 }
 
 /// A service as the member's vault met it.
@@ -87,15 +100,7 @@ impl<P: Ports> App<P> {
     where
         P::Services: DirectoryApi,
     {
-        let (url, trust) = {
-            let hold = self.ports.store().hold().await?;
-            match state::load(&hold)? {
-                Some(State::Enrolled(member)) => {
-                    (member.origin.services_url.clone(), self.trust_of(&member).to_owned())
-                }
-                _ => return Err(CommandError::NotEnrolled),
-            }
-        };
+        let (url, trust) = self.registry_address().await?;
         let at = ServicesAddress { url: &url, trust: &trust };
         let mut badges = Vec::with_capacity(met.len());
         for some in met.chunks(MAX_STANDINGS) {
@@ -105,6 +110,93 @@ impl<P: Ports> App<P> {
             badges.extend(some.iter().map(|met| said.as_ref().map_or_else(unreachable, |said| badge(met, said, now))));
         }
         Ok(badges)
+    }
+
+    /// Where the registry of the member's operator is, and the authority that certifies it.
+    async fn registry_address(&self) -> Result<(String, String), CommandError> {
+        let hold = self.ports.store().hold().await?;
+        match state::load(&hold)? {
+            Some(State::Enrolled(member)) => {
+                Ok((member.origin.services_url.clone(), self.trust_of(&member).to_owned()))
+            }
+            _ => Err(CommandError::NotEnrolled),
+        }
+    }
+}
+
+/// What a contract asks beside what services of its kind ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// The kind, as the service says itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<Category>,
+    /// How many services were counted, each with a verified domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<u32>,
+    /// What few of them ask.
+    pub unusual: Vec<Unusual>,
+    /// Why there is no comparison.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<WhyNoComparison>,
+}
+
+/// Why a contract cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyNoComparison {
+    /// The service does not say of which kind it is.
+    NoCategory,
+    /// There are fewer than five verified services of the kind.
+    TooFew,
+    /// What came is not signed by the registry, or not for today.
+    NotGenuine,
+    /// The registry cannot be asked.
+    Unreachable,
+}
+
+impl<P: Ports> App<P> {
+    /// Compares a contract with what services of the same kind ask.
+    ///
+    /// # Errors
+    /// [`CommandError`] if the app's own state cannot be read.
+    pub async fn comparison(&self, contract: &Contract) -> Result<Comparison, CommandError>
+    where
+        P::Services: DirectoryApi,
+    {
+        let (url, trust) = self.registry_address().await?;
+        let asked = AskComparison { service_id: contract.service_id.clone() };
+        let said = self.ports.services().comparison(ServicesAddress { url: &url, trust: &trust }, &asked).await;
+        Ok(match said {
+            Ok(basis) => compared(contract, basis, self.ports.clock().now()),
+            Err(_) => none(None, WhyNoComparison::Unreachable),
+        })
+    }
+}
+
+fn none(category: Option<Category>, reason: WhyNoComparison) -> Comparison {
+    Comparison { category, services: None, unusual: vec![], reason: Some(reason) }
+}
+
+/// What may be said of a contract after what the registry said.
+fn compared(contract: &Contract, basis: ComparisonBasis, now: Timestamp) -> Comparison {
+    let Some(key) = registry(basis.registry, now) else {
+        return none(None, WhyNoComparison::NotGenuine);
+    };
+    let Some(statistics) = basis.statistics else {
+        return none(None, WhyNoComparison::NoCategory);
+    };
+    let statistics = match verify_statistics(&key, statistics, now) {
+        Ok(statistics) if statistics.get().service_id == contract.service_id => statistics.into_inner(),
+        _ => return none(None, WhyNoComparison::NotGenuine),
+    };
+    match statistics.counted.filter(|counted| counted.services >= LEAST_SERVICES) {
+        None => none(Some(statistics.category), WhyNoComparison::TooFew),
+        Some(counted) => Comparison {
+            category: Some(statistics.category),
+            services: Some(counted.services),
+            unusual: unusual(contract, &counted),
+            reason: None,
+        },
     }
 }
 

@@ -7,11 +7,11 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, AuthorisationExport,
     AuthorisationList, BrowserList, CallGet, CallList, ConnectionInvitations, ConnectionList, ConnectionReview,
-    ContractGet, ContractList, ContractStatement, CredentialChallenge, CredentialStatus, DataGet, DataHeld, DataList,
-    EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus,
-    FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, ServiceMessageList,
-    SessionRefresh, StoredGet, StoredList, VaultHealth,
+    ContractGet, ContractList, ContractStatement, ContractTest, CredentialChallenge, CredentialStatus, DataGet,
+    DataHeld, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList,
+    FilePieceGet, FileStatus, FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet,
+    MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList,
+    ServiceMessageList, SessionRefresh, StoredGet, StoredList, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -66,6 +66,7 @@ const READS: [&str; 48] = [
     ContractList::ROW.name,
     ContractGet::ROW.name,
     ContractStatement::ROW.name,
+    ContractTest::ROW.name,
     AskHealth::ROW.name,
     AskKeys::ROW.name,
     MessagingExport::ROW.name,

@@ -10,6 +10,7 @@ pub use notify::{Hour, NotSent, send_message};
 pub mod diff;
 pub mod lint;
 pub mod storage;
+pub mod trial;
 pub mod versions;
 
 use crate::rate::Bucket;

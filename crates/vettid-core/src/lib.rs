@@ -7,6 +7,7 @@ pub mod allowance;
 pub mod answer;
 pub mod call;
 pub mod channel;
+pub mod comparison;
 pub mod contract;
 pub mod control;
 pub mod credential;

@@ -2,6 +2,7 @@
 //! registry says of a service. Whether a domain's record is there is not decided here.
 
 use vettid_wire::base64::Base64;
+use vettid_wire::category::{CategoryStatistics, ListService, ServiceListing};
 use vettid_wire::directory::{ClaimDomain, DomainClaim, Level, ServiceStanding};
 use vettid_wire::id::Fingerprint;
 use vettid_wire::time::Timestamp;
@@ -94,6 +95,57 @@ pub fn verify_standing(
     }
     let certified = said.certification.as_ref().is_none_or(|known| now < known.until);
     let in_time = said.issued_at.since_ms(now) <= MAX_SKEW_MS && now < said.valid_until && certified;
+    if in_time { Ok(checked) } else { Err(StandingError::Time) }
+}
+
+/// The listing under both signatures.
+///
+/// # Errors
+/// Those of [`signature::sign`].
+pub fn sign_listing(
+    identity: &SigningKey,
+    account: &AccountKey,
+    listing: ServiceListing,
+) -> Result<ListService, SignatureError> {
+    let mut listing = ServiceListing {
+        public_key: identity.verifying_key().typed(),
+        key_id: identity.key_id(),
+        signature: Base64::default(),
+        ..listing
+    };
+    listing.signature = signature::sign(Context::ServiceListing, identity, &listing)?;
+    let mut asked = ListService { listing, signature: Base64::default() };
+    asked.signature = Base64::new(account.sign(&signed_bytes(Context::ListingAccount, &asked)?));
+    Ok(asked)
+}
+
+/// Checks both signatures of a listing; the identity key that signed.
+///
+/// # Errors
+/// [`ClaimError`].
+pub fn verify_listing(account: &AccountPublic, asked: &ListService) -> Result<VerifyingKey, ClaimError> {
+    let bytes = signed_bytes(Context::ListingAccount, asked)?;
+    if !account.verifies(&bytes, asked.signature.as_bytes()) {
+        return Err(SignatureError::Invalid.into());
+    }
+    let identity = VerifyingKey::from_typed(&asked.listing.public_key)?;
+    signature::verify(Context::ServiceListing, &identity, &asked.listing)?;
+    Ok(identity)
+}
+
+/// Checks what the registry says that services of one kind ask, at a time.
+///
+/// # Errors
+/// [`StandingError`]: there is nothing to compare with then.
+pub fn verify_statistics(
+    registry: &VerifyingKey,
+    statistics: CategoryStatistics,
+    now: Timestamp,
+) -> Result<Verified<CategoryStatistics>, StandingError> {
+    let checked = signature::check(Context::CategoryStatistics, registry, statistics);
+    let checked = checked.map_err(|_| StandingError::Signature)?;
+    let said = checked.get();
+    let in_time = said.issued_at.since_ms(now) <= MAX_SKEW_MS && now < said.valid_until;
     if in_time { Ok(checked) } else { Err(StandingError::Time) }
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use vettid_wire::category::{ListService, Listed};
 use vettid_wire::directory::{AskDomainChallenge, ClaimDomain, DirectoryEntry, DomainChallenge, DomainClaimed};
 use vettid_wire::enrolment::{RegisterService, ServiceRegistered, SigningKeysRotated};
 use vettid_wire::id::ServiceId;
@@ -144,6 +145,14 @@ pub(crate) async fn domain_challenge(
 /// See [`RegistrationError`].
 pub(crate) async fn claim_domain(services: &Services, claim: &ClaimDomain) -> Result<DomainClaimed, RegistrationError> {
     claiming(services, "/v1/services/domain", claim).await
+}
+
+/// Tells the directory of the service.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn list(services: &Services, listing: &ListService) -> Result<Listed, RegistrationError> {
+    claiming(services, "/v1/services/listing", listing).await
 }
 
 async fn claiming<T: DeserializeOwned>(

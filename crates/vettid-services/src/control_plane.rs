@@ -2,6 +2,7 @@
 //! only what they share.
 
 use crate::broker::Broker;
+use crate::comparison::Counts;
 use crate::config::Limits;
 use crate::http::limit::RateLimit;
 use crate::keys::{Bootstraps, Keys};
@@ -35,6 +36,8 @@ pub(crate) struct ControlPlane {
     pub(crate) periods: Periods,
     /// Challenges for claims of domains.
     pub(crate) challenges: Challenges,
+    /// What services of one kind ask, counted lately.
+    pub(crate) counts: Counts,
     /// The address of the HTTP API, for enrolment codes.
     pub(crate) public_url: String,
     /// Requests without a token.
@@ -78,6 +81,7 @@ impl ControlPlane {
             resolver,
             periods,
             challenges: Challenges::default(),
+            counts: Counts::default(),
             public_url,
             open,
             directory: RateLimit::new(limits.directory),

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::enrolment::BearerToken;
 use vettid_wire::action::ActionGranted;
+use vettid_wire::category::{AskComparison, ComparisonBasis, ListService, Listed};
 use vettid_wire::directory::{
     AskDomainChallenge, AskStandings, CertifyService, ClaimDomain, DirectoryEntry, DomainChallenge, DomainClaimed,
     ServiceStanding, Standings,
@@ -63,6 +64,8 @@ pub(crate) fn router(plane: Arc<ControlPlane>) -> Router {
         .route("/v1/services/domain/challenge", post(domain_challenge))
         .route("/v1/services/domain", post(claim_domain))
         .route("/v1/registry/certifications", post(certify))
+        .route("/v1/services/listing", post(list_service))
+        .route("/v1/registry/comparison", post(comparison))
         .route("/v1/registry/standings", post(standings))
         .route("/v1/registry/profile", get(registry_profile))
         .route("/v1/registry/services/{service_id}", get(registry_service))
@@ -223,6 +226,25 @@ async fn standings(
 ) -> Answer<Standings> {
     plane.take(&plane.directory, &from)?;
     plane.standings(asked).await.map(Json)
+}
+
+/// The signatures of identity and account take the place of a token.
+async fn list_service(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<ListService>,
+) -> Answer<Listed> {
+    plane.take(&plane.open, &from)?;
+    plane.list_service(asked).await.map(Json)
+}
+
+async fn comparison(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<AskComparison>,
+) -> Answer<ComparisonBasis> {
+    plane.take(&plane.directory, &from)?;
+    plane.comparison(asked).await.map(Json)
 }
 
 async fn registry_profile(State(plane): Plane, ConnectInfo(from): From) -> Answer<SignedProfile> {

@@ -7,6 +7,7 @@ mod broker;
 mod certificate;
 pub mod certification;
 mod clocks;
+mod comparison;
 pub mod config;
 mod control_plane;
 mod credential;

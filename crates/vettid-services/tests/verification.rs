@@ -1,13 +1,14 @@
 //! A service proves a domain to the registry, over the real API and a real DNS server: whose claim counts, what raises a level, what takes it
 //! away again, and what the operator's word adds.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod world;
 
+use serde_json::json;
 use std::time::Duration;
 use vettid_core::directory::Periods;
-use vettid_crypto::directory::{sign_claim, verify_standing};
+use vettid_crypto::directory::{sign_claim, sign_listing, verify_standing, verify_statistics};
 use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::nats::key::AccountKey;
 use vettid_crypto::secret::Secret32;
@@ -18,13 +19,14 @@ use vettid_services::config::{Dns, Limits};
 use vettid_testkit::dns::DnsServer;
 use vettid_testkit::operator::fresh_key;
 use vettid_wire::base64::{Base64, Base64Url};
+use vettid_wire::category::{AskComparison, ComparisonBasis, Counted, Listed, ServiceListing};
 use vettid_wire::contract::Rate;
 use vettid_wire::directory::{
     AskDomainChallenge, CertifyService, ClaimDomain, DirectoryEntry, Domain, DomainChallenge, DomainClaim,
     DomainClaimed, Finding, Level, ServiceStanding, record_text,
 };
 use vettid_wire::enrolment::{RegisterService, ServiceRegistered};
-use vettid_wire::id::MemberId;
+use vettid_wire::id::{MemberId, ServiceId};
 use vettid_wire::profile::SignedProfile;
 use world::{Answer, World};
 
@@ -54,6 +56,13 @@ impl Shop {
         let shop = Self { world, dns, identity, account, guid };
         shop.register().await;
         shop
+    }
+
+    /// Another shop in the same world, with a domain of its own.
+    fn beside(&self, number: u8) -> Other<'_> {
+        let identity = SigningKey::from_seed(&Secret32::from_bytes([100 + number; 32]));
+        let (account, guid) = (fresh_key().unwrap(), MemberId::from_bytes([100 + number; 16]));
+        Other { shop: self, id: format!("shop-{number}").parse().unwrap(), identity, account, guid, number }
     }
 
     async fn register(&self) {
@@ -133,6 +142,121 @@ impl Shop {
     async fn certify(&self, command: &CertifyService) -> Answer {
         self.world.post("/v1/registry/certifications", None, command).await
     }
+}
+
+/// One of several shops that are compared.
+struct Other<'a> {
+    shop: &'a Shop,
+    id: ServiceId,
+    identity: SigningKey,
+    account: AccountKey,
+    guid: MemberId,
+    number: u8,
+}
+
+impl Other<'_> {
+    async fn register(&self) {
+        let nkey = || fresh_key::<vettid_crypto::nats::key::Account>().unwrap().public().to_string();
+        let registration = RegisterService {
+            service_id: self.id.clone(),
+            guid: self.guid,
+            account_nkey: self.account.public().to_string(),
+            vault_signing_nkey: nkey(),
+            connection_signing_nkey: nkey(),
+            claim_signing_nkey: nkey(),
+        };
+        let token = self.shop.world.services.service_token();
+        self.shop.world.post("/v1/services", Some(&token), &registration).await.ok::<ServiceRegistered>();
+    }
+
+    async fn list(&self, fields: &[&str]) -> Answer {
+        let fields = fields
+            .iter()
+            .map(|name| json!({"field": name, "tier": "on_demand", "purpose": "To deliver", "retention": "session"}));
+        let contract = json!({"service_id": self.id, "contract_version": 1, "description": "Orders",
+            "fields": fields.collect::<Vec<_>>(), "permissions": [], "rate": {"count": 5, "per_seconds": 60},
+            "terms_url": "https://shop.example/terms", "privacy_url": "https://shop.example/privacy"});
+        let listing = ServiceListing {
+            service_id: self.id.clone(),
+            guid: self.guid,
+            category: "shop".parse().unwrap(),
+            contract: serde_json::from_value(contract).unwrap(),
+            public_key: self.identity.verifying_key().typed(),
+            at: clock::now(),
+            key_id: self.identity.key_id(),
+            signature: Base64::default(),
+        };
+        let asked = sign_listing(&self.identity, &self.account, listing).unwrap();
+        self.shop.world.post("/v1/services/listing", None, &asked).await
+    }
+
+    async fn verify(&self, label: &str) {
+        let domain: Domain = format!("{label}.example.org").parse().unwrap();
+        let record = record_text(&self.id, &self.identity.verifying_key().fingerprint());
+        self.shop.dns.set(&domain.record_name(), &[&record]).await.unwrap();
+        let asked = AskDomainChallenge { service_id: self.id.clone(), domain: domain.clone() };
+        let given = self.shop.world.post("/v1/services/domain/challenge", None, &asked).await.ok::<DomainChallenge>();
+        let claim =
+            DomainClaim { service_id: self.id.clone(), guid: self.guid, domain, ..self.shop.claim(given.challenge) };
+        let claim = sign_claim(&self.identity, &self.account, claim).unwrap();
+        assert_eq!(self.shop.send(&claim).await.ok::<DomainClaimed>().standing.level, Level::Verified);
+    }
+
+    /// What is counted beside this service, checked with the registry's key.
+    async fn counted(&self) -> Option<Counted> {
+        let asked = AskComparison { service_id: self.id.clone() };
+        let basis: ComparisonBasis = self.shop.world.post("/v1/registry/comparison", None, &asked).await.ok();
+        let statistics = basis.statistics.unwrap();
+        let checked = verify_statistics(&self.shop.registry().await, statistics, clock::now()).unwrap().into_inner();
+        assert_eq!((checked.service_id, checked.category.as_str()), (self.id.clone(), "shop"));
+        checked.counted
+    }
+
+    async fn until(&self, services: Option<u32>) -> Option<Counted> {
+        for _ in 0..100 {
+            let counted = self.counted().await;
+            if counted.as_ref().map(|counted| counted.services) == services {
+                return counted;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("shop {} never sees {services:?}", self.number)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_verified_services_of_a_kind_ask_is_counted_from_five_on() {
+    let shop = Shop::open(Periods { grace_ms: 60_000, ..QUICK }).await;
+    let asked = AskComparison { service_id: "shop".parse().unwrap() };
+    let basis: ComparisonBasis = shop.world.post("/v1/registry/comparison", None, &asked).await.ok();
+    assert_eq!(basis.statistics, None, "it did not say of which kind it is");
+    let others: Vec<_> = (1..=7).map(|number| shop.beside(number)).collect();
+    for other in &others {
+        other.register().await;
+        let fields: &[&str] = if other.number == 1 { &["address", "birth_date"] } else { &["address"] };
+        other.list(fields).await.ok::<Listed>();
+    }
+    for other in &others[..4] {
+        other.verify(&format!("shop-{}", other.number)).await;
+    }
+    // Four are verified, three are not, and one more comes under a domain that is counted already.
+    others[5].verify("shop-4").await;
+    assert_eq!(others[0].until(None).await, None);
+    others[4].verify("shop-5").await;
+    let counted = others[0].until(Some(5)).await.unwrap();
+    let asking = |name: &str| counted.fields.get(name).map(|count| count.services);
+    assert_eq!((asking("address"), asking("birth_date"), asking("phone")), (Some(5), Some(1), None));
+    // Somebody else lists for a service, or with another identity than the one that was looked at.
+    let thief = Other { account: fresh_key().unwrap(), ..shop.beside(2) };
+    assert_eq!(thief.list(&["address"]).await.status, 401);
+    let other = Other {
+        account: AccountKey::from_seed(std::str::from_utf8(others[1].account.seed().unwrap().expose()).unwrap())
+            .unwrap(),
+        identity: SigningKey::from_seed(&Secret32::from_bytes([9; 32])),
+        ..shop.beside(2)
+    };
+    other.list(&["address"]).await.ok::<Listed>();
+    others[0].until(None).await;
 }
 
 fn domain() -> Domain {

@@ -86,6 +86,8 @@ pub enum Act {
         /// What that changed.
         change: Change,
     },
+    /// A service told the directory of itself.
+    ServiceListed(ServiceId),
     /// The operator gave its word for a service, or took it back.
     ServiceCertified {
         /// The service.

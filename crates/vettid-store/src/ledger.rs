@@ -6,6 +6,7 @@ use crate::action::Spent;
 use crate::audit::AuditEntry;
 use crate::credential::Credentials;
 use crate::host::Host;
+use crate::listing::Listings;
 use crate::recovery::Recoveries;
 use crate::revocation::Revocation;
 use crate::service::Service;
@@ -72,7 +73,7 @@ pub enum Counter {
 }
 
 /// What services must not forget.
-pub trait Ledger: Recoveries + Credentials + Verifications + Send + Sync {
+pub trait Ledger: Recoveries + Credentials + Verifications + Listings + Send + Sync {
     /// Opens an account. Refused: [`LedgerError::NameTaken`].
     fn open_account<'a>(&'a self, account: &'a Account, audit: &'a AuditEntry) -> Pending<'a, ()>;
     /// The account of a portal session.

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod credential;
 pub mod host;
 pub mod ledger;
+pub mod listing;
 pub mod recovery;
 pub mod revocation;
 pub mod service;

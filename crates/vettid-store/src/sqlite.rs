@@ -8,6 +8,7 @@ mod counter;
 mod credential;
 mod enrolment;
 mod host;
+mod listing;
 mod notice;
 mod recovery;
 mod revocation;

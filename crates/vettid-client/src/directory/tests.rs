@@ -7,6 +7,7 @@ use vettid_crypto::secret::Secret32;
 use vettid_crypto::signature::{self, Context};
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_wire::base64::Base64;
+use vettid_wire::category::CategoryStatistics;
 use vettid_wire::directory::ServiceStanding;
 use vettid_wire::id::MemberId;
 use vettid_wire::profile::PublicProfile;
@@ -112,4 +113,50 @@ fn a_level_is_shown_only_under_the_registrys_signature_for_this_identity_and_in_
     let changed = ServiceStanding { level: Level::Verified, ..standing(Level::Verified) };
     let forged = Standings { standings: vec![changed], ..verified };
     assert_eq!(why(&met(2), &forged, now()), Some(WhyNot::NotGenuine));
+}
+
+fn contract(fields: &[&str]) -> Contract {
+    let field = |name: &&str| serde_json::json!({"field": name, "tier": "on_demand", "purpose": "To deliver", "retention": "session"});
+    let fields: Vec<_> = fields.iter().map(field).collect();
+    serde_json::from_value(serde_json::json!({"service_id": "demo-shop", "contract_version": 1, "description": "d",
+        "fields": fields, "permissions": [], "rate": {"count": 5, "per_seconds": 60},
+        "terms_url": "t", "privacy_url": "p"}))
+    .unwrap()
+}
+
+fn basis(asked: &[&[&str]], by: u8) -> ComparisonBasis {
+    let contracts: Vec<_> = asked.iter().map(|fields| contract(fields)).collect();
+    let draft = CategoryStatistics {
+        service_id: "demo-shop".parse().unwrap(),
+        category: "shop".parse().unwrap(),
+        counted: vettid_core::comparison::count(&contracts),
+        issued_at: now(),
+        valid_until: now().plus_ms(DAY_MS),
+        key_id: key(by).key_id(),
+        signature: Base64::default(),
+    };
+    let signature = signature::sign(Context::CategoryStatistics, &key(by), &draft).unwrap();
+    let registry = profile_of(&key(1), KeyRole::Registry);
+    ComparisonBasis { registry, statistics: Some(CategoryStatistics { signature, ..draft }) }
+}
+
+#[test]
+fn a_contract_is_compared_only_with_what_the_registry_counted_and_signed() {
+    let (usual, asked) = (["address"].as_slice(), contract(&["address", "passport"]));
+    let found = compared(&asked, basis(&[usual; 14], 1), now());
+    assert_eq!((found.services, found.reason), (Some(14), None));
+    assert_eq!(found.unusual, [Unusual::Field { field: "passport".to_owned(), services: 0 }]);
+    let why = |basis, at| {
+        let found = compared(&asked, basis, at);
+        assert_eq!((found.services, found.unusual), (None, vec![]));
+        found.reason.unwrap()
+    };
+    assert_eq!(why(basis(&[usual; 4], 1), now()), WhyNoComparison::TooFew);
+    assert_eq!(why(basis(&[usual; 14], 2), now()), WhyNoComparison::NotGenuine);
+    assert_eq!(why(basis(&[usual; 14], 1), now().plus_ms(DAY_MS)), WhyNoComparison::NotGenuine);
+    let unsaid = ComparisonBasis { statistics: None, ..basis(&[], 1) };
+    assert_eq!(why(unsaid, now()), WhyNoComparison::NoCategory);
+    let mut of_another = basis(&[usual; 14], 1);
+    of_another.statistics.as_mut().unwrap().service_id = "bank".parse().unwrap();
+    assert_eq!(why(of_another, now()), WhyNoComparison::NotGenuine);
 }

@@ -1,14 +1,24 @@
-//! How members can see who the service is: its claim of a domain at the registry, and what the registry says of it. Nothing is kept here: the
-//! registry knows, and it alone decides.
+//! How members can see who the service is: its claim of a domain at the registry, what it tells the directory of itself, and what the
+//! registry says of it. Nothing is kept here: the registry knows, and it alone decides.
 
-use super::Gateway;
+use super::start::slept;
+use super::{Gateway, Shared};
 use crate::clock;
 use crate::registration::{self, RegistrationError};
-use vettid_crypto::directory::sign_claim;
+use std::sync::Arc;
+use std::time::Duration;
+use vettid_crypto::directory::{sign_claim, sign_listing};
 use vettid_crypto::nats::key::InvalidKey;
 use vettid_crypto::signature::SignatureError;
 use vettid_wire::base64::Base64;
+use vettid_wire::category::{Category, Listed, ServiceListing};
+use vettid_wire::contract::Contract;
 use vettid_wire::directory::{AskDomainChallenge, Domain, DomainClaim, DomainClaimed, ServiceStanding, record_text};
+
+/// Between two looks at the contract on offer.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
+/// The directory is told again after this time, in milliseconds.
+const TELL_AGAIN_MS: i64 = 24 * 3600 * 1000;
 
 /// The claim could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +32,43 @@ pub enum ClaimFailed {
     /// Services.
     #[error(transparent)]
     Services(#[from] RegistrationError),
+}
+
+/// Tells the directory of the contract on offer: at the start, when another one is published, and once a day, for as long as the gateway runs.
+pub(super) async fn keep_listed(shared: Arc<Shared>) {
+    let Some(category) = shared.config.category.clone() else { return };
+    let (mut told, mut told_at, mut pause) = (None, clock::now(), Duration::ZERO);
+    while slept(&shared, pause).await {
+        pause = LOOK_AGAIN;
+        let (contract, now) = (shared.contracts.newest().contract.clone(), clock::now());
+        let is_old = now.since_ms(told_at) >= TELL_AGAIN_MS;
+        if !is_old && told.as_ref() == Some(&contract) {
+            continue;
+        }
+        match list(&shared, category.clone(), contract.clone()).await {
+            Ok(_) => (told, told_at) = (Some(contract), now),
+            Err(error) => tracing::warn!(%error, "the directory was not told of the contract"),
+        }
+    }
+}
+
+async fn list(shared: &Shared, category: Category, contract: Contract) -> Result<Listed, ClaimFailed> {
+    let listing = {
+        let identity = shared.identity();
+        let key = identity.signing_key();
+        let listing = ServiceListing {
+            service_id: shared.service_id().clone(),
+            guid: identity.guid,
+            category,
+            contract,
+            public_key: key.verifying_key().typed(),
+            at: clock::now(),
+            key_id: key.key_id(),
+            signature: Base64::default(),
+        };
+        sign_listing(key, &identity.account()?, listing)?
+    };
+    Ok(registration::list(&shared.config.services, &listing).await?)
 }
 
 impl Gateway {

@@ -81,7 +81,7 @@ impl World {
     /// The same with DNS servers of its own.
     pub(crate) async fn with_dns(limits: Limits, dns: Dns) -> Self {
         let folder = TempDir::new().unwrap();
-        let services = Services::start(Config { dns: dns.clone(), ..config(&folder, limits) }).await.unwrap();
+        let services = Services::start(with(config(&folder, limits), &dns)).await.unwrap();
         let client = client(services.authority_pem());
         Self { services, client, folder, limits, dns }
     }
@@ -96,13 +96,13 @@ impl World {
         let Self { services, client, folder, limits, dns } = self;
         services.stop().await.unwrap();
         between();
-        let services = Services::start(Config { dns: dns.clone(), ..config(&folder, limits) }).await.unwrap();
+        let services = Services::start(with(config(&folder, limits), &dns)).await.unwrap();
         Self { services, client, folder, limits, dns }
     }
 
     /// The configuration of this folder.
     pub(crate) fn config(&self) -> Config {
-        Config { dns: self.dns.clone(), ..config(&self.folder, self.limits) }
+        with(config(&self.folder, self.limits), &self.dns)
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Vec<u8>>) -> Answer {
@@ -174,6 +174,12 @@ pub(crate) fn config(folder: &TempDir, limits: Limits) -> Config {
         limits,
         dns: Dns::default(),
     }
+}
+
+/// With DNS servers, and room for several services.
+fn with(config: Config, dns: &Dns) -> Config {
+    let broker_disk_bytes = if dns.servers.is_empty() { config.broker_disk_bytes } else { 8 << 30 };
+    Config { dns: dns.clone(), broker_disk_bytes, ..config }
 }
 
 fn nats_server() -> PathBuf {

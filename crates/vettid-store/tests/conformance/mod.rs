@@ -21,6 +21,7 @@ use vettid_wire::service_keys::{RotateServiceKeys, ServiceSigningNkeys};
 use vettid_wire::time::Timestamp;
 
 mod credential;
+mod listing;
 mod recovery;
 mod verification;
 
@@ -46,6 +47,7 @@ pub(crate) async fn conforms(fresh: impl AsyncFn() -> Fresh) {
     hosts(&*fresh().await.ledger).await;
     services(&*fresh().await.ledger).await;
     verification::verifications(&*fresh().await.ledger).await;
+    listing::listings(&*fresh().await.ledger).await;
     revocations(&*fresh().await.ledger).await;
     numbers_are_given_out_once(Arc::from(fresh().await.ledger)).await;
     the_log_is_read_in_order(&*fresh().await.ledger).await;

@@ -114,6 +114,10 @@ pub(super) fn finish(
     if let (Some(breach), Some(detail)) = (refused.and_then(|refused| refused.breach), detail.as_object_mut()) {
         detail.insert("failed_check".into(), breach.to_string().into());
     }
+    if let (Some(_), Some(field), Some(detail)) = (code, asked_field(arrived), detail.as_object_mut()) {
+        // What was refused would be handed out by another contract: the dry run wants to know.
+        detail.insert("asked".into(), json!({"connection_id": id, "field": field}));
+    }
     if let (None, Some((facts, ruled)), Some(detail)) = (code, ruling.record(), detail.as_object_mut()) {
         detail.insert("facts".into(), serde_json::to_value(facts).map_err(JsonError::Shape)?);
         detail.insert("ruled".into(), serde_json::to_value(ruled).map_err(JsonError::Shape)?);
@@ -122,6 +126,13 @@ pub(super) fn finish(
     rotation::keep_up(step, connection)?;
     step.channels.store(&mut step.draft, ChannelName::Connection(id))?;
     Ok(())
+}
+
+/// The field that a request was for, if that is a name of one.
+fn asked_field(arrived: &Arrived) -> Option<&str> {
+    let is_request = arrived.event_type == event::DataRequest::ROW.event_type();
+    let field = arrived.content.body.get("field").and_then(Value::as_str);
+    field.filter(|name| is_request && vettid_wire::data::is_field_name(name))
 }
 
 fn refuse(

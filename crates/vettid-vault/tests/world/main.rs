@@ -42,4 +42,5 @@ mod signing_keys;
 mod statements;
 mod stored;
 mod town;
+mod trials;
 mod wallet;

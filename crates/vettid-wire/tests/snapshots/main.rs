@@ -16,6 +16,7 @@ mod authorisation;
 mod backup;
 mod batch;
 mod call;
+mod category;
 mod connection;
 mod container;
 mod contract;
@@ -54,6 +55,7 @@ mod statement;
 mod storage;
 mod stored;
 mod text;
+mod trial;
 
 use sample::Samples;
 use source::Declared;
@@ -73,6 +75,7 @@ fn all() -> Vec<Samples> {
         backup::samples(),
         batch::samples(),
         call::samples(),
+        category::samples(),
         connection::samples(),
         container::samples(),
         contract::samples(),
@@ -111,6 +114,7 @@ fn all() -> Vec<Samples> {
         storage::samples(),
         stored::samples(),
         text::samples(),
+        trial::samples(),
     ]
 }
 

@@ -3,14 +3,18 @@
 
 use super::Client;
 use super::advice::command;
+use super::connection::may;
 use super::services::{HttpServices, post};
 use crate::failure::Failure;
 use crate::output::{Page, Show, minute};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use vettid_client::directory::{Badge, DirectoryApi, Met, WhyNot};
+use vettid_client::directory::{Badge, Comparison, DirectoryApi, Met, WhyNoComparison, WhyNot};
 use vettid_client::services::{ServicesAddress, ServicesError};
+use vettid_core::comparison::Unusual;
+use vettid_wire::category::{AskComparison, ComparisonBasis, LEAST_SERVICES};
 use vettid_wire::connection::{ConnectionView, ListConnections, PeerKind};
+use vettid_wire::contract::Contract;
 use vettid_wire::directory::{AskStandings, Level, Standings};
 use vettid_wire::event::ConnectionList;
 use vettid_wire::id::ConnectionId;
@@ -18,6 +22,14 @@ use vettid_wire::id::ConnectionId;
 impl DirectoryApi for HttpServices {
     async fn standings(&self, at: ServicesAddress<'_>, asked: &AskStandings) -> Result<Standings, ServicesError> {
         post(at, "/v1/registry/standings", None, asked).await
+    }
+
+    async fn comparison(
+        &self,
+        at: ServicesAddress<'_>,
+        asked: &AskComparison,
+    ) -> Result<ComparisonBasis, ServicesError> {
+        post(at, "/v1/registry/comparison", None, asked).await
     }
 }
 
@@ -28,11 +40,20 @@ pub(super) struct Badged<T> {
     inner: T,
     #[serde(skip_serializing_if = "Option::is_none")]
     badge: Option<Badge>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Comparison>,
 }
 
 impl<T> Badged<T> {
     pub(super) fn new(inner: T, badge: Option<Badge>) -> Self {
-        Self { inner, badge }
+        Self { inner, badge, comparison: None }
+    }
+
+    /// With what few services of the same kind ask.
+    pub(super) async fn compared(self, contract: Option<&Contract>, app: &Client) -> Result<Self, Failure> {
+        let Some(contract) = contract else { return Ok(self) };
+        let comparison = app.comparison(contract).await.map_err(command)?;
+        Ok(Self { comparison: Some(comparison), ..self })
     }
 }
 
@@ -41,7 +62,51 @@ impl<T: Show> Show for Badged<T> {
         if let Some(badge) = &self.badge {
             page.line(format!("This service is {}", words(badge)));
         }
+        if let Some(comparison) = &self.comparison {
+            show_comparison(comparison, page);
+        }
+        if self.badge.is_some() || self.comparison.is_some() {
+            page.gap();
+        }
         self.inner.show(page);
+    }
+}
+
+fn show_comparison(comparison: &Comparison, page: &mut Page) {
+    let category = comparison.category.as_ref().map_or_else(String::new, |kind| format!(" of the kind “{kind}”"));
+    let (Some(services), None) = (comparison.services, comparison.reason) else {
+        page.line(match comparison.reason {
+            Some(WhyNoComparison::TooFew) => {
+                format!("Not compared: there are fewer than {LEAST_SERVICES} verified services{category}.")
+            }
+            Some(WhyNoComparison::NoCategory) => {
+                "Not compared: the service does not say of which kind it is.".to_owned()
+            }
+            Some(WhyNoComparison::NotGenuine) => {
+                "Not compared: what was counted is not genuine, or too old.".to_owned()
+            }
+            Some(WhyNoComparison::Unreachable) | None => "Not compared: your operator cannot be asked now.".to_owned(),
+        });
+        return;
+    };
+    page.line(format!("Compared with {services} verified services{category}, as it calls itself:"));
+    if comparison.unusual.is_empty() {
+        page.line("  It asks for nothing that few of them ask for.");
+    }
+    for unusual in &comparison.unusual {
+        page.line(format!("  {}", unusual_words(unusual, services)));
+    }
+}
+
+fn unusual_words(unusual: &Unusual, all: u32) -> String {
+    let few = |number: &u32| format!("{number} of {all}");
+    match unusual {
+        Unusual::Field { field, services } => format!("asks for {field}, which {} ask for", few(services)),
+        Unusual::Tier { field, services, .. } => {
+            format!("wants {field} without leaving you as much choice; {} do", few(services))
+        }
+        Unusual::Retention { field, services, .. } => format!("keeps {field} so long; {} do", few(services)),
+        Unusual::Permission { permission, services } => format!("may {}; {} may", may(*permission), few(services)),
     }
 }
 

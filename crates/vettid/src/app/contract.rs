@@ -2,6 +2,7 @@
 //! shown; a value that it asks for never stands on the command line.
 
 mod fill;
+mod trial;
 mod view;
 
 use super::advice::{self, command};
@@ -10,7 +11,7 @@ use super::{Client, private_file};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::{Args, Subcommand};
-use fill::Fill;
+pub(super) use fill::Fill;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use vettid_client::directory::Badge;
@@ -35,6 +36,18 @@ Examples:
     /// Show what a new version changes, and which of it gives the service more
     #[command(after_help = "Example:\n  vettid app contract diff demo-shop")]
     Diff(Service),
+    /// Try a contract before you accept it: what would it have handed out over the last days?
+    #[command(
+        visible_alias = "try",
+        after_help = "\
+Examples:
+  vettid app contract dry-run demo-shop
+  vettid app contract dry-run demo-shop --days 30 --optional email
+
+A new version is tried on what this service asked for; before you are connected, on what your other services asked for. Your vault
+decides by the rules that it decides real requests by. Nothing is handed out, nobody is told, and no rate is used up."
+    )]
+    DryRun(trial::DryRun),
     /// Accept a new version: it is in force at once
     #[command(after_help = "\
 Examples:
@@ -130,14 +143,16 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::List => Ok(output.result(&app.command::<ListRow>(Nothing {}).await.map_err(command)?)?),
         Command::Show(service) => {
             let view = get(&service, app).await?;
-            let badge = known(view.connection_id, app).await?;
-            Ok(output.result(&Badged::new(view, badge))?)
+            let (badge, contract) = (known(view.connection_id, app).await?, newest(&view).cloned());
+            Ok(output.result(&Badged::new(view, badge).compared(contract.as_ref(), app).await?)?)
         }
         Command::Diff(service) => {
             let view = get(&service, app).await?;
-            let badge = known(view.connection_id, app).await?;
-            Ok(output.result(&Badged::new(view::Diff::of(view)?, badge))?)
+            let (badge, contract) = (known(view.connection_id, app).await?, newest(&view).cloned());
+            let diff = Badged::new(view::Diff::of(view)?, badge);
+            Ok(output.result(&diff.compared(contract.as_ref(), app).await?)?)
         }
+        Command::DryRun(wanted) => trial::run(wanted, app, output).await,
         Command::Accept(accept) => {
             let view = get(&accept.service, app).await?;
             let offered = offered(&view, accept.version)?;
@@ -161,6 +176,12 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         }
         Command::Choose(choose) => choose_anew(choose, app, output).await,
     }
+}
+
+/// What is offered, else what is in force.
+fn newest(view: &ContractView) -> Option<&Contract> {
+    let offered = view.offered.as_ref().map(|offered| &offered.contract);
+    offered.or(view.in_force.as_ref().map(|signed| &signed.contract))
 }
 
 /// How well the service of a contract is known.

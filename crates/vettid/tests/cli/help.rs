@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 209] = [
+const COMMANDS: [&str; 210] = [
     "",
     "app",
     "app enroll",
@@ -60,6 +60,7 @@ const COMMANDS: [&str; 209] = [
     "app contract list",
     "app contract show",
     "app contract diff",
+    "app contract dry-run",
     "app contract accept",
     "app contract reject",
     "app contract choose",

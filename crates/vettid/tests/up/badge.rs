@@ -62,7 +62,8 @@ impl Proving {
         (alice, connection)
     }
 
-    pub(crate) async fn end(mut self) {
+    /// Stops everything; the files stay.
+    pub(crate) async fn end(&mut self) {
         self.up.terminate();
         assert_eq!(self.up.ended().await.code(), Some(0), "{}", self.up.said());
     }
@@ -81,11 +82,14 @@ async fn asked(alice: &App, kind: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_sees_wherever_the_shop_asks_something_whether_it_is_verified() {
-    let proving = Proving::start().await;
+    let mut proving = Proving::start().await;
     let (alice, connection) = proving.invited().await;
     let review = ["connection", "review", &connection];
     let shown = alice.ask(&review).await;
     assert_eq!((level(&shown), &shown["badge"]["reason"]), (("unverified", ""), &json!("not_proved")));
+    // One shop alone is nothing to compare with, and says of which kind it is as soon as it has started.
+    let compared = alice.until(&review, |view| view["comparison"].get("category").map(|_| view["comparison"].clone()));
+    assert_eq!(compared.await, json!({"category": "shop", "unusual": [], "reason": "too_few"}));
     let claimed = proving.verify(&["domain", "example.org"]).await;
     assert_eq!((&claimed["found"], &claimed["standing"]["level"]), (&json!("absent"), &json!("unverified")));
     let claimed = proving.prove().await;

@@ -14,6 +14,7 @@ mod badge;
 mod call;
 mod canary;
 mod contacts;
+mod contract;
 mod credential;
 mod disk;
 mod examples;

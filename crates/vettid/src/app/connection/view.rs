@@ -350,7 +350,8 @@ fn retention(retention: Retention) -> String {
     }
 }
 
-fn may(permission: Permission) -> &'static str {
+/// What a permission lets a service do, after “may”.
+pub(in crate::app) fn may(permission: Permission) -> &'static str {
     match permission {
         Permission::RequestAuthentication => "ask you to log in",
         Permission::RequestPayment => "ask for payments",
