@@ -1,6 +1,8 @@
 //! Commands of the owner, inside the app's session. What changed something is marked and audited; what only read is
 //! answered without a commit.
 
+mod storage;
+
 use crate::app::{self, Session};
 use crate::channels::ChannelName;
 use crate::credential::{self, operation, secrets};
@@ -12,7 +14,7 @@ use crate::service::{batch, held, message, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, authorisation, call, card, contract, establish, feed, file, flood, inventory, location, lock,
-    login, outbox, profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, stored, view,
+    login, outbox, profile, recovery, request, restore, revocation, rotation, rule, send, signing_keys, view,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -291,7 +293,7 @@ fn act(
         name if name.starts_with("service_message.") => of_service_message(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         name if name.starts_with("rule.") => of_rule(step, row, body),
-        name if name.starts_with("stored.") => of_stored(step, row, body),
+        name if name.starts_with("stored.") => storage::act(step, row, body),
         "login.open" | "login.settings" | "browser.list" | "browser.forget" => of_login(step, row, body),
         "connection.unmute" => run::<event::ConnectionUnmute>(body, |asked| flood::unmute(step, asked.connection_id)),
         "audit.export" => run::<event::AuditExport>(body, |request| export(step, &request)),
@@ -315,16 +317,6 @@ fn of_contract(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes,
         "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
         "contract.test" => run::<event::ContractTest>(body, |asked| contract::test(step, &asked)),
         "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
-        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
-    }
-}
-
-/// What services stored with the owner.
-fn of_stored(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
-    match row.name {
-        "stored.list" => run::<event::StoredList>(body, |asked| stored::owner::list(step, &asked)),
-        "stored.get" => run::<event::StoredGet>(body, |asked| stored::owner::get(step, &asked)),
-        "stored.delete" => run::<event::StoredDelete>(body, |asked| stored::owner::delete(step, &asked)),
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
