@@ -1,6 +1,6 @@
 /**
- * The demo clinic: asks its patients for their consent and for their signature under a document, in TypeScript with the client
- * that is made from the gateway's description.
+ * The demo clinic: asks its patients for their consent and for their signature under a document, and keeps findings in their vaults
+ * instead of its own rooms. In TypeScript, with the client that is made from the gateway's description.
  *
  *     export VETTID_GATEWAY=http://127.0.0.1:8093 VETTID_KEY_FILE=api.key
  *     node clinic.js invite
@@ -8,6 +8,8 @@
  *     node clinic.js allergies CONNECTION
  *     node clinic.js consent CONNECTION "Send the findings to your family doctor" 2027-06-30T00:00:00.000Z consent.json
  *     node clinic.js sign CONNECTION operation.pdf signature.json
+ *     node clinic.js store CONNECTION blood-2026-11 findings.json
+ *     node clinic.js read CONNECTION blood-2026-11
  */
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
@@ -16,6 +18,8 @@ import { type GatewayClient, type Schemas, gatewayClient } from "@vettid/gateway
 
 /** One call waits a minute at most; a patient may take days. */
 const WAIT_MS = 60_000;
+/** The category of the contract in which findings are stored. */
+const FINDINGS = "findings";
 
 function setting(name: string): string {
   const value = process.env[name];
@@ -85,8 +89,24 @@ async function run(command: string | undefined, rest: string[]): Promise<string>
       const document = { name, sha256, media_type: "application/pdf", size_bytes: bytes.length };
       return word(gateway, connection, { kind: "document", ...document }, second);
     }
+    case "store": {
+      const params = { path: { connection_id: connection } };
+      const value: unknown = JSON.parse(await readFile(second, "utf8"));
+      const body = { category: FINDINGS, name: first, value, wait_ms: WAIT_MS };
+      const asked = given(await gateway.POST("/v1/connections/{connection_id}/stored", { params, body }));
+      return (await ended(gateway, asked)).status;
+    }
+    case "read": {
+      const params = {
+        path: { connection_id: connection, category: FINDINGS, name: first },
+        query: { wait_ms: WAIT_MS },
+      };
+      const asked = given(await gateway.GET("/v1/connections/{connection_id}/stored/{category}/{name}", { params }));
+      const request = await ended(gateway, asked);
+      return request.status === "done" ? JSON.stringify(request.result) : request.status;
+    }
     default:
-      throw new Error("one of: invite, patients, allergies, consent, sign");
+      throw new Error("one of: invite, patients, allergies, consent, sign, store, read");
   }
 }
 

@@ -1,5 +1,8 @@
 //! Everything that a change has to pass, stage by stage; stops at the first failure and says how to repeat it.
 
+mod browser;
+mod databases;
+mod packages;
 mod sealers;
 mod tests_stage;
 
@@ -30,6 +33,10 @@ pub(crate) enum Stage {
     Handlers,
     /// The sealers work with a token and a TPM in software.
     Sealers,
+    /// A member logs in with a real browser.
+    Browser,
+    /// The state of a gateway works in PostgreSQL.
+    Databases,
     /// All tests pass, with a real server.
     Tests,
 }
@@ -77,6 +84,8 @@ impl Stage {
             Self::Deny => deny::run()?,
             Self::Handlers => handlers()?,
             Self::Sealers => sealers::run()?,
+            Self::Browser => browser::run()?,
+            Self::Databases => databases::run()?,
             Self::Tests => return tests_stage::run().map(Some),
         }
         Ok(None)

@@ -11,7 +11,7 @@ use vettid_wire::event::{
     DataHeld, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList,
     FilePieceGet, FileStatus, FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet,
     MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList,
-    SessionRefresh, StoredGet, StoredList, VaultHealth,
+    ServiceMessageList, SessionRefresh, StoredGet, StoredList, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -48,7 +48,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 48] = [
+const READS: [&str; 49] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -80,6 +80,7 @@ const READS: [&str; 48] = [
     RequestList::ROW.name,
     AgreementList::ROW.name,
     AuthorisationList::ROW.name,
+    ServiceMessageList::ROW.name,
     AuthorisationExport::ROW.name,
     CallList::ROW.name,
     CallGet::ROW.name,

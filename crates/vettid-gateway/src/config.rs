@@ -31,10 +31,14 @@ pub struct Config {
     pub category: Option<Category>,
     /// The contract on offer, JSON or TOML (by its ending); names the service.
     pub contract: PathBuf,
-    /// Folder of the sealed state; made at the first start.
+    /// Folder of the gateway's own files, among them the sealed state (SQLite) unless `[postgres]` names another place; made at
+    /// the first start.
     pub state: PathBuf,
     /// The key of the sealed state, mode 0600; made at the first start.
     pub key_file: PathBuf,
+    /// A PostgreSQL database that holds the state in place of a file in the folder; absent: none.
+    #[serde(default)]
+    pub postgres: Option<Postgres>,
     /// The operator's services, where the account of this service is registered.
     pub services: Services,
     /// The broker.
@@ -58,6 +62,14 @@ pub struct Config {
     /// Bounds and times.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// `[postgres]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    /// File with the address, `postgres://user:password@host/database?sslmode=verify-full`, mode 0600.
+    pub url_file: PathBuf,
 }
 
 /// `[services]`.
@@ -236,8 +248,9 @@ impl Config {
         let others =
             [self.services.join_token_file.as_mut(), self.broker.ca_file.as_mut(), self.webhooks.ca_file.as_mut()];
         let http = self.http.as_mut().map(|http| &mut http.api_key_file);
+        let url = self.postgres.as_mut().map(|postgres| &mut postgres.url_file);
         let clients = self.oidc.as_mut().map(|oidc| &mut oidc.clients_file);
-        for path in paths.into_iter().chain(others.into_iter().flatten()).chain(http).chain(clients) {
+        for path in paths.into_iter().chain(others.into_iter().flatten()).chain(http).chain(clients).chain(url) {
             *path = folder.join(&*path);
         }
         self
@@ -272,12 +285,6 @@ impl Config {
         }
         if let Some((key, reason)) = self.oidc.as_ref().and_then(|oidc| oidc.problem(&self.origins)) {
             return wrong(key, reason);
-        }
-        if self.oidc.is_some() && !self.login.numbers {
-            return wrong(
-                "login.numbers",
-                "[oidc] logs browsers in by numbers: switch them on, having read what that gives away",
-            );
         }
         if !(1..=MAX_INVITATION_SECONDS).contains(&self.invitation.life_seconds) {
             return wrong("invitation.life_seconds", "1 to 600");

@@ -212,7 +212,7 @@ impl Gateway {
     /// Whether it can reach the broker and store what it must.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.0.healthy.load(Ordering::Acquire) && self.0.home.is_connected()
+        self.0.is_sound() && self.0.home.is_connected()
     }
 
     /// Messages that were dropped without an answer since the start.
@@ -413,6 +413,11 @@ impl Shared {
         lock(&self.connections).all.contains_key(&id)
     }
 
+    /// Whether nothing failed that only a restart mends.
+    fn is_sound(&self) -> bool {
+        self.healthy.load(Ordering::Acquire) && self.state.is_open()
+    }
+
     /// Makes changes durable. A failure is final: the gateway is not healthy any more.
     async fn commit(&self, draft: Draft) -> Result<(), StateError> {
         let committed = self.state.commit(draft).await;
@@ -461,7 +466,8 @@ impl Shared {
     async fn end_requests(&self, id: ConnectionId) {
         asking::forget(self, self.requests.forget_values(id)).await;
         for request in self.requests.open_of(id) {
-            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
+            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected, retry_at: None })
+                .await;
         }
     }
 

@@ -1,24 +1,25 @@
 //! The gateway's durable state: sealed values by key, changed by commits that survive a kill at any point. A commit is
 //! acknowledged only when the disk has it; commits that wait at the same time share one write.
 
+mod book;
 mod journal;
+mod place;
+mod rows;
 mod writer;
 
 pub(crate) use journal::JournalError;
+pub(crate) use place::Place;
 
-use crate::files::{self, FileError};
-use crate::random;
-use journal::JournalFile;
+use crate::files::FileError;
+use book::Values;
+use rows::RowKeys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
-use vettid_core::journal::Changes;
-use vettid_crypto::at_rest::{self, StorageKey};
+use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::SecretBytes;
+use vettid_store::state::{RowChanges, StoreError};
 use writer::Writer;
 
 /// Room for the serialised form of one value, so that it is seldom moved while it grows.
@@ -31,44 +32,70 @@ pub enum StateError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Another process has it open.
-    #[error("the state folder is in use by another gateway")]
+    #[error("the state is in use by another gateway")]
     InUse,
-    /// The journal cannot be read or written.
+    /// The database.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The journal that was kept before cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Sealed with another key, or changed.
+    #[error("the state does not open: the key file belongs to another state, or the database was changed")]
+    Undecryptable,
+    /// Each row is sound, but they do not belong together.
+    #[error("rows of the state were removed, exchanged or brought back: restore the database as a whole from a backup")]
+    Mixed,
+    /// The folder has a state that is not the one in the database.
+    #[error(
+        "there are two states: the one in the gateway's folder is not the one that was moved into the database: \
+         set one of them aside"
+    )]
+    TwoStates,
+    /// The configuration names no database server any more.
+    #[error("the state of this gateway is in PostgreSQL: name it in [postgres] of the configuration")]
+    Elsewhere,
+    /// The database held the state and is empty.
+    #[error("the database that held the state of this gateway is empty: restore it from a backup")]
+    Vanished,
     /// A value is not of the kind that its key promises; the state was written by another program or version.
     #[error("the stored value of {0} cannot be read")]
     Unreadable(String),
     /// A value cannot be written.
     #[error("the value of {0} cannot be stored")]
     Unwritable(String),
-    /// The disk failed before; only a restart helps.
-    #[error("the state can no longer be written: restart the gateway after checking its disk")]
+    /// The database failed before; only a restart helps.
+    #[error("the state can no longer be written: restart the gateway after checking its disk and its database")]
     Broken,
 }
 
-/// The state folder, opened by this process alone.
-#[derive(Debug)]
-pub(crate) struct State {
-    key: Arc<StorageKey>,
-    writer: Writer,
-    _lock: File,
+impl From<StoreError> for StateError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::InUse => Self::InUse,
+            other => Self::Store(other),
+        }
+    }
 }
 
-/// What the journal held at start, by key.
+/// The state, opened by this process alone.
 #[derive(Debug)]
-pub(crate) struct Loaded {
-    key: Arc<StorageKey>,
-    sealed: BTreeMap<String, Vec<u8>>,
+pub(crate) struct State {
+    keys: Arc<RowKeys>,
+    writer: Writer,
 }
+
+/// What the state held at start, by key.
+#[derive(Debug)]
+pub(crate) struct Loaded(Values);
 
 /// What is done as soon as a commit is durable, even if nobody waits for the commit any more.
 pub(crate) type After = Box<dyn FnOnce() + Send>;
 
 /// Changes that become durable together or not at all.
 pub(crate) struct Draft {
-    key: Arc<StorageKey>,
-    changes: Changes,
+    keys: Arc<RowKeys>,
+    changes: RowChanges,
     after: Vec<After>,
 }
 
@@ -79,69 +106,56 @@ impl fmt::Debug for Draft {
 }
 
 impl State {
-    /// Opens or makes the state in `folder` and reads all of it.
+    /// Opens the state in the place that was taken, and reads all of it.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub(crate) fn open(folder: &Path, key: StorageKey) -> Result<(Self, Loaded), StateError> {
-        files::create_folder(folder)?;
-        let lock = lock(folder)?;
-        let key = Arc::new(key);
-        let (file, sealed) = JournalFile::open(folder, Arc::clone(&key))?;
-        let loaded = Loaded { key: Arc::clone(&key), sealed: sealed.clone() };
-        let writer = Writer::start(file, sealed)?;
-        Ok((Self { key, writer, _lock: lock }, loaded))
+    pub(crate) async fn open(place: Place, key: StorageKey) -> Result<(Self, Loaded), StateError> {
+        let keys = Arc::new(RowKeys::new(key));
+        let (desk, values) = place.open(&keys).await?;
+        Ok((Self { keys, writer: Writer::start(desk) }, Loaded(values)))
     }
 
-    /// Whether a folder holds a state, so that its key is not made anew over it.
+    /// Whether commits are still taken: not after a failure, nor when another process has the state.
     #[must_use]
-    pub(crate) fn exists(folder: &Path) -> bool {
-        journal::path_in(folder).exists()
+    pub(crate) fn is_open(&self) -> bool {
+        self.writer.is_open()
     }
 
     /// Begins a commit.
     #[must_use]
     pub(crate) fn draft(&self) -> Draft {
-        Draft { key: Arc::clone(&self.key), changes: Changes::new(), after: Vec::new() }
+        Draft { keys: Arc::clone(&self.keys), changes: RowChanges::new(), after: Vec::new() }
     }
 
     /// Makes the changes durable. Returns when the disk has them.
     ///
     /// # Errors
-    /// [`StateError::Broken`] if the disk refused this commit or an earlier one.
+    /// [`StateError::Broken`] if the database refused this commit or an earlier one.
     pub(crate) async fn commit(&self, draft: Draft) -> Result<(), StateError> {
-        if draft.changes.is_empty() {
-            draft.after.into_iter().for_each(|after| after());
-            return Ok(());
-        }
-        self.writer.commit(draft.changes, draft.after, false).await
+        self.write(draft, false).await
     }
 
-    /// As [`commit`](Self::commit); afterwards the file holds the present values alone, nothing that was removed or replaced.
+    /// As [`commit`](Self::commit); afterwards the files of the database hold the present values alone, nothing that was removed or
+    /// replaced.
     ///
     /// # Errors
-    /// [`StateError::Broken`] if the disk refused this commit or an earlier one.
+    /// [`StateError::Broken`] if the database refused this commit or an earlier one.
     pub(crate) async fn purge(&self, draft: Draft) -> Result<(), StateError> {
+        self.write(draft, true).await
+    }
+
+    async fn write(&self, draft: Draft, purges: bool) -> Result<(), StateError> {
         if draft.changes.is_empty() {
             draft.after.into_iter().for_each(|after| after());
             return Ok(());
         }
-        self.writer.commit(draft.changes, draft.after, true).await
+        self.writer.commit(draft.changes, draft.after, purges).await
     }
 
-    /// Writes what waits and closes the file.
+    /// Writes what waits and gives the database back.
     pub(crate) async fn close(&self) {
         self.writer.close().await;
-    }
-}
-
-fn lock(folder: &Path) -> Result<File, StateError> {
-    let path = folder.join("lock");
-    let file = File::options().create(true).append(true).open(&path).map_err(files::at(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StateError::InUse),
-        Err(std::fs::TryLockError::Error(error)) => Err(files::at(&path)(error).into()),
     }
 }
 
@@ -157,8 +171,7 @@ impl Draft {
         if written.is_err() {
             return Err(StateError::Unwritable(key));
         }
-        let sealed = at_rest::seal(&self.key, &place(&key), plain.expose(), &mut random::system());
-        self.changes.insert(key, Some(sealed));
+        self.changes.insert(self.keys.name(&key), Some(self.keys.seal(&key, plain.expose())));
         Ok(())
     }
 
@@ -169,7 +182,7 @@ impl Draft {
 
     /// Removes a value.
     pub(crate) fn remove(&mut self, key: String) {
-        self.changes.insert(key, None);
+        self.changes.insert(self.keys.name(&key), None);
     }
 }
 
@@ -179,7 +192,7 @@ impl Loaded {
     /// # Errors
     /// [`StateError::Unreadable`].
     pub(crate) fn value<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StateError> {
-        self.sealed.get(key).map(|sealed| self.open(key, sealed)).transpose()
+        self.0.get(key).map(|value| read(key, value)).transpose()
     }
 
     /// All values whose keys begin with `prefix`.
@@ -187,20 +200,13 @@ impl Loaded {
     /// # Errors
     /// [`StateError::Unreadable`].
     pub(crate) fn values<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, StateError> {
-        let from = self.sealed.range(prefix.to_owned()..);
-        from.take_while(|(key, _)| key.starts_with(prefix)).map(|(key, sealed)| self.open(key, sealed)).collect()
-    }
-
-    fn open<T: DeserializeOwned>(&self, key: &str, sealed: &[u8]) -> Result<T, StateError> {
-        let unreadable = || StateError::Unreadable(key.to_owned());
-        let plain = at_rest::open(&self.key, &place(key), sealed).map_err(|_| unreadable())?;
-        serde_json::from_slice(plain.expose()).map_err(|_| unreadable())
+        let from = self.0.range(prefix.to_owned()..);
+        from.take_while(|(key, _)| key.starts_with(prefix)).map(|(key, value)| read(key, value)).collect()
     }
 }
 
-/// Binds a value to its key.
-fn place(key: &str) -> Vec<u8> {
-    [b"vettid-gateway value\0", key.as_bytes()].concat()
+fn read<T: DeserializeOwned>(key: &str, value: &SecretBytes) -> Result<T, StateError> {
+    serde_json::from_slice(value.expose()).map_err(|_| StateError::Unreadable(key.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The ledger's ports: what services keep about accounts, vaults, enrolments, hosts, services and revocations.
-//! SQLite now, PostgreSQL beside it later. Must never hold a secret in clear: tokens arrive as hashes, keys as
-//! public halves.
+//! What programs keep in databases. The ledger's ports: accounts, vaults, enrolments, hosts, services and revocations, in
+//! SQLite now, PostgreSQL beside it later. The port of a program's own state, in SQLite or PostgreSQL. Must never hold a
+//! secret in clear: tokens arrive as hashes, keys as public halves, values of members sealed.
 
 pub mod account;
 pub mod action;
@@ -13,5 +13,6 @@ pub mod recovery;
 pub mod revocation;
 pub mod service;
 pub mod sqlite;
+pub mod state;
 pub mod vault;
 pub mod verification;

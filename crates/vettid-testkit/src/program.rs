@@ -18,16 +18,23 @@ pub fn nats_server() -> anyhow::Result<PathBuf> {
     if let Some(named) = variable("VETTID_NATS_SERVER") {
         return Ok(named.into());
     }
-    let on_path =
-        variable("PATH").map(|path| std::env::split_paths(&path).map(|folder| folder.join(PROGRAM)).collect());
-    let on_path: Vec<PathBuf> = on_path.unwrap_or_default();
-    if let Some(program) = on_path.into_iter().find(|program| is_new_enough(program)) {
+    if let Some(program) = all_on_path(PROGRAM).into_iter().find(|program| is_new_enough(program)) {
         return Ok(program);
     }
     match fetched(&workspace().join("target").join("tools")).into_iter().find(|program| is_new_enough(program)) {
         Some(program) => Ok(program),
         None => fetch(),
     }
+}
+
+/// Where a program lies on the PATH.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    all_on_path(name).into_iter().find(|program| program.is_file())
+}
+
+fn all_on_path(name: &str) -> Vec<PathBuf> {
+    let all = variable("PATH").map(|path| std::env::split_paths(&path).map(|folder| folder.join(name)).collect());
+    all.unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are told by the environment where their tools lie")]

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
-use crate::service::{held, snapshot};
+use crate::service::{batch, held, message, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, authorisation, call, card, contract, establish, feed, file, flood, inventory, location, lock,
@@ -292,6 +292,7 @@ fn act(
         "contract.test" => run::<event::ContractTest>(body, |asked| contract::test(step, &asked)),
         "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
         name if name.starts_with("call.") => of_call(step, row, body),
+        name if name.starts_with("service_message.") => of_service_message(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         name if name.starts_with("rule.") => of_rule(step, row, body),
         name if name.starts_with("stored.") => of_stored(step, row, body),
@@ -391,6 +392,17 @@ fn of_authorisation(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outc
         "consent.withdraw" => {
             run::<event::ConsentWithdraw>(body, |asked| authorisation::consent::withdraw(step, &asked))
         }
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Commands about messages of services.
+fn of_service_message(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "service_message.list" => run::<event::ServiceMessageList>(body, |asked| message::list(step, &asked)),
+        "service_message.read" => run::<event::ServiceMessageRead>(body, |asked| message::read(step, &asked)),
+        "service_message.remove" => run::<event::ServiceMessageRemove>(body, |asked| message::remove(step, &asked)),
+        "service_message.mute" => run::<event::ServiceMute>(body, |asked| message::mute(step, &asked)),
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
@@ -520,6 +532,12 @@ fn decide(
     }
     if authorisation::is_one(&waiting.event_type) {
         return authorisation::decide(step, &waiting, asked);
+    }
+    if batch::is_one(&waiting.event_type) {
+        return batch::decide(step, &waiting, asked);
+    }
+    if !asked.fields.is_empty() {
+        return Ok(Err(RefusalCode::InvalidRequest));
     }
     let vettid_core::login::Decided { decision, method, return_to, .. } = match login::decide(step, &waiting, asked)? {
         Ok(outcome) => outcome,

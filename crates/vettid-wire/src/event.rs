@@ -9,8 +9,8 @@ use crate::id::{ConnectionId, MemberId};
 use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
-    inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret, session,
-    statement, stored, trial,
+    inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret,
+    service_message, session, statement, stored, trial,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -379,6 +379,14 @@ events! {
     ContractTest: "contract.test", Owner, BestEffort, within 2 minutes, up to 16 KiB, trial::TryContract => trial::ContractTrial;
     #[doc = "Exports a part of the signed statement of what a service ever got."]
     ContractStatement: "contract.statement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, statement::AskStatement => statement::StatementPart;
+    #[doc = "Lists messages of services, newest first, and which services are muted."]
+    ServiceMessageList: "service_message.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::ListServiceMessages => service_message::ServiceMessageList;
+    #[doc = "Reads a message of a service, which is then marked as read; the service is not told."]
+    ServiceMessageRead: "service_message.read", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::ServiceMessageRef => service_message::ServiceMessageView;
+    #[doc = "Removes a message of a service."]
+    ServiceMessageRemove: "service_message.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::ServiceMessageRef => Nothing;
+    #[doc = "Lets messages of a service come without a notification, for a while or for good, or with one again."]
+    ServiceMute: "service_message.mute", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::MuteService => service_message::MutedService;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
     #[doc = "How the Vault Credential stands: whether there is one, its attempts, what it may be used for."]
@@ -503,6 +511,10 @@ events! {
     DocumentSign: "document.sign", Service, Durable, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
     #[doc = "Wants a signed proof of claims about the member."]
     IdentityVerify: "identity.verify", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Tells the member something; counted by the hour."]
+    ServiceMessageSend: "service_message.send", Service, Durable, up to 16 KiB, service_message::ServiceMessage => service_message::MessageAccepted;
+    #[doc = "Reads several fields that the contract names, each decided by itself."]
+    BatchAsked: "data.batch.request", Service, Durable, within 5 minutes, up to 16 KiB, data::batch::BatchRequest => data::batch::BatchResponse;
     #[doc = "Stores a value with the member, in a category of the contract."]
     DataStore: "data.store", Service, Durable, within 5 minutes, up to 32 KiB, stored::StoreData => stored::StoredResponse;
     #[doc = "Reads one thing back that the service stored."]
@@ -536,6 +548,10 @@ events! {
     MemberRefused: "event.refused", Member, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
     #[doc = "The member accepted a version of the contract, or chose anew among its optional fields."]
     ContractAccepted: "contract.accepted", Member, Durable, up to 16 KiB, contract::Acceptance => Nothing;
+    #[doc = "The vault took a message of the service. Says nothing about reading."]
+    ServiceMessageAccepted: "service_message.accepted", Member, Durable, up to 4 KiB, service_message::MessageAccepted => Nothing;
+    #[doc = "Answer to a request for several fields: a value or a refusal for each."]
+    BatchAnswered: "data.batch.response", Member, BestEffort, up to 128 KiB, data::batch::BatchResponse => Nothing;
     #[doc = "Answer to a service about what it stores."]
     DataStoredResponse: "data.stored.response", Member, BestEffort, up to 48 KiB, stored::StoredResponse => Nothing;
 

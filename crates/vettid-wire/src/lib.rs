@@ -44,6 +44,7 @@ pub mod restore;
 pub mod rule;
 pub mod secret;
 pub mod service_keys;
+pub mod service_message;
 pub mod services_credential;
 pub mod session;
 pub mod statement;

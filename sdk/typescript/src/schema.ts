@@ -438,24 +438,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/verification": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How well members know the service, and what its text record has to say. */
-        get: operations["show_verification"];
-        put?: never;
-        /** Claims a domain: services look for its text record at once, and from then on regularly. */
-        post: operations["claim_domain"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/webhooks": {
         parameters: {
             query?: never;
@@ -564,6 +546,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An amount of money. */
+        Amount: {
+            /** @description By ISO 4217, such as `EUR`. */
+            currency: string;
+            /** @description In decimals, such as `500.00`. */
+            value: string;
+        };
         /** @description A key, without what it is shown with. */
         ApiKey: {
             /**
@@ -614,6 +603,48 @@ export interface components {
             /** @description Requests that are open or ended a short time ago, the oldest first. */
             requests: components["schemas"]["Request"][];
         };
+        /** @description A request for a member's word. Each kind has fields of its own; others are refused with it. */
+        AuthorisationCall: {
+            /** @description Payment, transaction: what is done, in a word or two, such as `transfer`. */
+            action?: string | null;
+            amount?: components["schemas"]["Amount"] | null;
+            /** @description Proof: fields of the contract or such as `age_over_18`, in alphabetical order. */
+            claims?: string[] | null;
+            /** @description What is wanted. */
+            kind: components["schemas"]["AuthorisationKind"];
+            /** @description Document: such as `application/pdf`. */
+            media_type?: string | null;
+            /** @description Document: its name. */
+            name?: string | null;
+            /** @description Proof: 32 random bytes in base64url; made if absent. */
+            nonce?: string | null;
+            /** @description Proof: scheme and host of the site that wants it, one of the service's own. */
+            origin?: string | null;
+            payee?: components["schemas"]["Payee"] | null;
+            /** @description Consent, proof: what for. */
+            purpose?: string | null;
+            /** @description Payment, transaction: what it is known by. */
+            reference?: string | null;
+            /** @description Document: SHA-256 of its bytes, in base64. */
+            sha256?: string | null;
+            /**
+             * Format: int64
+             * @description Document: how many bytes it has.
+             */
+            size_bytes?: number | null;
+            /**
+             * Format: date-time
+             * @description Consent: until when; absent: until the member takes it back.
+             */
+            until?: string | null;
+            /** @description Consent: what the service may do, 1 to 16 lines. */
+            what?: string[] | null;
+        };
+        /**
+         * @description A kind of request for a member's word.
+         * @enum {string}
+         */
+        AuthorisationKind: "payment" | "transaction" | "consent" | "document" | "proof";
         /** @description A page that begins to wait. */
         BeginCall: {
             /** @description Where the login was started, shown to the member. */
@@ -652,20 +683,6 @@ export interface components {
             signature: string;
             /** @description From the cookie. */
             verifier: string;
-        };
-        /** @description A domain to be proved. */
-        Claim: {
-            /** @description In ASCII and lower case, such as `example.org`. */
-            domain: string;
-        };
-        /** @description What became of the claim. */
-        Claimed: {
-            /** @description What was found there just now: `confirmed`, `absent`, or `unknown` if DNS did not answer. The registry looks again by itself. */
-            found: string;
-            /** @description Where the text record has to stand. */
-            record_name: string;
-            /** @description How well members know the service now. */
-            standing: components["schemas"]["Standing"];
         };
         /** @description A connection with a member. */
         Connection: {
@@ -960,15 +977,14 @@ export interface components {
              */
             valid_until: string;
         };
-        /** @description Why the operator knows the service. */
-        OperatorsWord: {
-            /** @description What was looked at. */
-            reason: string;
-            /**
-             * Format: date-time
-             * @description Ends by itself then.
-             */
-            until: string;
+        /** @description Who gets a payment. */
+        Payee: {
+            /** @description SHA-256 of the whole account as the service writes it, in base64. */
+            account_hash: string;
+            /** @description The account, in part. */
+            account_masked: string;
+            /** @description In words. */
+            name: string;
         };
         /** @description How far a login is, for the program that shows the page. */
         ProgressView: {
@@ -1016,21 +1032,6 @@ export interface components {
         } | {
             /** @enum {string} */
             status: "over";
-        };
-        /** @description A domain whose record was found. */
-        ProvedDomain: {
-            /**
-             * Format: date-time
-             * @description When its record was last found.
-             */
-            checked_at: string;
-            /** @description The domain. */
-            domain: string;
-            /**
-             * Format: date-time
-             * @description Since when it is verified without a gap.
-             */
-            since: string;
         };
         /** @description Whom to ask without a link. */
         PushCall: {
@@ -1212,15 +1213,6 @@ export interface components {
         Rotate: {
             /** @description Somebody may know the present ones: what they signed ends at once, instead of with the next change. */
             cuts_off: boolean;
-        };
-        /** @description How well members know the service, as the registry says. */
-        Standing: {
-            certification?: components["schemas"]["OperatorsWord"] | null;
-            domain?: components["schemas"]["ProvedDomain"] | null;
-            /** @description `unverified`, `verified` or `certified`. */
-            level: string;
-            /** @description What the text record has to say; the name is `_vettid.` and the domain. */
-            record_text: string;
         };
         /** @description Stores a value with a member. */
         StoreCall: {
@@ -1706,7 +1698,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuthorisationCall"];
+            };
+        };
         responses: {
             /** @description The request ended. */
             200: {
@@ -2521,75 +2517,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"];
-                };
-            };
-            /** @description The call has no result. */
-            default: {
-                headers: {
-                    /** @description Names the call. */
-                    "x-request-id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    show_verification: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description As the registry says. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Standing"];
-                };
-            };
-            /** @description The call has no result. */
-            default: {
-                headers: {
-                    /** @description Names the call. */
-                    "x-request-id"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    claim_domain: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Claim"];
-            };
-        };
-        responses: {
-            /** @description The claim is recorded. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Claimed"];
                 };
             };
             /** @description The call has no result. */

@@ -1,6 +1,7 @@
 //! The sealers of a host on devices in software: softhsm2 as a PKCS#11 token, swtpm as a TPM. What could not be tried is said
 //! in one plain line; only a missing program lets the stage go on.
 
+use super::packages;
 use crate::environment;
 use crate::process;
 use crate::report::say;
@@ -9,18 +10,13 @@ use std::process::Command;
 /// What the tests need, as the packages of Debian and its kin.
 const PACKAGES: [&str; 5] = ["softhsm2", "swtpm", "swtpm-tools", "libtss2-dev", "pkg-config"];
 
-/// Neither a mirror nor another installation is waited for long.
-const IMPATIENT: [&str; 4] =
-    ["Acquire::http::Timeout=15", "Acquire::https::Timeout=15", "Acquire::Retries=1", "DPkg::Lock::Timeout=60"];
-
 /// The whole workspace each time, so that what other stages built is not built again with other features.
 const WITH_TPM: [&str; 3] = ["--workspace", "--features", "vettid/tpm"];
 
 /// Tries each sealer whose device can be had.
 pub(super) fn run() -> anyhow::Result<()> {
-    if !(has_token() && has_tpm()) && can_install() {
-        say(format_args!("sealers: installing {} (once)", PACKAGES.join(", ")))?;
-        install();
+    if !(has_token() && has_tpm()) {
+        packages::install("sealers", &PACKAGES)?;
     }
     if has_token() {
         test(&["--workspace"], "token::a_token_keeps_the_promise_of_a_sealer")?;
@@ -57,26 +53,4 @@ fn has_token() -> bool {
 fn has_tpm() -> bool {
     let libraries = Command::new("pkg-config").args(["--exists", "tss2-esys", "tss2-mu", "tss2-tctildr"]).status();
     environment::program("swtpm").is_some() && libraries.is_ok_and(|status| status.success())
-}
-
-/// Whether this user may install packages.
-fn can_install() -> bool {
-    let user = Command::new("id").arg("-u").output();
-    let is_root = user.is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    is_root && environment::program("apt-get").is_some()
-}
-
-/// What cannot be installed is found missing afterwards.
-fn install() {
-    let apt = || {
-        let mut apt = Command::new("apt-get");
-        for option in IMPATIENT {
-            apt.args(["-o", option]);
-        }
-        apt.env("DEBIAN_FRONTEND", "noninteractive");
-        apt
-    };
-    if process::succeeds(apt().args(["update", "-qq"])) {
-        process::succeeds(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(PACKAGES));
-    }
 }

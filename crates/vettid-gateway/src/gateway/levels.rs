@@ -13,7 +13,7 @@ impl Gateway {
     pub fn problems(&self) -> (Vec<String>, Vec<String>) {
         let shared = &self.0;
         let mut problems = Vec::new();
-        if !shared.healthy.load(Ordering::Acquire) {
+        if !shared.is_sound() {
             problems
                 .push("the state cannot be written, or the broker refuses what it must not: see the log".to_owned());
         }

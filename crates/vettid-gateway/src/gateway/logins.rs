@@ -83,6 +83,22 @@ impl Gateway {
         ask(shared, connection, request).await
     }
 
+    /// Whether unknown browsers may be let in by a number.
+    pub(crate) fn lets_in_by_number(&self) -> bool {
+        self.0.config.login.numbers
+    }
+
+    /// Whether the key that the waiting browser showed is one that this member made known.
+    pub(crate) fn is_known_browser(&self, id: LoginId, verifier: &Verifier, member: ConnectionId) -> bool {
+        let key = lock(&self.0.logins).key_of(clock::now(), id, verifier);
+        key.ok().flatten().is_some_and(|key| self.0.connections_of(&key).contains(&member))
+    }
+
+    /// The browser waits no more for this login.
+    pub(crate) fn give_up_login(&self, id: LoginId, verifier: &Verifier) {
+        lock(&self.0.logins).give_up(clock::now(), id, verifier);
+    }
+
     /// How far a login is, for the browser that waits: polls at most `wait`, and takes the code that the browser brought back.
     /// [`LoginProgress::LoggedIn`] is told once.
     ///

@@ -25,11 +25,12 @@ use crate::question::{Judgement, Question};
 use crate::random;
 use crate::registration::{self, Registration, RegistrationError};
 use crate::requests::Requests;
-use crate::state::{Loaded, State, StateError};
+use crate::state::{Loaded, Place, State, StateError};
 use crate::versions::{self, NotNewer, Version, Versions};
 use crate::webhook::sender::{Sender, SenderError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 use vettid_crypto::nats::key::InvalidKey;
 use vettid_nats::connection::Endpoint;
 use vettid_nats::tls::{ClientTls, TlsError};
+use vettid_store::state::postgres::DatabaseAddress;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::handshake::{InvalidInvitation, SpaceUri};
@@ -77,6 +79,9 @@ pub enum StartError {
     /// The state.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The file that says where the database is.
+    #[error("{0}: the file with the address of the database is missing")]
+    NoAddress(PathBuf),
     /// The own keys.
     #[error(transparent)]
     Identity(#[from] IdentityFailed),
@@ -124,8 +129,9 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let service_id = offer.contract.service_id.clone();
     let presentation = Presentation { name: config.name.clone(), origins: config.origins.clone(), service_id };
     let tls = ClientTls::trusting(&files::read_text(config.broker_ca_file())?)?;
-    let key = key_file::storage_key(&config.key_file, State::exists(&config.state))?;
-    let (state, loaded) = State::open(&config.state, key)?;
+    let place = Place::take(&config.state, database(&config)?.as_ref()).await?;
+    let key = key_file::storage_key(&config.key_file, place.holds_state())?;
+    let (state, loaded) = State::open(place, key).await?;
     let prepared = prepare(&config, &offer, &state, &loaded).await?;
     let Prepared { identity, registration, published, contracts } = prepared;
     let endpoint = Endpoint { address: registration.nats_endpoint.clone(), tls: tls.clone() };
@@ -168,6 +174,16 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     });
     let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
     run(&shared, arrivals, kept).await
+}
+
+/// The database server that the configuration names, if it names one.
+fn database(config: &Config) -> Result<Option<DatabaseAddress>, StartError> {
+    let Some(postgres) = &config.postgres else {
+        return Ok(None);
+    };
+    let path = &postgres.url_file;
+    let text = files::read_secret_text(path)?.ok_or_else(|| StartError::NoAddress(path.clone()))?;
+    Ok(Some(text.trim().parse().map_err(StateError::from)?))
 }
 
 /// What goes on where it was.

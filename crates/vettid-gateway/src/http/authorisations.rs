@@ -37,6 +37,7 @@ struct AskedOn {
     post, path = "/v1/connections/{connection_id}/authorisations", tag = "requests", operation_id = "request_authorisation",
     security(("api_key" = ["requests"])),
     params(("connection_id" = String, Path, description = "The connection.", format = "uuid")),
+    request_body = AuthorisationCall,
     responses(
         (status = 200, description = "The request ended.", body = RequestView),
         (status = 202, description = "The request is open.", body = RequestView),

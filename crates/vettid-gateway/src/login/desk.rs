@@ -132,6 +132,13 @@ impl Desk {
         Ok(self.of(now, id, verifier)?.progress(outcome, code))
     }
 
+    /// The waiting browser waits no more. An answer to its question comes to nothing.
+    pub fn give_up(&mut self, now: Timestamp, id: LoginId, verifier: &Verifier) {
+        if self.of(now, id, verifier).is_ok() {
+            self.logins.remove(&id);
+        }
+    }
+
     fn of(&mut self, now: Timestamp, id: LoginId, verifier: &Verifier) -> Result<&mut WaitingLogin, LoginError> {
         let login = self.logins.get_mut(&id).ok_or(LoginError::Unknown)?;
         if login.is_of(now, verifier) { Ok(login) } else { Err(LoginError::Unknown) }

@@ -1,19 +1,25 @@
 //! Logins that are under way: a browser, what its client asked for, and how far the member is. In memory alone: after a
-//! restart the browser begins anew. The one seam to the gateway's own login: [`ask`] begins it, [`progress`] looks at it.
+//! restart the browser begins anew. Each is a login of the gateway's own ([`crate::login`]), whose verifier only the cookie of the
+//! browser leads to; [`ask`] and [`progress`] are the seam for those that no browser waits for.
 
 use super::authorize::AuthorizationRequest;
 use super::handle::HandleHash;
 use super::provider::Provider;
-use crate::gateway::RequestError;
+use crate::clock;
+use crate::gateway::{LoginFailed, RequestError};
+use crate::login::{Begun, LoggedIn, LoginError, LoginProgress, WaitingPage};
 use crate::question::{Ask, LoginRequest};
 use crate::random;
 use crate::view::Status;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::login::pick_number;
 use vettid_crypto::kdf::h256_parts;
 use vettid_wire::auth::Display;
-use vettid_wire::id::{ConnectionId, InviteId, RequestId};
+use vettid_wire::base64::Base64Url;
+use vettid_wire::id::{ConnectionId, InviteId, LoginId, RequestId};
+use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
 /// Most logins under way at once.
@@ -21,8 +27,11 @@ const MOST: usize = 10_000;
 /// A browser may take this long, in milliseconds.
 pub(super) const LIFE_MS: i64 = 600_000;
 
+/// Where a browser comes back with a code, below the issuer.
+pub(super) const RETURN: &str = "/login/return";
+
 /// How far a login is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Stage {
     /// Nobody is asked yet; whoever used this browser last may be offered.
     Choose(Option<ConnectionId>),
@@ -33,19 +42,69 @@ pub(super) enum Stage {
         /// Its link.
         link: String,
     },
-    /// A member is asked.
-    Asking {
-        /// The member.
-        connection_id: ConnectionId,
-        /// The question.
-        request_id: RequestId,
-        /// What the page shows: the member's yes names it.
-        number: u8,
+    /// A member is waited for.
+    Waiting(Attempt),
+    /// The browser is let in; its page takes it back to the client, once.
+    Approved {
+        /// Who is expected, if somebody is.
+        whom: Option<ConnectionId>,
+        /// Who it is.
+        by: LoggedIn,
+    },
+    /// Nothing came of it.
+    Ended {
+        /// Who was expected, if somebody was.
+        whom: Option<ConnectionId>,
+        /// Why.
+        why: Ended,
     },
 }
 
+/// A login of the gateway that the browser waits for.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    /// The member who was chosen; no other is let in.
+    pub whom: Option<ConnectionId>,
+    /// The login. The verifier leaves the gateway no more than this does.
+    pub begun: Arc<Begun>,
+}
+
+/// Why nothing came of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The member said no.
+    Denied,
+    /// The member's vault knows nothing that ties the login to this browser.
+    NotTied,
+    /// The member's vault refused for another reason.
+    Refused,
+    /// Nobody answered in time.
+    Expired,
+    /// The browser brought a code that is not the right one.
+    WrongCode,
+    /// The invitation led to no connection.
+    NotConnected,
+    /// Nothing but a number could tie a browser without script to the login, and numbers are off.
+    NeedsScript,
+    /// The gateway could not go on.
+    Failed,
+}
+
+/// How far a login is whose member is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nobody is asked yet.
+    Waiting,
+    /// The member is being asked.
+    Asked,
+    /// The member said yes on the same device: the code has to come.
+    AwaitsCode,
+    /// It is over; the stage says how.
+    Over,
+}
+
 /// A login under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Pending {
     /// What the client asked for.
     pub request: AuthorizationRequest,
@@ -57,6 +116,8 @@ pub(super) struct Pending {
     pub form_key: String,
     /// Shown to the member.
     pub display: Display,
+    /// Whether the browser runs the script of the page.
+    pub has_script: bool,
     /// How far it is.
     pub stage: Stage,
     /// Not taken later.
@@ -85,11 +146,43 @@ impl Waiting {
         self.0.get(id).filter(|pending| pending.browser == *browser && now <= pending.ends_at).cloned()
     }
 
-    /// Says how far a login is now.
-    pub(super) fn set(&mut self, id: &str, stage: Stage) {
-        if let Some(pending) = self.0.get_mut(id) {
-            pending.stage = stage;
+    /// Says how far a login is now; gives what it waited for until then.
+    pub(super) fn set(&mut self, id: &str, stage: Stage) -> Option<Attempt> {
+        match std::mem::replace(&mut self.0.get_mut(id)?.stage, stage) {
+            Stage::Waiting(attempt) => Some(attempt),
+            _ => None,
         }
+    }
+
+    /// The invitation that is shown led to a connection; `false` if another look was faster.
+    pub(super) fn connected(&mut self, id: &str, invite: InviteId, connection: ConnectionId) -> bool {
+        let shown =
+            |pending: &&mut Pending| matches!(pending.stage, Stage::Inviting { invite_id, .. } if invite_id == invite);
+        let pending = self.0.get_mut(id).filter(shown);
+        pending.map(|pending| pending.stage = Stage::Choose(Some(connection))).is_some()
+    }
+
+    /// Says what came of an attempt, if the login still waits for that one.
+    pub(super) fn end(&mut self, id: &str, login: LoginId, stage: Stage) {
+        let is_it = |pending: &Pending| matches!(&pending.stage, Stage::Waiting(now) if now.begun.login_id == login);
+        if self.0.get(id).is_some_and(is_it) {
+            self.set(id, stage);
+        }
+    }
+
+    /// The browser ran the script of the page.
+    pub(super) fn has_script(&mut self, id: &str) {
+        if let Some(pending) = self.0.get_mut(id) {
+            pending.has_script = true;
+        }
+    }
+
+    /// The logins of a browser that wait for a member.
+    pub(super) fn of(&self, now: Timestamp, browser: &HandleHash) -> Vec<(String, Pending)> {
+        let is_own = |pending: &Pending| pending.browser == *browser && now <= pending.ends_at;
+        let waits = |pending: &Pending| matches!(pending.stage, Stage::Waiting(_));
+        let own = self.0.iter().filter(|(_, pending)| is_own(pending) && waits(pending));
+        own.map(|(id, pending)| (id.clone(), pending.clone())).collect()
     }
 
     /// Takes a login out, once; the other logins of the browser go on under its new cookie.
@@ -104,6 +197,63 @@ impl Waiting {
     /// Takes a login out that came to nothing.
     pub(super) fn forget(&mut self, id: &str) {
         self.0.remove(id);
+    }
+}
+
+/// A login of the gateway for a browser. Nobody is asked yet.
+///
+/// # Errors
+/// See [`LoginError`].
+pub(super) fn begin(provider: &Provider, display: Display, whom: Option<ConnectionId>) -> Result<Attempt, LoginError> {
+    let issuer = provider.issuer();
+    let return_path = format!("{}{RETURN}", issuer.path());
+    let begun = provider.gateway().begin_login(WaitingPage { origin: issuer.origin(), return_path, display })?;
+    Ok(Attempt { whom, begun: Arc::new(begun) })
+}
+
+/// Takes what became of an attempt, and the code that the browser brought; waits a moment for the member. What comes of it is kept
+/// even if the browser does not wait for the answer.
+pub(super) async fn advance(
+    provider: &Provider,
+    id: &str,
+    attempt: Attempt,
+    code: Option<Base64Url>,
+    wait: Duration,
+) -> Step {
+    let (own, id) = (provider.clone(), id.to_owned());
+    let task = provider.tasks().spawn(async move {
+        let begun = &attempt.begun;
+        let progress = own.gateway().login(begun.login_id, &begun.verifier, code.as_ref(), wait).await;
+        let (step, stage) = match progress {
+            Ok(LoginProgress::Waiting) => return Step::Waiting,
+            Ok(LoginProgress::Asked) => return Step::Asked,
+            Ok(LoginProgress::AwaitsCode) => return Step::AwaitsCode,
+            // Another look has just ended it and says how.
+            Err(LoginFailed::Login(LoginError::Unknown)) if clock::now() < begun.expires_at => return Step::Asked,
+            Ok(LoginProgress::LoggedIn(by)) => (Step::Over, Stage::Approved { whom: attempt.whom, by }),
+            ended => (Step::Over, Stage::Ended { whom: attempt.whom, why: why(ended) }),
+        };
+        own.waiting().end(&id, begun.login_id, stage);
+        step
+    });
+    task.await.unwrap_or(Step::Over)
+}
+
+/// Why nothing came of an attempt.
+pub(super) fn why(ended: Result<LoginProgress, LoginFailed>) -> Ended {
+    match ended {
+        Ok(LoginProgress::Denied) => Ended::Denied,
+        Ok(LoginProgress::Refused(RefusalCode::NotAllowed)) | Err(LoginFailed::Login(LoginError::NotKnown)) => {
+            Ended::NotTied
+        }
+        Ok(LoginProgress::Refused(_)) => Ended::Refused,
+        Ok(LoginProgress::Over) => Ended::WrongCode,
+        Ok(LoginProgress::Expired) | Err(LoginFailed::Login(LoginError::Unknown)) => Ended::Expired,
+        Ok(_) => Ended::Failed,
+        Err(error) => {
+            tracing::warn!(%error, "a login could not go on");
+            Ended::Failed
+        }
     }
 }
 
@@ -150,9 +300,14 @@ pub(super) async fn progress(provider: &Provider, request: RequestId, wait: Dura
         Some(Status::Approved { auth_time, method, .. }) => Progress::Approved { auth_time, amr: method },
         Some(Status::Denied { .. }) => Progress::Denied,
         // No link was asked for, so no code counts.
-        Some(Status::Refused { .. } | Status::Served { .. } | Status::Done { .. } | Status::AwaitsCode { .. }) => {
-            Progress::Refused
-        }
+        Some(
+            Status::Refused { .. }
+            | Status::Served { .. }
+            | Status::Answered { .. }
+            | Status::Accepted { .. }
+            | Status::Done { .. }
+            | Status::AwaitsCode { .. },
+        ) => Progress::Refused,
         Some(Status::Expired) | None => Progress::Expired,
     }
 }

@@ -149,6 +149,10 @@ impl Provider {
         &self.0.gateway
     }
 
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
     pub(super) fn settings(&self) -> &Oidc {
         &self.0.settings
     }

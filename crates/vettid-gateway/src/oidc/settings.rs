@@ -1,12 +1,14 @@
 //! `[oidc]` of the configuration: where the provider is, who its clients are, which fields are served as which claims.
 
 use super::claims;
+use super::login::RETURN;
 use super::redirect;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use url::Url;
+use vettid_wire::login::is_return_path;
 
 /// `[oidc]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -71,6 +73,9 @@ impl Oidc {
         let web = matches!(url.scheme(), "https" | "http");
         if !web || url.query().is_some() || self.issuer.ends_with('/') || !redirect::may_be_registered(&self.issuer) {
             return Some(("oidc.issuer", "https, or http on the own machine; no query, fragment or slash at the end"));
+        }
+        if !is_return_path(&format!("{}{RETURN}", url.path().trim_end_matches('/'))) {
+            return Some(("oidc.issuer", "a path of plain letters, digits and -_.~ below which members come back"));
         }
         if !origins.contains(&url.origin().ascii_serialization()) {
             return Some(("oidc.issuer", "its scheme and host stand in `origins` too"));

@@ -11,7 +11,9 @@ mod logout;
 mod page;
 mod token;
 mod userinfo;
+mod waiting;
 
+use super::login::RETURN;
 use super::provider::Provider;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -29,10 +31,11 @@ pub(super) fn router(provider: Provider) -> Router {
         .route("/jwks", get(discovery::jwks))
         .route("/authorize", get(authorize::by_query).post(authorize::by_form))
         .route("/login/{id}", get(login::show))
-        .route("/login/{id}/invite", post(login::invite))
-        .route("/login/{id}/ask", post(login::ask))
-        .route("/login/{id}/cancel", post(login::cancel))
+        .route("/login/{id}/state", get(login::state))
+        .route("/login/{id}/{step}", post(login::take))
+        .route(RETURN, get(login::come_back))
         .route("/login.css", get(page::style))
+        .route("/login.js", get(page::script))
         .route("/token", post(token::serve))
         .route("/revoke", post(token::revoke))
         .route("/backchannel", post(backchannel::serve))

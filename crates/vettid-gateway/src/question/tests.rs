@@ -164,7 +164,7 @@ fn an_answer_that_the_member_did_not_sign_for_this_question_does_not_count() {
         assert_eq!(pair.judge(&question, answer), Err(NotAnAnswer::Signature));
     }
     let right = pair.judge(&question, proven(&pair.pairwise, &question, response()));
-    assert_eq!(right, Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied })));
+    assert_eq!(right, Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied, retry_at: None })));
 }
 
 #[test]
@@ -251,10 +251,11 @@ fn a_refusal_names_the_event_in_its_body() {
             event_id,
             event_type: name.parse().unwrap(),
             code: RefusalCode::RateLimited,
+            retry_at: None,
             proof: None,
         })
     };
-    let done = Judgement::Done(Outcome::Refused { code: RefusalCode::RateLimited });
+    let done = Judgement::Done(Outcome::Refused { code: RefusalCode::RateLimited, retry_at: None });
     assert_eq!(question.judge(at(1), refused(question.event_id, "data.request"), None, &key), Ok(done.clone()));
     assert_eq!(pair.judge(&question, refused(question.event_id, "data.request")), Ok(done));
     assert_eq!(pair.judge(&question, refused(other.event_id, "data.request")), Err(NotAnAnswer::OtherQuestion));

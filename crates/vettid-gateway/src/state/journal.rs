@@ -1,25 +1,22 @@
-//! The file behind the state: sealed records one after the other, each bound to the one before. An unfinished record at
-//! the very end is the trace of a crash and is cut off; anything else that cannot be read stops the start.
+//! The journal file in which gateways kept their state before: sealed records one after the other, each bound to the one before. It is
+//! read once, when its state is moved into a database. Never written.
 
+use super::book::{Origin, Values};
 use crate::files::{self, FileError};
-use crate::random;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
+use vettid_core::journal::{BrokenJournal, Chain, Changes, Record};
 use vettid_crypto::at_rest::{self, SEAL_OVERHEAD_BYTES, StorageKey};
 use vettid_crypto::kdf::h256_parts;
 
 const AAD: &[u8] = b"vettid-gateway journal record";
 /// Largest record that is read back.
 const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
-/// Records of a rewritten file are about this large.
-const CHUNK_BYTES: usize = 1024 * 1024;
-/// A file smaller than this is never rewritten.
-const SMALL_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// What stands in the place of a journal that was moved. No journal begins like this, so a program that knows journals alone
+/// does not start over it.
+const MOVED: &[u8] = b"The state that was here was moved into a database.\n";
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,152 +25,86 @@ pub enum JournalError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A record does not open with this key, and it is not the last one.
-    #[error("a record of the state does not open: the key file belongs to another state, or the file was changed")]
+    #[error("a record of the journal does not open: the key file belongs to another state, or the file was changed")]
     Undecryptable,
     /// Records do not follow each other.
     #[error(transparent)]
     Broken(#[from] BrokenJournal),
 }
 
-/// Where the journal of a state folder lies.
-pub(super) fn path_in(folder: &Path) -> PathBuf {
+fn path_in(folder: &Path) -> PathBuf {
     folder.join("journal")
 }
 
-/// The file, open for appending.
-#[derive(Debug)]
-pub(super) struct JournalFile {
-    path: PathBuf,
-    file: File,
-    key: Arc<StorageKey>,
-    chain: Chain,
-    length_bytes: u64,
+/// Whether a folder holds a journal that was not moved yet.
+pub(super) fn is_in(folder: &Path) -> Result<bool, FileError> {
+    let path = path_in(folder);
+    let mut begin = Vec::new();
+    match File::open(&path) {
+        Ok(file) => file.take(MOVED.len() as u64).read_to_end(&mut begin).map_err(files::at(&path))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(files::at(&path)(error)),
+    };
+    Ok(begin != MOVED)
 }
 
-/// All values by key.
-pub(super) type Values = BTreeMap<String, Vec<u8>>;
-
-impl JournalFile {
-    /// Opens or makes the file and reads it.
-    pub(super) fn open(folder: &Path, key: Arc<StorageKey>) -> Result<(Self, Values), JournalError> {
-        let path = path_in(folder);
-        let unfinished = unfinished(&path);
-        if unfinished.exists() {
-            fs::remove_file(&unfinished).map_err(files::at(&unfinished))?;
-        }
-        let (file, created) = open_or_create(&path).map_err(files::at(&path))?;
-        let mut journal = Self { path, file, key, chain: Chain::default(), length_bytes: 0 };
-        let values = if created { Values::new() } else { journal.read()? };
-        Ok((journal, values))
-    }
-
-    fn read(&mut self) -> Result<Values, JournalError> {
-        let total_bytes = self.file.metadata().map_err(files::at(&self.path))?.len();
-        let mut reader = BufReader::new(File::open(&self.path).map_err(files::at(&self.path))?);
-        let mut values = Values::new();
-        while self.length_bytes < total_bytes {
-            let frame = read_frame(&mut reader).map_err(files::at(&self.path))?;
-            let sealed = match frame {
-                Frame::Whole(sealed) => sealed,
-                Frame::Torn => break,
-                Frame::Garbage => return Err(JournalError::Undecryptable),
-            };
-            let end = self.length_bytes + (HEAD_BYTES + sealed.len()) as u64;
-            let Ok(bytes) = at_rest::open(&self.key, AAD, &sealed) else {
-                if end == total_bytes && self.chain.number() > 0 {
-                    break;
-                }
-                return Err(JournalError::Undecryptable);
-            };
-            let record = Record::from_bytes(bytes.expose())?;
-            self.chain.follow(&record, bytes.expose())?;
-            apply(&mut values, record.changes);
-            self.length_bytes = end;
-        }
-        self.cut_off(total_bytes)?;
-        Ok(values)
-    }
-
-    /// Takes away what a crash left behind the last whole record.
-    fn cut_off(&self, total_bytes: u64) -> Result<(), JournalError> {
-        if self.length_bytes == total_bytes {
-            return Ok(());
-        }
-        tracing::warn!(
-            bytes = total_bytes - self.length_bytes,
-            "an unfinished record at the end of the state was cut off"
-        );
-        let cut = || -> io::Result<()> {
-            self.file.set_len(self.length_bytes)?;
-            self.file.sync_all()
+/// All values, and what names this very state: the end of its chain. An unfinished record at the very end is what a crash
+/// leaves: nobody was told of it.
+pub(super) fn read(folder: &Path, key: &StorageKey) -> Result<(Origin, Values), JournalError> {
+    let path = path_in(folder);
+    let file = File::open(&path).map_err(files::at(&path))?;
+    let total_bytes = file.metadata().map_err(files::at(&path))?.len();
+    let mut reader = BufReader::new(file);
+    let (mut chain, mut sealed_values, mut read_bytes) = (Chain::default(), BTreeMap::new(), 0);
+    while read_bytes < total_bytes {
+        let sealed = match read_frame(&mut reader).map_err(files::at(&path))? {
+            Frame::Whole(sealed) => sealed,
+            Frame::Torn => break,
+            Frame::Garbage => return Err(JournalError::Undecryptable),
         };
-        cut().map_err(|error| files::at(&self.path)(error).into())
-    }
-
-    /// Appends one record and waits for the disk.
-    pub(super) fn append(&mut self, changes: Changes) -> io::Result<()> {
-        let bytes = self.write(RecordKind::Commit, changes)?;
-        self.file.sync_data()?;
-        self.length_bytes += bytes;
-        Ok(())
-    }
-
-    fn write(&mut self, kind: RecordKind, changes: Changes) -> io::Result<u64> {
-        let record = self.chain.next(kind, changes);
-        let bytes = record.to_bytes();
-        let sealed = at_rest::seal(&self.key, AAD, &bytes, &mut random::system());
-        let head = head(sealed.len()).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let frame = [head.as_slice(), sealed.as_slice()].concat();
-        self.file.write_all(&frame)?;
-        self.chain.follow(&record, &bytes).map_err(io::Error::other)?;
-        Ok(frame.len() as u64)
-    }
-
-    /// Whether most of the file is outdated.
-    pub(super) fn wants_rewrite(&self, live_bytes: u64) -> bool {
-        self.length_bytes > SMALL_FILE_BYTES.max(live_bytes.saturating_mul(4))
-    }
-
-    /// Writes the present values into a new file that takes the place of this one.
-    pub(super) fn rewrite(&mut self, values: &Values) -> io::Result<()> {
-        let path = unfinished(&self.path);
-        let file = create(&path)?;
-        let mut fresh = Self {
-            path: self.path.clone(),
-            file,
-            key: Arc::clone(&self.key),
-            chain: self.chain.clone(),
-            length_bytes: 0,
+        read_bytes += (HEAD_BYTES + sealed.len()) as u64;
+        let Ok(bytes) = at_rest::open(key, AAD, &sealed) else {
+            if read_bytes == total_bytes && chain.number() > 0 {
+                break;
+            }
+            return Err(JournalError::Undecryptable);
         };
-        let mut kind = RecordKind::Snapshot;
-        for chunk in chunks(values) {
-            fresh.length_bytes += fresh.write(kind, chunk)?;
-            kind = RecordKind::Commit;
-        }
-        fresh.file.sync_all()?;
-        files::replace(&path, &self.path)?;
-        *self = fresh;
-        Ok(())
+        let record = Record::from_bytes(bytes.expose())?;
+        chain.follow(&record, bytes.expose())?;
+        apply(&mut sealed_values, record.changes);
+    }
+    Ok((*chain.hash(), opened(key, sealed_values)?))
+}
+
+fn apply(values: &mut BTreeMap<String, Vec<u8>>, changes: Changes) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => values.insert(key, value),
+            None => values.remove(&key),
+        };
     }
 }
 
-fn unfinished(path: &Path) -> PathBuf {
-    path.with_extension("new")
+fn opened(key: &StorageKey, sealed: BTreeMap<String, Vec<u8>>) -> Result<Values, JournalError> {
+    let open = |(name, sealed): (String, Vec<u8>)| {
+        let place = [b"vettid-gateway value\0", name.as_bytes()].concat();
+        let value = at_rest::open(key, &place, &sealed).map_err(|_| JournalError::Undecryptable)?;
+        Ok((name, value))
+    };
+    sealed.into_iter().map(open).collect()
 }
 
-fn open_or_create(path: &Path) -> io::Result<(File, bool)> {
-    match OpenOptions::new().append(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let file = create(path)?;
-            files::sync_parent(path)?;
-            Ok((file, true))
-        }
-        other => other.map(|file| (file, false)),
-    }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
+/// Puts a note in the place of a journal whose state is elsewhere now; nothing of it is left.
+pub(super) fn retire(folder: &Path) -> Result<(), FileError> {
+    let path = path_in(folder);
+    let note = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&note)?;
+        file.write_all(MOVED)?;
+        file.sync_all()?;
+        files::replace(&note, &path)
+    };
+    write().map_err(files::at(&path))
 }
 
 /// Length of a record and a check over it, so that damage to a length is not taken for the end of the file.
@@ -226,29 +157,5 @@ fn filled(reader: &mut impl Read, place: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// Puts changes into effect.
-pub(super) fn apply(values: &mut Values, changes: Changes) {
-    for (key, value) in changes {
-        match value {
-            Some(value) => values.insert(key, value),
-            None => values.remove(&key),
-        };
-    }
-}
-
-/// All values in records of a fitting size; at least one record.
-fn chunks(values: &Values) -> Vec<Changes> {
-    let mut chunks = vec![Changes::new()];
-    let mut size = 0;
-    for (key, value) in values {
-        if size > CHUNK_BYTES {
-            chunks.push(Changes::new());
-            size = 0;
-        }
-        size += key.len() + value.len();
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.insert(key.clone(), Some(value.clone()));
-        }
-    }
-    chunks
-}
+#[cfg(test)]
+pub(super) mod writing;

@@ -1,12 +1,22 @@
 //! The state: what was acknowledged is there after any cut, and nothing else is believed.
 
+mod kills;
+mod measure;
+mod moving;
+
 use super::*;
-use proptest::prelude::*;
 use std::fs;
+use std::path::Path;
 use vettid_crypto::secret::Secret32;
+use vettid_store::state::sqlite::SqliteState;
+use vettid_store::state::{Contents, RowChanges, StateStore as _};
 
 fn key(byte: u8) -> StorageKey {
     StorageKey::from_secret(Secret32::from_bytes([byte; 32]))
+}
+
+async fn open(folder: &Path, key: StorageKey) -> Result<(State, Loaded), StateError> {
+    State::open(Place::take(folder, None).await?, key).await
 }
 
 async fn put(state: &State, name: &str, value: u32) {
@@ -15,10 +25,24 @@ async fn put(state: &State, name: &str, value: u32) {
     state.commit(draft).await.unwrap();
 }
 
+async fn look(folder: &Path) -> Contents {
+    SqliteState::look(&folder.join(place::FILE)).await.unwrap()
+}
+
+/// Brings a file to other contents behind the back of its gateway.
+async fn forge(folder: &Path, wanted: &Contents) {
+    let (mut store, present) = SqliteState::take(&folder.join(place::FILE)).await.unwrap();
+    let mut changes: RowChanges = present.rows.into_keys().map(|name| (name, None)).collect();
+    changes.extend(wanted.rows.iter().map(|(name, sealed)| (*name, Some(sealed.clone()))));
+    store.commit(wanted.head.as_deref().unwrap(), &changes).await.unwrap();
+    Box::new(store).close().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_was_committed_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let (state, loaded) = State::open(folder.path(), key(1)).unwrap();
+    assert!(!Place::take(folder.path(), None).await.unwrap().holds_state());
+    let (state, loaded) = open(folder.path(), key(1)).await.unwrap();
     assert_eq!(loaded.values::<u32>("a/").unwrap(), Vec::<u32>::new());
     put(&state, "a/1", 1).await;
     put(&state, "a/2", 2).await;
@@ -28,8 +52,10 @@ async fn what_was_committed_is_there_after_a_restart() {
     draft.put("a/3".to_owned(), &4).unwrap();
     state.commit(draft).await.unwrap();
     state.close().await;
-    drop(state);
-    let (_state, loaded) = State::open(folder.path(), key(1)).unwrap();
+    assert!(!state.is_open());
+    let place = Place::take(folder.path(), None).await.unwrap();
+    assert!(place.holds_state());
+    let (_state, loaded) = State::open(place, key(1)).await.unwrap();
     assert_eq!(loaded.values::<u32>("a/").unwrap(), [2, 4]);
     assert_eq!(loaded.value::<u32>("b/1").unwrap(), Some(3));
     assert!(matches!(loaded.value::<String>("b/1"), Err(StateError::Unreadable(_))));
@@ -38,35 +64,18 @@ async fn what_was_committed_is_there_after_a_restart() {
 #[tokio::test]
 async fn one_process_at_a_time_and_one_key() {
     let folder = tempfile::tempdir().unwrap();
-    let (state, _) = State::open(folder.path(), key(1)).unwrap();
+    let (state, _) = open(folder.path(), key(1)).await.unwrap();
     put(&state, "a", 1).await;
-    assert!(matches!(State::open(folder.path(), key(1)), Err(StateError::InUse)));
+    assert!(matches!(open(folder.path(), key(1)).await, Err(StateError::InUse)));
     state.close().await;
-    drop(state);
-    let wrong = State::open(folder.path(), key(2));
-    assert!(matches!(wrong, Err(StateError::Journal(JournalError::Undecryptable))));
-    assert!(State::open(folder.path(), key(1)).is_ok());
+    assert!(matches!(open(folder.path(), key(2)).await, Err(StateError::Undecryptable)));
+    assert!(open(folder.path(), key(1)).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_value_in_the_place_of_another_does_not_open() {
+async fn many_commits_at_once_are_all_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let (state, _) = State::open(folder.path(), key(1)).unwrap();
-    let mut draft = state.draft();
-    draft.put("a".to_owned(), &1).unwrap();
-    let moved = draft.changes.remove("a").unwrap();
-    draft.changes.insert("b".to_owned(), moved);
-    state.commit(draft).await.unwrap();
-    state.close().await;
-    drop(state);
-    let (_state, loaded) = State::open(folder.path(), key(1)).unwrap();
-    assert!(matches!(loaded.value::<u32>("b"), Err(StateError::Unreadable(_))));
-}
-
-#[tokio::test]
-async fn many_commits_at_once_are_all_kept_and_the_file_is_rewritten() {
-    let folder = tempfile::tempdir().unwrap();
-    let (state, _) = State::open(folder.path(), key(1)).unwrap();
+    let (state, _) = open(folder.path(), key(1)).await.unwrap();
     let state = Arc::new(state);
     let text = "x".repeat(20_000);
     let mut tasks = tokio::task::JoinSet::new();
@@ -74,112 +83,152 @@ async fn many_commits_at_once_are_all_kept_and_the_file_is_rewritten() {
         let (state, text) = (Arc::clone(&state), text.clone());
         tasks.spawn(async move {
             let mut draft = state.draft();
-            draft.put(format!("n/{:03}", number % 20), &(number, text)).unwrap();
+            draft.put(format!("n/{:03}", number % 200), &(number, text)).unwrap();
             state.commit(draft).await.unwrap();
         });
     }
     tasks.join_all().await;
     state.close().await;
-    drop(state);
-    let bytes = fs::metadata(folder.path().join("journal")).unwrap().len();
-    assert!(bytes < 400 * 20_000, "{bytes}");
-    let (_state, loaded) = State::open(folder.path(), key(1)).unwrap();
-    assert_eq!(loaded.values::<(u32, String)>("n/").unwrap().len(), 20);
-}
-
-/// Whatever the file holds, opened with its key and read record by record.
-fn everything_in(folder: &Path) -> String {
-    let (_, values) = JournalFile::open(folder, Arc::new(key(1))).unwrap();
-    let loaded = Loaded { key: Arc::new(key(1)), sealed: values };
-    loaded.values::<String>("value/").unwrap().join(" ")
+    let (_state, loaded) = open(folder.path(), key(1)).await.unwrap();
+    let mut numbers: Vec<_> =
+        loaded.values::<(u32, String)>("n/").unwrap().into_iter().map(|(number, _)| number % 200).collect();
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..200));
 }
 
 #[tokio::test]
 async fn what_is_purged_is_gone_from_the_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let (state, _) = State::open(folder.path(), key(1)).unwrap();
+    let (state, _) = open(folder.path(), key(1)).await.unwrap();
     let mut draft = state.draft();
-    draft.put("value/address".to_owned(), &"Elm 1".to_owned()).unwrap();
+    draft.put("value/address".to_owned(), &"Elm 1".repeat(2_000)).unwrap();
     draft.put("value/email".to_owned(), &"a@b".to_owned()).unwrap();
     state.commit(draft).await.unwrap();
-    let before = fs::read(folder.path().join("journal")).unwrap();
+    // Replaced by an ordinary commit: that may leave the former content in the files.
+    let mut draft = state.draft();
+    draft.put("value/address".to_owned(), &"Elm 2".repeat(2_000)).unwrap();
+    let former = look(folder.path()).await;
+    state.commit(draft).await.unwrap();
+    let before = look(folder.path()).await;
     let mut draft = state.draft();
     draft.remove("value/address".to_owned());
+    let name = state.keys.name("value/address");
+    assert!(is_in_a_file(folder.path(), &before.rows[&name]));
     state.purge(draft).await.unwrap();
-    // No piece of the record that held it is in any file of the folder; 36 bytes at the beginning of each are the same.
-    for entry in fs::read_dir(folder.path()).unwrap() {
-        let present = fs::read(entry.unwrap().path()).unwrap();
-        let is_there = |piece: &[u8]| present.windows(piece.len()).any(|window| window == piece);
-        assert!(!before[8..].chunks_exact(64).any(is_there));
+    for sealed in [&former.rows[&name], &before.rows[&name]] {
+        assert!(!is_in_a_file(folder.path(), sealed));
     }
+    assert!(is_in_a_file(folder.path(), &before.rows[&state.keys.name("value/email")]));
     state.close().await;
-    drop(state);
-    assert_eq!(everything_in(folder.path()), "a@b");
+    let (_state, loaded) = open(folder.path(), key(1)).await.unwrap();
+    assert_eq!(loaded.values::<String>("value/").unwrap(), ["a@b"]);
 }
 
-/// A journal of five records, and its bytes.
-fn five() -> (tempfile::TempDir, Vec<u8>, Vec<usize>) {
+/// Whether any piece of these bytes is in a file of the folder; what every sealed value begins with does not count.
+fn is_in_a_file(folder: &Path, sealed: &[u8]) -> bool {
+    let files = fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    let has = |file: &Vec<u8>| {
+        let mut pieces = sealed[8..].chunks_exact(64);
+        pieces.any(|piece| file.windows(piece.len()).any(|window| window == piece))
+    };
+    files.collect::<Vec<_>>().iter().any(has)
+}
+
+#[tokio::test]
+async fn a_reader_of_the_database_learns_no_key_and_no_length() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut file, _) = JournalFile::open(folder.path(), Arc::new(key(1))).unwrap();
-    let path = folder.path().join("journal");
-    let mut ends = Vec::new();
-    for number in 1..=5_u8 {
-        file.append(Changes::from([("last".to_owned(), Some(vec![number]))])).unwrap();
-        ends.push(usize::try_from(fs::metadata(&path).unwrap().len()).unwrap());
-    }
-    let bytes = fs::read(path).unwrap();
-    (folder, bytes, ends)
-}
-
-fn reopened(folder: &Path, bytes: &[u8]) -> Result<Option<u8>, JournalError> {
-    fs::write(folder.join("journal"), bytes).unwrap();
-    let (_, values) = JournalFile::open(folder, Arc::new(key(1)))?;
-    Ok(values.get("last").map(|value| value[0]))
-}
-
-#[test]
-fn a_cut_at_any_byte_leaves_the_whole_records() {
-    let (folder, bytes, ends) = five();
-    for cut in 0..=bytes.len() {
-        let whole = ends.iter().filter(|&&end| end <= cut).count();
-        let last = reopened(folder.path(), &bytes[..cut]).unwrap();
-        assert_eq!(last, u8::try_from(whole).ok().filter(|&count| count > 0), "{cut}");
-        let kept = fs::metadata(folder.path().join("journal")).unwrap().len();
-        assert_eq!(kept, whole.checked_sub(1).map_or(0, |index| ends[index]) as u64, "{cut}");
-    }
-    let padded = [bytes.as_slice(), &[0; 4096]].concat();
-    assert_eq!(reopened(folder.path(), &padded).unwrap(), Some(5));
-}
-
-#[test]
-fn a_record_taken_out_or_moved_stops_the_start() {
-    let (folder, bytes, ends) = five();
-    let without = [&bytes[..ends[0]], &bytes[ends[1]..]].concat();
-    assert!(matches!(reopened(folder.path(), &without), Err(JournalError::Broken(_))));
-    let swapped = [&bytes[..ends[0]], &bytes[ends[1]..ends[2]], &bytes[ends[0]..ends[1]], &bytes[ends[2]..]].concat();
-    assert!(matches!(reopened(folder.path(), &swapped), Err(JournalError::Broken(_))));
-    let headless = &bytes[ends[0]..];
-    assert!(reopened(folder.path(), headless).is_err());
-}
-
-#[test]
-fn an_interrupted_rewrite_leaves_the_old_file_in_force() {
-    let (folder, bytes, _) = five();
-    fs::write(folder.path().join("journal.new"), b"half").unwrap();
-    assert_eq!(reopened(folder.path(), &bytes).unwrap(), Some(5));
-    assert!(!folder.path().join("journal.new").exists());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-    #[test]
-    fn a_changed_byte_never_yields_a_value_that_was_not_written(place: usize, flip in 1..=255_u8) {
-        let (folder, mut bytes, ends) = five();
-        let place = place % bytes.len();
-        bytes[place] ^= flip;
-        // Only the tail may be taken for the trace of a crash.
-        if let Ok(last) = reopened(folder.path(), &bytes) {
-            prop_assert!(place >= ends[3] && last == Some(4), "{place} {last:?}");
+    let (state, _) = open(folder.path(), key(1)).await.unwrap();
+    let mut draft = state.draft();
+    draft.put("connection/alice".to_owned(), &"short".to_owned()).unwrap();
+    draft.put("connection/bob".to_owned(), &"a little longer than the other one".to_owned()).unwrap();
+    state.commit(draft).await.unwrap();
+    let contents = look(folder.path()).await;
+    let lengths: Vec<_> = contents.rows.values().map(Vec::len).collect();
+    assert_eq!(lengths[0], lengths[1]);
+    // Another gateway with the same members has other names for them.
+    let other = tempfile::tempdir().unwrap();
+    let (second, _) = open(other.path(), key(2)).await.unwrap();
+    put(&second, "connection/alice", 1).await;
+    assert!(look(other.path()).await.rows.keys().all(|name| !contents.rows.contains_key(name)));
+    for place in [folder.path(), other.path()] {
+        for entry in fs::read_dir(place).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            for word in ["connection", "alice", "short", "longer"] {
+                assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{word}");
+            }
         }
     }
+}
+
+#[tokio::test]
+async fn rows_that_do_not_belong_together_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, _) = open(folder.path(), key(1)).await.unwrap();
+    put(&state, "a", 1).await;
+    put(&state, "b", 1).await;
+    let old = look(folder.path()).await;
+    put(&state, "a", 2).await;
+    put(&state, "c", 2).await;
+    let new = look(folder.path()).await;
+    let name = |text: &str| state.keys.name(text);
+    state.close().await;
+
+    let mut cases: Vec<(&str, Contents)> = Vec::new();
+    let mut case = |what, change: &dyn Fn(&mut Contents)| {
+        let mut contents = new.clone();
+        change(&mut contents);
+        cases.push((what, contents));
+    };
+    case("one row of before", &|contents| drop(contents.rows.insert(name("a"), old.rows[&name("a")].clone())));
+    case("a row taken out", &|contents| drop(contents.rows.remove(&name("c"))));
+    case("the head of before", &|contents| contents.head.clone_from(&old.head));
+    case("the rows of before", &|contents| contents.rows.clone_from(&old.rows));
+    for (what, contents) in cases {
+        forge(folder.path(), &contents).await;
+        assert!(matches!(open(folder.path(), key(1)).await, Err(StateError::Mixed)), "{what}");
+    }
+    // A content in the place of another one does not even open.
+    let mut moved = new.clone();
+    moved.rows.insert(name("a"), new.rows[&name("c")].clone());
+    forge(folder.path(), &moved).await;
+    assert!(matches!(open(folder.path(), key(1)).await, Err(StateError::Undecryptable)));
+    // Nor does a head in the place of a row, and a state without any head is not a new one.
+    forge(folder.path(), &new).await;
+    let (_state, loaded) = open(folder.path(), key(1)).await.unwrap();
+    assert_eq!((loaded.value("a").unwrap(), loaded.value("c").unwrap()), (Some(2), Some(2)));
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_overtaken_writes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, _) = open(folder.path(), key(1)).await.unwrap();
+    put(&state, "a", 1).await;
+    // As if the lock had been lost: on a file system that forgets locks, for example.
+    fs::remove_file(folder.path().join("lock")).unwrap();
+    let (second, loaded) = open(folder.path(), key(1)).await.unwrap();
+    assert_eq!(loaded.value("a").unwrap(), Some(1));
+    let mut draft = state.draft();
+    draft.put("a".to_owned(), &2).unwrap();
+    let told = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let tell = Arc::clone(&told);
+    draft.then(move || tell.store(true, std::sync::atomic::Ordering::SeqCst));
+    assert!(matches!(state.commit(draft).await, Err(StateError::Broken)));
+    assert!(!told.load(std::sync::atomic::Ordering::SeqCst) && !state.is_open());
+    put(&second, "b", 3).await;
+    second.close().await;
+    let (_state, loaded) = open(folder.path(), key(1)).await.unwrap();
+    assert_eq!((loaded.value("a").unwrap(), loaded.value("b").unwrap()), (Some(1), Some(3)));
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_overtaken_notices_it_without_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, _) = open(folder.path(), key(1)).await.unwrap();
+    SqliteState::take(&folder.path().join(place::FILE)).await.unwrap();
+    let noticed = async {
+        while state.is_open() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), noticed).await.unwrap();
 }

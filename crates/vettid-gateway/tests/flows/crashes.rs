@@ -32,16 +32,25 @@ async fn killed_before_the_first_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_storing_and_sending_the_second_message() {
-    let world = World::start().await;
+    between_storing_and_sending_the_second_message(World::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: cargo xtask test --only databases"]
+async fn postgres_killed_between_storing_and_sending_the_second_message() {
+    between_storing_and_sending_the_second_message(World::start_on_postgres().await).await;
+}
+
+async fn between_storing_and_sending_the_second_message(world: World) {
     let mut member = Member::new(&world).await;
     let mut seen = Vec::new();
     // Killed as soon as the state has grown: the message may or may not have left. Several times, to meet both cases.
     for _ in 0..4 {
         let gateway = world.gateway().await;
         let mut handshake = member.begin(&gateway.invite().await.link).await;
-        let before = world.state_bytes();
+        let before = world.log_mark();
         handshake.send(&handshake.hs1).await;
-        eventually(|| world.state_bytes() > before).await;
+        eventually(|| world.log_mark() != before).await;
         gateway.kill();
         let gateway = world.gateway().await;
         let hs2 = member.next_hs2(&handshake).await;
@@ -88,7 +97,16 @@ async fn killed_between_the_second_and_the_third_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_storing_and_sending_the_key_confirmation() {
-    let world = World::start().await;
+    between_storing_and_sending_the_key_confirmation(World::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: cargo xtask test --only databases"]
+async fn postgres_killed_between_storing_and_sending_the_key_confirmation() {
+    between_storing_and_sending_the_key_confirmation(World::start_on_postgres().await).await;
+}
+
+async fn between_storing_and_sending_the_key_confirmation(world: World) {
     let mut member = Member::new(&world).await;
     for _ in 0..4 {
         let gateway = world.gateway().await;
@@ -99,9 +117,9 @@ async fn killed_between_storing_and_sending_the_key_confirmation() {
         let hs3 = member.agree(&mut handshake, &offered, &[]);
         let id = handshake.hs_id.connection_id();
         settled(&world).await;
-        let before = world.state_bytes();
+        let before = world.log_mark();
         handshake.send(&hs3).await;
-        eventually(|| world.state_bytes() > before).await;
+        eventually(|| world.log_mark() != before).await;
         gateway.kill();
         let gateway = world.gateway().await;
         // The third message once more changes nothing.
@@ -190,9 +208,9 @@ async fn next_new(member: &mut Member, service: &mut crate::world::member::Servi
 
 /// Waits until the delivery of the second message is noted, so that the next growth of the state is another thing.
 async fn settled(world: &World) {
-    let mut last = 0;
+    let mut last = None;
     loop {
-        let now = world.state_bytes();
+        let now = Some(world.log_mark());
         if now == last {
             return;
         }

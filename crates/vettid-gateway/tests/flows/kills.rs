@@ -5,7 +5,7 @@ use crate::http::Program;
 use crate::world::member::{Member, Service};
 use crate::world::process::{self, Process};
 use crate::world::receiver::Receiver;
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, mark};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -22,9 +22,18 @@ const REQUESTS: u32 = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_event_is_lost_and_none_has_two_ids() {
+    no_event_is_lost(World::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: cargo xtask test --only databases"]
+async fn postgres_no_event_is_lost_and_none_has_two_ids() {
+    no_event_is_lost(World::start_on_postgres().await).await;
+}
+
+async fn no_event_is_lost(world: World) {
     let seed = rand::random::<u64>();
     let mut random = StdRng::seed_from_u64(seed);
-    let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
     let config = process::written(&world, folder.path());
     let receiver = Receiver::start().await;
@@ -46,7 +55,7 @@ async fn no_event_is_lost_and_none_has_two_ids() {
         let gateway = Process::start(&config).await;
         let program = program.at(&gateway.base);
         let asking = tokio::spawn(ask(program, format!("/v1/connections/{connection}/data-requests"), round));
-        grown(&world.state_path(), 1 + round % 7).await;
+        grown(&world.log_path(), 1 + round % 7).await;
         tokio::time::sleep(Duration::from_micros(random.random_range(0..4_000))).await;
         gateway.kill().await;
         wanted.extend(asking.await.unwrap());
@@ -129,7 +138,7 @@ async fn answer_all(mut member: Member, mut service: Service) {
 
 /// Waits until the state has grown this many times.
 async fn grown(path: &Path, times: u32) {
-    let length = || std::fs::metadata(path).map_or(0, |file| file.len());
+    let length = || mark(path);
     let (mut seen, mut left) = (length(), times);
     let reached = async {
         while left > 0 {

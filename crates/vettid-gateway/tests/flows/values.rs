@@ -2,10 +2,11 @@
 
 use crate::requests::{begin, connected};
 use crate::world::member::Service;
-use crate::world::{Running, World, eventually};
+use crate::world::{PATIENCE, Running, World, eventually};
 use serde_json::Value;
 use std::time::Duration;
 use vettid_nats::clock;
+use vettid_store::state::Rows;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::{DataOutcome, Keep, Snapshot, SnapshotState};
 
@@ -24,7 +25,26 @@ fn kept(gateway: &Running, service: &Service) -> Vec<Value> {
     values.into_iter().map(|value| value.value).collect()
 }
 
-/// Whether any piece of these bytes is in a file of the state. Records begin with 36 bytes that are the same in each.
+/// The contents of rows that were not there before; waits for the first.
+async fn added(world: &World, before: &Rows) -> Vec<Vec<u8>> {
+    let found = async {
+        loop {
+            let now = world.rows().await;
+            let new: Vec<_> = now.into_iter().filter(|(name, _)| !before.contains_key(name)).collect();
+            if !new.is_empty() {
+                return new.into_iter().map(|(_, sealed)| sealed).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap()
+}
+
+/// Whether any piece of these rows is in a file of the state. They begin with 4 bytes that are the same in each.
+fn are_on_disk(world: &World, rows: &[Vec<u8>]) -> bool {
+    rows.iter().any(|row| is_on_disk(world, &row[4..]))
+}
+
 fn is_on_disk(world: &World, bytes: &[u8]) -> bool {
     let files = std::fs::read_dir(&world.config.state).unwrap();
     let present: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap_or_default()).collect();
@@ -48,11 +68,14 @@ async fn the_latest_value_is_kept_over_a_kill_and_an_earlier_one_never_comes_bac
     gateway.kill();
     let gateway = world.gateway().await;
     assert_eq!(kept(&gateway, &service), ["Elm 3"]);
-    let before = std::fs::read(world.state_path()).unwrap();
+    let before = world.rows().await;
     let gone = snapshot(&gateway, &service, 4, SnapshotState::Gone);
     service.deliver("data.snapshot", gone).await;
     eventually(|| kept(&gateway, &service).is_empty()).await;
-    assert!(!is_on_disk(&world, &before[8..]));
+    let now = world.rows().await;
+    let changed: Vec<_> = before.into_iter().filter(|(name, sealed)| now.get(name) != Some(sealed)).collect();
+    assert!(!changed.is_empty());
+    assert!(changed.iter().all(|(_, sealed)| !is_on_disk(&world, &sealed[4..])));
     drop(member);
     gateway.stop().await;
     world.shut().await;
@@ -61,26 +84,27 @@ async fn the_latest_value_is_kept_over_a_kill_and_an_earlier_one_never_comes_bac
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_is_gone_from_memory_and_disk_when_its_time_or_its_connection_is_over() {
     let (world, gateway, member, mut service) = connected().await;
-    let empty = std::fs::read(world.state_path()).unwrap().len();
+    let empty = world.rows().await;
     let until = clock::now().plus_ms(1_500);
     let sent = snapshot(&gateway, &service, 1, value("Elm 1", Keep::TimeLimited { until }));
     service.deliver("data.snapshot", sent).await;
     eventually(|| kept(&gateway, &service) == ["Elm 1"]).await;
-    let records = std::fs::read(world.state_path()).unwrap()[empty..].to_vec();
-    assert!(is_on_disk(&world, &records));
+    let rows = added(&world, &empty).await;
+    assert!(are_on_disk(&world, &rows));
     // Not given out any more at once; off the disk within a round of the gateway.
     eventually(|| kept(&gateway, &service).is_empty()).await;
     assert!(clock::now() >= until);
-    eventually(|| !is_on_disk(&world, &records)).await;
+    eventually(|| !are_on_disk(&world, &rows)).await;
 
     let sent = snapshot(&gateway, &service, 2, value("Elm 2", Keep::UntilRevoked));
     service.deliver("data.snapshot", sent).await;
     eventually(|| kept(&gateway, &service) == ["Elm 2"]).await;
-    let before = std::fs::read(world.state_path()).unwrap();
+    let rows = added(&world, &empty).await;
+    assert!(are_on_disk(&world, &rows));
     let notice = service.notice(&member.signing);
     service.deliver("connection.revoked", notice).await;
     gateway.until(service.connection_id, ConnectionState::Revoked).await;
-    eventually(|| kept(&gateway, &service).is_empty() && !is_on_disk(&world, &before[8..])).await;
+    eventually(|| kept(&gateway, &service).is_empty() && !are_on_disk(&world, &rows)).await;
     gateway.kill();
     let gateway = world.gateway().await;
     assert!(kept(&gateway, &service).is_empty());
@@ -95,14 +119,13 @@ async fn the_stored_answer_to_a_request_is_gone_from_the_disk_when_its_time_is_o
     let asked = member.next_event(&mut service, "data.request").await;
     service.answer(&asked, DataOutcome::Pending { expires_at: clock::now().plus_ms(900_000) }).await;
     let id = request.await.unwrap().request_id;
-    let before = std::fs::read(world.state_path()).unwrap().len();
+    let before = world.rows().await;
     let keep = Some(Keep::TimeLimited { until: clock::now().plus_ms(2_000) });
     let (field, value) = ("date_of_birth".to_owned(), "1990-01-01".into());
     service.answer(&asked, DataOutcome::Served { field, value, keep }).await;
-    eventually(|| std::fs::read(world.state_path()).unwrap().len() > before).await;
-    let records = std::fs::read(world.state_path()).unwrap()[before..].to_vec();
-    assert!(is_on_disk(&world, &records));
-    eventually(|| !is_on_disk(&world, &records)).await;
+    let rows = added(&world, &before).await;
+    assert!(are_on_disk(&world, &rows));
+    eventually(|| !are_on_disk(&world, &rows)).await;
     let seen = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await }).await;
     assert_eq!(seen, None);
     gateway.stop().await;

@@ -14,6 +14,7 @@ mod audit;
 mod auth;
 mod authorisation;
 mod backup;
+mod batch;
 mod call;
 mod category;
 mod connection;
@@ -47,6 +48,7 @@ mod restore;
 mod rule;
 mod secret;
 mod service_keys;
+mod service_message;
 mod services_credential;
 mod session;
 mod statement;
@@ -71,6 +73,7 @@ fn all() -> Vec<Samples> {
         auth::samples(),
         authorisation::samples(),
         backup::samples(),
+        batch::samples(),
         call::samples(),
         category::samples(),
         connection::samples(),
@@ -104,6 +107,7 @@ fn all() -> Vec<Samples> {
         rule::samples(),
         secret::samples(),
         service_keys::samples(),
+        service_message::samples(),
         services_credential::samples(),
         session::samples(),
         statement::samples(),

@@ -258,7 +258,7 @@ async fn get(service: &Service, app: &Client) -> Result<ContractView, Failure> {
 }
 
 /// The connection that a text names; one that is in use wins over those that are not.
-async fn connection(text: &str, app: &Client) -> Result<ConnectionId, Failure> {
+pub(super) async fn connection(text: &str, app: &Client) -> Result<ConnectionId, Failure> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }

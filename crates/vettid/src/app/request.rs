@@ -1,5 +1,7 @@
 //! `vettid app request`: what waits for the member's decision, and requests between members.
 
+mod fields;
+
 use super::Client;
 use super::advice::command;
 use super::agreement::{self, Approve, Counter, New, One};
@@ -56,8 +58,10 @@ Examples:
   vettid app request approve ID --terms HASH --password-stdin < password.txt
   vettid app request approve ID --remember
   vettid app request approve ID --number 42
+  vettid app request approve ID --field address --field email
 
---remember and --number are for logins. After a login on this device, open the address that is printed in the browser
+Where several fields are asked for, you say yes to each that you name with --field, or to the ones that you are asked about
+here; the others are denied. --remember and --number are for logins. After a login on this device, open the address that is printed in the browser
 that waits.")]
     Approve(ApproveRequest),
     /// Say no
@@ -140,12 +144,15 @@ async fn list(app: &Client, output: Output) -> Result<(), Failure> {
 async fn yes(app: &Client, approve: &Approve) -> Result<Option<Decided>, Failure> {
     let request_id = RequestId::from_bytes(approve.id.to_bytes());
     let RequestList { requests } = app.command::<ListRow>(Nothing {}).await.map_err(command)?;
-    let check = requests.into_iter().find(|pending| pending.request_id == request_id).and_then(|found| found.login);
+    let found = requests.into_iter().find(|pending| pending.request_id == request_id);
+    let fields = fields::chosen(found.as_ref(), &approve.fields)?;
+    let check = found.and_then(|found| found.login);
     if let Some(check) = check.filter(|check| check.level == LoginLevel::Number) {
         unknown_browser(app, approve, request_id, &check).await?;
     }
     let Approve { number, remember, .. } = *approve;
-    decide(app, approve.id, Decide { request_id, decision: Decision::Approve, number, remember, shown: None }).await
+    let asked = Decide { request_id, decision: Decision::Approve, number, remember, shown: None, fields };
+    decide(app, approve.id, asked).await
 }
 
 /// A browser that nobody knows: not by a plain yes, but by the number of its page, the password, and not at once.
@@ -172,7 +179,7 @@ async fn unknown_browser(
 
 fn no(id: AgreementId) -> Decide {
     let request_id = RequestId::from_bytes(id.to_bytes());
-    Decide { request_id, decision: Decision::Deny, number: None, remember: false, shown: None }
+    Decide { request_id, decision: Decision::Deny, number: None, remember: false, shown: None, fields: vec![] }
 }
 
 /// Decides a question that waits; `None` if none has this id.
@@ -241,6 +248,7 @@ fn show(pending: &PendingRequest, badge: Option<&Badge>, page: &mut Page) {
             page.line(format!("{who} asks to read your {field}"));
             page.field("what for", purpose);
         }
+        Ask::DataBatch { fields, purpose } => fields::show(who, fields, purpose, page),
         Ask::Login { origin, display } => {
             page.line(format!("{who} asks you to log in at {origin}"));
             page.field("browser", &display.browser);

@@ -100,6 +100,10 @@ fn register(add: Add) -> Result<Added> {
         (true, None) => Some(CibaMode::Poll),
         (false, None) => None,
     };
+    anyhow::ensure!(
+        ciba.is_none() || config.login.numbers,
+        "a question without a browser is tied by a number alone: set `numbers = true` in [login], having read what that gives away"
+    );
     let registration = Registration {
         name: add.name,
         redirect_uris: add.redirect_uri,

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 203] = [
+const COMMANDS: [&str; 210] = [
     "",
     "app",
     "app enroll",
@@ -78,6 +78,12 @@ const COMMANDS: [&str; 203] = [
     "app message remove",
     "app message settings",
     "app message export",
+    "app service-message",
+    "app service-message list",
+    "app service-message read",
+    "app service-message remove",
+    "app service-message mute",
+    "app service-message unmute",
     "app call",
     "app call offer",
     "app call answer",
@@ -191,6 +197,7 @@ const COMMANDS: [&str; 203] = [
     "gateway contract edit set-field",
     "gateway contract edit remove-field",
     "gateway contract edit set-rate",
+    "gateway contract edit set-notifications",
     "gateway contract edit permission",
     "gateway contract edit add-category",
     "gateway contract edit remove-category",

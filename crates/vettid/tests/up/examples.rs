@@ -107,7 +107,7 @@ async fn bank(place: &Place, up: &Up, alice: &App) {
     holds(record, "deny").await;
 }
 
-/// The clinic reads what its contract names, and gets a consent and a signature.
+/// The clinic reads what its contract names, gets a consent and a signature, and keeps findings with Alice until she deletes them.
 async fn clinic(place: &Place, up: &Up, alice: &App, program: PathBuf) {
     let clinic = Service::new(place, up, "clinic", ("node", program));
     alice.say(&["data", "set", "allergies", "--format", "json"], r#"["penicillin"]"#).await;
@@ -132,6 +132,15 @@ async fn clinic(place: &Place, up: &Up, alice: &App, program: PathBuf) {
     let (code, said) = ended(running).await;
     assert!(code == 0 && said.starts_with("approved"), "{said}");
     holds(signature.to_str().unwrap(), "approve").await;
+    let findings = place.outside("findings.json");
+    fs::write(&findings, r#"{"haemoglobin": "14.1 g/dl"}"#).unwrap();
+    let (code, said) = clinic.run(&["store", &connection, "blood", findings.to_str().unwrap()]).await;
+    assert!(code == 0 && said == "done", "{said}");
+    let (_, said) = clinic.run(&["read", &connection, "blood"]).await;
+    assert!(said.contains("14.1 g/dl"), "{said}");
+    alice.ask(&["stored", "delete", "demo-clinic", "findings", "blood"]).await;
+    let (_, said) = clinic.run(&["read", &connection, "blood"]).await;
+    assert!(said.contains("refused"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

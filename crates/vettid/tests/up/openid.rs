@@ -2,7 +2,9 @@
 //! by libraries that nobody here wrote, unchanged. The member approves in a real app, over real vaults.
 
 mod browser;
+mod chromium;
 pub(crate) mod programs;
+mod webdriver;
 
 use crate::party::{App, list, text, vettid};
 use crate::people;
@@ -48,7 +50,7 @@ fn free_port() -> u16 {
 
 impl Owner {
     /// What the guide says: a contract, a configuration, the operator's join token.
-    fn prepare(place: &Place) -> Self {
+    fn prepare(place: &Place, numbers: bool) -> Self {
         let folder = place.outside("site");
         fs::create_dir_all(&folder).unwrap();
         let shop: toml::Table =
@@ -62,7 +64,7 @@ impl Owner {
         let token = place.data().join("services/join/service.token");
         let config = format!(
             "version = 1\nname = \"Small Shop\"\norigins = [\"{issuer}\"]\ncontract = \"contract.json\"\nstate = \"state\"\n\
-             key_file = \"state.key\"\n[services]\nurl = {}\nca_file = {}\njoin_token_file = {:?}\n[login]\nnumbers = true\n[oidc]\n\
+             key_file = \"state.key\"\n[services]\nurl = {}\nca_file = {}\njoin_token_file = {:?}\n[login]\nnumbers = {numbers}\n[oidc]\n\
              issuer = \"{issuer}\"\nlisten = \"127.0.0.1:{port}\"\nclients_file = \"clients.toml\"\n[oidc.claims]\n\
              address = \"address\"\nemail = \"email\"\nbirthdate = \"date_of_birth\"\n",
             shop["services"]["url"], shop["services"]["ca_file"], token
@@ -109,35 +111,45 @@ async fn approve(app: &App, page: &Shown) {
     app.say(&["request", "approve", &request, "--number", &number, "--password-stdin"], PASSWORD).await;
 }
 
-/// A member who is not known at the site: scans the code, reads the contract, approves the login.
-async fn first_login(browser: &mut Browser, app: &App, page: Shown) -> Shown {
-    let page = browser.press(&page, "Log in with VettID").await;
-    let link = element(&page.text, "code");
-    let connection = text(&app.say(&["connection", "accept"], &link).await, "connection_id");
+/// Reads the contract behind an invitation and agrees to it.
+async fn connect(app: &App, link: &str) {
+    let connection = text(&app.say(&["connection", "accept"], link).await, "connection_id");
     let in_review = |view: &Value| (text(view, "state") == "review").then_some(());
     app.until(&["connection", "review", &connection], in_review).await;
     app.ask(&["connection", "decide", &connection, "--accept"]).await;
+}
+
+/// A member who is not known at the site: scans the code, reads the contract, approves the login.
+async fn first_login(browser: &mut Browser, app: &App, page: Shown) -> Shown {
+    let page = browser.press(&page, "I am new here").await;
+    connect(app, &element(&page.text, "code")).await;
     let page = browser.until(page, |shown| shown.text.contains("approve the login")).await;
     approve(app, &page).await;
     page
 }
 
-/// The small shop of the examples, by Flask and Authlib.
-async fn with_authlib(owner: &Owner, given: &Given, port: u16, browser: &mut Browser, alice: &App) {
+/// The small shop of the examples, by Flask and Authlib; the reason where it cannot be had.
+async fn shop(owner: &Owner, given: &Given, port: u16) -> Result<Child, String> {
     let folder = programs::workspace().join("examples/login-python");
-    let python = match programs::python(&folder.join("requirements.txt")).await {
-        Ok(python) => python,
-        Err(reason) => return not_tried("Authlib", &reason),
-    };
-    let site = format!("http://localhost:{port}");
+    let python = programs::python(&folder.join("requirements.txt")).await?;
     let mut shop = Command::new(python);
     shop.arg(folder.join("shop.py")).env("PORT", port.to_string()).env("VETTID_ISSUER", &owner.issuer);
     shop.env("VETTID_CLIENT_ID", &given.id)
         .env("VETTID_CLIENT_SECRET", &given.secret)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     shop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(owner.folder.join("shop.log")).unwrap());
-    let mut shop = shop.kill_on_drop(true).spawn().unwrap();
+    let shop = shop.kill_on_drop(true).spawn().unwrap();
     processes::until("the small shop answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+    Ok(shop)
+}
+
+/// A login at the small shop.
+async fn with_authlib(owner: &Owner, given: &Given, port: u16, browser: &mut Browser, alice: &App) {
+    let mut shop = match shop(owner, given, port).await {
+        Ok(shop) => shop,
+        Err(reason) => return not_tried("Authlib", &reason),
+    };
+    let site = format!("http://localhost:{port}");
 
     let page = browser.open(&format!("{site}/login")).await;
     assert!(page.url.as_str().starts_with(&owner.issuer), "{page:?}");
@@ -215,7 +227,7 @@ async fn clients_of_others_log_a_member_in_unchanged() {
     alice.say(&["data", "set", "address", "--format", "json"], &address().to_string()).await;
     alice.ask(&["profile", "set", "--name", "Alice"]).await;
     alice.say(&["credential", "create", "--password-stdin"], PASSWORD).await;
-    let (mut owner, port) = (Owner::prepare(&place), free_port());
+    let (mut owner, port) = (Owner::prepare(&place, true), free_port());
     let shop = owner.client("A small shop", &format!("http://localhost:{port}/callback"), &[]).await;
     let app = owner.client("An app", APP, &["--scope", SCOPE, "--sector", "small-shop"]).await;
     owner.start().await;

@@ -98,7 +98,7 @@ async fn the_shop_stores_receipts_with_alice_and_she_keeps_them() {
         "{report}"
     );
 
-    alice.ask(&["connection", "revoke", &connection]).await;
+    alice.ask(&["connection", "revoke", &connection, "--reason", "user-requested"]).await;
     let left = alice.ask(&["stored", "list"]).await;
     let left = &list(&left, "services")[0];
     assert_eq!((&left["ended"], &left["items"]), (&json!(true), &json!(1)), "{left}");

@@ -2,7 +2,7 @@
 //! is logged in and that is enough; otherwise the login page is next.
 
 use super::cookie;
-use super::page::Page;
+use super::page::{Page, Script};
 use crate::clock;
 use crate::oidc::authorize::{self, AuthorizationRequest, Rejected};
 use crate::oidc::book::{CODE_LIFE_MS, Code, Login};
@@ -168,6 +168,7 @@ async fn begin(
         browser,
         form_key: encode_url(&random::bytes::<16>()),
         display: display(provider, from, headers),
+        has_script: false,
         stage: Stage::Choose(known),
         ends_at: now.plus_ms(LIFE_MS),
     };
@@ -251,6 +252,7 @@ pub(super) fn problem(provider: &Provider, reason: &str) -> Response {
     Page {
         title: "Log in with VettID".to_owned(),
         content,
+        script: Script::default(),
         again_seconds: None,
         status: StatusCode::BAD_REQUEST,
         style: provider.issuer().at("/login.css"),

@@ -37,6 +37,10 @@ pub(super) async fn serve(
 ) -> Result<Response, Failure> {
     let form = form(&headers, query.as_deref(), &body)?;
     let client = client_auth::check(&provider, &headers, &form).await?;
+    // No browser waits, so nothing but a number can tie the member's yes to whoever asked.
+    if !provider.gateway().lets_in_by_number() {
+        return Err(Failure::new("unauthorized_client", "nobody is asked without a browser here: numbers are off"));
+    }
     let request = decoupled::read(&form, client)?;
     let connection_id = whom(&provider, client, &request.whom).await?;
     let handle = Handle::new(random::bytes());

@@ -23,7 +23,8 @@ fn document(provider: &Provider) -> Value {
     let protocol = ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "amr", "sid"];
     let claims: BTreeSet<&str> = claims::served(&provider.settings().claims).into_iter().chain(protocol).collect();
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
-    json!({
+    let mut grants = vec!["authorization_code", "refresh_token"];
+    let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.at("/authorize"),
         "token_endpoint": issuer.at("/token"),
@@ -33,13 +34,9 @@ fn document(provider: &Provider) -> Value {
         "end_session_endpoint": issuer.at("/logout"),
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
-        "backchannel_authentication_endpoint": issuer.at("/backchannel"),
-        "backchannel_token_delivery_modes_supported": ["poll", "ping"],
-        "backchannel_user_code_parameter_supported": false,
         "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "urn:openid:params:grant-type:ciba"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": [SIGNING_ALGORITHM],
         "token_endpoint_auth_methods_supported": methods,
@@ -52,7 +49,16 @@ fn document(provider: &Provider) -> Value {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
-    })
+    });
+    // Without a browser nothing but a number ties the answer to whoever asked.
+    if provider.gateway().lets_in_by_number() {
+        grants.push("urn:openid:params:grant-type:ciba");
+        document["backchannel_authentication_endpoint"] = json!(issuer.at("/backchannel"));
+        document["backchannel_token_delivery_modes_supported"] = json!(["poll", "ping"]);
+        document["backchannel_user_code_parameter_supported"] = json!(false);
+    }
+    document["grant_types_supported"] = json!(grants);
+    document
 }
 
 /// `GET /jwks`.

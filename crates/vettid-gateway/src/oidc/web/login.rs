@@ -1,41 +1,83 @@
 //! The login page: who is it, wait for the app, go back to the client. Each address belongs to one browser by its cookie;
-//! each form carries a key that no other site knows.
+//! each step carries a key that no other site knows. What is shown is in [`super::waiting`].
 
 use super::authorize::{error_address, go, issue, problem};
-use super::page::{Page, button, escape, qr_svg};
-use super::{authorize, cookie};
+use super::{cookie, waiting};
 use crate::clock;
-use crate::gateway::RequestError;
+use crate::gateway::{LoginFailed, RequestError};
+use crate::login::LoggedIn;
 use crate::oidc::book::Login;
-use crate::oidc::failure::Failure;
 use crate::oidc::form::Parameters;
 use crate::oidc::handle::{Handle, HandleHash};
-use crate::oidc::login::{self, Pending, Progress, Stage};
+use crate::oidc::login::{self, Attempt, Ended, Pending, Stage, Step};
 use crate::oidc::provider::Provider;
+use crate::question::BrowserProof;
 use crate::random;
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::header::{HOST, ORIGIN, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use std::time::Duration;
-use vettid_wire::base64::encode_url;
+use vettid_wire::base64::{Base64, encode_url};
 use vettid_wire::connection::ConnectionState;
-use vettid_wire::id::{ConnectionId, InviteId, RequestId};
-use vettid_wire::time::Timestamp;
+use vettid_wire::id::{ConnectionId, InviteId};
+use vettid_wire::login::LoginLevel;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// A page that waits is answered after this long at the latest.
+/// A look at a login is answered after this long at the latest.
 const WAIT: Duration = Duration::from_secs(2);
-/// Between two looks at a page that waits, in seconds.
-const AGAIN_SECONDS: u32 = 1;
 
 const GONE: &str = "it is over, or was begun with another browser";
 
+/// How far a login is, in the words of the page and its script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Who is it?
+    Choose,
+    /// An invitation, which nobody has opened yet.
+    Invited,
+    /// The member reads the contract.
+    Review,
+    /// Nobody is asked yet.
+    Waiting,
+    /// The member is asked.
+    Asked,
+    /// The code has to come.
+    AwaitsCode,
+    /// The browser is let in.
+    Approved,
+    /// Nothing came of it.
+    Ended,
+}
+
+impl Shown {
+    /// The word for the script.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Choose => "choose",
+            Self::Invited => "invited",
+            Self::Review => "review",
+            Self::Waiting => "waiting",
+            Self::Asked => "asked",
+            Self::AwaitsCode => "awaits_code",
+            Self::Approved => "approved",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Whether the page changes by itself.
+    pub(super) fn changes(self) -> bool {
+        !matches!(self, Self::Choose | Self::Ended)
+    }
+}
+
 /// A login of this browser and its id.
-struct Found {
-    id: String,
-    pending: Pending,
+pub(super) struct Found {
+    pub(super) id: String,
+    pub(super) pending: Pending,
     cookie: HandleHash,
 }
 
@@ -46,7 +88,7 @@ fn find(provider: &Provider, id: String, headers: &HeaderMap) -> Option<Found> {
 }
 
 /// Finds the login that a form belongs to. A form of another site has neither the cookie nor the key.
-fn find_for_form(provider: &Provider, id: String, headers: &HeaderMap, body: &[u8]) -> Option<Found> {
+fn find_for_form(provider: &Provider, id: String, headers: &HeaderMap, body: &[u8]) -> Option<(Found, Parameters)> {
     let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let own = header(&FETCH_SITE).is_none_or(|site| site == "same-origin")
         && header(&ORIGIN)
@@ -55,7 +97,7 @@ fn find_for_form(provider: &Provider, id: String, headers: &HeaderMap, body: &[u
     let form = Parameters::read(body).ok()?;
     let has_key =
         form.get("form_key").is_some_and(|key| HandleHash::of(key) == HandleHash::of(&found.pending.form_key));
-    (own && has_key).then_some(found)
+    (own && has_key).then_some((found, form))
 }
 
 /// A page without referrer sends the origin `null` with its own forms.
@@ -65,196 +107,241 @@ fn is_hidden(origin: &str, host: Option<&str>) -> bool {
 
 /// `GET /login/{id}`.
 pub(super) async fn show(State(provider): State<Provider>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let Some(found) = find(&provider, id, &headers) else {
+    let Some(mut found) = find(&provider, id, &headers) else {
         return problem(&provider, GONE);
     };
-    match found.pending.stage.clone() {
-        Stage::Choose(known) => choose(&provider, &found, known).await,
-        Stage::Inviting { invite_id, link } => inviting(&provider, &found, invite_id, &link).await,
-        Stage::Asking { connection_id, request_id, number } => {
-            asking(&provider, found, (connection_id, request_id), number).await
+    // A page with a script looks by itself.
+    let wait = if found.pending.has_script { Duration::ZERO } else { WAIT };
+    let Some(shown) = look(&provider, &mut found, wait).await else {
+        return problem(&provider, GONE);
+    };
+    if let Stage::Approved { whom, by } = found.pending.stage.clone() {
+        return finish(&provider, &found, whom, by).await;
+    }
+    waiting::page(&provider, &found, shown).await.into_response()
+}
+
+/// `GET /login/{id}/state`: how far it is, for the script of the page.
+pub(super) async fn state(State(provider): State<Provider>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(mut found) = find(&provider, id, &headers) else {
+        return (StatusCode::NOT_FOUND, told("gone")).into_response();
+    };
+    let shown = look(&provider, &mut found, WAIT).await;
+    // Whoever brought the code goes on, and not whoever looks on.
+    let by_code = matches!(&found.pending.stage, Stage::Approved { by, .. } if by.level == LoginLevel::SameDevice);
+    told(if by_code { "elsewhere" } else { shown.map_or("gone", Shown::word) }).into_response()
+}
+
+fn told(word: &str) -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Json(json!({ "state": word })))
+}
+
+/// `GET /login/return`: a code comes back in the fragment, which only the script of the page sees. It finds the login that
+/// the code is for among those that wait in this browser.
+pub(super) async fn come_back(State(provider): State<Provider>, headers: HeaderMap) -> Response {
+    let cookie = cookie::read(provider.issuer(), &headers).map(HandleHash::of);
+    let own = cookie.map(|cookie| provider.waiting().of(clock::now(), &cookie)).unwrap_or_default();
+    waiting::coming_back(&provider, &own).into_response()
+}
+
+/// `POST /login/{id}/{step}`: a step of the browser that the login belongs to.
+pub(super) async fn take(
+    State(provider): State<Provider>,
+    Path((id, step)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some((mut found, form)) = find_for_form(&provider, id, &headers, &body) else {
+        return problem(&provider, GONE);
+    };
+    if form.has("script") {
+        provider.waiting().has_script(&found.id);
+        found.pending.has_script = true;
+    }
+    match (step.as_str(), &found.pending.stage) {
+        ("cancel", _) => return cancel(&provider, &found),
+        ("browser", Stage::Waiting(attempt)) => return prove(&provider, &found, attempt, &form).await,
+        ("code", Stage::Waiting(attempt)) => return bring(&provider, &found, attempt.clone(), &form).await,
+        ("browser" | "code", _) => return problem(&provider, GONE),
+        ("number", Stage::Waiting(attempt)) => push(&provider, &found, attempt).await,
+        ("invite", _) if found.pending.only.is_some() => {
+            return problem(&provider, "the site asked for another member");
+        }
+        ("invite", _) => {
+            if let Err(refused) = invite(&provider, &found).await {
+                return refused;
+            }
+        }
+        ("ask", Stage::Choose(Some(whom))) => begin(&provider, &found, Some(*whom)).await,
+        ("ask", Stage::Ended { whom, .. }) => begin(&provider, &found, *whom).await,
+        ("link", _) => begin(&provider, &found, None).await,
+        _ => {}
+    }
+    go(&waiting::address(&provider, &found.id))
+}
+
+/// Takes what has become of a login since the last look.
+async fn look(provider: &Provider, found: &mut Found, wait: Duration) -> Option<Shown> {
+    let was_invited = matches!(found.pending.stage, Stage::Inviting { .. });
+    let invited = match &found.pending.stage {
+        Stage::Inviting { invite_id, .. } => invited(provider, found, *invite_id).await,
+        _ => None,
+    };
+    let renew = |found: &mut Found| {
+        found.pending = provider.waiting().get(clock::now(), &found.id, &found.cookie)?;
+        Some(found.pending.stage.clone())
+    };
+    let step = match renew(found)? {
+        // What has just begun is shown at once.
+        Stage::Waiting(attempt) => {
+            let wait = if was_invited { Duration::ZERO } else { wait };
+            Some(login::advance(provider, &found.id, attempt, None, wait).await)
+        }
+        _ => None,
+    };
+    Some(match (renew(found)?, step) {
+        (Stage::Choose(_), _) => Shown::Choose,
+        (Stage::Inviting { .. }, _) => invited.unwrap_or(Shown::Invited),
+        (Stage::Waiting(_), Some(Step::Asked)) => Shown::Asked,
+        (Stage::Waiting(_), Some(Step::AwaitsCode)) => Shown::AwaitsCode,
+        (Stage::Waiting(_), _) => Shown::Waiting,
+        (Stage::Approved { .. }, _) => Shown::Approved,
+        (Stage::Ended { .. }, _) => Shown::Ended,
+    })
+}
+
+/// How far an invitation is. Whoever connects by it is the one to log in.
+async fn invited(provider: &Provider, found: &Found, invite_id: InviteId) -> Option<Shown> {
+    let view = provider.gateway().connection(provider.gateway().connection_of(invite_id)?).await?;
+    match view.state {
+        ConnectionState::Active => {
+            // Taken before anything else: two looks at the same connection ask its member once.
+            let is_first = provider.waiting().connected(&found.id, invite_id, view.connection_id);
+            if is_first {
+                begin(provider, found, Some(view.connection_id)).await;
+            }
+            None
+        }
+        ConnectionState::Requested => Some(Shown::Review),
+        _ => {
+            provider.waiting().set(&found.id, Stage::Ended { whom: None, why: Ended::NotConnected });
+            None
         }
     }
 }
 
-/// `POST /login/{id}/invite`: shows an invitation to whoever is not known here.
-pub(super) async fn invite(
-    State(provider): State<Provider>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some(found) = find_for_form(&provider, id, &headers, &body) else {
-        return problem(&provider, GONE);
-    };
-    if found.pending.only.is_some() {
-        return problem(&provider, "the site asked for another member");
+/// Shows an invitation to whoever is not known here.
+async fn invite(provider: &Provider, found: &Found) -> Result<(), Response> {
+    let invitation = provider.gateway().invite().await.map_err(|error| {
+        tracing::warn!(%error, "no invitation could be made for a login");
+        problem(provider, "no invitation can be made now")
+    })?;
+    set(provider, found, Stage::Inviting { invite_id: invitation.invite_id, link: invitation.link });
+    Ok(())
+}
+
+/// Waits for a member, by a new login. A browser without script cannot be tied by anything but a number, so its member is asked
+/// that way at once.
+async fn begin(provider: &Provider, found: &Found, whom: Option<ConnectionId>) {
+    let has_script = found.pending.has_script;
+    if !has_script && !provider.gateway().lets_in_by_number() {
+        return set(provider, found, Stage::Ended { whom, why: Ended::NeedsScript });
     }
-    match provider.gateway().invite().await {
-        Ok(invitation) => {
-            let stage = Stage::Inviting { invite_id: invitation.invite_id, link: invitation.link };
-            provider.waiting().set(&found.id, stage);
-            go(&address(&provider, &found.id, ""))
+    match login::begin(provider, found.pending.display.clone(), whom) {
+        Ok(attempt) => {
+            set(provider, found, Stage::Waiting(attempt.clone()));
+            if !has_script {
+                push(provider, found, &attempt).await;
+            }
         }
         Err(error) => {
-            tracing::warn!(%error, "no invitation could be made for a login");
-            problem(&provider, "no invitation can be made now")
+            tracing::warn!(%error, "a login could not begin");
+            set(provider, found, Stage::Ended { whom, why: Ended::Failed });
         }
     }
 }
 
-/// `POST /login/{id}/ask`: asks the member who is known here.
-pub(super) async fn ask(
-    State(provider): State<Provider>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some(found) = find_for_form(&provider, id, &headers, &body) else {
-        return problem(&provider, GONE);
-    };
-    let connection_id = match found.pending.stage {
-        Stage::Choose(Some(connection_id)) | Stage::Asking { connection_id, .. } => connection_id,
-        _ => return go(&address(&provider, &found.id, "")),
-    };
-    ask_member(&provider, &found, connection_id).await
+/// Says how far a login is; what it waited for until then is given up.
+fn set(provider: &Provider, found: &Found, stage: Stage) {
+    let former = provider.waiting().set(&found.id, stage);
+    if let Some(former) = former {
+        provider.gateway().give_up_login(former.begun.login_id, &former.begun.verifier);
+    }
 }
 
-/// `POST /login/{id}/cancel`: back to the client without a login.
-pub(super) async fn cancel(
-    State(provider): State<Provider>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some(found) = find_for_form(&provider, id, &headers, &body) else {
-        return problem(&provider, GONE);
+/// Asks the member who was chosen, without a link.
+async fn push(provider: &Provider, found: &Found, attempt: &Attempt) {
+    let (begun, Some(whom)) = (&attempt.begun, attempt.whom) else { return };
+    match provider.gateway().push_login(begun.login_id, &begun.verifier, Some(whom)).await {
+        Ok(()) => {}
+        Err(LoginFailed::Request(RequestError::UnknownConnection | RequestError::NotConnected)) => {
+            set(provider, found, Stage::Choose(None));
+        }
+        Err(LoginFailed::Login(crate::login::LoginError::Asked)) => {}
+        Err(error) => {
+            let stage = Stage::Ended { whom: attempt.whom, why: login::why(Err(error)) };
+            provider.waiting().end(&found.id, begun.login_id, stage);
+        }
+    }
+}
+
+/// The browser shows its key. If the member who was chosen knows it, that is enough to be asked.
+async fn prove(provider: &Provider, found: &Found, attempt: &Attempt, form: &Parameters) -> Response {
+    let begun = &attempt.begun;
+    let shown = form.get("browser_key").zip(form.get("signature"));
+    let shown = shown.and_then(|(key, signature)| key.parse().ok().zip(signature.parse::<Base64>().ok()));
+    let proven = shown.map(|(key, signature)| {
+        let proof = BrowserProof { key, signature: signature.as_bytes().to_vec() };
+        provider.gateway().prove_browser(begun.login_id, &begun.verifier, proof)
+    });
+    if !matches!(proven, Some(Ok(()))) {
+        return problem(provider, "the key of the browser does not hold");
+    }
+    let is_known = |whom: &ConnectionId| provider.gateway().is_known_browser(begun.login_id, &begun.verifier, *whom);
+    if attempt.whom.as_ref().is_some_and(is_known) {
+        push(provider, found, attempt).await;
+        return told(Shown::Asked.word()).into_response();
+    }
+    told(Shown::Waiting.word()).into_response()
+}
+
+/// The browser brings the code of this very login; that of another one changes nothing.
+async fn bring(provider: &Provider, found: &Found, attempt: Attempt, form: &Parameters) -> Response {
+    let is_it = form.get("login") == Some(attempt.begun.login_id.to_string().as_str());
+    let Some(code) = form.get("code").filter(|_| is_it).and_then(|code| code.parse().ok()) else {
+        return problem(provider, "the code is not for this login");
     };
+    let step = login::advance(provider, &found.id, attempt, Some(code), WAIT).await;
+    let shown = match step {
+        Step::Waiting => Shown::Waiting,
+        Step::Asked => Shown::Asked,
+        Step::AwaitsCode => Shown::AwaitsCode,
+        Step::Over => Shown::Ended,
+    };
+    told(shown.word()).into_response()
+}
+
+/// Back to the client without a login.
+fn cancel(provider: &Provider, found: &Found) -> Response {
+    set(provider, found, Stage::Choose(None));
     provider.waiting().forget(&found.id);
-    // A link and not a redirect: browsers hold a redirect after a form to the form's own site.
-    let back = back(&provider, &found.pending);
-    page(&provider, &found, format!("<p>Nobody was logged in.</p>{back}"), None).into_response()
-}
-
-async fn ask_member(provider: &Provider, found: &Found, connection_id: ConnectionId) -> Response {
-    let session = format!("{}\n{}", found.id, found.cookie.as_str());
-    match login::ask(provider, connection_id, session.as_bytes(), found.pending.display.clone()).await {
-        Ok((request_id, number)) => {
-            provider.waiting().set(&found.id, Stage::Asking { connection_id, request_id, number });
-            go(&address(provider, &found.id, ""))
-        }
-        Err(RequestError::UnknownConnection | RequestError::NotConnected) => {
-            provider.waiting().set(&found.id, Stage::Choose(None));
-            go(&address(provider, &found.id, ""))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a member could not be asked to log in");
-            problem(provider, "the member cannot be asked now")
-        }
-    }
-}
-
-async fn choose(provider: &Provider, found: &Found, known: Option<ConnectionId>) -> Response {
-    let known = match known {
-        Some(id) => provider.active(id).await,
-        None => None,
-    };
-    let form = |path: &str, label: &str| button(&address(provider, &found.id, path), &found.pending.form_key, label);
-    let mut content = format!("<p>{} wants to know that it is you.</p>", escape(client_name(provider, &found.pending)));
-    match known {
-        // Only the browser itself knows whom it knows; a name out of a hint of the site is not shown.
-        Some(_) if found.pending.only.is_some() || found.pending.request.login_hint.is_some() => {
-            content.push_str(&form("/ask", "Ask my VettID app"));
-        }
-        Some(view) => content.push_str(&form("/ask", &format!("Log in as {}", view.display_name))),
-        None => {}
-    }
-    if found.pending.only.is_none() {
-        let label = if content.contains("<form") { "Somebody else" } else { "Log in with VettID" };
-        content.push_str(&form("/invite", label));
-    }
-    content.push_str(&form("/cancel", "Cancel"));
-    page(provider, found, content, None).into_response()
-}
-
-async fn inviting(provider: &Provider, found: &Found, invite_id: InviteId, link: &str) -> Response {
-    let connection = provider.gateway().connection_of(invite_id);
-    let view = match connection {
-        Some(id) => provider.gateway().connection(id).await,
-        None => None,
-    };
-    let cancel = button(&address(provider, &found.id, "/cancel"), &found.pending.form_key, "Cancel");
-    let content = match view.map(|view| (view.connection_id, view.state)) {
-        Some((connection_id, ConnectionState::Active)) => return ask_member(provider, found, connection_id).await,
-        Some((_, ConnectionState::Requested)) => {
-            format!("<p role=\"status\">Read what is asked for in your VettID app, and agree to it there.</p>{cancel}")
-        }
-        Some(_) => {
-            provider.waiting().set(&found.id, Stage::Choose(None));
-            let again = button(&address(provider, &found.id, "/invite"), &found.pending.form_key, "Try again");
-            format!("<p role=\"alert\">The connection was not made.</p>{again}{}", back(provider, &found.pending))
-        }
-        None => {
-            let Some(code) = qr_svg(link) else {
-                return problem(provider, "the invitation cannot be shown");
-            };
-            let link = escape(link);
-            format!(
-                "<figure role=\"img\" aria-label=\"Invitation as a QR code\">{code}</figure>\
-                 <p>Scan the code with your VettID app, or paste the link below into it.</p>\
-                 <details><summary>Show the link</summary><code>{link}</code></details>{cancel}"
-            )
-        }
-    };
-    page(provider, found, content, Some(AGAIN_SECONDS * 2)).into_response()
-}
-
-async fn asking(
-    provider: &Provider,
-    found: Found,
-    (connection_id, request_id): (ConnectionId, RequestId),
-    number: u8,
-) -> Response {
-    let said = match login::progress(provider, request_id, WAIT).await {
-        Progress::Open => {
-            let display = &found.pending.display;
-            let content = format!(
-                "<p role=\"status\">Open your VettID app and approve the login with this number: <output>{number}</output></p>\
-                 <p>The app shows the site <strong>{}</strong> and a browser at {}. If it shows anything else, deny it.</p>{}",
-                escape(&provider.issuer().origin()),
-                escape(&display.ip_prefix),
-                button(&address(provider, &found.id, "/cancel"), &found.pending.form_key, "Cancel"),
-            );
-            return page(provider, &found, content, Some(AGAIN_SECONDS)).into_response();
-        }
-        Progress::Approved { auth_time, amr } => return finish(provider, &found, connection_id, auth_time, amr).await,
-        Progress::Denied => "The login was denied in the app.",
-        Progress::Refused => "Your vault did not let the request through. The app says why.",
-        Progress::Expired => "Nobody answered in time.",
-    };
-    let again = button(&address(provider, &found.id, "/ask"), &found.pending.form_key, "Try again");
-    let content = format!("<p role=\"alert\">{said}</p>{again}{}", back(provider, &found.pending));
-    page(provider, &found, content, None).into_response()
+    waiting::cancelled(provider, &found.pending).into_response()
 }
 
 /// The member approved: a session under a new cookie, a code, back to the client.
-async fn finish(
-    provider: &Provider,
-    found: &Found,
-    connection_id: ConnectionId,
-    auth_time: Timestamp,
-    amr: Vec<String>,
-) -> Response {
+async fn finish(provider: &Provider, found: &Found, whom: Option<ConnectionId>, by: LoggedIn) -> Response {
+    let connection_id = by.connection_id;
     let next = Handle::new(random::bytes());
     // Taken before anything else: two tabs that see the same approval make one login.
     let Some(pending) = provider.waiting().take(&found.id, &next.hash()) else {
         return problem(provider, GONE);
     };
-    let is_expected = pending.only.is_none_or(|only| only == connection_id);
+    let is_expected = [pending.only, whom].iter().flatten().all(|expected| *expected == connection_id);
     if !is_expected || provider.active(connection_id).await.is_none() {
-        return problem(provider, "the connection has ended, or it is another member than the site expects");
+        return problem(provider, "the connection has ended, or it is another member than the one that was chosen");
     }
-    let login = Login { connection_id, sid: encode_url(&random::bytes::<16>()), auth_time, amr };
+    let login =
+        Login { connection_id, sid: encode_url(&random::bytes::<16>()), auth_time: by.auth_time, amr: by.method };
     let (lives, kept, cookie) = (provider.lives(), login.clone(), next.hash());
     let begun = provider.step(|now, book| {
         book.begin_session(now, Some(&found.cookie), &cookie, kept, lives);
@@ -272,30 +359,4 @@ async fn finish(
         response.headers_mut().insert(SET_COOKIE, line);
     }
     response
-}
-
-fn address(provider: &Provider, id: &str, path: &str) -> String {
-    provider.issuer().at(&format!("/login/{id}{path}"))
-}
-
-fn client_name<'p>(provider: &'p Provider, pending: &Pending) -> &'p str {
-    provider.clients().get(&pending.request.client_id).map_or("A site", |client| client.name.as_str())
-}
-
-/// The way back without a login.
-fn back(provider: &Provider, pending: &Pending) -> String {
-    let failure = Failure::new("access_denied", "nobody was logged in");
-    let request = &pending.request;
-    let address = authorize::error_address(provider, &request.redirect_uri, request.state.as_deref(), failure);
-    format!("<p><a href=\"{}\">Back to {}</a></p>", escape(&address), escape(client_name(provider, pending)))
-}
-
-fn page(provider: &Provider, found: &Found, content: String, again_seconds: Option<u32>) -> Page {
-    Page {
-        title: format!("Log in to {}", client_name(provider, &found.pending)),
-        content,
-        again_seconds,
-        status: StatusCode::OK,
-        style: provider.issuer().at("/login.css"),
-    }
 }

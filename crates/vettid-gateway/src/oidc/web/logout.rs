@@ -3,7 +3,7 @@
 
 use super::authorize::{go, problem};
 use super::cookie;
-use super::page::{Page, escape};
+use super::page::{Page, Script, escape};
 use crate::oidc::form::Parameters;
 use crate::oidc::handle::HandleHash;
 use crate::oidc::provider::Provider;
@@ -124,5 +124,6 @@ fn done(provider: &Provider) -> Response {
 
 fn page(provider: &Provider, title: &str, content: String) -> Response {
     let style = provider.issuer().at("/login.css");
-    Page { title: title.to_owned(), content, again_seconds: None, status: StatusCode::OK, style }.into_response()
+    let (title, script) = (title.to_owned(), Script::default());
+    Page { title, content, script, again_seconds: None, status: StatusCode::OK, style }.into_response()
 }

@@ -1,11 +1,10 @@
-//! The pages: plain documents without scripts. Nothing is loaded from elsewhere, no other site can show them in a frame,
-//! and every text of others is escaped.
+//! The pages: plain documents, and the one script of the login page. Nothing is loaded from elsewhere, nothing runs that stands in
+//! a page, no other site can show them in a frame, and every text of others is escaped.
 
+use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, REFRESH, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
@@ -16,6 +15,19 @@ const QR_PIXELS: u32 = 320;
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The same for a page with a script: that of this very site, which talks to this very site. No text becomes markup by it.
+const SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
+     base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// What the script of a page is told.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    /// Where it is; none for a page without a script.
+    pub address: Option<String>,
+    /// Names as in `data-name`, and texts.
+    pub facts: Vec<(&'static str, String)>,
+}
+
 /// A page in the making. Its parts are markup that was made here; texts of others go through [`escape`].
 #[derive(Debug)]
 pub(super) struct Page {
@@ -23,7 +35,9 @@ pub(super) struct Page {
     pub title: String,
     /// Its content; markup.
     pub content: String,
-    /// The page comes again by itself after so many seconds.
+    /// Its script.
+    pub script: Script,
+    /// Without a script the page comes again by itself after so many seconds.
     pub again_seconds: Option<u32>,
     /// The status of the answer.
     pub status: StatusCode,
@@ -33,26 +47,31 @@ pub(super) struct Page {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let title = escape(&self.title);
-        let (content, style) = (&self.content, escape(&self.style));
+        let (title, style) = (escape(&self.title), escape(&self.style));
+        let again = self
+            .again_seconds
+            .map(|seconds| format!("<noscript><meta http-equiv=\"refresh\" content=\"{seconds}\"></noscript>\n"));
+        let script = self.script.address.as_ref();
+        let policy = if script.is_some() { SCRIPT_POLICY } else { POLICY };
+        let script = script.map(|address| format!("<script src=\"{}\" defer></script>\n", escape(address)));
+        let head = format!("{}{}", again.unwrap_or_default(), script.unwrap_or_default());
+        let facts: String =
+            self.script.facts.iter().map(|(name, text)| format!(" data-{name}=\"{}\"", escape(text))).collect();
+        let content = &self.content;
         let text = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<link rel=\"stylesheet\" href=\"{style}\">\n</head>\n\
-             <body>\n<main>\n<h1>{title}</h1>\n{content}\n</main>\n</body>\n</html>\n"
+             <title>{title}</title>\n<link rel=\"stylesheet\" href=\"{style}\">\n{head}</head>\n\
+             <body>\n<main{facts}>\n<h1>{title}</h1>\n{content}\n</main>\n</body>\n</html>\n"
         );
         let headers = [
             (CACHE_CONTROL, "no-store"),
-            (CONTENT_SECURITY_POLICY, POLICY),
+            (CONTENT_SECURITY_POLICY, policy),
             (X_FRAME_OPTIONS, "DENY"),
             (REFERRER_POLICY, "no-referrer"),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
-        let mut response = (self.status, headers, Html(text)).into_response();
-        if let Some(seconds) = self.again_seconds {
-            response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
-        }
-        response
+        (self.status, headers, Html(text)).into_response()
     }
 }
 
@@ -62,6 +81,13 @@ pub(super) async fn style() -> impl IntoResponse {
     let headers =
         [(CONTENT_TYPE, "text/css"), (CACHE_CONTROL, "public, max-age=3600"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (headers, STYLE)
+}
+
+/// `GET /login.js`. Asked for anew each time, so that page and script fit together.
+pub(super) async fn script() -> impl IntoResponse {
+    const SCRIPT: &str = include_str!("login.js");
+    let headers = [(CONTENT_TYPE, "text/javascript"), (CACHE_CONTROL, "no-cache"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (headers, SCRIPT)
 }
 
 /// A form with one button. Texts are escaped here.

@@ -209,10 +209,19 @@ async fn no_other_site_and_no_other_browser_acts_on_a_login_page() {
     let shown = browser.open(&page).await;
     let policy = shown.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'none'"), "{policy}");
-    assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
+    assert!(policy.contains("script-src 'self';") && policy.contains("connect-src 'self';"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains('*') && !policy.contains("http"), "{policy}");
     assert_eq!(shown.headers["x-frame-options"], "DENY");
     assert_eq!(shown.headers["referrer-policy"], "no-referrer");
-    assert!(!shown.text.contains("<script") && !shown.text.contains("af0ifjsldkj"));
+    let scripts: Vec<&str> = shown.text.split("<script").skip(1).collect();
+    let own = format!(" src=\"{}/login.js\" defer></script>", site.issuer);
+    assert!(scripts.len() == 1 && scripts[0].starts_with(&own) && !shown.text.contains(" on"), "{shown:?}");
+    assert!(!shown.text.contains("af0ifjsldkj"));
+    let script = site.get("/login.js").await;
+    assert_eq!(
+        (&script.headers["content-type"], &script.headers["x-content-type-options"]),
+        (&"text/javascript".parse().unwrap(), &"nosniff".parse().unwrap())
+    );
     let key = shown.text.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
     let good = format!("form_key={key}");
     let own = browser.cookie.clone();
@@ -225,7 +234,7 @@ async fn no_other_site_and_no_other_browser_acts_on_a_login_page() {
         (&[("cookie", &own), ("sec-fetch-site", "cross-site")], &good),
         (&[("cookie", &own), ("origin", "https://evil.example")], &good),
     ];
-    for path in ["/invite", "/ask", "/cancel"] {
+    for path in ["/invite", "/link", "/ask", "/number", "/browser", "/code", "/cancel"] {
         for (headers, body) in cases {
             let answer = site.send(Method::POST, &format!("{page}{path}"), headers, Some(body.to_owned())).await;
             assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{path}: {headers:?} {body}");

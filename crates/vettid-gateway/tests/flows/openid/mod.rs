@@ -5,7 +5,10 @@ mod decoupled;
 mod ear;
 mod logout;
 mod misuse;
+mod relay;
+mod same_device;
 mod site;
+mod vault;
 
 use crate::world::member::Member;
 use crate::world::{Running, World};

@@ -174,6 +174,12 @@ pub(crate) fn form(fields: BTreeMap<&str, &str>) -> String {
     url.query().unwrap().to_owned()
 }
 
+/// What a page tells its script.
+pub(crate) fn fact(shown: &Answer, name: &str) -> String {
+    let facts = shown.text.split(&format!(" data-{name}=\"")).nth(1);
+    facts.unwrap_or_else(|| panic!("no {name} in {shown:?}")).split('"').next().unwrap().to_owned()
+}
+
 /// A browser: one cookie, and what it is shown.
 pub(crate) struct Browser<'s> {
     pub(crate) site: &'s Site,
@@ -197,13 +203,22 @@ impl<'s> Browser<'s> {
         self.keep(answer)
     }
 
-    /// Sends a form of a page.
+    /// Sends a form of a page, without its script.
     pub(crate) async fn press(&mut self, page: &str, path: &str) -> Answer {
-        let shown = self.open(page).await;
-        let key = shown.text.split("value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        self.step(page, path, &[]).await
+    }
+
+    /// Sends a form of a page whose script ran.
+    pub(crate) async fn press_with_script(&mut self, page: &str, path: &str) -> Answer {
+        self.step(page, path, &[("script", "1")]).await
+    }
+
+    /// Sends a step of a login with the key of its page.
+    pub(crate) async fn step(&mut self, page: &str, path: &str, fields: Fields<'_>) -> Answer {
+        let key = fact(&self.open(page).await, "form-key");
+        let fields = fields.iter().copied().chain([("form_key", key.as_str())]).collect();
         let headers = [(COOKIE.as_str(), self.cookie.as_str()), ("sec-fetch-site", "same-origin")];
-        let answer =
-            self.site.send(Method::POST, &format!("{page}{path}"), &headers, Some(format!("form_key={key}"))).await;
+        let answer = self.site.send(Method::POST, &format!("{page}{path}"), &headers, Some(form(fields))).await;
         self.keep(answer)
     }
 
@@ -243,9 +258,9 @@ impl<'s> Browser<'s> {
         let mut service = member.answer_invitation(gateway, &link, &[]).await;
         let (asked, back) = tokio::join!(
             member.next_event(&mut service, "auth.challenge"),
-            self.until(&page, |shown| shown.location().is_some())
+            self.until(&page, |shown| shown.text.contains("approve the login"))
         );
-        assert_eq!(back.location().unwrap().as_str(), page, "the page shows that it waits");
+        assert!(back.text.contains(&format!("<output>{}</output>", asked.login().number.unwrap())), "{back:?}");
         service.decide(&asked, Decision::Approve).await;
         let back = self.until(&page, |shown| shown.location().is_some()).await;
         (service, back)

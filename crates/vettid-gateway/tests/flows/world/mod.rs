@@ -7,16 +7,22 @@ pub(crate) mod process;
 pub(crate) mod receiver;
 
 use desk::Desk;
+use std::fs::OpenOptions;
 use std::future::Future;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use vettid_gateway::config::{Broker, Config, Http, InvitationStyle, Limits, Login, Services, Webhooks};
+use vettid_gateway::config::{Broker, Config, Http, InvitationStyle, Limits, Login, Postgres, Services, Webhooks};
 use vettid_gateway::gateway::StartError;
 use vettid_gateway::view::ConnectionView;
 use vettid_gateway::{Gateway, question};
+use vettid_store::state::Rows;
+use vettid_store::state::sqlite::SqliteState;
 use vettid_testkit::broker::TestServer;
+use vettid_testkit::postgres::Cluster;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::{ConnectionId, InviteId};
 
@@ -26,8 +32,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) broker: TestServer,
     pub(crate) desk: Desk,
+    /// The database server that has the state of the gateway, if it is not in a file.
+    database: Option<Cluster>,
     /// Holds the files of the gateway until the end of the test.
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) config: Config,
 }
 
@@ -37,7 +45,19 @@ impl World {
         let folder = TempDir::new().unwrap();
         let desk = Desk::open(&broker, folder.path()).await;
         let config = config(&broker, &desk, &folder);
-        Self { broker, desk, _folder: folder, config }
+        Self { broker, desk, database: None, folder, config }
+    }
+
+    /// The same with the state in PostgreSQL.
+    pub(crate) async fn start_on_postgres() -> Self {
+        let mut world = Self::start().await;
+        let database = Cluster::start().unwrap();
+        let url_file = world.folder.path().join("postgres.url");
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&url_file).unwrap();
+        file.write_all(database.address().as_bytes()).unwrap();
+        world.config.postgres = Some(Postgres { url_file });
+        world.database = Some(database);
+        world
     }
 
     /// Starts the gateway; one that was killed may take a moment to let go of its state.
@@ -57,18 +77,38 @@ impl World {
         .unwrap()
     }
 
-    pub(crate) fn state_path(&self) -> PathBuf {
-        self.config.state.join("journal")
+    /// The file that every commit writes to, or the folder of several.
+    pub(crate) fn log_path(&self) -> PathBuf {
+        match &self.database {
+            Some(database) => database.cluster().join("pg_wal"),
+            None => self.config.state.join("state.sqlite-wal"),
+        }
     }
 
-    pub(crate) fn state_bytes(&self) -> u64 {
-        std::fs::metadata(self.state_path()).unwrap().len()
+    /// Is another one after each commit.
+    pub(crate) fn log_mark(&self) -> (u64, std::time::SystemTime) {
+        mark(&self.log_path()).unwrap()
+    }
+
+    /// The rows of the state as they lie on the disk.
+    pub(crate) async fn rows(&self) -> Rows {
+        SqliteState::look(&self.config.state.join("state.sqlite")).await.unwrap().rows
     }
 
     pub(crate) async fn shut(self) {
         self.desk.close();
         self.broker.shut().await;
     }
+}
+
+/// Length and time of the last change of a file, or of the file of a folder that changed last.
+pub(crate) fn mark(path: &Path) -> Option<(u64, std::time::SystemTime)> {
+    if path.is_dir() {
+        let files = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_file());
+        return files.filter_map(|file| mark(&file)).max_by_key(|(_, changed)| *changed);
+    }
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.len(), file.modified().ok()?))
 }
 
 fn config(broker: &TestServer, desk: &Desk, folder: &TempDir) -> Config {
@@ -83,6 +123,7 @@ fn config(broker: &TestServer, desk: &Desk, folder: &TempDir) -> Config {
         category: None,
         contract: path("contract.json"),
         state: path("state"),
+        postgres: None,
         key_file: path("state.key"),
         services: Services { url: desk.url(), ca_file: path("desk.pem"), join_token_file: Some(path("join.token")) },
         broker: Broker { ca_file: Some(path("broker.pem")), peers: vec![] },

@@ -17,6 +17,8 @@ const READY: &str = "gateway at ";
 pub(crate) fn written(world: &World, folder: &Path) -> PathBuf {
     let config = &world.config;
     let http = config.http.as_ref().unwrap();
+    let postgres = config.postgres.as_ref();
+    let postgres = postgres.map_or_else(String::new, |at| format!("[postgres]\nurl_file = {:?}\n", at.url_file));
     let text = format!(
         "version = 1\nname = {:?}\norigins = {:?}\ncontract = {:?}\nstate = {:?}\nkey_file = {:?}\n\
          [services]\nurl = {:?}\nca_file = {:?}\njoin_token_file = {:?}\n\
@@ -37,7 +39,7 @@ pub(crate) fn written(world: &World, folder: &Path) -> PathBuf {
         config.limits.webhook_again_ms,
     );
     let path = folder.join("gateway.toml");
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, text + &postgres).unwrap();
     path
 }
 
