@@ -1,11 +1,13 @@
 //! Questions to members and what an answer must be to count: pure functions over given time and randomness. An answer
 //! counts only for the question that it names by event id and body hash, on the connection it was asked on.
 
+mod answered;
 mod authorisation;
 mod batch;
 mod message;
 mod stored;
 
+pub use answered::Answer;
 pub use authorisation::{Authorisation, name};
 pub use batch::Batch;
 pub use message::Message;
@@ -21,10 +23,10 @@ use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::signature::{self, Context, SignatureError};
 use vettid_wire::answer::AnswerProof;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE_MS};
-use vettid_wire::authorisation::{AuthorisationAnswer, AuthorisationRecord, AuthorisationRequest, InvalidRequest};
+use vettid_wire::authorisation::{AuthorisationRecord, AuthorisationRequest, InvalidRequest};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::contract::Retention;
-use vettid_wire::data::batch::{BatchResponse, FieldAnswer};
+use vettid_wire::data::batch::FieldAnswer;
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, InReplyTo};
 use vettid_wire::event::{self, EventRow as _, Row};
@@ -33,9 +35,8 @@ use vettid_wire::json::{self, JsonError};
 use vettid_wire::key::TypedKey;
 use vettid_wire::key_record::KeyRecord;
 use vettid_wire::login::{LinkPart, LoginProof};
-use vettid_wire::refusal::{EventRefused, RefusalCode};
-use vettid_wire::service_message::MessageAccepted;
-use vettid_wire::stored::{StoredOutcome, StoredResponse};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::stored::StoredOutcome;
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -480,83 +481,6 @@ impl Question {
                 let latest = self.asked_at.plus_ms(MAX_PENDING_MS);
                 if expires_at <= now { Err(NotAnAnswer::Time) } else { Ok(Judgement::Pending(expires_at.min(latest))) }
             }
-        }
-    }
-}
-
-/// An answer as it was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// `data.response`.
-    Data(DataResponse),
-    /// `data.batch.response`.
-    Batch(BatchResponse),
-    /// `auth.response`.
-    Login(Box<AuthResponse>),
-    /// `authorisation.response`.
-    Authorisation(Box<AuthorisationAnswer>),
-    /// `service_message.accepted`.
-    Message(MessageAccepted),
-    /// `data.stored.response`.
-    Stored(Box<StoredResponse>),
-    /// `event.refused`.
-    Refused(EventRefused),
-}
-
-impl Answer {
-    /// The event that an answer names as its question.
-    #[must_use]
-    pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
-        match self {
-            Self::Refused(refused) => Some(refused.event_id),
-            Self::Data(_)
-            | Self::Batch(_)
-            | Self::Login(_)
-            | Self::Authorisation(_)
-            | Self::Message(_)
-            | Self::Stored(_) => in_reply_to.map(|to| to.event_id),
-        }
-    }
-
-    /// The answer as it was signed, to be shown to others; `None` if it carries no proof.
-    #[must_use]
-    pub fn evidence(&self) -> Option<Value> {
-        match self {
-            Self::Data(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
-            Self::Refused(refused) => refused.proof.as_ref().and_then(|_| serde_json::to_value(refused).ok()),
-            Self::Batch(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
-            Self::Login(response) => serde_json::to_value(response).ok(),
-            Self::Message(accepted) => accepted.proof.as_ref().and_then(|_| serde_json::to_value(accepted).ok()),
-            Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
-            Self::Stored(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
-        }
-    }
-
-    /// Reads the body of an answer of this row.
-    ///
-    /// # Errors
-    /// [`NotAnAnswer::Malformed`].
-    pub fn read(row: &Row, body: Value) -> Result<Self, NotAnAnswer> {
-        let malformed = |_| NotAnAnswer::Malformed;
-        match row.name {
-            name if name == event::DataResponse::ROW.name => json::from_value(body).map(Self::Data).map_err(malformed),
-            name if name == event::BatchAnswered::ROW.name => {
-                json::from_value(body).map(Self::Batch).map_err(malformed)
-            }
-            name if name == event::AuthResponse::ROW.name => json::from_value(body).map(Self::Login).map_err(malformed),
-            name if name == event::AuthorisationResponse::ROW.name => {
-                json::from_value(body).map(Self::Authorisation).map_err(malformed)
-            }
-            name if name == event::ServiceMessageAccepted::ROW.name => {
-                json::from_value(body).map(Self::Message).map_err(malformed)
-            }
-            name if name == event::DataStoredResponse::ROW.name => {
-                json::from_value(body).map(Self::Stored).map_err(malformed)
-            }
-            name if name == event::MemberRefused::ROW.name => {
-                json::from_value(body).map(Self::Refused).map_err(malformed)
-            }
-            _ => Err(NotAnAnswer::Malformed),
         }
     }
 }

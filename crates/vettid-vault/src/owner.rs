@@ -286,11 +286,7 @@ fn act(
         name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
         name if name.starts_with("location.") => of_location(step, row, body),
-        "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
-        "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
-        "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
-        "contract.test" => run::<event::ContractTest>(body, |asked| contract::test(step, &asked)),
-        "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
+        name if name.starts_with("contract.") => of_contract(step, row, body),
         name if name.starts_with("call.") => of_call(step, row, body),
         name if name.starts_with("service_message.") => of_service_message(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
@@ -308,6 +304,18 @@ fn act(
             Ok(done)
         }
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Contracts with services.
+fn of_contract(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
+        "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
+        "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
+        "contract.test" => run::<event::ContractTest>(body, |asked| contract::test(step, &asked)),
+        "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 

@@ -9,6 +9,7 @@ use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_wire::envelope::Envelope;
 use vettid_wire::id::{Fingerprint, SessionKeyId};
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::refusal::EventRefused;
 
 /// Both ends of a connection.
 struct Pair {
