@@ -251,9 +251,7 @@ fn act(
         "connection.label" => run::<event::ConnectionLabel>(body, |request| card::label(step, &request)),
         "connection.tag" => run::<event::ConnectionTag>(body, |request| card::tag(step, &request)),
         "connection.decide" => run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request)),
-        "connection.verify" => {
-            run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
-        }
+        "connection.verify" => run::<event::ConnectionVerify>(body, |one| view::verify(step, one.connection_id)),
         "connection.health" => run::<event::AskHealth>(body, |request| inventory::health(step, &request)),
         "key.rotate" => run::<event::SigningKeyRotate>(body, |request| signing_keys::rotate(step, &request)),
         "key.list" => run::<event::AskKeys>(body, |request| inventory::keys(step, &request)),
@@ -261,7 +259,7 @@ fn act(
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
         "credential.status" => run::<event::CredentialStatus>(body, |_| credential::status(step)),
         "credential.utk.replenish" => {
-            run::<event::CredentialReplenish>(body, |request| credential::replenish(step, &request))
+            run::<event::CredentialReplenish>(body, |asked| credential::replenish(step, &asked))
         }
         "credential.create" => run::<event::CredentialCreate>(body, |request| credential::create(step, &request)),
         "credential.challenge" => {
