@@ -258,9 +258,7 @@ fn act(
         "connection.rotate" => run::<event::RotateKeys>(body, |request| rotation::by_owner(step, &request)),
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
         "credential.status" => run::<event::CredentialStatus>(body, |_| credential::status(step)),
-        "credential.utk.replenish" => {
-            run::<event::CredentialReplenish>(body, |asked| credential::replenish(step, &asked))
-        }
+        "credential.utk.replenish" => run::<event::CredentialReplenish>(body, |of| credential::replenish(step, &of)),
         "credential.create" => run::<event::CredentialCreate>(body, |request| credential::create(step, &request)),
         "credential.challenge" => {
             run::<event::CredentialChallenge>(body, |request| credential::challenge(step, session, &request))
