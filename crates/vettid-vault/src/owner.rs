@@ -257,18 +257,14 @@ fn act(
         "connection.label" => run::<event::ConnectionLabel>(body, |request| card::label(step, &request)),
         "connection.tag" => run::<event::ConnectionTag>(body, |request| card::tag(step, &request)),
         "connection.decide" => run::<event::ConnectionDecide>(body, |request| establish::decide(step, &request)),
-        "connection.verify" => {
-            run::<event::ConnectionVerify>(body, |request| view::verify(step, request.connection_id))
-        }
+        "connection.verify" => run::<event::ConnectionVerify>(body, |one| view::verify(step, one.connection_id)),
         "connection.health" => run::<event::AskHealth>(body, |request| inventory::health(step, &request)),
         "key.rotate" => run::<event::SigningKeyRotate>(body, |request| signing_keys::rotate(step, &request)),
         "key.list" => run::<event::AskKeys>(body, |request| inventory::keys(step, &request)),
         "connection.rotate" => run::<event::RotateKeys>(body, |request| rotation::by_owner(step, &request)),
         "connection.revoke" => run::<event::ConnectionRevoke>(body, |request| revocation::by_owner(step, &request)),
         "credential.status" => run::<event::CredentialStatus>(body, |_| credential::status(step)),
-        "credential.utk.replenish" => {
-            run::<event::CredentialReplenish>(body, |request| credential::replenish(step, &request))
-        }
+        "credential.utk.replenish" => run::<event::CredentialReplenish>(body, |of| credential::replenish(step, &of)),
         "credential.create" => run::<event::CredentialCreate>(body, |request| credential::create(step, &request)),
         "credential.challenge" => {
             run::<event::CredentialChallenge>(body, |request| credential::challenge(step, session, &request))

@@ -16,6 +16,7 @@ fn contract(fields: Vec<ContractField>, permissions: Vec<Permission>) -> Contrac
         fields,
         permissions,
         storage: None,
+        notifications_per_hour: None,
         rate: Rate { count: 5, per_seconds: 60 },
         terms_url: "https://shop.example/terms".to_owned(),
         privacy_url: "https://shop.example/privacy".to_owned(),

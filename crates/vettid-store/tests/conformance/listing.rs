@@ -16,6 +16,7 @@ fn listing(name: &str, category: &str, seconds: i64) -> ServiceListing {
         fields: vec![],
         permissions: vec![],
         storage: None,
+        notifications_per_hour: None,
         rate: Rate { count: 1, per_seconds: 1 },
         terms_url: "https://shop.example/terms".to_owned(),
         privacy_url: "https://shop.example/privacy".to_owned(),

@@ -25,6 +25,7 @@ fn accepted(fields: Vec<ContractField>, optional: &[&str]) -> AcceptedContract {
         fields,
         permissions: vec![],
         storage: None,
+        notifications_per_hour: None,
         rate: Rate { count: 10, per_seconds: 86_400 },
         terms_url: "https://shop.example/terms".to_owned(),
         privacy_url: "https://shop.example/privacy".to_owned(),
