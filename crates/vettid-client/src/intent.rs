@@ -7,11 +7,11 @@ use vettid_wire::base64::Base64Url;
 use vettid_wire::event::{
     AgreementExport, AgreementGet, AgreementList, AskHealth, AskKeys, AuditExport, AuthorisationExport,
     AuthorisationList, BrowserList, CallGet, CallList, ConnectionInvitations, ConnectionList, ConnectionReview,
-    ContractGet, ContractList, ContractStatement, CredentialChallenge, CredentialStatus, DataGet, DataHeld, DataList,
-    EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList, FilePieceGet, FileStatus,
-    FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet, MessagingList, ProfileGet,
-    ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList, SessionRefresh, StoredGet,
-    StoredList, VaultHealth,
+    ContractGet, ContractList, ContractStatement, ContractTest, CredentialChallenge, CredentialStatus, DataGet,
+    DataHeld, DataList, EventRow, EventType, FeedGet, FeedList, FeedSearch, FeedUnread, FileGet, FileList,
+    FilePieceGet, FileStatus, FileUploadStatus, LocationList, LocationUpdate, MessagingExport, MessagingGet,
+    MessagingList, ProfileGet, ProfileItemList, ProfilePreview, RequestList, Row, RuleList, RuleTest, SecretList,
+    ServiceMessageList, SessionRefresh, StoredGet, StoredList, VaultHealth,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::refusal::RefusalCode;
@@ -48,7 +48,7 @@ impl Intent {
 }
 
 /// Rows that only read, and where the owner is, which the app keeps nowhere: asking twice does no harm, so they need no log.
-const READS: [&str; 47] = [
+const READS: [&str; 48] = [
     SessionRefresh::ROW.name,
     VaultHealth::ROW.name,
     ProfileGet::ROW.name,
@@ -66,6 +66,7 @@ const READS: [&str; 47] = [
     ContractList::ROW.name,
     ContractGet::ROW.name,
     ContractStatement::ROW.name,
+    ContractTest::ROW.name,
     AskHealth::ROW.name,
     AskKeys::ROW.name,
     MessagingExport::ROW.name,
@@ -79,6 +80,7 @@ const READS: [&str; 47] = [
     RequestList::ROW.name,
     AgreementList::ROW.name,
     AuthorisationList::ROW.name,
+    ServiceMessageList::ROW.name,
     AuthorisationExport::ROW.name,
     CallList::ROW.name,
     CallGet::ROW.name,

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod command;
 mod context;
 pub mod credential;
+pub mod directory;
 pub mod enrolment;
 pub mod export;
 pub mod file;

@@ -2,12 +2,15 @@
 //! one fixed order: contract current, field declared, tier, spent, retention, rate, permission, quota.
 
 mod breach;
+mod notify;
 
 pub use breach::Breach;
+pub use notify::{Hour, NotSent, send_message};
 
 pub mod diff;
 pub mod lint;
 pub mod storage;
+pub mod trial;
 pub mod versions;
 
 use crate::rate::Bucket;
@@ -86,6 +89,8 @@ pub struct Buckets {
     fields: BTreeMap<String, Bucket>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pushes: BTreeMap<String, Bucket>,
+    #[serde(default, skip_serializing_if = "Hour::is_empty")]
+    hour: Hour,
 }
 
 impl Buckets {
@@ -94,7 +99,8 @@ impl Buckets {
     pub fn empty(contract: &Contract, now: Timestamp) -> Self {
         let empty = Bucket::empty(now);
         let fields: BTreeMap<_, _> = contract.fields.iter().map(|field| (field.field.clone(), empty)).collect();
-        Self { overall: Some(empty), pushes: fields.clone(), fields }
+        let hour = Hour::full(contract.notifications_per_hour.unwrap_or(0), now);
+        Self { overall: Some(empty), pushes: fields.clone(), fields, hour }
     }
 }
 
@@ -128,6 +134,23 @@ pub fn read_field(
     within_rate?;
     take_field(now, field, buckets)?;
     Ok(grant)
+}
+
+/// Decides a request to read several fields, each as if it was asked for alone: one token of each rate for each field, in the
+/// order in which they stand. Only another contract fails all of them.
+pub fn read_fields(
+    now: Timestamp,
+    accepted: &AcceptedContract,
+    (buckets, spent): (&mut Buckets, &Spent),
+    quoted_hash: &Base64Url,
+    fields: &[(&str, Option<Retention>)],
+) -> Result<Vec<Result<Grant, Breach>>, Breach> {
+    check_current(accepted, quoted_hash)?;
+    let decide = |(field, retention): &(&str, Option<Retention>)| {
+        let asked = Reading { quoted_hash, field, retention: *retention };
+        read_field(now, accepted, (&mut *buckets, spent), asked)
+    };
+    Ok(fields.iter().map(decide).collect())
 }
 
 /// Decides whether a field may be handed out unasked now. It has a bucket of its own, with the rate of the field or, if that

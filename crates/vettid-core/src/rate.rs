@@ -43,6 +43,14 @@ impl Bucket {
         self.level >= token(rate).saturating_mul(tokens)
     }
 
+    /// When the next token is there, as of the last time that was looked.
+    #[must_use]
+    pub fn free_at(&self, rate: Rate) -> Timestamp {
+        let missing = token(rate).saturating_sub(self.level);
+        let wait_ms = missing.div_ceil(u64::from(rate.count.max(1)));
+        self.as_of.plus_ms(i64::try_from(wait_ms).unwrap_or(i64::MAX))
+    }
+
     /// Takes so many tokens, or what is left of them.
     pub fn spend(&mut self, rate: Rate, tokens: u64) {
         self.level = self.level.saturating_sub(token(rate).saturating_mul(tokens));
@@ -89,6 +97,7 @@ mod tests {
         let taken: Vec<bool> = (0..4).map(|_| bucket.take(RATE, at(0))).collect();
         assert_eq!(taken, [true, true, true, false]);
         assert!(!bucket.take(RATE, at(19_999)));
+        assert_eq!(bucket.free_at(RATE), at(20_000));
         assert!(bucket.take(RATE, at(20_000)));
         assert!(!bucket.take(RATE, at(20_001)));
     }

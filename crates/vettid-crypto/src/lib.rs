@@ -13,6 +13,7 @@ pub mod backup;
 mod committed;
 pub mod credential;
 pub mod device;
+pub mod directory;
 pub mod envelope;
 pub mod file;
 pub mod handshake;

@@ -96,6 +96,20 @@ contexts! {
     UnlockChallenge = "unlock-challenge",
     /// New signing keys of a service's account, by the account's key.
     ServiceKeys = "service-keys",
+    /// What the registry says of a service.
+    ServiceStanding = "service-standing",
+    /// A service claims a domain, by its identity key.
+    DomainClaim = "domain-claim",
+    /// The same, by the service's account.
+    DomainAccount = "domain-account",
+    /// The operator's word for a service.
+    CertifyService = "certify-service",
+    /// What a service tells the directory of itself, by its identity key.
+    ServiceListing = "service-listing",
+    /// The same, by the service's account.
+    ListingAccount = "listing-account",
+    /// What services of one kind ask.
+    CategoryStatistics = "category-statistics",
     /// Lease of a host on a vault.
     Lease = "lease",
     /// New incarnation after a restore.
@@ -268,7 +282,7 @@ mod tests {
     fn no_two_kinds_share_a_context() {
         let names: HashSet<_> = Context::ALL.iter().map(|context| context.name()).collect();
         assert_eq!(names.len(), Context::ALL.len());
-        assert_eq!(names.len(), 31);
+        assert_eq!(names.len(), 38);
         assert!(names.iter().all(|name| name.starts_with("vettid/") && name.ends_with("/1")));
     }
 

@@ -87,6 +87,22 @@ pub struct Request {
     pub evidence: Option<Value>,
 }
 
+/// What came of one of several fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldAnswer {
+    /// Name of the field.
+    pub field: String,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// How long the service may keep the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
+    /// Why there is no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
 /// How far a request is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
@@ -103,6 +119,11 @@ pub enum Status {
         value: Value,
         /// How long the service may keep the value.
         keep: Keep,
+    },
+    /// What came of each of several fields, in the order of the request.
+    Answered {
+        /// Each with its value or the reason why there is none.
+        fields: Vec<FieldAnswer>,
     },
     /// The member said yes.
     Approved {
@@ -125,6 +146,14 @@ pub enum Status {
     Refused {
         /// Why.
         code: String,
+        /// Not before then is there room again, where the vault can tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    },
+    /// The member's vault took the message; whether anybody reads it is not told.
+    Accepted {
+        /// When it was taken.
+        accepted_at: Timestamp,
     },
     /// No answer in time.
     Expired,

@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 use vettid_wire::auth::Display;
 use vettid_wire::base64::Base64Url;
+use vettid_wire::data::batch::BatchField;
+use vettid_wire::service_message::MessageKind;
 use vettid_wire::time::Timestamp;
 
 /// Asks for a field of personal data.
@@ -11,6 +13,18 @@ use vettid_wire::time::Timestamp;
 pub struct DataRequest {
     /// Name of the field in the contract.
     pub field: String,
+    /// What for, shown to the member.
+    pub purpose: String,
+    /// How long the call waits for the answer, in milliseconds; 60 000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+}
+
+/// Asks for several fields of personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchRequest {
+    /// The fields, 1 to 16, none twice; each is decided by itself, in this order.
+    pub fields: Vec<BatchField>,
     /// What for, shown to the member.
     pub purpose: String,
     /// How long the call waits for the answer, in milliseconds; 60 000 at most.
@@ -31,6 +45,23 @@ pub struct LoginRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u8>,
     /// How long the call waits for the answer, in milliseconds; 60 000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+}
+
+/// Tells a member something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// What the member is to make of it.
+    pub kind: MessageKind,
+    /// One line of at most 150 bytes.
+    pub subject: String,
+    /// Plain text of at most 4 000 bytes and 60 lines.
+    pub text: String,
+    /// How long it waits for the member's vault, in milliseconds; one day if it is not said, seven at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u32>,
+    /// How long the call waits for the receipt, in milliseconds; 60 000 at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u32>,
 }

@@ -6,10 +6,10 @@ mod call;
 mod failure;
 
 pub use answer::{
-    ApiKey, ApiKeyPage, Connection, ConnectionPage, CreatedApiKey, CreatedWebhook, Delivery, DeliveryPage, Invitation,
-    Readiness, Refusal, Request, RequestPage, Status, StoredPage, Webhook, WebhookPage,
+    ApiKey, ApiKeyPage, Connection, ConnectionPage, CreatedApiKey, CreatedWebhook, Delivery, DeliveryPage, FieldAnswer,
+    Invitation, Readiness, Refusal, Request, RequestPage, Status, StoredPage, Webhook, WebhookPage,
 };
-pub use call::{DataRequest, LoginRequest, NewApiKey, NewWebhook, Page, StoreData};
+pub use call::{BatchRequest, DataRequest, LoginRequest, Message, NewApiKey, NewWebhook, Page, StoreData};
 pub use failure::ClientError;
 
 use answer::{Replayed, Trial};
@@ -110,12 +110,28 @@ impl GatewayClient {
         self.post(&["v1", "connections", &id.to_string(), "data-requests"], request).await
     }
 
+    /// Asks a member for several fields of personal data. Scope `data:read`.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What the member's vault refuses of them is an answer, field by field.
+    pub async fn request_batch(&self, id: ConnectionId, request: &BatchRequest) -> Result<Request, ClientError> {
+        self.post(&["v1", "connections", &id.to_string(), "data-batches"], request).await
+    }
+
     /// Asks a member to log in. Scope `login`.
     ///
     /// # Errors
     /// See [`ClientError`]. What the member denies is an answer.
     pub async fn request_login(&self, id: ConnectionId, request: &LoginRequest) -> Result<Request, ClientError> {
         self.post(&["v1", "connections", &id.to_string(), "logins"], request).await
+    }
+
+    /// Tells a member something. Scope `messages`.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What is over the number of the hour is an answer, with the time from which there is room again.
+    pub async fn send_message(&self, id: ConnectionId, message: &Message) -> Result<Request, ClientError> {
+        self.post(&["v1", "connections", &id.to_string(), "messages"], message).await
     }
 
     /// Stores a value with a member, in place of what stood under its name. Scope `data:write`, as for all calls about what is

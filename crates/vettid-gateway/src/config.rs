@@ -7,6 +7,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
+use vettid_wire::category::Category;
 
 /// The only version of the file.
 pub const VERSION: u32 = 1;
@@ -25,6 +26,9 @@ pub struct Config {
     pub name: String,
     /// The sites on which members may be asked to log in: scheme and host, such as `https://shop.example`.
     pub origins: Vec<String>,
+    /// Of which kind the service is, such as `shop`: members see what others of its kind ask. Absent: no comparison.
+    #[serde(default)]
+    pub category: Option<Category>,
     /// The contract on offer, JSON or TOML (by its ending); names the service.
     pub contract: PathBuf,
     /// Folder of the gateway's own files, among them the sealed state (SQLite) unless `[postgres]` names another place; made at

@@ -13,6 +13,7 @@ mod signing;
 mod start;
 mod upkeep;
 mod values;
+mod verification;
 mod webhooks;
 
 pub use crate::api_key::{ApiKeyView, NewApiKey};
@@ -23,6 +24,7 @@ pub use publishing::PublishError;
 pub use signing::NotChanged;
 pub use start::StartError;
 pub use values::ValueView;
+pub use verification::ClaimFailed;
 pub use webhooks::{NewWebhook, WebhookError, WebhookSecret};
 
 use crate::api_key::ApiKeys;
@@ -464,7 +466,8 @@ impl Shared {
     async fn end_requests(&self, id: ConnectionId) {
         asking::forget(self, self.requests.forget_values(id)).await;
         for request in self.requests.open_of(id) {
-            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
+            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected, retry_at: None })
+                .await;
         }
     }
 

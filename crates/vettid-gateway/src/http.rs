@@ -5,6 +5,7 @@
 mod access;
 mod api_keys;
 mod authorisations;
+mod batches;
 mod body;
 mod call;
 mod connections;
@@ -16,6 +17,7 @@ mod invitations;
 mod keys;
 mod listing;
 mod logins;
+mod messages;
 mod page;
 mod probes;
 mod requests;
@@ -23,6 +25,7 @@ mod router;
 mod scope;
 mod stored;
 mod values;
+mod verification;
 mod wanted;
 mod webhooks;
 

@@ -273,7 +273,7 @@ impl WaitingLogin {
                 (*auth_time, method.clone(), proof)
             }
             Some(Outcome::Decided { .. }) => return self.over(LoginProgress::Denied),
-            Some(Outcome::Refused { code }) => return self.over(LoginProgress::Refused(*code)),
+            Some(Outcome::Refused { code, .. }) => return self.over(LoginProgress::Refused(*code)),
             Some(_) => return self.over(LoginProgress::Expired),
         };
         let Some(remember) = self.is_tied(proof, code) else {

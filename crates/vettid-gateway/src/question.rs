@@ -1,10 +1,16 @@
 //! Questions to members and what an answer must be to count: pure functions over given time and randomness. An answer
 //! counts only for the question that it names by event id and body hash, on the connection it was asked on.
 
+mod answered;
 mod authorisation;
+mod batch;
+mod message;
 mod stored;
 
+pub use answered::Answer;
 pub use authorisation::{Authorisation, name};
+pub use batch::Batch;
+pub use message::Message;
 pub use stored::{OfStored, StoredAsked};
 
 use rand_core::CryptoRng;
@@ -17,9 +23,10 @@ use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::signature::{self, Context, SignatureError};
 use vettid_wire::answer::AnswerProof;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display, MAX_LIFE_MS};
-use vettid_wire::authorisation::{AuthorisationAnswer, AuthorisationRecord, AuthorisationRequest, InvalidRequest};
+use vettid_wire::authorisation::{AuthorisationRecord, AuthorisationRequest, InvalidRequest};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::contract::Retention;
+use vettid_wire::data::batch::FieldAnswer;
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, InReplyTo};
 use vettid_wire::event::{self, EventRow as _, Row};
@@ -28,8 +35,8 @@ use vettid_wire::json::{self, JsonError};
 use vettid_wire::key::TypedKey;
 use vettid_wire::key_record::KeyRecord;
 use vettid_wire::login::{LinkPart, LoginProof};
-use vettid_wire::refusal::{EventRefused, RefusalCode};
-use vettid_wire::stored::{StoredOutcome, StoredResponse};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::stored::StoredOutcome;
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
@@ -50,10 +57,14 @@ pub enum Ask {
         /// How long the value is to be kept; `None`: as long as the contract allows.
         retention: Option<Retention>,
     },
+    /// Several fields of personal data.
+    Batch(Batch),
     /// A login.
     Login(LoginRequest),
     /// The member's word.
     Authorisation(Authorisation),
+    /// Nothing: the member is told something.
+    Message(Message),
     /// Something about what the service stores with the member.
     Stored(OfStored),
 }
@@ -153,10 +164,20 @@ pub enum Kind {
         /// Its name.
         field: String,
     },
+    /// The fields that were asked for.
+    DataBatch {
+        /// Their names, in the order of the request.
+        fields: Vec<String>,
+    },
     /// The login that was asked for.
     Login(Box<AuthChallenge>),
     /// What the member's word was asked for.
     Authorisation(Box<AuthorisationRequest>),
+    /// A receipt for the message.
+    Message {
+        /// How long it waits for the member's vault.
+        life_ms: i64,
+    },
     /// What was to be done with what is stored.
     Stored(Box<StoredAsked>),
 }
@@ -176,6 +197,12 @@ pub enum QuestionError {
     /// Cannot be signed.
     #[error("the login request cannot be signed")]
     Sign(#[from] SignatureError),
+    /// A request for several fields names none, too many, or one twice.
+    #[error("the request for several fields is not sound")]
+    UnsoundBatch,
+    /// No vault would show the message to its member, or it waits longer than messages may.
+    #[error("the message is not sound")]
+    UnsoundMessage,
     /// No vault would show it to its member.
     #[error("the request is not sound: {0}")]
     Unsound(InvalidRequest),
@@ -196,6 +223,11 @@ pub enum Outcome {
         value: Value,
         /// How long it may be kept.
         keep: Keep,
+    },
+    /// What came of each of several fields.
+    Fields {
+        /// Each with its value or the reason why there is none.
+        fields: Vec<FieldAnswer>,
     },
     /// The member's signed decision about the login.
     Decided {
@@ -228,6 +260,14 @@ pub enum Outcome {
     Refused {
         /// Why.
         code: RefusalCode,
+        /// Not before then is there room again, where the vault can tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    },
+    /// The member's vault took the message.
+    Accepted {
+        /// When it was taken first.
+        accepted_at: Timestamp,
     },
     /// No answer in time.
     Expired,
@@ -276,7 +316,9 @@ impl Kind {
     fn row(&self) -> Row {
         match self {
             Self::Data { .. } => event::DataRequest::ROW,
+            Self::DataBatch { .. } => event::BatchAsked::ROW,
             Self::Login(_) => event::AuthChallenge::ROW,
+            Self::Message { .. } => event::ServiceMessageSend::ROW,
             Self::Authorisation(request) => authorisation::row(request.wanted.kind()),
             Self::Stored(asked) => asked.row(),
         }
@@ -302,8 +344,10 @@ impl Question {
         let request_id = prepared.request_id;
         let (kind, body) = match ask {
             Ask::Data { field, purpose, retention } => data(asker, request_id, field, (purpose, retention))?,
+            Ask::Batch(asked) => batch::request(asker, request_id, asked)?,
             Ask::Login(login) => login_challenge(now, asker, prepared, login)?,
             Ask::Authorisation(asked) => authorisation::request(now, asker, request_id, asked)?,
+            Ask::Message(said) => message::request(asker, request_id, said)?,
             Ask::Stored(asked) => stored::request(asker, request_id, asked)?,
         };
         let row = kind.row();
@@ -311,8 +355,11 @@ impl Question {
             return Err(QuestionError::TooLarge);
         }
         let expires_at = match &kind {
-            Kind::Data { .. } | Kind::Stored(_) => now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS)),
+            Kind::Data { .. } | Kind::DataBatch { .. } | Kind::Stored(_) => {
+                now.plus_ms(row.within_ms.unwrap_or(MAX_LIFE_MS))
+            }
             Kind::Login(challenge) => challenge.expires_at,
+            Kind::Message { life_ms } => now.plus_ms(*life_ms),
             Kind::Authorisation(request) => request.expires_at,
         };
         let (event_id, body_hash) = (EventId::v7(now, random(rng)), body_hash(&body)?);
@@ -328,7 +375,7 @@ impl Question {
             body_hash,
             envelope: Base64::new(envelope),
             asked_at: now,
-            expires_at: if matches!(kind, Kind::Authorisation(_)) {
+            expires_at: if matches!(kind, Kind::Authorisation(_) | Kind::Message { .. }) {
                 expires_at.plus_ms(authorisation::GRACE_MS)
             } else {
                 expires_at
@@ -365,6 +412,18 @@ impl Question {
                     pending => Ok(pending),
                 }
             }
+            (Answer::Batch(response), Kind::DataBatch { fields }) => {
+                let proof = (response.proof.clone(), serde_json::to_value(&response).unwrap_or_default());
+                match batch::judge(self, now, fields, response)? {
+                    Judgement::Done(outcome) => self.prove(pairwise, proof).map(|()| Judgement::Done(outcome)),
+                    pending => Ok(pending),
+                }
+            }
+            (Answer::Message(accepted), Kind::Message { .. }) => {
+                let proof = (accepted.proof.clone(), serde_json::to_value(&accepted).unwrap_or_default());
+                self.prove(pairwise, proof)?;
+                message::judge(self.request_id, &accepted)
+            }
             (Answer::Login(response), Kind::Login(challenge)) => judge_login(now, challenge, *response, pairwise),
             (Answer::Authorisation(answer), Kind::Authorisation(request)) => {
                 authorisation::judge(request, *answer, pairwise)
@@ -380,7 +439,7 @@ impl Question {
                     let answer = serde_json::to_value(&refused).unwrap_or_default();
                     self.prove(pairwise, (refused.proof, answer))?;
                 }
-                Ok(Judgement::Done(Outcome::Refused { code: refused.code }))
+                Ok(Judgement::Done(Outcome::Refused { code: refused.code, retry_at: refused.retry_at }))
             }
             _ => Err(NotAnAnswer::Contradiction),
         }
@@ -417,73 +476,11 @@ impl Question {
                 let keep = keep.unwrap_or(Keep::Session { until: now });
                 Ok(Judgement::Done(Outcome::Served { field, value, keep }))
             }
-            DataOutcome::Refused { code } => Ok(Judgement::Done(Outcome::Refused { code })),
+            DataOutcome::Refused { code } => Ok(Judgement::Done(Outcome::Refused { code, retry_at: None })),
             DataOutcome::Pending { expires_at } => {
                 let latest = self.asked_at.plus_ms(MAX_PENDING_MS);
                 if expires_at <= now { Err(NotAnAnswer::Time) } else { Ok(Judgement::Pending(expires_at.min(latest))) }
             }
-        }
-    }
-}
-
-/// An answer as it was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// `data.response`.
-    Data(DataResponse),
-    /// `auth.response`.
-    Login(Box<AuthResponse>),
-    /// `authorisation.response`.
-    Authorisation(Box<AuthorisationAnswer>),
-    /// `data.stored.response`.
-    Stored(Box<StoredResponse>),
-    /// `event.refused`.
-    Refused(EventRefused),
-}
-
-impl Answer {
-    /// The event that an answer names as its question.
-    #[must_use]
-    pub fn question(&self, in_reply_to: Option<&InReplyTo>) -> Option<EventId> {
-        match self {
-            Self::Refused(refused) => Some(refused.event_id),
-            Self::Data(_) | Self::Login(_) | Self::Authorisation(_) | Self::Stored(_) => {
-                in_reply_to.map(|to| to.event_id)
-            }
-        }
-    }
-
-    /// The answer as it was signed, to be shown to others; `None` if it carries no proof.
-    #[must_use]
-    pub fn evidence(&self) -> Option<Value> {
-        match self {
-            Self::Data(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
-            Self::Refused(refused) => refused.proof.as_ref().and_then(|_| serde_json::to_value(refused).ok()),
-            Self::Login(response) => serde_json::to_value(response).ok(),
-            Self::Authorisation(answer) => serde_json::to_value(answer).ok(),
-            Self::Stored(response) => response.proof.as_ref().and_then(|_| serde_json::to_value(response).ok()),
-        }
-    }
-
-    /// Reads the body of an answer of this row.
-    ///
-    /// # Errors
-    /// [`NotAnAnswer::Malformed`].
-    pub fn read(row: &Row, body: Value) -> Result<Self, NotAnAnswer> {
-        let malformed = |_| NotAnAnswer::Malformed;
-        match row.name {
-            name if name == event::DataResponse::ROW.name => json::from_value(body).map(Self::Data).map_err(malformed),
-            name if name == event::AuthResponse::ROW.name => json::from_value(body).map(Self::Login).map_err(malformed),
-            name if name == event::AuthorisationResponse::ROW.name => {
-                json::from_value(body).map(Self::Authorisation).map_err(malformed)
-            }
-            name if name == event::DataStoredResponse::ROW.name => {
-                json::from_value(body).map(Self::Stored).map_err(malformed)
-            }
-            name if name == event::MemberRefused::ROW.name => {
-                json::from_value(body).map(Self::Refused).map_err(malformed)
-            }
-            _ => Err(NotAnAnswer::Malformed),
         }
     }
 }

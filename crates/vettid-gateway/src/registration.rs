@@ -8,11 +8,15 @@ use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use vettid_wire::category::{ListService, Listed};
+use vettid_wire::directory::{AskDomainChallenge, ClaimDomain, DirectoryEntry, DomainChallenge, DomainClaimed};
 use vettid_wire::enrolment::{RegisterService, ServiceRegistered, SigningKeysRotated};
+use vettid_wire::id::ServiceId;
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::service_keys::RotateServiceKeys;
 use vettid_wire::time::Timestamp;
@@ -73,6 +77,9 @@ pub enum RegistrationError {
     /// Services said no to new signing keys.
     #[error("services refused the new signing keys (HTTP status {0})")]
     KeysRefused(StatusCode),
+    /// Services said no to a question about the directory, or to a claim.
+    #[error("services refused a claim or a question about the directory (HTTP status {0})")]
+    ClaimRefused(StatusCode),
     /// Services know younger signing keys than those that they were told.
     #[error("services know younger signing keys")]
     OlderKeys,
@@ -118,6 +125,60 @@ pub(crate) async fn rotate(
         status if status.is_success() => json::read(&capped(answer).await?).map_err(RegistrationError::Unreadable),
         StatusCode::CONFLICT => Err(RegistrationError::OlderKeys),
         status => Err(RegistrationError::KeysRefused(status)),
+    }
+}
+
+/// A challenge for the claim of a domain.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn domain_challenge(
+    services: &Services,
+    asked: &AskDomainChallenge,
+) -> Result<DomainChallenge, RegistrationError> {
+    claiming(services, "/v1/services/domain/challenge", asked).await
+}
+
+/// Claims a domain.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn claim_domain(services: &Services, claim: &ClaimDomain) -> Result<DomainClaimed, RegistrationError> {
+    claiming(services, "/v1/services/domain", claim).await
+}
+
+/// Tells the directory of the service.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn list(services: &Services, listing: &ListService) -> Result<Listed, RegistrationError> {
+    claiming(services, "/v1/services/listing", listing).await
+}
+
+async fn claiming<T: DeserializeOwned>(
+    services: &Services,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<T, RegistrationError> {
+    let address = format!("{}{path}", services.url.trim_end_matches('/'));
+    let call = client(&services.ca_file)?.post(address).json(body);
+    read(call).await
+}
+
+/// The service's own entry of the directory.
+///
+/// # Errors
+/// See [`RegistrationError`].
+pub(crate) async fn entry(services: &Services, service_id: &ServiceId) -> Result<DirectoryEntry, RegistrationError> {
+    let address = format!("{}/v1/registry/services/{service_id}", services.url.trim_end_matches('/'));
+    read(client(&services.ca_file)?.get(address)).await
+}
+
+async fn read<T: DeserializeOwned>(call: reqwest::RequestBuilder) -> Result<T, RegistrationError> {
+    let answer = call.send().await.map_err(RegistrationError::Unreachable)?;
+    match answer.status() {
+        status if status.is_success() => json::read(&capped(answer).await?).map_err(RegistrationError::Unreadable),
+        status => Err(RegistrationError::ClaimRefused(status)),
     }
 }
 

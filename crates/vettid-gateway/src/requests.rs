@@ -131,12 +131,12 @@ impl Request {
 
     /// Whether it holds a value that may not be kept any longer.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { keep, .. }) if keep.is_over(now))
+        matches!(&*self.progress.borrow(), Progress::Done(_, outcome) if outcome.is_over(now))
     }
 
     /// Whether it holds a value of a member.
     pub(crate) fn holds_value(&self) -> bool {
-        matches!(&*self.progress.borrow(), Progress::Done(_, Outcome::Served { .. }))
+        matches!(&*self.progress.borrow(), Progress::Done(_, outcome) if outcome.holds_value())
     }
 
     /// Whether the sealed state holds it.
@@ -339,7 +339,7 @@ mod tests {
     fn an_end_is_final() {
         let requests = Requests::new(4);
         let request = requests.add(question(1), false);
-        let refused = |code| Outcome::Refused { code };
+        let refused = |code| Outcome::Refused { code, retry_at: None };
         request.take(at(1), Judgement::Pending(at(5_000)));
         assert_eq!((request.expires_at(), request.is_done()), (at(5_000), false));
         request.take(at(2), Judgement::Done(refused(RefusalCode::Denied)));
@@ -362,7 +362,7 @@ mod tests {
             let signed = vettid_core::answer::prove(at(1), &signing, question(1).connection_id, to.clone(), unsigned);
             Answer::Data(serde_json::from_value(signed.unwrap()).unwrap())
         };
-        let denied = Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied }));
+        let denied = Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied, retry_at: None }));
         assert_eq!(request.judge(at(1_000), answer(), Some(&to), &key), denied);
         assert_eq!(request.judge(at(1_001), answer(), Some(&to), &key), Err(NotAnAnswer::Time));
         request.take(at(900), Judgement::Pending(at(5_000)));

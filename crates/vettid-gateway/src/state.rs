@@ -55,6 +55,9 @@ pub enum StateError {
     /// The configuration names no database server any more.
     #[error("the state of this gateway is in PostgreSQL: name it in [postgres] of the configuration")]
     Elsewhere,
+    /// The database held the state and is empty.
+    #[error("the database that held the state of this gateway is empty: restore it from a backup")]
+    Vanished,
     /// A value is not of the kind that its key promises; the state was written by another program or version.
     #[error("the stored value of {0} cannot be read")]
     Unreadable(String),

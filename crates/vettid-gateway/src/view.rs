@@ -12,6 +12,7 @@ use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{AuthorisationRecord, Wanted};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::Keep;
+use vettid_wire::data::batch::{FieldAnswer, FieldOutcome};
 use vettid_wire::id::{ConnectionId, EventId, Fingerprint, InviteId, MemberId, RequestId};
 use vettid_wire::login::LoginProof;
 use vettid_wire::refusal::RefusalCode;
@@ -143,8 +144,8 @@ pub struct RequestView {
     /// Where it was asked.
     #[schema(value_type = String, format = "uuid")]
     pub connection_id: ConnectionId,
-    /// `data`, `login`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`, `stored_list` or
-    /// `stored_delete`.
+    /// `data`, `data_batch`, `login`, `message`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`,
+    /// `stored_list` or `stored_delete`.
     pub kind: &'static str,
     /// How far it is.
     #[serde(flatten)]
@@ -159,6 +160,35 @@ pub struct RequestView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     pub evidence: Option<Value>,
+}
+
+/// What came of one of several fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FieldAnswer)]
+pub struct FieldView {
+    /// Name of the field.
+    pub field: String,
+    /// Its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub value: Option<Value>,
+    /// How long the value may be kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub keep: Option<Keep>,
+    /// Why there is no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub code: Option<RefusalCode>,
+}
+
+impl From<FieldAnswer> for FieldView {
+    fn from(FieldAnswer { field, outcome }: FieldAnswer) -> Self {
+        match outcome {
+            FieldOutcome::Served { value, keep } => Self { field, value: Some(value), keep: Some(keep), code: None },
+            FieldOutcome::Refused { code } => Self { field, value: None, keep: None, code: Some(code) },
+        }
+    }
 }
 
 /// How far a request is.
@@ -180,6 +210,11 @@ pub enum Status {
         /// How long it may be kept.
         #[schema(value_type = Value)]
         keep: Keep,
+    },
+    /// What came of each of several fields, in the order of the request.
+    Answered {
+        /// Each with its value or the reason why there is none.
+        fields: Vec<FieldView>,
     },
     /// The member logged in, or said yes.
     Approved {
@@ -220,6 +255,16 @@ pub enum Status {
         /// Why.
         #[schema(value_type = String)]
         code: RefusalCode,
+        /// Not before then is there room again, where the vault can tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        retry_at: Option<Timestamp>,
+    },
+    /// The member's vault took the message; whether anybody reads it is not told.
+    Accepted {
+        /// When it was taken.
+        #[schema(value_type = String, format = DateTime)]
+        accepted_at: Timestamp,
     },
     /// No answer in time.
     Expired,
@@ -233,11 +278,13 @@ impl Status {
             Self::Asked => "asked",
             Self::Pending => "pending",
             Self::Served { .. } => "served",
+            Self::Answered { .. } => "answered",
             Self::Approved { .. } => "approved",
             Self::AwaitsCode { .. } => "awaits_code",
             Self::Denied { .. } => "denied",
             Self::Done { .. } => "done",
             Self::Refused { .. } => "refused",
+            Self::Accepted { .. } => "accepted",
             Self::Expired => "expired",
         }
     }
@@ -258,6 +305,7 @@ impl From<&Progress> for Status {
         };
         match outcome {
             Outcome::Served { field, value, keep } => Self::Served { field, value, keep },
+            Outcome::Fields { fields } => Self::Answered { fields: fields.into_iter().map(FieldView::from).collect() },
             Outcome::Decided { proof: Some(LoginProof::SameDevice { .. }), auth_time, .. } => {
                 Self::AwaitsCode { auth_time }
             }
@@ -271,8 +319,9 @@ impl From<&Progress> for Status {
             Outcome::Answered { decision: Decision::Deny, auth_time, record, .. } => {
                 Self::Denied { auth_time, record: Some(record) }
             }
+            Outcome::Refused { code, retry_at } => Self::Refused { code, retry_at },
+            Outcome::Accepted { accepted_at } => Self::Accepted { accepted_at },
             Outcome::Stored { result } => Self::Done { result },
-            Outcome::Refused { code } => Self::Refused { code },
             Outcome::Expired => Self::Expired,
         }
     }
@@ -287,6 +336,8 @@ impl RequestView {
             connection_id: question.connection_id,
             kind: match &question.kind {
                 Kind::Data { .. } => "data",
+                Kind::DataBatch { .. } => "data_batch",
+                Kind::Message { .. } => "message",
                 Kind::Login(_) => "login",
                 Kind::Authorisation(request) => question::name(request.wanted.kind()),
                 Kind::Stored(asked) => asked.name(),

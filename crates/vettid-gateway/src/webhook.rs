@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod outbox;
+pub(crate) mod patience;
 pub(crate) mod sender;
 pub(crate) mod signature;
 
@@ -40,6 +41,12 @@ pub enum EventKind {
     ContractAccepted,
     /// A contract with a member is over.
     ContractEnded,
+    /// A member's vault took a message.
+    MessageAccepted,
+    /// A message was not taken: refused, or its time was over.
+    MessageRefused,
+    /// A value came unasked, or one is gone.
+    DataSnapshot,
     /// A trial that somebody asked for.
     WebhookTest,
 }
@@ -51,12 +58,15 @@ pub struct UnknownEvent(String);
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::ConnectionActive,
         Self::ConnectionEnded,
         Self::RequestAnswered,
         Self::ContractAccepted,
         Self::ContractEnded,
+        Self::MessageAccepted,
+        Self::MessageRefused,
+        Self::DataSnapshot,
         Self::WebhookTest,
     ];
 
@@ -69,6 +79,9 @@ impl EventKind {
             Self::RequestAnswered => "request.answered",
             Self::ContractAccepted => "contract.accepted",
             Self::ContractEnded => "contract.ended",
+            Self::MessageAccepted => "message.accepted",
+            Self::MessageRefused => "message.refused",
+            Self::DataSnapshot => "data.snapshot",
             Self::WebhookTest => "webhook.test",
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use vettid_core::directory::Periods;
 use vettid_wire::contract::Rate;
 
 /// Configuration of services.
@@ -25,6 +26,17 @@ pub struct Config {
     pub broker_disk_bytes: u64,
     /// How much strangers may ask.
     pub limits: Limits,
+    /// How the domains of services are looked at.
+    pub dns: Dns,
+}
+
+/// How the domains of services are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dns {
+    /// The servers that are asked, each by itself; most of them must say the same. None: those of the system, as one.
+    pub servers: Vec<SocketAddr>,
+    /// How often, and how long what was found counts.
+    pub periods: Periods,
 }
 
 /// Rate limits, for each source address (IPv6: for each /64).
@@ -32,13 +44,19 @@ pub struct Config {
 pub struct Limits {
     /// Endpoints that need no token.
     pub open: Rate,
+    /// Questions about the directory.
+    pub directory: Rate,
     /// New enrolments.
     pub enrolments: Rate,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { open: Rate { count: 60, per_seconds: 60 }, enrolments: Rate { count: 10, per_seconds: 3600 } }
+        Self {
+            open: Rate { count: 60, per_seconds: 60 },
+            directory: Rate { count: 600, per_seconds: 60 },
+            enrolments: Rate { count: 10, per_seconds: 3600 },
+        }
     }
 }
 

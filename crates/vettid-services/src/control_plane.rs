@@ -2,6 +2,7 @@
 //! only what they share.
 
 use crate::broker::Broker;
+use crate::comparison::Counts;
 use crate::config::Limits;
 use crate::http::limit::RateLimit;
 use crate::keys::{Bootstraps, Keys};
@@ -9,8 +10,11 @@ use crate::member_keys::MemberKeys;
 use crate::randomness::{self, SystemRandomness};
 use crate::registry::Registry;
 use crate::renewal::Nonces;
+use crate::resolver::Resolver;
+use crate::verification::Challenges;
 use rand_core::Rng as _;
 use std::sync::Arc;
+use vettid_core::directory::Periods;
 use vettid_crypto::action_token::NonceKey;
 use vettid_nats::clock;
 use vettid_store::audit::{Act, Actor, AuditEntry};
@@ -26,10 +30,20 @@ pub(crate) struct ControlPlane {
     pub(crate) member_keys: MemberKeys,
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
+    /// Looks up the records of domains.
+    pub(crate) resolver: Box<dyn Resolver>,
+    /// How long what was looked up counts.
+    pub(crate) periods: Periods,
+    /// Challenges for claims of domains.
+    pub(crate) challenges: Challenges,
+    /// What services of one kind ask, counted lately.
+    pub(crate) counts: Counts,
     /// The address of the HTTP API, for enrolment codes.
     pub(crate) public_url: String,
     /// Requests without a token.
     pub(crate) open: RateLimit,
+    /// Questions about the directory.
+    pub(crate) directory: RateLimit,
     /// New enrolments.
     pub(crate) enrolments: RateLimit,
     /// Requests of known apps that were taken lately.
@@ -45,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) member_keys: MemberKeys,
     pub(crate) broker: Broker,
     pub(crate) registry: Registry,
+    pub(crate) resolver: Box<dyn Resolver>,
+    pub(crate) periods: Periods,
     pub(crate) public_url: String,
     pub(crate) limits: Limits,
 }
@@ -52,7 +68,7 @@ pub(crate) struct Parts {
 impl ControlPlane {
     /// Ready to act.
     pub(crate) fn new(ledger: Arc<dyn Ledger>, parts: Parts) -> Self {
-        let Parts { keys, bootstraps, member_keys, broker, registry, public_url, limits } = parts;
+        let Parts { keys, bootstraps, member_keys, broker, registry, resolver, periods, public_url, limits } = parts;
         let (open, enrolments) = (RateLimit::new(limits.open), RateLimit::new(limits.enrolments));
         let (nonces, proof_nonces) = (Nonces::default(), NonceKey::random(&mut randomness::system()));
         Self {
@@ -62,8 +78,13 @@ impl ControlPlane {
             member_keys,
             broker,
             registry,
+            resolver,
+            periods,
+            challenges: Challenges::default(),
+            counts: Counts::default(),
             public_url,
             open,
+            directory: RateLimit::new(limits.directory),
             enrolments,
             nonces,
             proof_nonces,

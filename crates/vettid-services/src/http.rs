@@ -8,7 +8,6 @@ pub(crate) mod limit;
 pub(crate) mod listener;
 
 use crate::control_plane::ControlPlane;
-use crate::service::DirectoryEntry;
 use crate::vault::VaultView;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -25,6 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::enrolment::BearerToken;
 use vettid_wire::action::ActionGranted;
+use vettid_wire::category::{AskComparison, ComparisonBasis, ListService, Listed};
+use vettid_wire::directory::{
+    AskDomainChallenge, AskStandings, CertifyService, ClaimDomain, DirectoryEntry, DomainChallenge, DomainClaimed,
+    ServiceStanding, Standings,
+};
 use vettid_wire::enrolment::{
     AccountCreated, Authenticated, CreateAccount, EnrolmentStarted, Finalized, HostJoined, JoinHost, NatsBootstrap,
     NatsBootstrapped, RegisterService, Scan, Scanned, ServiceRegistered, SigningKeysRotated,
@@ -57,6 +61,12 @@ pub(crate) fn router(plane: Arc<ControlPlane>) -> Router {
         .route("/v1/hosts", post(join_host))
         .route("/v1/services", post(register_service))
         .route("/v1/services/keys", post(rotate_service_keys))
+        .route("/v1/services/domain/challenge", post(domain_challenge))
+        .route("/v1/services/domain", post(claim_domain))
+        .route("/v1/registry/certifications", post(certify))
+        .route("/v1/services/listing", post(list_service))
+        .route("/v1/registry/comparison", post(comparison))
+        .route("/v1/registry/standings", post(standings))
         .route("/v1/registry/profile", get(registry_profile))
         .route("/v1/registry/services/{service_id}", get(registry_service))
         .route("/healthz", get(healthz))
@@ -178,6 +188,63 @@ async fn rotate_service_keys(
 ) -> Answer<SigningKeysRotated> {
     plane.take(&plane.open, &from)?;
     plane.rotate_service_keys(request).await.map(Json)
+}
+
+async fn domain_challenge(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<AskDomainChallenge>,
+) -> Answer<DomainChallenge> {
+    plane.take(&plane.open, &from)?;
+    plane.domain_challenge(asked).map(Json)
+}
+
+/// The signatures of identity and account take the place of a token.
+async fn claim_domain(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<ClaimDomain>,
+) -> Answer<DomainClaimed> {
+    plane.take(&plane.open, &from)?;
+    plane.claim_domain(asked).await.map(Json)
+}
+
+/// The signature of the operator takes the place of a token.
+async fn certify(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(command): Vjson<CertifyService>,
+) -> Answer<ServiceStanding> {
+    plane.take(&plane.open, &from)?;
+    plane.certify(command).await.map(Json)
+}
+
+async fn standings(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<AskStandings>,
+) -> Answer<Standings> {
+    plane.take(&plane.directory, &from)?;
+    plane.standings(asked).await.map(Json)
+}
+
+/// The signatures of identity and account take the place of a token.
+async fn list_service(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<ListService>,
+) -> Answer<Listed> {
+    plane.take(&plane.open, &from)?;
+    plane.list_service(asked).await.map(Json)
+}
+
+async fn comparison(
+    State(plane): Plane,
+    ConnectInfo(from): From,
+    Vjson(asked): Vjson<AskComparison>,
+) -> Answer<ComparisonBasis> {
+    plane.take(&plane.directory, &from)?;
+    plane.comparison(asked).await.map(Json)
 }
 
 async fn registry_profile(State(plane): Plane, ConnectInfo(from): From) -> Answer<SignedProfile> {

@@ -166,6 +166,15 @@ pub(crate) fn load_or_make(data_dir: &Path, key_file: &Path, now: Timestamp) -> 
     Ok((Keys::new(stored)?, Bootstraps { folder, making: Mutex::default() }))
 }
 
+/// Opens the sealed folder of `data_dir` beside running services; makes nothing.
+///
+/// # Errors
+/// [`KeysError`]
+pub(crate) fn load(data_dir: &Path, key_file: &Path) -> Result<Keys, KeysError> {
+    let folder = SealedFolder::open(data_dir.join("keys"), sealed::read_key(key_file)?)?;
+    Keys::new(read(&folder.read(FILE)?.ok_or(KeysError::Lost)?)?)
+}
+
 fn read(content: &SecretBytes) -> Result<Stored, KeysError> {
     json::read(content.expose()).map_err(KeysError::Form)
 }

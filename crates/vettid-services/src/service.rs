@@ -2,7 +2,6 @@
 
 use crate::control_plane::ControlPlane;
 use crate::http::error::ApiError;
-use serde::{Deserialize, Serialize};
 use vettid_core::grants::account::{
     HomeKind, MessageSpaceKeys, home_message_space, keep_former_message_keys, keep_former_service,
 };
@@ -13,24 +12,13 @@ use vettid_crypto::service_keys;
 use vettid_store::audit::{Act, Actor};
 use vettid_store::service::Service;
 use vettid_wire::control::MAX_SKEW_MS;
+use vettid_wire::directory::DirectoryEntry;
 use vettid_wire::enrolment::{RegisterService, ServiceRegistered, SigningKeysRotated};
-use vettid_wire::id::{MemberId, ServiceId};
+use vettid_wire::id::ServiceId;
 use vettid_wire::service_keys::{RotateServiceKeys, ServiceSigningNkeys};
 
 /// Room for the inbox and the profile of a service, in bytes. The broker reserves it when the service registers.
 pub const SERVICE_DISK_BYTES: i64 = 96 << 20;
-
-/// `GET /v1/registry/services/{service_id}`: where a service is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DirectoryEntry {
-    /// The service.
-    pub service_id: ServiceId,
-    /// Its space.
-    pub guid: MemberId,
-    /// `{endpoint}/{guid}`, as in invitations.
-    pub messagespace_uri: String,
-}
 
 /// The account of a service, as the broker is to know it.
 struct ServiceAccount {
@@ -134,8 +122,9 @@ impl ControlPlane {
     /// The directory entry of a service.
     pub(crate) async fn directory_entry(&self, service_id: &ServiceId) -> Result<DirectoryEntry, ApiError> {
         let service = self.ledger.service(service_id).await?.ok_or(ApiError::NotFound)?;
+        let standing = self.standing(&service).await?;
         let RegisterService { service_id, guid, .. } = service.registration;
         let messagespace_uri = format!("{}/{guid}", self.broker.address());
-        Ok(DirectoryEntry { service_id, guid, messagespace_uri })
+        Ok(DirectoryEntry { service_id, guid, messagespace_uri, standing })
     }
 }

@@ -10,6 +10,7 @@ use crate::keys::{self, Keys, KeysError};
 use crate::member_keys::MemberKeys;
 use crate::randomness;
 use crate::registry::Registry;
+use crate::resolver::DnsServers;
 use crate::sealed::{self, SealedError};
 use axum_server::Handle;
 use std::io;
@@ -89,7 +90,7 @@ pub struct Services {
     authority_pem: String,
     http: Handle<SocketAddr>,
     api: JoinHandle<io::Result<()>>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
     stop: CancellationToken,
 }
 
@@ -123,7 +124,9 @@ impl Services {
         let from_vaults = broker.hear_vaults().await.map_err(BrokerError::from)?;
         let public_url = config.public_url.unwrap_or_else(|| format!("https://{address}"));
         let registry = Registry::default();
-        let parts = Parts { keys, bootstraps, member_keys, broker, registry, public_url, limits: config.limits };
+        let (resolver, periods) = (Box::new(resolver(&config.dns.servers)), config.dns.periods);
+        let limits = config.limits;
+        let parts = Parts { keys, bootstraps, member_keys, broker, registry, resolver, periods, public_url, limits };
         let plane = Arc::new(ControlPlane::new(Arc::new(ledger.clone()), parts));
         let (http, stop) = (Handle::new(), CancellationToken::new());
         let router = http::router(plane.clone());
@@ -131,6 +134,7 @@ impl Services {
         let tasks = [
             tokio::spawn(serve_vaults(plane.clone(), from_vaults, stop.clone())),
             tokio::spawn(keep_identities(plane.clone(), stop.clone())),
+            tokio::spawn(keep_verified(plane.clone(), stop.clone())),
         ];
         let authority_pem = authority.certificate_pem().to_owned();
         Ok(Self { plane, ledger, address, authority_pem, http, api, tasks, stop })
@@ -225,6 +229,18 @@ async fn keep_identities(plane: Arc<ControlPlane>, stop: CancellationToken) {
         () = stop.cancelled() => {}
         () = plane.broker.keep_identities(&plane.keys) => {}
     }
+}
+
+async fn keep_verified(plane: Arc<ControlPlane>, stop: CancellationToken) {
+    plane.keep_verified(&stop).await;
+}
+
+/// Without servers nothing is found out, and nobody is verified; everything else works.
+fn resolver(servers: &[SocketAddr]) -> DnsServers {
+    DnsServers::new(servers).unwrap_or_else(|error| {
+        tracing::error!(%error, "no domain of a service can be looked at");
+        DnsServers::none()
+    })
 }
 
 /// Serves vaults one request after the other; a lost subscription is made anew.

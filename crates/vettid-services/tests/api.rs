@@ -80,8 +80,11 @@ async fn health_and_readiness() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_have_one_form() {
-    let limits =
-        Limits { open: Rate { count: 5, per_seconds: 3600 }, enrolments: Rate { count: 1, per_seconds: 3600 } };
+    let limits = Limits {
+        open: Rate { count: 5, per_seconds: 3600 },
+        enrolments: Rate { count: 1, per_seconds: 3600 },
+        ..Limits::default()
+    };
     let world = World::with_limits(limits).await;
     let created: AccountCreated = world.post("/v1/accounts", None, &CreateAccount { name: "alice".into() }).await.ok();
     let token = Some(created.portal_token.as_str());
@@ -114,7 +117,7 @@ async fn errors_have_one_form() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_codes_pass_and_the_eleventh_does_not() {
-    let limits = Limits { enrolments: Limits::default().enrolments, open: Rate { count: 100, per_seconds: 1 } };
+    let limits = Limits { open: Rate { count: 100, per_seconds: 1 }, ..Limits::default() };
     let world = World::with_limits(limits).await;
     let _host = world.host("host-a").await;
     let (alice, bob) = (world.member("alice").await, world.member("bob").await);
@@ -128,7 +131,7 @@ async fn ten_codes_pass_and_the_eleventh_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn n_open_requests_pass_and_the_next_does_not() {
-    let limits = Limits { open: Rate { count: 4, per_seconds: 3600 }, enrolments: Limits::default().enrolments };
+    let limits = Limits { open: Rate { count: 4, per_seconds: 3600 }, ..Limits::default() };
     let world = World::with_limits(limits).await;
     for number in 1..=4 {
         assert_eq!(world.get("/v1/registry/profile", None).await.status, 200, "{number}");

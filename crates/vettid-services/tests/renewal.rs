@@ -148,7 +148,7 @@ async fn a_waiting_code_does_not_cut_the_app_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_and_floods_are_refused() {
     let open = Rate { count: 8, per_seconds: 3600 };
-    let world = World::with_limits(Limits { open, enrolments: open }).await;
+    let world = World::with_limits(Limits { open, enrolments: open, ..Limits::default() }).await;
     let (_host, alice, app) = enrolled(&world).await;
     let right = request(&app, alice.guid);
     let short = signed(&app.key, RenewBootstrap { nonce: Base64Url::new([1; 15]), ..right.clone() });

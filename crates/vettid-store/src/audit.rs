@@ -2,6 +2,8 @@
 //! changed. It holds ids only, no names and no content.
 
 use serde::{Deserialize, Serialize};
+use vettid_core::directory::Change;
+use vettid_wire::directory::Finding;
 use vettid_wire::id::{EventId, HostId, MemberId, ServiceId};
 use vettid_wire::time::Timestamp;
 
@@ -23,6 +25,8 @@ pub enum Actor {
     Service(ServiceId),
     /// Services themselves.
     Services,
+    /// The operator, by a signed command.
+    Operator,
 }
 
 /// What was done.
@@ -70,6 +74,26 @@ pub enum Act {
         since: Timestamp,
         /// Whether the former ones are taken until the next change.
         keeps_former: bool,
+    },
+    /// A service claimed a domain.
+    DomainClaimed(ServiceId),
+    /// The record of a service's domain was looked at.
+    DomainChecked {
+        /// The service.
+        service_id: ServiceId,
+        /// What was found.
+        found: Finding,
+        /// What that changed.
+        change: Change,
+    },
+    /// A service told the directory of itself.
+    ServiceListed(ServiceId),
+    /// The operator gave its word for a service, or took it back.
+    ServiceCertified {
+        /// The service.
+        service_id: ServiceId,
+        /// Until when; absent: it ended.
+        until: Option<Timestamp>,
     },
     /// A NATS user was cut off.
     UserRevoked {

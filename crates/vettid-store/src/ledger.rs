@@ -6,10 +6,12 @@ use crate::action::Spent;
 use crate::audit::AuditEntry;
 use crate::credential::Credentials;
 use crate::host::Host;
+use crate::listing::Listings;
 use crate::recovery::Recoveries;
 use crate::revocation::Revocation;
 use crate::service::Service;
 use crate::vault::{Vault, VaultKeys};
+use crate::verification::Verifications;
 use std::error::Error;
 use std::pin::Pin;
 use vettid_core::enrolment::Enrolment;
@@ -71,7 +73,7 @@ pub enum Counter {
 }
 
 /// What services must not forget.
-pub trait Ledger: Recoveries + Credentials + Send + Sync {
+pub trait Ledger: Recoveries + Credentials + Verifications + Listings + Send + Sync {
     /// Opens an account. Refused: [`LedgerError::NameTaken`].
     fn open_account<'a>(&'a self, account: &'a Account, audit: &'a AuditEntry) -> Pending<'a, ()>;
     /// The account of a portal session.

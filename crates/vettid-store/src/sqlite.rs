@@ -8,12 +8,14 @@ mod counter;
 mod credential;
 mod enrolment;
 mod host;
+mod listing;
 mod notice;
 mod recovery;
 mod revocation;
 mod row;
 mod service;
 mod vault;
+mod verification;
 
 use crate::account::Account;
 use crate::action::Spent;

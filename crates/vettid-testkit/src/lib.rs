@@ -2,6 +2,7 @@
 //! Must never be linked into anything that ships.
 
 pub mod broker;
+pub mod dns;
 pub mod observer;
 pub mod operator;
 pub mod postgres;

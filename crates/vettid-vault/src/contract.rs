@@ -4,10 +4,12 @@
 mod decide;
 mod offer;
 mod statement;
+mod trial;
 
 pub use decide::{decide, get, list};
 pub use offer::{countersigned, offered};
 pub use statement::{note_read_back, note_served, statement};
+pub use trial::test;
 
 use crate::connection::{self, Connection};
 use crate::failure::Failure;

@@ -21,12 +21,13 @@ const AT_ONCE: usize = 32;
 const FORGET_EVERY_MS: i64 = 24 * 3600 * 1000;
 const FORGOTTEN_AT: &str = "forgotten_at";
 /// What is given up without a word here.
-const QUIET: [&str; 15] = [
+const QUIET: [&str; 16] = [
     event::ConnectionRekey::ROW.name,
     event::ConnectionCredential::ROW.name,
     event::ProfileChanged::ROW.name,
     event::MessagingText::ROW.name,
     event::MessagingReceipt::ROW.name,
+    event::ServiceMessageAccepted::ROW.name,
     event::MessagingSeen::ROW.name,
     event::MessagingReaction::ROW.name,
     event::MessagingDisappear::ROW.name,

@@ -7,7 +7,7 @@ mod retention;
 mod telling;
 
 pub use catalogue::{follow, load, search, unread};
-pub use marks::{archive, get, read, remove, tag};
+pub use marks::{archive, get, read, remove, see, tag};
 pub use retention::{policy, tidy};
 pub use telling::of_owner;
 

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::handler_host::{FieldAuthority, HandlerHost};
 use crate::mark::{self, Mark, Seen, StoredAnswer};
 use crate::peer::MAX_SKEW_MS;
-use crate::service::{held, snapshot};
+use crate::service::{batch, held, message, snapshot};
 use crate::step::Step;
 use crate::{
     agreement, audit, authorisation, call, card, contract, establish, feed, file, flood, inventory, location, lock,
@@ -286,11 +286,9 @@ fn act(
         name if name.starts_with("file.") => of_file(step, row, body),
         name if name.starts_with("agreement.") => of_agreement(step, row, body),
         name if name.starts_with("location.") => of_location(step, row, body),
-        "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
-        "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
-        "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
-        "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
+        name if name.starts_with("contract.") => of_contract(step, row, body),
         name if name.starts_with("call.") => of_call(step, row, body),
+        name if name.starts_with("service_message.") => of_service_message(step, row, body),
         name if name.starts_with("feed.") => of_feed(step, row, body),
         name if name.starts_with("rule.") => of_rule(step, row, body),
         name if name.starts_with("stored.") => of_stored(step, row, body),
@@ -306,6 +304,18 @@ fn act(
             Ok(done)
         }
         _ => by_handler(step, row, event_id, body),
+    }
+}
+
+/// Contracts with services.
+fn of_contract(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "contract.list" => run::<event::ContractList>(body, |_| contract::list(step)),
+        "contract.get" => run::<event::ContractGet>(body, |asked| contract::get(step, asked.connection_id)),
+        "contract.statement.export" => run::<event::ContractStatement>(body, |asked| contract::statement(step, &asked)),
+        "contract.test" => run::<event::ContractTest>(body, |asked| contract::test(step, &asked)),
+        "contract.decide" => run::<event::ContractDecide>(body, |asked| contract::decide(step, &asked)),
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
 
@@ -390,6 +400,17 @@ fn of_authorisation(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outc
         "consent.withdraw" => {
             run::<event::ConsentWithdraw>(body, |asked| authorisation::consent::withdraw(step, &asked))
         }
+        _ => Ok(Err(RefusalCode::UnsupportedEvent)),
+    }
+}
+
+/// Commands about messages of services.
+fn of_service_message(step: &mut Step<'_>, row: &Row, body: &Value) -> Result<Outcomes, Failure> {
+    match row.name {
+        "service_message.list" => run::<event::ServiceMessageList>(body, |asked| message::list(step, &asked)),
+        "service_message.read" => run::<event::ServiceMessageRead>(body, |asked| message::read(step, &asked)),
+        "service_message.remove" => run::<event::ServiceMessageRemove>(body, |asked| message::remove(step, &asked)),
+        "service_message.mute" => run::<event::ServiceMute>(body, |asked| message::mute(step, &asked)),
         _ => Ok(Err(RefusalCode::UnsupportedEvent)),
     }
 }
@@ -519,6 +540,12 @@ fn decide(
     }
     if authorisation::is_one(&waiting.event_type) {
         return authorisation::decide(step, &waiting, asked);
+    }
+    if batch::is_one(&waiting.event_type) {
+        return batch::decide(step, &waiting, asked);
+    }
+    if !asked.fields.is_empty() {
+        return Ok(Err(RefusalCode::InvalidRequest));
     }
     let vettid_core::login::Decided { decision, method, return_to, .. } = match login::decide(step, &waiting, asked)? {
         Ok(outcome) => outcome,

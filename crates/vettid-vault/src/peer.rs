@@ -21,6 +21,7 @@ use crate::revocation;
 use crate::rotation;
 use crate::rule::ruling::{self, Ruling};
 use crate::send;
+use crate::service::{batch, message};
 use crate::step::Step;
 use crate::stored;
 use serde_json::Value;
@@ -30,7 +31,6 @@ use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::connection::PeerKind;
-use vettid_wire::contract::Tier;
 use vettid_wire::envelope::{Content, Envelope, InReplyTo};
 use vettid_wire::event::{self, Delivery, EventRow, EventType, Lane, Row};
 use vettid_wire::feed::{Outcome, Severity};
@@ -48,7 +48,7 @@ mod question;
 pub use question::resume;
 pub(crate) use question::{BY_RULE, end_waiting};
 
-use admission::admit;
+use admission::{Admitted, admit};
 use handling::{context, handle};
 use outcome::{Done, Marked, Refused, finish};
 
@@ -239,13 +239,14 @@ fn take_up(
     let before = connection::buckets(&step.draft, connection.connection_id)?;
     let mut buckets = before.clone();
     let (decided, ruling) = match admit(step, connection, arrived, &mut buckets)? {
-        Ok((row, tier)) => {
-            let mut ruling = ruling::on(step, connection, &arrived.event_type, &arrived.content.body, tier)?;
+        Ok(admitted) => {
+            let body = &arrived.content.body;
+            let mut ruling = ruling::on(step, connection, &arrived.event_type, body, admitted.tier)?;
             // Before this vault was restored it may have been decided already: nobody but the owner decides it now.
             if arrived.content.to_incarnation < step.identity.incarnation {
                 ruling = ruling.asked();
             }
-            let done = act(step, connection, arrived, row, tier, &ruling)?;
+            let done = act(step, connection, arrived, &admitted, &ruling)?;
             (done.map_err(|code| Refused::after_admission(&arrived.event_type, code)), ruling)
         }
         Err(refused) => (Err(refused), Ruling::None),
@@ -295,10 +296,11 @@ fn act(
     step: &mut Step<'_>,
     connection: &Connection,
     arrived: &Arrived,
-    row: &'static Row,
-    tier: Option<Tier>,
+    admitted: &Admitted,
     ruling: &Ruling,
 ) -> Result<Result<Done, RefusalCode>, Failure> {
+    let Admitted { row, tier, fields } = admitted;
+    let (row, tier) = (*row, *tier);
     match row.name {
         "connection.ready" => crate::establish::ready(step, connection, arrived.content.body.clone())
             .map(|done| done.map(|()| Done::Quiet)),
@@ -323,6 +325,16 @@ fn act(
             let (asked, body) = ((&arrived.event_type, &arrived.question), &arrived.content.body);
             let taken = authorisation::receive(step, connection, asked, body, ruling)?;
             Ok(taken.map(|answer| answer.map_or(Done::Quiet, Done::Answered)))
+        }
+        "data.batch.request" => {
+            let asks_all = arrived.content.to_incarnation < step.identity.incarnation;
+            let (question, body) = (&arrived.question, &arrived.content.body);
+            let taken = batch::receive(step, connection, (question, body), fields, asks_all)?;
+            Ok(taken.map(Done::Answered))
+        }
+        "service_message.send" => {
+            let taken = message::receive(step, connection, &arrived.question, &arrived.content.body, ruling)?;
+            Ok(taken.map(Done::Answered))
         }
         _ if arrived.lane == Lane::Service && stored::service::is_one(&arrived.event_type) => {
             let (asked, body) = ((&arrived.event_type, &arrived.question), &arrived.content.body);

@@ -5,10 +5,12 @@ use crate::flood;
 use crate::mark::StoredAnswer;
 use crate::projection::{Draft, UnreadableState};
 use serde::{Deserialize, Serialize};
+use vettid_core::contract::Breach;
 use vettid_wire::event::{EventType, Lane};
 use vettid_wire::id::{ConnectionId, EventId, RequestId};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::{Ask, PendingRequest};
+use vettid_wire::statement::DecidedBy;
 
 const PREFIX: &str = "pending/";
 /// Most questions of one connection that are not past their end.
@@ -35,6 +37,32 @@ pub struct Waiting {
     pub answer: Option<StoredAnswer>,
     /// Whether the owner decided.
     pub is_decided: bool,
+    /// Where several fields were asked for, how each stood when the owner was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldStanding>,
+}
+
+/// How one of several fields stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldStanding {
+    /// Its name.
+    pub field: String,
+    /// How it stands.
+    pub standing: Standing,
+    /// The check of the contract that failed.
+    pub failed_check: Option<Breach>,
+}
+
+/// Whether a field is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It may be, on this word.
+    Given(DecidedBy),
+    /// It may not.
+    Refused(RefusalCode),
+    /// The owner says.
+    Asked,
 }
 
 impl Waiting {

@@ -11,7 +11,7 @@ use crate::login;
 use crate::outbox::{Ended, Route};
 use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
-use crate::service::{held, snapshot};
+use crate::service::{held, message, snapshot};
 use crate::step::Step;
 use crate::{contract, establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
@@ -192,6 +192,7 @@ fn end(
     held::end(step, id)?;
     contract::forget_offer(&mut step.draft, id);
     snapshot::end(&mut step.draft, id)?;
+    message::end(&mut step.draft, id)?;
     cut_off(step, &mut connection)?;
     connection.state = ConnectionState::Revoked;
     connection.strip();

@@ -28,6 +28,7 @@ use vettid_wire::id::{ConnectionId, EventId, SessionKeyId};
 use vettid_wire::json;
 use vettid_wire::refusal::{EventRefused, RefusalCode};
 use vettid_wire::subject::Subject;
+use vettid_wire::time::Timestamp;
 
 /// The row on which this vault sends an event type to a peer of this kind.
 #[must_use]
@@ -117,18 +118,18 @@ pub fn by_way_back(
     Ok(event_id)
 }
 
-/// Tells an authenticated peer that its event had no effect. Gives the answer, to be given again.
+/// Tells an authenticated peer that its event had no effect, and if the vault can tell when there is room again. Gives the answer,
+/// to be given again.
 pub fn refuse(
     step: &mut Step<'_>,
     connection: &Connection,
-    event_id: EventId,
-    event_type: &EventType,
-    code: RefusalCode,
+    (event_id, event_type): (EventId, &EventType),
+    (code, retry_at): (RefusalCode, Option<Timestamp>),
     in_reply_to: Option<InReplyTo>,
 ) -> Result<Option<StoredAnswer>, Failure> {
     let refused = "event.refused".parse().ok().and_then(|name| row_to(connection.kind, &name));
     let Some(row) = refused else { return Ok(None) };
-    let body = EventRefused { event_id, event_type: event_type.clone(), code, proof: None };
+    let body = EventRefused { event_id, event_type: event_type.clone(), code, retry_at, proof: None };
     let body = serde_json::to_value(body).map_err(json::JsonError::Shape)?;
     let body = match &in_reply_to {
         Some(question) => proven(step, connection, row, body, question)?,

@@ -1,7 +1,9 @@
 //! What connected services are given: the answer that carries a value says how long it may be kept, spends what is handed out
 //! once, and is written down for the owner. Whether anything is given was decided before anybody comes here.
 
+pub mod batch;
 pub mod held;
+pub mod message;
 pub mod snapshot;
 
 use crate::connection::{self, Connection};

@@ -15,6 +15,9 @@ pub use storage::{InvalidStorage, MAX_CATEGORIES, MAX_QUOTA_BYTES, Storage, Stor
 /// Most fields in one contract.
 pub const MAX_FIELDS: usize = 64;
 
+/// Most messages in an hour that a contract may name.
+pub const MAX_NOTIFICATIONS_PER_HOUR: u32 = 60;
+
 /// A contract as its service publishes it. Its hash is over the canonical bytes (spec 2.14).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +32,9 @@ pub struct Contract {
     pub fields: Vec<ContractField>,
     /// What else the service may do.
     pub permissions: Vec<Permission>,
+    /// How many messages the service may send in any hour. The permission to send messages gives nothing without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications_per_hour: Option<u32>,
     /// What the service may store with the member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
@@ -157,6 +163,9 @@ pub enum InvalidContract {
     /// A number that must be at least one is zero.
     #[error("a rate, a retention or a version is zero")]
     Zero,
+    /// More messages in an hour than a member can be asked to bear.
+    #[error("more than {MAX_NOTIFICATIONS_PER_HOUR} notifications an hour")]
+    TooManyNotifications,
     /// What is handed out unasked cannot wait for the member's word, nor end with a session.
     #[error("field {0} is a snapshot, so its tier is not consent and its retention is longer than a session")]
     Snapshot(usize),
@@ -184,11 +193,15 @@ impl Contract {
                 return Err(InvalidContract::Snapshot(index));
             }
         }
+        if self.notifications_per_hour.is_some_and(|number| number > MAX_NOTIFICATIONS_PER_HOUR) {
+            return Err(InvalidContract::TooManyNotifications);
+        }
         self.storage.as_ref().map_or(Ok(()), Storage::validate)?;
         let rates = self.fields.iter().filter_map(|field| field.rate).chain([self.rate]);
         let zero_rate = rates.into_iter().any(|rate| rate.count == 0 || rate.per_seconds == 0);
         let zero_days = self.fields.iter().any(|f| f.retention == Retention::TimeLimited { days: 0 });
-        if zero_rate || zero_days || self.contract_version == 0 { Err(InvalidContract::Zero) } else { Ok(()) }
+        let is_zero = self.notifications_per_hour == Some(0) || zero_rate || zero_days;
+        if is_zero || self.contract_version == 0 { Err(InvalidContract::Zero) } else { Ok(()) }
     }
 
     /// The bytes that the contract hash covers.
@@ -286,6 +299,14 @@ mod tests {
                 ContractField { tier, retention, access: Access::Snapshot, ..snapshot.fields[0].clone() };
             let found = snapshot.validate();
             assert_eq!(found, if sound { Ok(()) } else { Err(InvalidContract::Snapshot(0)) });
+        }
+        for (number, found) in [
+            (0, Err(InvalidContract::Zero)),
+            (1, Ok(())),
+            (MAX_NOTIFICATIONS_PER_HOUR, Ok(())),
+            (MAX_NOTIFICATIONS_PER_HOUR + 1, Err(InvalidContract::TooManyNotifications)),
+        ] {
+            assert_eq!(Contract { notifications_per_hour: Some(number), ..contract() }.validate(), found, "{number}");
         }
         let mut retention = contract();
         retention.fields[0].retention = Retention::TimeLimited { days: 0 };

@@ -1,5 +1,7 @@
 //! Personal data: named fields, and the requests of services to read them.
 
+pub mod batch;
+
 use crate::answer::AnswerProof;
 use crate::base64::Base64Url;
 use crate::contract::Retention;

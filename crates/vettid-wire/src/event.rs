@@ -2,81 +2,18 @@
 //! documentation table all follow from these rows.
 
 mod name;
+mod row;
 
 pub use name::EventType;
+pub use row::{Delivery, Lane, Row};
 
-use crate::id::{ConnectionId, MemberId};
-use crate::subject::{Pattern, Subject};
 use crate::{
     agreement, auth, authorisation, call, connection, contract, credential, data, enrolment, feed, file, handshake,
-    inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret, session,
-    statement, stored,
+    inventory, location, lock, login, messaging, offer, profile, refusal, request, restore, rule, secret,
+    service_message, session, statement, stored, trial,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-/// Where an event comes from and whom it reaches. The authority of an event is its lane, never its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lane {
-    /// App to vault before a session exists: handshake messages.
-    Bootstrap,
-    /// App to vault inside a session: commands of the owner.
-    Owner,
-    /// Vault to app, unasked.
-    App,
-    /// Holder of an invitation to vault or service: handshake messages.
-    Invite,
-    /// A connected member's vault to a vault.
-    Connection,
-    /// A connected service to a vault.
-    Service,
-    /// A connected member's vault to a service.
-    Member,
-    /// Vault (through its host) to services.
-    Services,
-}
-
-impl Lane {
-    /// Every lane.
-    pub const ALL: [Self; 8] = [
-        Self::Bootstrap,
-        Self::Owner,
-        Self::App,
-        Self::Invite,
-        Self::Connection,
-        Self::Service,
-        Self::Member,
-        Self::Services,
-    ];
-}
-
-/// How an event travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Delivery {
-    /// Captured by the receiver's inbox stream and acknowledged after the receiver's commit.
-    Durable,
-    /// Core NATS: whoever listens now.
-    BestEffort,
-}
-
-/// Everything that is fixed about one event type on one lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// Name, such as `data.request`.
-    pub name: &'static str,
-    /// Origin and authority.
-    pub lane: Lane,
-    /// Durable or best effort.
-    pub delivery: Delivery,
-    /// Interactive events are refused later than this many milliseconds after their timestamp.
-    pub within_ms: Option<i64>,
-    /// Largest plaintext in bytes.
-    pub cap_bytes: usize,
-    /// What it is for, one line.
-    pub summary: &'static str,
-}
 
 /// Ties a marker type to its row and to the types of its request and its reply.
 pub trait EventRow {
@@ -92,45 +29,6 @@ pub trait EventRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
-
-impl Row {
-    /// The name as a checked type.
-    #[must_use]
-    pub fn event_type(&self) -> EventType {
-        EventType(self.name.to_owned())
-    }
-
-    /// Whether its events travel on the subjects of calls.
-    #[must_use]
-    pub fn is_call(&self) -> bool {
-        self.lane == Lane::Connection && self.name.starts_with("call.")
-    }
-
-    /// The subject on which an event of this row reaches one peer of a connection.
-    #[must_use]
-    pub fn to_peer(&self, peer: MemberId, connection: ConnectionId) -> Subject {
-        if self.is_call() {
-            Subject::Call(peer, connection, self.event_type())
-        } else {
-            Subject::ForOwner(peer, connection, self.event_type())
-        }
-    }
-
-    /// The subjects on which events of this row reach any vault, for streams and subscriptions of a host.
-    #[must_use]
-    pub fn arrival(&self) -> Option<Pattern> {
-        let event = Some(self.event_type());
-        match self.lane {
-            Lane::Bootstrap | Lane::Owner => Some(Pattern::ForVault(None, event)),
-            Lane::Invite => Some(Pattern::Invite(None, None)),
-            Lane::Connection if self.is_call() => Some(Pattern::Call(None, None, event)),
-            Lane::Connection | Lane::Member => Some(Pattern::ForOwner(None, None, event)),
-            Lane::Service => Some(Pattern::FromService(None, None, event)),
-            Lane::Services => Some(Pattern::ForServices(None, event)),
-            Lane::App => None,
-        }
-    }
-}
 
 /// The row of an event type on a lane; `None` means unsupported.
 #[must_use]
@@ -375,8 +273,18 @@ events! {
     ContractGet: "contract.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, connection::ConnectionRef => offer::ContractView;
     #[doc = "Accepts or rejects a new version of a contract, or chooses anew among its optional fields."]
     ContractDecide: "contract.decide", Owner, BestEffort, within 2 minutes, up to 16 KiB, offer::DecideContract => offer::ContractView;
+    #[doc = "Tries the contract that waits, else the one in force, on past requests; hands nothing out."]
+    ContractTest: "contract.test", Owner, BestEffort, within 2 minutes, up to 16 KiB, trial::TryContract => trial::ContractTrial;
     #[doc = "Exports a part of the signed statement of what a service ever got."]
     ContractStatement: "contract.statement.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, statement::AskStatement => statement::StatementPart;
+    #[doc = "Lists messages of services, newest first, and which services are muted."]
+    ServiceMessageList: "service_message.list", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::ListServiceMessages => service_message::ServiceMessageList;
+    #[doc = "Reads a message of a service, which is then marked as read; the service is not told."]
+    ServiceMessageRead: "service_message.read", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::ServiceMessageRef => service_message::ServiceMessageView;
+    #[doc = "Removes a message of a service."]
+    ServiceMessageRemove: "service_message.remove", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::ServiceMessageRef => Nothing;
+    #[doc = "Lets messages of a service come without a notification, for a while or for good, or with one again."]
+    ServiceMute: "service_message.mute", Owner, BestEffort, within 2 minutes, up to 4 KiB, service_message::MuteService => service_message::MutedService;
     #[doc = "Exports a stretch of the audit chain, for checking offline."]
     AuditExport: "audit.export", Owner, BestEffort, within 2 minutes, up to 4 KiB, feed::ExportAudit => feed::AuditStretch;
     #[doc = "How the Vault Credential stands: whether there is one, its attempts, what it may be used for."]
@@ -501,6 +409,10 @@ events! {
     DocumentSign: "document.sign", Service, Durable, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
     #[doc = "Wants a signed proof of claims about the member."]
     IdentityVerify: "identity.verify", Service, Durable, within 5 minutes, up to 16 KiB, authorisation::AuthorisationRequest => authorisation::AuthorisationAnswer;
+    #[doc = "Tells the member something; counted by the hour."]
+    ServiceMessageSend: "service_message.send", Service, Durable, up to 16 KiB, service_message::ServiceMessage => service_message::MessageAccepted;
+    #[doc = "Reads several fields that the contract names, each decided by itself."]
+    BatchAsked: "data.batch.request", Service, Durable, within 5 minutes, up to 16 KiB, data::batch::BatchRequest => data::batch::BatchResponse;
     #[doc = "Stores a value with the member, in a category of the contract."]
     DataStore: "data.store", Service, Durable, within 5 minutes, up to 32 KiB, stored::StoreData => stored::StoredResponse;
     #[doc = "Reads one thing back that the service stored."]
@@ -534,9 +446,12 @@ events! {
     MemberRefused: "event.refused", Member, BestEffort, up to 4 KiB, refusal::EventRefused => Nothing;
     #[doc = "The member accepted a version of the contract, or chose anew among its optional fields."]
     ContractAccepted: "contract.accepted", Member, Durable, up to 16 KiB, contract::Acceptance => Nothing;
+    #[doc = "The vault took a message of the service. Says nothing about reading."]
+    ServiceMessageAccepted: "service_message.accepted", Member, Durable, up to 4 KiB, service_message::MessageAccepted => Nothing;
+    #[doc = "Answer to a request for several fields: a value or a refusal for each."]
+    BatchAnswered: "data.batch.response", Member, BestEffort, up to 128 KiB, data::batch::BatchResponse => Nothing;
     #[doc = "Answer to a service about what it stores."]
     DataStoredResponse: "data.stored.response", Member, BestEffort, up to 48 KiB, stored::StoredResponse => Nothing;
-
     #[doc = "Asks services to cut off a NATS user."]
     RevokeUser: "account.revoke_user", Services, BestEffort, up to 4 KiB, enrolment::RevokeUser => enrolment::UserRevoked;
     #[doc = "Tells services the keys that sign the credentials of a vault's users from now on."]

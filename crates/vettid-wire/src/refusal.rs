@@ -3,6 +3,7 @@
 use crate::answer::AnswerProof;
 use crate::event::EventType;
 use crate::id::EventId;
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -101,6 +102,9 @@ pub struct EventRefused {
     pub event_type: EventType,
     /// The reason.
     pub code: RefusalCode,
+    /// Not before then is there room again, where the vault can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
     /// Lets a service show it to others; towards members there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<AnswerProof>,

@@ -48,6 +48,13 @@ pub enum Ask {
         /// What for.
         purpose: String,
     },
+    /// To read several fields: a yes or a no for each.
+    DataBatch {
+        /// Names of the fields that need the owner's word.
+        fields: Vec<String>,
+        /// What for.
+        purpose: String,
+    },
     /// To log in.
     Login {
         /// The site.
@@ -76,6 +83,9 @@ pub struct Decide {
     /// Hash of what was shown; without it nobody gives the member's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<Digest>,
+    /// The fields that a yes is for, where several are asked for; what is not named is denied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
 }
 
 /// The decision was taken.

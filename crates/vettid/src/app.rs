@@ -3,6 +3,7 @@
 mod advice;
 mod agreement;
 mod authorisation;
+mod badge;
 mod call;
 mod connection;
 mod contract;
@@ -28,6 +29,7 @@ mod recovery;
 mod request;
 mod rule;
 mod secret;
+mod service_message;
 mod services;
 mod session;
 mod settled;
@@ -115,6 +117,9 @@ enum Command {
     /// Messages with your connections
     #[command(subcommand)]
     Message(message::Command),
+    /// What services wrote to you, and whom you muted
+    #[command(subcommand)]
+    ServiceMessage(service_message::Command),
     /// Calls with your connections: who rings, and what their apps need to find each other
     #[command(subcommand)]
     Call(call::Command),
@@ -204,6 +209,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Contract(command) => contract::run(command, app, output).await,
         Command::Stored(command) => stored::run(command, app, output).await,
         Command::Message(command) => message::run(command, app, output).await,
+        Command::ServiceMessage(command) => service_message::run(command, app, output).await,
         Command::Call(command) => call::run(command, app, output).await,
         Command::Location(command) => location::run(command, app, output).await,
         Command::File(command) => file::run(command, app, output).await,

@@ -54,7 +54,7 @@ impl CommandLine {
             Command::App(arguments) => app::run(*arguments, surroundings, output).await,
             Command::Audit(arguments) => audit::run(&arguments, output),
             Command::Verify(arguments) => verify::run(&arguments, output),
-            Command::Services(arguments) => services::run(arguments).await,
+            Command::Services(arguments) => services::run(arguments, output).await,
             Command::Host(arguments) => host::run(arguments).await,
             Command::Gateway(arguments) => gateway::run(*arguments, output).await,
             Command::Up(arguments) => up::run(arguments).await,

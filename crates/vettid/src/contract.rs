@@ -31,6 +31,7 @@ fn sentence(change: &Change) -> String {
         Part::Retention => "kept",
         Part::Rate => "rate",
         Part::Permission => "may",
+        Part::Notifications => "messages",
         Part::Quota => "bytes it may store",
         Part::Category => "stored category",
         Part::Description => "description",

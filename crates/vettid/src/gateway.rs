@@ -6,6 +6,7 @@ mod client;
 mod contract;
 mod keys;
 mod program;
+mod verify;
 mod webhook;
 
 use crate::failure::Failure;
@@ -54,6 +55,8 @@ enum Command {
     Contract(contract::Command),
     /// The keys of the running gateway: what each is for, how old it is, what replaces it
     Keys(keys::Arguments),
+    /// How members see who the service is: prove a domain
+    Verify(verify::Arguments),
     /// Where a running gateway sends events
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -77,6 +80,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         (Some(Command::Client(client)), _) => client::run(client, output),
         (Some(Command::ApiKey(command)), _) => api_key::run(command, output).await,
         (Some(Command::Keys(arguments)), _) => keys::run(arguments, output).await,
+        (Some(Command::Verify(arguments)), _) => verify::run(arguments, output).await,
         (Some(Command::Contract(command)), _) => contract::run(&command, output),
         (Some(Command::Webhook(command)), _) => webhook::run(command, output).await,
         (None, Some(config)) => Ok(serve(&config, &arguments.log).await?),

@@ -1,22 +1,40 @@
 //! `vettid services`: the operator's control plane with its broker.
 
+mod certify;
+
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::server_process::{beside, log, read_config, say_ready, stop_on_signal};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use vettid_services::config::{Config, DEFAULT_BROKER_DISK_BYTES, Limits};
+use vettid_services::config::{Config, DEFAULT_BROKER_DISK_BYTES, Dns, Limits};
 use vettid_services::services::Services;
 use vettid_wire::contract::Rate;
 
 /// Options of `vettid services`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vettid services --config /etc/vettid/services.toml")]
+#[command(
+    after_help = "\
+Examples:
+  vettid services --config /etc/vettid/services.toml
+  vettid services certify demo-shop --config /etc/vettid/services.toml --until 2027-11-30 --reason 'Register of companies'",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct Arguments {
     /// The configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Give your word for a service whose domain is verified, or take it back
+    Certify(certify::Arguments),
 }
 
 /// The configuration file. Relative paths count from its folder.
@@ -51,6 +69,10 @@ pub(crate) struct File {
     /// Requests without a token a minute from one address.
     #[serde(default)]
     pub(crate) requests_per_minute: Option<u32>,
+    /// The DNS servers that are asked for the domains of services, each by itself; most of them must say the same. Absent: those of the
+    /// system.
+    #[serde(default)]
+    pub(crate) dns_servers: Vec<SocketAddr>,
     /// What is logged, such as `info`.
     #[serde(default = "default_log")]
     pub(crate) log: String,
@@ -74,9 +96,13 @@ struct Ready<'a> {
     ca_file: &'a Path,
 }
 
-/// Runs until told to stop.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    Ok(serve(&arguments.config).await?)
+/// Runs until told to stop, or gives one command.
+pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    match (arguments.command, arguments.config) {
+        (Some(Command::Certify(certify)), _) => certify::run(certify, output).await,
+        (None, Some(config)) => Ok(serve(&config).await?),
+        (None, None) => Err(Failure::usage("no configuration is named").next("see --help")),
+    }
 }
 
 async fn serve(path: &Path) -> Result<()> {
@@ -127,5 +153,6 @@ fn checked(path: &Path, file: File) -> Result<Config> {
         websocket_origins: file.websocket_origins,
         broker_disk_bytes: file.broker_disk_bytes,
         limits,
+        dns: Dns { servers: file.dns_servers, ..Dns::default() },
     })
 }

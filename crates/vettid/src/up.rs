@@ -16,6 +16,7 @@ use people::{People, Person};
 use stack::{Stack, StackPlan};
 use std::fs::File;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// The `nats-server` program, 2.12 or newer
     #[arg(long, value_name = "FILE", default_value = "nats-server")]
     nats_server: PathBuf,
+    /// Look up the domains of services at this DNS server; without it, at those of the system
+    #[arg(long, value_name = "ADDRESS")]
+    dns_server: Vec<SocketAddr>,
     /// What the processes log, such as `debug`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
@@ -52,7 +56,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn up(arguments: Arguments) -> Result<()> {
     let _lock = lock(&arguments.data)?;
-    let plan = StackPlan::new(&arguments.data, &arguments.nats_server, &arguments.log)?;
+    let Arguments { data, nats_server, log, dns_server, .. } = &arguments;
+    let plan = StackPlan::new(data, nats_server, log, dns_server)?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let told = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }

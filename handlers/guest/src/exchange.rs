@@ -110,7 +110,7 @@ fn from_ask(ask: Ask) -> wit::Ask {
             wit::Ask::Login(wit::LoginAsk { origin, display })
         }
         // The vault asks for this itself; no handler does.
-        Ask::Authorisation(_) => stop(Fault::Reply),
+        Ask::Authorisation(_) | Ask::DataBatch { .. } => stop(Fault::Reply),
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Breach {
     RetentionTooLong,
     /// The contract's rate or that of the field is used up.
     OverRate,
+    /// As many messages as the contract allows came in the last hour.
+    OverNotifications,
     /// The contract gives no permission for this act.
     NotPermitted,
     /// There is no room for it in what the contract lets the service store.
@@ -30,13 +32,14 @@ pub enum Breach {
 
 impl Breach {
     /// Every breach, in the order of the checks.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotCurrent,
         Self::NotDeclared,
         Self::NotAgreed,
         Self::Spent,
         Self::RetentionTooLong,
         Self::OverRate,
+        Self::OverNotifications,
         Self::NotPermitted,
         Self::OverQuota,
     ];
@@ -49,7 +52,7 @@ impl Breach {
             Self::NotDeclared | Self::NotAgreed | Self::NotPermitted => RefusalCode::NotInContract,
             Self::Spent => RefusalCode::Spent,
             Self::RetentionTooLong => RefusalCode::RetentionTooLong,
-            Self::OverRate => RefusalCode::RateLimited,
+            Self::OverRate | Self::OverNotifications => RefusalCode::RateLimited,
             Self::OverQuota => RefusalCode::NoRoom,
         }
     }
@@ -61,7 +64,9 @@ impl Breach {
     pub fn severity(self) -> Severity {
         match self {
             Self::NotDeclared | Self::RetentionTooLong | Self::NotPermitted => Severity::Alarm,
-            Self::NotAgreed | Self::Spent | Self::OverRate | Self::OverQuota => Severity::Warning,
+            Self::NotAgreed | Self::Spent | Self::OverRate | Self::OverNotifications | Self::OverQuota => {
+                Severity::Warning
+            }
             Self::NotCurrent => Severity::Notice,
         }
     }
@@ -76,6 +81,7 @@ impl fmt::Display for Breach {
             Self::Spent => "once",
             Self::RetentionTooLong => "retention",
             Self::OverRate => "rate",
+            Self::OverNotifications => "notifications",
             Self::NotPermitted => "permission",
             Self::OverQuota => "quota",
         })

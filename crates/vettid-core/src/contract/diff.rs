@@ -48,6 +48,8 @@ pub enum Part {
     Rate,
     /// What else the service may do.
     Permission,
+    /// How many messages it may send in an hour.
+    Notifications,
     /// How much it may store.
     Quota,
     /// A category of what it stores, or what that is for.
@@ -90,6 +92,7 @@ pub fn changes(before: &Contract, after: &Contract) -> Vec<Change> {
     let mut changes = Vec::new();
     of_fields(before, after, &mut changes);
     of_permissions(&before.permissions, &after.permissions, &mut changes);
+    changes.extend(of_notifications(before.notifications_per_hour, after.notifications_per_hour));
     changes.extend(of_rate(None, Some(before.rate), Some(after.rate)));
     storage::changes(before.storage.as_ref(), after.storage.as_ref(), &mut changes);
     let texts = [
@@ -171,6 +174,27 @@ fn of_permissions(before: &[Permission], after: &[Permission], changes: &mut Vec
     changes.extend(new.map(|permission| change(Effect::Wider, Kind::Added, *permission)));
     let gone = before.iter().filter(|permission| !after.contains(permission));
     changes.extend(gone.map(|permission| change(Effect::Narrower, Kind::Removed, *permission)));
+}
+
+/// Without a number nothing may be sent.
+fn of_notifications(was: Option<u32>, is: Option<u32>) -> Option<Change> {
+    let kind = match (was, is) {
+        (None, Some(_)) => Kind::Added,
+        (Some(_), None) => Kind::Removed,
+        (was, is) if was == is => return None,
+        _ => Kind::Changed,
+    };
+    let effect = if is > was { Effect::Wider } else { Effect::Narrower };
+    let shown = |number: u32| format!("{number} in an hour");
+    Some(Change {
+        effect,
+        kind,
+        part: Part::Notifications,
+        field: None,
+        category: None,
+        before: was.map(shown),
+        after: is.map(shown),
+    })
 }
 
 /// A rate is narrower if neither the bucket is larger nor it refills faster.

@@ -6,7 +6,9 @@ mod storage;
 use serde::Serialize;
 use std::collections::HashSet;
 use vettid_wire::agreement::is_visible;
-use vettid_wire::contract::{Access, Contract, ContractField, MAX_FIELDS, Permission, Rate, Retention, Tier};
+use vettid_wire::contract::{
+    Access, Contract, ContractField, MAX_FIELDS, MAX_NOTIFICATIONS_PER_HOUR, Permission, Rate, Retention, Tier,
+};
 use vettid_wire::data::is_field_name;
 use vettid_wire::offer::MAX_CONTRACT_BYTES;
 
@@ -16,6 +18,8 @@ const MAX_TEXT_BYTES: usize = 500;
 const SHORT_CHARS: usize = 12;
 /// More required fields than that drive members away.
 const MANY_REQUIRED: usize = 8;
+/// More messages in an hour than that make members mute a service.
+const MANY_NOTIFICATIONS: u32 = 6;
 /// Longer than that is as good as for ever, in days.
 const LONG_DAYS: u32 = 3650;
 /// More than this in a second is no reading by people's wish.
@@ -208,8 +212,34 @@ fn whole(contract: &Contract, findings: &mut Findings) {
     if all.iter().all(|permission| contract.permissions.contains(permission)) {
         findings.warning(Fault::OverAsking, "/permissions", "it asks for every permission there is");
     }
+    of_notifications(contract, findings);
     of_rate(contract.rate, "/rate", findings);
     storage::lint(contract, findings);
+}
+
+/// Messages need the permission and a number, and few of them in an hour.
+fn of_notifications(contract: &Contract, findings: &mut Findings) {
+    let place = "/notifications_per_hour";
+    let may_send = contract.permissions.contains(&Permission::SendMessages);
+    match contract.notifications_per_hour {
+        None if may_send => findings.warning(
+            Fault::Missing,
+            place,
+            "it may send messages, but none in an hour: say how many, or leave the permission out",
+        ),
+        None => {}
+        Some(0) => findings.error(Fault::Zero, place, "at least one in an hour, or none at all"),
+        Some(number) if number > MAX_NOTIFICATIONS_PER_HOUR => {
+            findings.error(Fault::TooLarge, place, format!("more than {MAX_NOTIFICATIONS_PER_HOUR} in an hour"));
+        }
+        Some(_) if !may_send => {
+            findings.warning(Fault::Rate, place, "it has no effect: the permission send_messages is missing");
+        }
+        Some(number) if number > MANY_NOTIFICATIONS => {
+            findings.warning(Fault::OverAsking, place, format!("{number} messages in an hour are many"));
+        }
+        Some(_) => {}
+    }
 }
 
 fn of_field(contract: &Contract, field: &ContractField, place: &str, findings: &mut Findings) {

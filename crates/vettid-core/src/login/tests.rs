@@ -43,6 +43,7 @@ fn yes(number: Option<u8>) -> Decide {
         number,
         remember: false,
         shown: None,
+        fields: vec![],
     }
 }
 

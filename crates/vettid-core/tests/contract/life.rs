@@ -38,6 +38,8 @@ pub(crate) enum Act {
     Ask(Permission),
     /// To be sent a field unasked, because the member changed it.
     Push(String),
+    /// To send a message, a new one or one that was let through before.
+    Message { quotes_own: bool, is_known: bool },
     /// Something about what it stores, quoting the accepted contract or another one.
     Stored { what: OfStored, quotes_own: bool },
 }
@@ -58,6 +60,10 @@ pub(crate) enum OfStored {
 impl Act {
     pub(crate) fn reads(&self, name: &str) -> bool {
         matches!(self, Self::Read { field, .. } if field == name)
+    }
+
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(self, Self::Message { .. })
     }
 
     pub(crate) fn is_push_of(&self, name: &str) -> bool {
@@ -134,6 +140,7 @@ impl Terms {
             rate: rate(rng, 12),
             terms_url: "t".to_owned(),
             privacy_url: "p".to_owned(),
+            notifications_per_hour: if flip(rng, 4) { None } else { Some(rng.random_range(1..4)) },
         };
         // Consent and the end of a session go with no snapshot; what is refused for that is tried as well.
         assert!(matches!(contract.validate(), Ok(()) | Err(InvalidContract::Snapshot(_))));
@@ -152,7 +159,8 @@ impl Terms {
         };
         let fields = NAMES.into_iter().map(field).collect();
         let storage = storage_of(MAX_QUOTA_BYTES, CATEGORIES.into_iter());
-        let contract = Contract { fields, permissions: PERMISSIONS.to_vec(), storage, ..self.contract.clone() };
+        let (permissions, notifications_per_hour) = (PERMISSIONS.to_vec(), Some(u32::MAX));
+        let contract = Contract { fields, permissions, notifications_per_hour, storage, ..self.contract.clone() };
         Self { contract, optional: Vec::new() }
     }
 
@@ -192,10 +200,11 @@ impl Life {
     pub(crate) fn random(terms: &Terms, rng: &mut StdRng) -> Self {
         let mut now_ms = 1_000_000_000i64;
         let acts = (0..rng.random_range(4..24)).map(|_| {
-            now_ms += match rng.random_range(0..10) {
+            now_ms += match rng.random_range(0..11) {
                 0..4 => 0,
                 4..8 => rng.random_range(0..8_000),
                 8 => rng.random_range(0..120_000),
+                9 => rng.random_range(0..4_000_000),
                 _ => -rng.random_range(0..60_000),
             };
             (Timestamp::from_unix_ms(now_ms), Act::random(terms, rng))
@@ -208,6 +217,9 @@ impl Act {
     fn random(terms: &Terms, rng: &mut StdRng) -> Self {
         if flip(rng, 5) {
             return Self::Ask(PERMISSIONS[rng.random_range(0..PERMISSIONS.len())]);
+        }
+        if flip(rng, 4) {
+            return Self::Message { quotes_own: !flip(rng, 8), is_known: flip(rng, 8) };
         }
         if flip(rng, 5) {
             return Self::Stored { what: OfStored::random(rng), quotes_own: !flip(rng, 8) };
@@ -259,6 +271,10 @@ pub(crate) fn change_storage(contract: &mut Contract, rng: &mut StdRng) {
 /// Changes one thing of a contract, for better or worse.
 pub(crate) fn change(terms: &mut Terms, rng: &mut StdRng) {
     let contract = &mut terms.contract;
+    if flip(rng, 8) {
+        contract.notifications_per_hour = if contract.notifications_per_hour.is_some() { None } else { Some(2) };
+        return;
+    }
     if contract.fields.is_empty() || flip(rng, 4) {
         let permission = PERMISSIONS[rng.random_range(0..PERMISSIONS.len())];
         let had = contract.permissions.contains(&permission);

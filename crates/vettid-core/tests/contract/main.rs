@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
+mod batch;
 mod life;
 mod reference;
 mod stored;
@@ -11,7 +12,7 @@ use life::{Act, Life, Terms};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use stored::Store;
-use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, push_field, read_field};
+use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, push_field, read_field, send_message};
 use vettid_wire::contract::{Access, Retention, Tier};
 
 /// Lives that are tried without another wish.
@@ -38,6 +39,11 @@ fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
             Ok(Some(grant))
         }
         Act::Push(field) => push_field(*now, &accepted, &mut buckets, field).map(|()| None),
+        Act::Message { quotes_own, is_known } => {
+            let quoted_hash = if *quotes_own { &accepted.contract_hash } else { &life::other_hash() };
+            let sent = send_message(*now, &accepted, &mut buckets, quoted_hash, *is_known);
+            sent.map(|()| None).map_err(|refused| refused.breach)
+        }
         Act::Stored { what, quotes_own } => {
             let decision = store.decide(*now, &accepted, &mut buckets, (what, *quotes_own));
             store.follow(what, &decision);
@@ -92,6 +98,12 @@ fn without_a_permission(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
     Some(less)
 }
 
+fn without_messages(terms: &Terms, _: &mut StdRng) -> Option<Terms> {
+    let mut less = terms.clone();
+    less.contract.notifications_per_hour.take()?;
+    Some(less)
+}
+
 fn without_an_agreement(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
     let mut less = terms.clone();
     less.optional.remove(one(terms.optional.len(), rng)?);
@@ -117,9 +129,15 @@ fn asking_first(terms: &Terms, rng: &mut StdRng) -> Option<Terms> {
 
 #[test]
 fn less_in_a_contract_never_grants_more() {
-    let kinds: [Less; 5] =
-        [without_a_field, without_a_permission, without_an_agreement, with_a_field_once, asking_first];
-    let mut taken_away = [0u64; 5];
+    let kinds: [Less; 6] = [
+        without_a_field,
+        without_a_permission,
+        without_messages,
+        without_an_agreement,
+        with_a_field_once,
+        asking_first,
+    ];
+    let mut taken_away = [0u64; 6];
     for seed in 0..lives() / 5 {
         let mut rng = StdRng::seed_from_u64(seed);
         let terms = Terms::random(&mut rng);
@@ -163,6 +181,11 @@ fn a_lower_rate_or_shorter_retention_never_grants_more_up_to_any_moment() {
             let name = field.field.clone();
             fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.reads(&name));
             fewer += up_to_any_moment(&terms, &lower, &life, seed, |wish| wish.is_push_of(&name));
+        }
+        let mut fewer_messages = terms.clone();
+        if let Some(number) = &mut fewer_messages.contract.notifications_per_hour {
+            *number = rng.random_range(1..=*number);
+            fewer += up_to_any_moment(&terms, &fewer_messages, &life, seed, Act::is_message);
         }
         let mut shorter = terms.clone();
         if let Some(field) = shorter.contract.fields.first_mut() {

@@ -27,6 +27,24 @@ impl Arrivals {
     }
 }
 
+const HOUR_MS: i64 = 3_600_000;
+
+/// Every message that was let through; how many of them fell into the last hour is counted anew each time.
+#[derive(Default)]
+struct Sent(Vec<i64>);
+
+impl Sent {
+    /// A clock that goes back stands still.
+    fn now(&self, now_ms: i64) -> i64 {
+        self.0.iter().fold(now_ms, |latest, at| latest.max(*at))
+    }
+
+    fn has_room(&self, number: u32, now_ms: i64) -> bool {
+        let hour_ago = self.now(now_ms) - HOUR_MS;
+        self.0.iter().filter(|at| **at > hour_ago).count() < number as usize
+    }
+}
+
 /// A retention as a number of days.
 fn days(retention: Retention) -> u64 {
     match retention {
@@ -42,6 +60,7 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let mut of_field: HashMap<&str, Arrivals> = HashMap::new();
     let mut of_push: HashMap<&str, Arrivals> = HashMap::new();
     let mut served: HashSet<&str> = HashSet::new();
+    let mut sent = Sent::default();
     let mut things: Vec<Thing> = Vec::new();
     let mut decisions = Vec::new();
     for (now, wish) in &life.acts {
@@ -65,6 +84,22 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
                         let conforms = of_push.entry(name).or_default().conforms(rate, now_ms);
                         if conforms { Ok(None) } else { Err(Breach::OverRate) }
                     }
+                }
+            }
+            Act::Message { quotes_own: false, .. } => Err(Breach::NotCurrent),
+            Act::Message { is_known, .. } => {
+                let conforms = overall.conforms(contract.rate, now_ms);
+                let may_send = contract.permissions.contains(&Permission::SendMessages);
+                match contract.notifications_per_hour {
+                    _ if !conforms => Err(Breach::OverRate),
+                    Some(number) if !is_known && !sent.has_room(number, now_ms) => Err(Breach::OverNotifications),
+                    Some(_) if may_send => {
+                        if !is_known {
+                            sent.0.push(sent.now(now_ms));
+                        }
+                        Ok(None)
+                    }
+                    _ => Err(Breach::NotPermitted),
                 }
             }
             Act::Ask(permission) => {

@@ -11,7 +11,7 @@ use crate::random;
 use crate::requests::{Progress, Request};
 use crate::revocation::NoticeFailed;
 use crate::state::StateError;
-use crate::view::RequestView;
+use crate::view::{RequestView, Status};
 use crate::webhook::{Event, EventKind};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,10 @@ pub enum RequestError {
 impl From<QuestionError> for RequestError {
     fn from(error: QuestionError) -> Self {
         match error {
-            QuestionError::TooLarge | QuestionError::Unsound(_) => Self::Invalid,
+            QuestionError::TooLarge
+            | QuestionError::Unsound(_)
+            | QuestionError::UnsoundMessage
+            | QuestionError::UnsoundBatch => Self::Invalid,
             other => Self::Question(other),
         }
     }
@@ -91,10 +94,10 @@ pub(super) async fn ask(
     Ok(view)
 }
 
-/// Whether a question is stored before it is sent: its call may be repeated, or nobody may give a word to a service that forgets
-/// having asked for it.
+/// Whether a question is stored before it is sent: its call may be repeated, nobody may give a word to a service that forgets
+/// having asked for it, and what became of a message is told.
 fn must_store(question: &Question) -> bool {
-    once::is_named() || matches!(question.kind, Kind::Authorisation(_))
+    once::is_named() || matches!(question.kind, Kind::Authorisation(_) | Kind::Message { .. })
 }
 
 /// Seals a question. The lock on the connection is held over the commit, if one is due, so that no sequence leaves that
@@ -202,24 +205,13 @@ pub(super) async fn conclude(shared: &Shared, request: &Request, outcome: Outcom
 
 async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: &Outcome) -> Result<(), StateError> {
     let question = request.question();
-    let is_over = matches!(outcome, Outcome::Served { keep, .. } if keep.is_over(now));
-    let evidence = request.evidence().filter(|_| !is_over);
-    let ended = Ended { at: now, outcome: to_store(now, outcome), evidence };
+    let evidence = request.evidence().filter(|_| !outcome.is_over(now));
+    let ended = Ended { at: now, outcome: outcome.without_over(now), evidence };
     let mut draft = shared.state.draft();
     draft.put(ended_key(question.request_id), &ended)?;
     let done = Progress::Done(now, outcome.clone());
     shared.tell(&mut draft, now, &answered(&RequestView::new(question, request.expires_at(), &done)))?;
     shared.commit(draft).await
-}
-
-/// What may be stored of an end: a value that nobody may keep is not written at all.
-fn to_store(now: Timestamp, outcome: &Outcome) -> Outcome {
-    match outcome {
-        Outcome::Served { field, keep, .. } if keep.is_over(now) => {
-            Outcome::Served { field: field.clone(), value: Value::Null, keep: *keep }
-        }
-        other => other.clone(),
-    }
 }
 
 /// Takes requests out of the state; a value that one of them holds is then nowhere on the disk.
@@ -238,16 +230,40 @@ pub(super) async fn forget(shared: &Shared, requests: Vec<Arc<Request>>) {
 
 /// What webhooks are told of the end of a request.
 fn answered(view: &RequestView) -> Event {
+    if view.kind == "message" {
+        return of_message(view);
+    }
     let mut answer = json!(view);
     if let Some(answer) = answer.as_object_mut() {
         // Values are had by a call, for as long as they may be kept; they do not lie in queues.
         answer.remove("value");
+        let fields = answer.get_mut("fields").and_then(Value::as_array_mut);
+        for field in fields.into_iter().flatten().filter_map(Value::as_object_mut) {
+            field.remove("value");
+        }
         answer.remove("result");
         answer.remove("evidence");
         answer.remove("record");
     }
     let body = json!({"request_id": view.request_id, "kind": view.kind, "status": view.status.name()});
     Event { answer: Some(answer), ..Event::of(EventKind::RequestAnswered, view.connection_id, body) }
+}
+
+/// What webhooks are told of a message: that the vault took it, or why not and when there is room again.
+fn of_message(view: &RequestView) -> Event {
+    let (kind, mut body) = match &view.status {
+        Status::Accepted { accepted_at } => (EventKind::MessageAccepted, json!({"accepted_at": accepted_at})),
+        Status::Refused { code, retry_at: Some(at) } => {
+            (EventKind::MessageRefused, json!({"code": code, "retry_at": at}))
+        }
+        Status::Refused { code, retry_at: None } => (EventKind::MessageRefused, json!({"code": code})),
+        _ => (EventKind::MessageRefused, json!({})),
+    };
+    if let Some(body) = body.as_object_mut() {
+        body.insert("request_id".to_owned(), json!(view.request_id));
+        body.insert("status".to_owned(), json!(view.status.name()));
+    }
+    Event::of(kind, view.connection_id, body)
 }
 
 /// Sends a question until it is answered or its time is over.
@@ -266,7 +282,7 @@ async fn drive(shared: &Shared, request: &Request, address: Option<Arc<PeerAddre
     // After a restart the question may have been sent before: the inbox must not take it for a repetition.
     let mut times = u32::from(address.is_none());
     let Some(address) = or_present(shared, request, address).await else {
-        return conclude(shared, request, Outcome::Refused { code: RefusalCode::NotConnected }).await;
+        return conclude(shared, request, Outcome::Refused { code: RefusalCode::NotConnected, retry_at: None }).await;
     };
     let mut pause = Duration::from_millis(shared.config.limits.ask_again_ms);
     while !request.is_done() && clock::now() <= request.expires_at() {
@@ -279,7 +295,7 @@ async fn drive(shared: &Shared, request: &Request, address: Option<Arc<PeerAddre
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a question cannot be delivered");
-                    let outcome = Outcome::Refused { code: RefusalCode::NotConnected };
+                    let outcome = Outcome::Refused { code: RefusalCode::NotConnected, retry_at: None };
                     return conclude(shared, request, outcome).await;
                 }
             }

@@ -116,7 +116,7 @@ impl Gateway {
     #[must_use]
     pub fn authorisations_on(&self, id: ConnectionId) -> (Vec<RequestView>, Vec<RecordView>) {
         let mut requests = self.0.requests.of_connection(id);
-        requests.retain(|view| !matches!(view.kind, "data" | "login"));
+        requests.retain(|view| !matches!(view.kind, "data" | "data_batch" | "login" | "message"));
         requests.sort_by_key(|view| (view.asked_at, view.request_id));
         let records = lock(&self.0.records);
         let of_connection = records.values().filter(|record| record.request.connection_id == id);

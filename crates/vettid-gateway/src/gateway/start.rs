@@ -3,7 +3,7 @@
 
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
-    ended_key, lock, posts, publishing, records, signing, upkeep, values, webhooks,
+    ended_key, lock, posts, publishing, records, signing, upkeep, values, verification, webhooks,
 };
 use crate::api_key::ApiKeys;
 use crate::clock;
@@ -234,6 +234,7 @@ async fn set_going(
     shared.tasks.spawn(keep_credential(Arc::clone(shared)));
     shared.tasks.spawn(keep_published(Arc::clone(shared)));
     shared.tasks.spawn(signing::keep(Arc::clone(shared)));
+    shared.tasks.spawn(verification::keep_listed(Arc::clone(shared)));
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);

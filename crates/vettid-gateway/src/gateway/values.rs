@@ -5,8 +5,9 @@ use super::{Shared, lock};
 use crate::clock;
 use crate::connection::Live;
 use crate::state::{Loaded, StateError};
+use crate::webhook::{Event, EventKind};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use vettid_wire::data::{Keep, Snapshot, SnapshotState, is_field_name};
@@ -80,6 +81,10 @@ pub(super) async fn take(shared: &Shared, live: &Live, snapshot: Snapshot) -> Re
     let kept = Kept { connection_id: id, field, number, received_at: now, value };
     let mut draft = shared.state.draft();
     draft.put(state_key(&key), &kept)?;
+    // That there is one, and not the value: that is had by a call, for as long as it may be kept.
+    let state = if kept.value.is_some() { "value" } else { "gone" };
+    let body = json!({"field": kept.field, "number": number, "state": state});
+    shared.tell(&mut draft, now, &Event::of(EventKind::DataSnapshot, id, body))?;
     // What it replaces may be kept as long as it was given for, which ends before the time of this one does.
     let is_gone = kept.value.is_none();
     if is_gone {

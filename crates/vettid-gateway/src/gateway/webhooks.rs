@@ -3,12 +3,12 @@
 
 use super::{Gateway, Shared, lock};
 use crate::clock;
-use crate::config::Limits;
 use crate::once;
 use crate::random;
 use crate::state::{Draft, Loaded, StateError};
 use crate::webhook::address::{self, BadAddress};
 use crate::webhook::outbox::Outbox;
+use crate::webhook::patience::AfterFailure;
 use crate::webhook::sender::{Attempt, Sender};
 use crate::webhook::{
     DELIVERIES, Delivery, DeliveryView, Event, EventKind, MOST_WEBHOOKS, WEBHOOKS, Webhook, WebhookId, WebhookView,
@@ -27,8 +27,6 @@ use zeroize::Zeroizing;
 
 /// Attempts at once.
 const MOST_AT_ONCE: usize = 64;
-/// Longest pause between two attempts, in milliseconds.
-const LONGEST_PAUSE_MS: u64 = 6 * 3600 * 1000;
 /// How long nothing is looked for at most.
 const ROUND: Duration = Duration::from_secs(3600);
 /// That a webhook works is noted this seldom, in milliseconds.
@@ -283,10 +281,10 @@ async fn settle(shared: &Shared, delivery: Arc<Delivery>, attempt: Attempt) -> R
         Attempt::Failed(failure) => {
             shared.hooks.failed.fetch_add(1, Ordering::Relaxed);
             tracing::info!(webhook_id = %delivery.webhook_id, event_id = %delivery.event_id, failure, "an event was not taken");
-            if now.since_ms(delivery.tried_since) >= shared.config.limits.webhook_give_up_ms {
-                return set_aside(shared, now, &delivery, &failure, false).await;
+            match delivery.after_failure(now, &shared.config.limits, random::bytes()) {
+                AfterFailure::Aside => set_aside(shared, now, &delivery, &failure, false).await,
+                AfterFailure::Again(next_at) => again(shared, next_at, &delivery, failure).await,
             }
-            again(shared, now, &delivery, failure).await
         }
     }
 }
@@ -308,11 +306,10 @@ async fn taken(shared: &Shared, now: Timestamp, delivery: Arc<Delivery>) -> Resu
     }
 }
 
-async fn again(shared: &Shared, now: Timestamp, delivery: &Delivery, failure: String) -> Result<(), StateError> {
-    let pause_ms = pause_ms(&shared.config.limits, delivery.attempts, random::bytes());
+async fn again(shared: &Shared, next_at: Timestamp, delivery: &Delivery, failure: String) -> Result<(), StateError> {
     let next = Arc::new(Delivery {
         attempts: delivery.attempts.saturating_add(1),
-        next_at: now.plus_ms(pause_ms),
+        next_at,
         failure: Some(failure),
         ..delivery.clone()
     });
@@ -329,14 +326,6 @@ async fn again(shared: &Shared, now: Timestamp, delivery: &Delivery, failure: St
         });
     });
     shared.commit(draft).await
-}
-
-/// Twice as long each time, and at least half of that, so that many events do not come at the same moment.
-fn pause_ms(limits: &Limits, attempts: u32, random: [u8; 2]) -> i64 {
-    let full_ms = limits.webhook_again_ms.saturating_mul(1 << attempts.min(20)).min(LONGEST_PAUSE_MS);
-    let part = u64::from(u16::from_be_bytes(random));
-    let pause_ms = full_ms / 2 + full_ms / 2 * part / u64::from(u16::MAX);
-    i64::try_from(pause_ms.max(1)).unwrap_or(i64::MAX)
 }
 
 /// Sets an event aside; the webhook too if it took nothing for as long.
@@ -367,8 +356,7 @@ async fn set_aside(
             table.surplus.extend(dropped);
         });
     });
-    let works = webhook.taken_at.is_some_and(|at| at >= delivery.tried_since);
-    if is_gone || !works {
+    if is_gone || webhook.is_paused_with(delivery) {
         tracing::warn!(webhook_id = %webhook.webhook_id, "a webhook is paused: nothing is sent to it until it is replayed");
         shared.put_webhook(&mut draft, Webhook { paused_at: Some(now), ..webhook.duplicate() })?;
     }
@@ -530,21 +518,5 @@ impl Gateway {
         once::answer(&mut draft, 202, &json!({"replayed": count}))?;
         shared.commit(draft).await?;
         Ok(count)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_six_hours_and_differ() {
-        let limits = Limits::default();
-        assert_eq!(pause_ms(&limits, 0, [0, 0]), 2_500);
-        assert_eq!(pause_ms(&limits, 0, [255, 255]), 5_000);
-        assert_eq!(pause_ms(&limits, 3, [255, 255]), 40_000);
-        assert_eq!(pause_ms(&limits, u32::MAX, [255, 255]), 6 * 3600 * 1000);
-        let sum_ms: i64 = (0..20).map(|attempts| pause_ms(&limits, attempts, [0, 0])).sum();
-        assert!(sum_ms < limits.webhook_give_up_ms, "there are more than twenty attempts");
     }
 }

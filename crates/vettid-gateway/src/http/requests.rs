@@ -173,7 +173,8 @@ struct Requests {
 /// Lists the requests that are open or ended a short time ago, the oldest first, as far as the key may see them.
 #[utoipa::path(
     get, path = "/v1/requests", tag = "requests", operation_id = "list_requests",
-    security(("api_key" = ["requests"]), ("api_key" = ["data:read"]), ("api_key" = ["login"]), ("api_key" = ["data:write"])),
+    security(("api_key" = ["requests"]), ("api_key" = ["data:read"]), ("api_key" = ["login"]), ("api_key" = ["data:write"]),
+        ("api_key" = ["messages"])),
     params(Listed),
     responses((status = 200, description = "The requests.", body = Requests)),
 )]
@@ -197,7 +198,8 @@ async fn list(
 /// A request, by the id that its call was answered with; waits for its end if asked to.
 #[utoipa::path(
     get, path = "/v1/requests/{request_id}", tag = "requests", operation_id = "get_request",
-    security(("api_key" = ["requests"]), ("api_key" = ["data:read"]), ("api_key" = ["login"]), ("api_key" = ["data:write"])),
+    security(("api_key" = ["requests"]), ("api_key" = ["data:read"]), ("api_key" = ["login"]), ("api_key" = ["data:write"]),
+        ("api_key" = ["messages"])),
     params(("request_id" = String, Path, description = "The request.", format = "uuid"), Wait),
     responses(
         (status = 200, description = "The request ended.", body = RequestView),
@@ -221,8 +223,9 @@ async fn show(
 /// The scope of those who may see the answers to a kind of request.
 fn scope_of(kind: &str) -> Scope {
     match kind {
-        "data" => Scope::DataRead,
+        "data" | "data_batch" => Scope::DataRead,
         "login" => Scope::Login,
+        "message" => Scope::Messages,
         "store" | "stored_get" | "stored_list" | "stored_delete" => Scope::DataWrite,
         _ => Scope::Requests,
     }

@@ -3,8 +3,8 @@
 use super::access::{self, Access};
 use super::failure::ApiFailure;
 use super::{
-    api_keys, authorisations, call, connections, contract, document, idempotency, invitations, keys, logins, page,
-    probes, requests, stored, values, webhooks,
+    api_keys, authorisations, batches, call, connections, contract, document, idempotency, invitations, keys, logins,
+    messages, page, probes, requests, stored, values, verification, webhooks,
 };
 use crate::gateway::Gateway;
 use axum::Router;
@@ -21,8 +21,11 @@ const RESOURCES: &[fn() -> OpenApiRouter<Gateway>] = &[
     requests::routes,
     logins::routes,
     authorisations::routes,
+    batches::routes,
+    messages::routes,
     stored::routes,
     keys::routes,
+    verification::routes,
     probes::routes,
     document::routes,
     values::routes,

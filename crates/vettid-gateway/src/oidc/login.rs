@@ -300,9 +300,14 @@ pub(super) async fn progress(provider: &Provider, request: RequestId, wait: Dura
         Some(Status::Approved { auth_time, method, .. }) => Progress::Approved { auth_time, amr: method },
         Some(Status::Denied { .. }) => Progress::Denied,
         // No link was asked for, so no code counts.
-        Some(Status::Refused { .. } | Status::Served { .. } | Status::Done { .. } | Status::AwaitsCode { .. }) => {
-            Progress::Refused
-        }
+        Some(
+            Status::Refused { .. }
+            | Status::Served { .. }
+            | Status::Answered { .. }
+            | Status::Accepted { .. }
+            | Status::Done { .. }
+            | Status::AwaitsCode { .. },
+        ) => Progress::Refused,
         Some(Status::Expired) | None => Progress::Expired,
     }
 }

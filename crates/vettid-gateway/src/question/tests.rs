@@ -9,6 +9,7 @@ use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_wire::envelope::Envelope;
 use vettid_wire::id::{Fingerprint, SessionKeyId};
 use vettid_wire::key_record::KeyRole;
+use vettid_wire::refusal::EventRefused;
 
 /// Both ends of a connection.
 struct Pair {
@@ -168,7 +169,7 @@ fn an_answer_that_the_member_did_not_sign_for_this_question_does_not_count() {
         assert_eq!(pair.judge(&question, answer), Err(NotAnAnswer::Signature));
     }
     let right = pair.judge(&question, proven(&pair.pairwise, &question, response()));
-    assert_eq!(right, Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied })));
+    assert_eq!(right, Ok(Judgement::Done(Outcome::Refused { code: RefusalCode::Denied, retry_at: None })));
 }
 
 #[test]
@@ -255,10 +256,11 @@ fn a_refusal_names_the_event_in_its_body() {
             event_id,
             event_type: name.parse().unwrap(),
             code: RefusalCode::RateLimited,
+            retry_at: None,
             proof: None,
         })
     };
-    let done = Judgement::Done(Outcome::Refused { code: RefusalCode::RateLimited });
+    let done = Judgement::Done(Outcome::Refused { code: RefusalCode::RateLimited, retry_at: None });
     assert_eq!(question.judge(at(1), refused(question.event_id, "data.request"), None, &key), Ok(done.clone()));
     assert_eq!(pair.judge(&question, refused(question.event_id, "data.request")), Ok(done));
     assert_eq!(pair.judge(&question, refused(other.event_id, "data.request")), Err(NotAnAnswer::OtherQuestion));

@@ -63,6 +63,9 @@ impl Place {
             (journal, None) => journal,
         };
         let (store, contents) = PostgresState::take(address).await?;
+        if contents.head.is_none() && left.is_none() && folder.join(ELSEWHERE).exists() {
+            return Err(StateError::Vanished);
+        }
         Ok(Self { lock, store: Box::new(store), contents, left, folder, is_elsewhere: true })
     }
 
@@ -89,6 +92,10 @@ impl Place {
             }
         }
         if is_elsewhere {
+            if book.is_new() {
+                let nothing = RowChanges::new();
+                store.commit(&book.follow(&nothing)?, &nothing).await?;
+            }
             note_elsewhere(&folder)?;
         }
         if let Some(left) = left {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod authorisations;
+mod batches;
 mod calls;
 mod client;
 mod connecting;
@@ -16,6 +17,7 @@ mod profiles;
 mod publishing;
 mod requests;
 mod sdk;
+mod service_messages;
 mod stored;
 mod values;
 mod webhooks;

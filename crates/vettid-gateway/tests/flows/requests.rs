@@ -63,12 +63,12 @@ async fn refusals_are_results() {
         let request = begin(&gateway, service.connection_id, "ssn", PATIENCE);
         let asked = member.next_event(&mut service, "data.request").await;
         service.answer(&asked, DataOutcome::Refused { code }).await;
-        assert_eq!(request.await.unwrap().status, Status::Refused { code });
+        assert_eq!(request.await.unwrap().status, Status::Refused { code, retry_at: None });
     }
     let request = begin(&gateway, service.connection_id, "address", PATIENCE);
     let asked = member.next_event(&mut service, "data.request").await;
     service.refuse(&asked, "data.request", RefusalCode::ContractMismatch).await;
-    assert_eq!(request.await.unwrap().status, Status::Refused { code: RefusalCode::ContractMismatch });
+    assert_eq!(request.await.unwrap().status, Status::Refused { code: RefusalCode::ContractMismatch, retry_at: None });
     gateway.stop().await;
     world.shut().await;
 }
@@ -249,6 +249,7 @@ async fn a_refusal_of_no_question_is_shown_at_the_connection() {
         event_id,
         event_type: "connection.ready".parse().unwrap(),
         code: RefusalCode::InvalidRequest,
+        retry_at: None,
         proof: None,
     };
     let dropped = gateway.gateway().dropped_events();
@@ -314,7 +315,7 @@ async fn a_service_that_was_cut_off_holds_no_connection_and_learns_it_at_once() 
     // Long before it would be idle.
     eventually(|| gateway.gateway().member_connections() == 0).await;
     let view = gateway.data(service.connection_id, "address", PATIENCE).await;
-    assert_eq!(view.status, Status::Refused { code: RefusalCode::NotConnected });
+    assert_eq!(view.status, Status::Refused { code: RefusalCode::NotConnected, retry_at: None });
     gateway.stop().await;
     world.shut().await;
 }
@@ -340,7 +341,7 @@ async fn a_member_ends_the_connection() {
     let notice = service.notice(&member.signing);
     service.deliver("connection.revoked", notice).await;
     gateway.until(id, ConnectionState::Revoked).await;
-    assert_eq!(request.await.unwrap().status, Status::Refused { code: RefusalCode::NotConnected });
+    assert_eq!(request.await.unwrap().status, Status::Refused { code: RefusalCode::NotConnected, retry_at: None });
     let ask =
         |gateway: vettid_gateway::Gateway| async move { gateway.request_data(id, "address", "x", PATIENCE).await };
     assert!(matches!(gateway.run(ask).await, Err(RequestError::NotConnected)));

@@ -168,10 +168,10 @@ async fn a_program_stores_reads_lists_and_deletes() {
         client.delete_stored(id, "receipts", "order-7"),
         serve(&mut member, &mut service, &mut shelf, "data.stored.delete")
     );
-    assert_eq!(again.unwrap().status, Status::Refused { code: "not_found".to_owned() });
+    assert_eq!(again.unwrap().status, Status::Refused { code: "not_found".to_owned(), retry_at: None });
     let put = data("cards", "large", json!("x".repeat(600)));
     let (full, ()) = tokio::join!(client.store(id, &put), serve(&mut member, &mut service, &mut shelf, "data.store"));
-    assert_eq!(full.unwrap().status, Status::Refused { code: "no_room".to_owned() });
+    assert_eq!(full.unwrap().status, Status::Refused { code: "no_room".to_owned(), retry_at: None });
 
     // What cannot be right is not sent, and a key without the scope gets nothing.
     for wrong in

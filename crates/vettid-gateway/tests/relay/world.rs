@@ -157,6 +157,7 @@ impl Member {
             number: told,
             remember: true,
             shown: None,
+            fields: vec![],
         };
         let at = now.plus_ms(11_000);
         if told.is_some() {

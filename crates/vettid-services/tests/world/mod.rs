@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use vettid_nats::connection::Endpoint;
 use vettid_nats::tls::ClientTls;
-use vettid_services::config::{Config, Limits};
+use vettid_services::config::{Config, Dns, Limits};
 use vettid_services::services::Services;
 use vettid_wire::contract::Rate;
 use vettid_wire::enrolment::{HostJoined, JoinHost};
@@ -35,6 +35,7 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) folder: TempDir,
     limits: Limits,
+    dns: Dns,
 }
 
 /// An answer of the API.
@@ -69,15 +70,20 @@ pub(crate) async fn answer(response: reqwest::Response) -> Answer {
 impl World {
     /// Services that nobody has used yet.
     pub(crate) async fn start() -> Self {
-        Self::with_limits(Limits { open: PLENTY, enrolments: PLENTY }).await
+        Self::with_limits(Limits { open: PLENTY, enrolments: PLENTY, directory: PLENTY }).await
     }
 
     /// The same with limits.
     pub(crate) async fn with_limits(limits: Limits) -> Self {
+        Self::with_dns(limits, Dns::default()).await
+    }
+
+    /// The same with DNS servers of its own.
+    pub(crate) async fn with_dns(limits: Limits, dns: Dns) -> Self {
         let folder = TempDir::new().unwrap();
-        let services = Services::start(config(&folder, limits)).await.unwrap();
+        let services = Services::start(with(config(&folder, limits), &dns)).await.unwrap();
         let client = client(services.authority_pem());
-        Self { services, client, folder, limits }
+        Self { services, client, folder, limits, dns }
     }
 
     /// Stops services and starts them on the same folder.
@@ -87,16 +93,16 @@ impl World {
 
     /// The same, with something done to the folder in between.
     pub(crate) async fn restart_after(self, between: impl FnOnce()) -> Self {
-        let Self { services, client, folder, limits } = self;
+        let Self { services, client, folder, limits, dns } = self;
         services.stop().await.unwrap();
         between();
-        let services = Services::start(config(&folder, limits)).await.unwrap();
-        Self { services, client, folder, limits }
+        let services = Services::start(with(config(&folder, limits), &dns)).await.unwrap();
+        Self { services, client, folder, limits, dns }
     }
 
     /// The configuration of this folder.
     pub(crate) fn config(&self) -> Config {
-        config(&self.folder, self.limits)
+        with(config(&self.folder, self.limits), &self.dns)
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Vec<u8>>) -> Answer {
@@ -166,7 +172,14 @@ pub(crate) fn config(folder: &TempDir, limits: Limits) -> Config {
         websocket_origins: Vec::new(),
         broker_disk_bytes: 1 << 30,
         limits,
+        dns: Dns::default(),
     }
+}
+
+/// With DNS servers, and room for several services.
+fn with(config: Config, dns: &Dns) -> Config {
+    let broker_disk_bytes = if dns.servers.is_empty() { config.broker_disk_bytes } else { 8 << 30 };
+    Config { dns: dns.clone(), broker_disk_bytes, ..config }
 }
 
 fn nats_server() -> PathBuf {

@@ -21,7 +21,9 @@ use vettid_wire::service_keys::{RotateServiceKeys, ServiceSigningNkeys};
 use vettid_wire::time::Timestamp;
 
 mod credential;
+mod listing;
 mod recovery;
+mod verification;
 
 /// A ledger with nothing in it, and what must live as long as it does.
 pub(crate) struct Fresh {
@@ -44,6 +46,8 @@ pub(crate) async fn conforms(fresh: impl AsyncFn() -> Fresh) {
     one_of_two_changes_wins(&*fresh().await.ledger).await;
     hosts(&*fresh().await.ledger).await;
     services(&*fresh().await.ledger).await;
+    verification::verifications(&*fresh().await.ledger).await;
+    listing::listings(&*fresh().await.ledger).await;
     revocations(&*fresh().await.ledger).await;
     numbers_are_given_out_once(Arc::from(fresh().await.ledger)).await;
     the_log_is_read_in_order(&*fresh().await.ledger).await;

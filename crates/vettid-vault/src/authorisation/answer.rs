@@ -113,7 +113,7 @@ fn end(
 ) -> Result<(), Failure> {
     let (id, event_type) = (connection.connection_id, &waiting.event_type);
     let question = in_reply_to(waiting.event_id, body)?;
-    let answer = send::refuse(step, connection, waiting.event_id, event_type, code, Some(question))?;
+    let answer = send::refuse(step, connection, (waiting.event_id, event_type), (code, None), Some(question))?;
     if let Some(answer) = &answer {
         mark::answer(&mut step.draft, &id.to_string(), waiting.event_id, answer.clone())?;
     }

@@ -108,6 +108,7 @@ fn ask(
         payload: vjson::canonical(body)?,
         answer: None,
         is_decided: false,
+        fields: vec![],
     };
     or_refuse!(request::add(&mut step.draft, &waiting)?);
     let name = shown::name(&connection.display_name);

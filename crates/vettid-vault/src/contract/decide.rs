@@ -136,7 +136,7 @@ fn view(step: &Step<'_>, connection: &Connection) -> Result<ContractView, Failur
 }
 
 /// What waits for the owner: a new version, or the first one while the connection is under review.
-fn offered(step: &Step<'_>, connection: &Connection) -> Result<Option<OfferedContract>, Failure> {
+pub(super) fn offered(step: &Step<'_>, connection: &Connection) -> Result<Option<OfferedContract>, Failure> {
     if let Some(contract) = connection.offered.clone() {
         let contract_hash = contract_hash(&contract)?;
         return Ok(Some(OfferedContract { contract, contract_hash, received_at: connection.created_at }));

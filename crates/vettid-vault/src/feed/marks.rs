@@ -100,7 +100,7 @@ pub(super) fn shelve(draft: &mut Draft<'_>, now: Timestamp, number: u64) -> Resu
 }
 
 /// Marks one entry as seen.
-pub(super) fn see(draft: &mut Draft<'_>, number: u64) -> Result<(), UnreadableState> {
+pub fn see(draft: &mut Draft<'_>, number: u64) -> Result<(), UnreadableState> {
     let before = marks(draft, number)?;
     draft.put(numbered(MARKS, number), &Marks { is_read: true, ..before })
 }

@@ -24,6 +24,7 @@ const UPKEEP: &[&str] = &[
     "messaging.receipt",
     "messaging.seen",
     "messaging.read",
+    "service_message.read",
     "messaging.tidy",
     "call.answer",
     "call.candidates",
@@ -63,6 +64,10 @@ fn sentence(event_type: &EventType, body: &Value, name: Option<&str>) -> String 
         ("messaging.remove", _, Some(name)) => format!("You removed a message with {name}"),
         ("messaging.react", _, Some(name)) => format!("You reacted to a message with {name}"),
         ("messaging.settings", _, Some(name)) => format!("You changed what holds for your messages with {name}"),
+        ("service_message.remove", _, Some(name)) => format!("You removed a message of {name}"),
+        ("service_message.mute", _, Some(name)) => {
+            format!("You changed whether messages of {name} come with a notification")
+        }
         ("call.settings", _, Some(name)) => format!("You changed whether {name} may ring"),
         ("call.settings", ..) => "You changed when nobody may ring".to_owned(),
         ("connection.label", _, Some(name)) => format!("You changed your own name for {name}"),

@@ -7,10 +7,12 @@ use crate::authorisation;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::login;
+use crate::service::batch::{self, Decisions};
+use crate::service::message;
 use crate::step::Step;
 use crate::stored;
 use serde_json::Value;
-use vettid_core::contract::{self, Buckets, Reading};
+use vettid_core::contract::{self, AcceptedContract, Buckets, Reading};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context as SignatureContext};
 use vettid_wire::contract::{Permission, Tier};
@@ -19,7 +21,21 @@ use vettid_wire::event::{self, EventRow, Lane, Row};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::{auth, json as vjson};
 
-pub(super) type Admitted = (&'static Row, Option<Tier>);
+/// What an event may do that passed.
+pub(super) struct Admitted {
+    /// Its row.
+    pub(super) row: &'static Row,
+    /// The tier of the one field that it names.
+    pub(super) tier: Option<Tier>,
+    /// What the contract said about each field, where it names several.
+    pub(super) fields: Decisions,
+}
+
+impl From<(&'static Row, Option<Tier>)> for Admitted {
+    fn from((row, tier): (&'static Row, Option<Tier>)) -> Self {
+        Self { row, tier, fields: Decisions::new() }
+    }
+}
 
 /// Row, size, time and contract.
 pub(super) fn admit(
@@ -38,9 +54,13 @@ pub(super) fn admit(
         return Ok(Err(RefusalCode::Expired.into()));
     }
     if arrived.lane != Lane::Service || is_built_in(row) {
-        return Ok(Ok((row, None)));
+        return Ok(Ok((row, None).into()));
     }
-    Ok(under_contract(step, connection, arrived, buckets)?.map(|tier| (row, tier)))
+    if batch::is_one(&arrived.event_type) {
+        let decided = several(step, connection, arrived, buckets)?;
+        return Ok(decided.map(|fields| Admitted { row, tier: None, fields }));
+    }
+    Ok(under_contract(step, connection, arrived, buckets)?.map(|tier| (row, tier).into()))
 }
 
 fn is_built_in(row: &Row) -> bool {
@@ -67,17 +87,44 @@ fn is_late(step: &Step<'_>, row: &Row, arrived: &Arrived) -> bool {
     expired || age_ms > within_ms + MAX_SKEW_MS || age_ms < -MAX_SKEW_MS
 }
 
+/// The contract in force, if it is not frozen.
+fn in_force(step: &Step<'_>, connection: &Connection) -> Result<Result<AcceptedContract, RefusalCode>, Failure> {
+    if let Err(code) = crate::contract::check_not_frozen(&step.draft, connection.connection_id)? {
+        return Ok(Err(code));
+    }
+    Ok(connection::contract(&step.draft, connection.connection_id)?.ok_or(RefusalCode::NotInContract))
+}
+
+/// Several fields: each is decided, and only another contract fails all of them.
+fn several(
+    step: &Step<'_>,
+    connection: &Connection,
+    arrived: &Arrived,
+    buckets: &mut Buckets,
+) -> Result<Result<Decisions, Refused>, Failure> {
+    let accepted = match in_force(step, connection)? {
+        Ok(accepted) => accepted,
+        Err(code) => return Ok(Err(code.into())),
+    };
+    let request = match batch::open(connection, &arrived.content.body) {
+        Ok(request) => request,
+        Err(code) => return Ok(Err(code.into())),
+    };
+    let spent = connection::spent(&step.draft, connection.connection_id)?;
+    let fields: Vec<_> = request.fields.iter().map(|asked| (asked.field.as_str(), asked.retention)).collect();
+    let decided = contract::read_fields(step.now, &accepted, (buckets, &spent), &request.contract_hash, &fields);
+    Ok(decided.map_err(Refused::from))
+}
+
 fn under_contract(
     step: &Step<'_>,
     connection: &Connection,
     arrived: &Arrived,
     buckets: &mut Buckets,
 ) -> Result<Result<Option<Tier>, Refused>, Failure> {
-    if let Err(code) = crate::contract::check_not_frozen(&step.draft, connection.connection_id)? {
-        return Ok(Err(code.into()));
-    }
-    let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
-        return Ok(Err(RefusalCode::NotInContract.into()));
+    let accepted = match in_force(step, connection)? {
+        Ok(accepted) => accepted,
+        Err(code) => return Ok(Err(code.into())),
     };
     if arrived.event_type == event::DataRequest::ROW.event_type() {
         let Ok(asked) = vjson::from_value::<DataRequest>(arrived.content.body.clone()) else {
@@ -101,6 +148,14 @@ fn under_contract(
             Err(refused) => return Ok(Err(refused)),
         };
         return Ok(login::assess(step, &challenge)?.map(|_| None).map_err(Refused::from));
+    }
+    if arrived.event_type == event::ServiceMessageSend::ROW.event_type() {
+        let (message, is_known) = match message::open(step, connection, &arrived.content.body)? {
+            Ok(opened) => opened,
+            Err(code) => return Ok(Err(code.into())),
+        };
+        let sent = contract::send_message(step.now, &accepted, buckets, &message.contract_hash, is_known);
+        return Ok(sent.map(|()| None).map_err(Refused::from));
     }
     if stored::service::is_one(&arrived.event_type) {
         let asked = match stored::service::read(step.now, &arrived.event_type, &arrived.content.body) {

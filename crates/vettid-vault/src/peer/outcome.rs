@@ -13,12 +13,13 @@ use crate::send;
 use crate::step::Step;
 use crate::stored;
 use serde_json::{Value, json};
-use vettid_core::contract::{Breach, Buckets};
+use vettid_core::contract::{Breach, Buckets, NotSent};
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::event::{self, EventRow, EventType};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::json::JsonError;
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
 
 /// What is done with an event that passed.
 pub(super) enum Done {
@@ -43,13 +44,15 @@ pub(super) struct Refused {
     severity: Severity,
     /// The check of the contract that failed.
     breach: Option<Breach>,
+    /// Not before then is there room again.
+    retry_at: Option<Timestamp>,
 }
 
 impl Refused {
     /// The contract let it through. A thing that a service stored and that is there no more is nothing to worry about.
     pub(super) fn after_admission(event_type: &EventType, code: RefusalCode) -> Self {
         let is_gone = code == RefusalCode::NotFound && stored::service::is_one(event_type);
-        if is_gone { Self { code, severity: Severity::Info, breach: None } } else { code.into() }
+        if is_gone { Self { code, severity: Severity::Info, breach: None, retry_at: None } } else { code.into() }
     }
 }
 
@@ -61,13 +64,19 @@ impl From<RefusalCode> for Refused {
             RefusalCode::ContractFrozen => Severity::Info,
             _ => Severity::Warning,
         };
-        Self { code, severity, breach: None }
+        Self { code, severity, breach: None, retry_at: None }
     }
 }
 
 impl From<Breach> for Refused {
     fn from(breach: Breach) -> Self {
-        Self { code: breach.code(), severity: breach.severity(), breach: Some(breach) }
+        Self { code: breach.code(), severity: breach.severity(), breach: Some(breach), retry_at: None }
+    }
+}
+
+impl From<NotSent> for Refused {
+    fn from(refused: NotSent) -> Self {
+        Self { retry_at: refused.retry_at, ..Self::from(refused.breach) }
     }
 }
 
@@ -105,6 +114,10 @@ pub(super) fn finish(
     if let (Some(breach), Some(detail)) = (refused.and_then(|refused| refused.breach), detail.as_object_mut()) {
         detail.insert("failed_check".into(), breach.to_string().into());
     }
+    if let (Some(_), Some(field), Some(detail)) = (code, asked_field(arrived), detail.as_object_mut()) {
+        // What was refused would be handed out by another contract: the dry run wants to know.
+        detail.insert("asked".into(), json!({"connection_id": id, "field": field}));
+    }
     if let (None, Some((facts, ruled)), Some(detail)) = (code, ruling.record(), detail.as_object_mut()) {
         detail.insert("facts".into(), serde_json::to_value(facts).map_err(JsonError::Shape)?);
         detail.insert("ruled".into(), serde_json::to_value(ruled).map_err(JsonError::Shape)?);
@@ -115,19 +128,27 @@ pub(super) fn finish(
     Ok(())
 }
 
+/// The field that a request was for, if that is a name of one.
+fn asked_field(arrived: &Arrived) -> Option<&str> {
+    let is_request = arrived.event_type == event::DataRequest::ROW.event_type();
+    let field = arrived.content.body.get("field").and_then(Value::as_str);
+    field.filter(|name| is_request && vettid_wire::data::is_field_name(name))
+}
+
 fn refuse(
     step: &mut Step<'_>,
     connection: &Connection,
     arrived: &Arrived,
     refused: Refused,
 ) -> Result<Option<StoredAnswer>, Failure> {
-    let Refused { code, severity, .. } = refused;
+    let Refused { code, severity, retry_at, .. } = refused;
     let (event_id, event_type) = (arrived.event_id, &arrived.event_type);
     if *event_type == event::EventRefused::ROW.event_type() {
         // Two vaults would refuse each other's refusals for ever.
         return Ok(None);
     }
-    let answer = send::refuse(step, connection, event_id, event_type, code, Some(arrived.question.clone()))?;
+    let answer =
+        send::refuse(step, connection, (event_id, event_type), (code, retry_at), Some(arrived.question.clone()))?;
     let field =
         arrived.content.body.get("field").and_then(Value::as_str).filter(|name| vettid_wire::data::is_field_name(name));
     let about = field.map_or_else(|| event_type.to_string(), |field| format!("{event_type} for {field}"));

@@ -14,6 +14,7 @@ use crate::projection::UnreadableState;
 use crate::request::{self, Waiting};
 use crate::rule::ruling::Ruling;
 use crate::send;
+use crate::service::batch;
 use crate::step::{Savepoint, Step};
 use serde_json::{Value, json};
 use vettid_core::channel::in_reply_to;
@@ -191,6 +192,7 @@ fn waiting(
         payload: event.payload.clone(),
         answer: interim,
         is_decided: false,
+        fields: vec![],
     })
 }
 
@@ -219,6 +221,13 @@ fn again(
 pub fn resume(step: &mut Step<'_>, waiting: &Waiting, answer: Answer) -> Result<Result<(), RefusalCode>, Failure> {
     if authorisation::is_one(&waiting.event_type) {
         return authorisation::resume(step, waiting);
+    }
+    if batch::is_one(&waiting.event_type) {
+        return match answer {
+            Answer::Expired => batch::expire(step, waiting),
+            // The owner says yes field by field.
+            Answer::Decided(_) => Ok(Err(RefusalCode::NotAllowed)),
+        };
     }
     let found = connection::get(&step.draft, waiting.shown.connection_id)?.filter(Connection::is_active);
     let Some(connection) = found else {
@@ -269,7 +278,7 @@ fn refuse_resumed(
     code: RefusalCode,
 ) -> Result<Option<StoredAnswer>, Failure> {
     let question = in_reply_to(waiting.event_id, body)?;
-    send::refuse(step, connection, waiting.event_id, &waiting.event_type, code, Some(question))
+    send::refuse(step, connection, (waiting.event_id, &waiting.event_type), (code, None), Some(question))
 }
 
 fn audit_resumed(

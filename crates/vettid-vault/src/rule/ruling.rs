@@ -17,7 +17,7 @@ use vettid_core::rule::Counter;
 use vettid_rules::{Decided, Facts};
 use vettid_wire::auth::Decision;
 use vettid_wire::contract::Tier;
-use vettid_wire::event::EventType;
+use vettid_wire::event::{EventRow, EventType, ServiceMessageSend};
 use vettid_wire::id::RuleId;
 use vettid_wire::rule::{self, Rule, Ruled, Verdict};
 
@@ -61,7 +61,9 @@ pub fn on(
         return Ok(Ruling::Repeated);
     }
     let mut facts = Facts::read(event, event_type.clone(), connection.connection_id, body);
-    facts.asks = tier.is_none_or(|tier| tier == Tier::Consent);
+    // Of a message the owner is told, and never asked.
+    let is_message = event_type.as_str() == ServiceMessageSend::ROW.name;
+    facts.asks = !is_message && tier.is_none_or(|tier| tier == Tier::Consent);
     facts.locked |= terms.is_some_and(|(locked, _)| locked);
     facts.locked |= login::is_locked(step, event_type, body)?;
     facts.locked |= authorisation::is_one(event_type);

@@ -52,12 +52,12 @@ pub(crate) fn answer(
     answered
 }
 
-fn store(town: &mut Town, field: &str) {
+pub(crate) fn store(town: &mut Town, field: &str) {
     let _: Value = town.ask(ALICE, "data.set", json!({"field": field, "value": field})).unwrap();
 }
 
 /// What the shop gets for a field now: the value, or the code of the refusal.
-fn asks(town: &mut Town, field: &str) -> String {
+pub(crate) fn asks(town: &mut Town, field: &str) -> String {
     town.now = town.now.plus_ms(MINUTE_MS);
     let id = request_id(town);
     let answer = ask_field(town, field, id);

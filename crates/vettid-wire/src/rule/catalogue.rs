@@ -36,6 +36,7 @@ pub const EVENTS: &[RuledEvent] = &[
     RuledEvent { name: event::ConsentRequest::ROW.name, noun: "consent", field_at: None, amount_at: None },
     RuledEvent { name: event::DocumentSign::ROW.name, noun: "signature", field_at: None, amount_at: None },
     RuledEvent { name: event::IdentityVerify::ROW.name, noun: "proof", field_at: None, amount_at: None },
+    RuledEvent { name: event::ServiceMessageSend::ROW.name, noun: "message", field_at: None, amount_at: None },
     RuledEvent { name: event::DataStore::ROW.name, noun: "storage", field_at: None, amount_at: None },
 ];
 

@@ -25,7 +25,8 @@ pub(crate) fn contract() -> Contract {
             field("address", Tier::OnDemand, Retention::TimeLimited { days: 30 }, Some(rate())),
             ContractField { access: Access::OneTime, ..field("birth_date", Tier::Optional, Retention::Session, None) },
         ],
-        permissions: vec![Permission::RequestAuthentication],
+        permissions: vec![Permission::RequestAuthentication, Permission::SendMessages],
+        notifications_per_hour: None,
         storage: None,
         rate: Rate { count: 60, per_seconds: 3600 },
         terms_url: "https://shop.example/terms".to_owned(),
@@ -66,7 +67,8 @@ fn the_sample_is_a_sound_contract() {
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("contract");
-    samples.object("Contract", Contract { storage: Some(storage()), ..contract() }).optional(&["/storage"]);
+    let whole = Contract { notifications_per_hour: Some(3), storage: Some(storage()), ..contract() };
+    samples.object("Contract", whole).optional(&["/notifications_per_hour", "/storage"]);
     let once = ContractField { access: Access::OneTime, ..contract().fields.remove(0) };
     samples.object("ContractField", once).optional(&["/access", "/rate"]);
     samples.cases("Tier", [Tier::Required, Tier::Optional, Tier::OnDemand, Tier::Consent]);

@@ -14,13 +14,16 @@ mod audit;
 mod auth;
 mod authorisation;
 mod backup;
+mod batch;
 mod call;
+mod category;
 mod connection;
 mod container;
 mod contract;
 mod control;
 mod credential;
 mod data;
+mod directory;
 mod enrolment;
 mod envelope;
 mod event;
@@ -45,12 +48,14 @@ mod restore;
 mod rule;
 mod secret;
 mod service_keys;
+mod service_message;
 mod services_credential;
 mod session;
 mod statement;
 mod storage;
 mod stored;
 mod text;
+mod trial;
 
 use sample::Samples;
 use source::Declared;
@@ -68,13 +73,16 @@ fn all() -> Vec<Samples> {
         auth::samples(),
         authorisation::samples(),
         backup::samples(),
+        batch::samples(),
         call::samples(),
+        category::samples(),
         connection::samples(),
         container::samples(),
         contract::samples(),
         control::samples(),
         credential::samples(),
         data::samples(),
+        directory::samples(),
         enrolment::samples(),
         envelope::samples(),
         event::samples(),
@@ -99,12 +107,14 @@ fn all() -> Vec<Samples> {
         rule::samples(),
         secret::samples(),
         service_keys::samples(),
+        service_message::samples(),
         services_credential::samples(),
         session::samples(),
         statement::samples(),
         storage::samples(),
         stored::samples(),
         text::samples(),
+        trial::samples(),
     ]
 }
 

@@ -32,7 +32,8 @@ pub(crate) fn samples() -> Samples {
     samples.object("Refusal", Refusal { code: RefusalCode::NotFound }).open(&[""]);
     let (event_id, event_type) = (value::event(), value::event_type("messaging.text"));
     let proof = Some(crate::answer::proof());
-    let refused = EventRefused { event_id, event_type, code: RefusalCode::NotConnected, proof };
-    samples.object("EventRefused", refused).optional(&["/proof"]);
+    let refused =
+        EventRefused { event_id, event_type, code: RefusalCode::RateLimited, retry_at: Some(value::at(7)), proof };
+    samples.object("EventRefused", refused).optional(&["/proof", "/retry_at"]);
     samples
 }

@@ -33,12 +33,20 @@ pub(crate) fn samples() -> Samples {
         "/requests/0/login",
     ]);
     samples.object("PendingRequest", pending()).optional(&["/login/numbers", "/login/not_before", "/login"]);
-    samples.cases("Ask", [data(), asks_for_login()]);
+    let several = Ask::DataBatch { fields: vec!["birth_date".to_owned()], purpose: "To check your age".to_owned() };
+    samples.cases("Ask", [data(), several, asks_for_login()]);
     let authorisation = Ask::Authorisation(Box::new(authorisation::view()));
     samples.case("Ask", authorisation).optional(&["/authorisation/document", "/authorisation/needs"]);
     let (request_id, decision) = (value::request(), Decision::Approve);
-    let decide = Decide { request_id, decision, number: Some(42), remember: true, shown: Some(value::digest()) };
-    samples.object("Decide", decide).optional(&["/number", "/remember", "/shown"]);
+    let decide = Decide {
+        request_id,
+        decision,
+        number: Some(42),
+        remember: true,
+        shown: Some(value::digest()),
+        fields: vec!["birth_date".to_owned()],
+    };
+    samples.object("Decide", decide).optional(&["/number", "/remember", "/shown", "/fields"]);
     let return_to = Some("https://shop.example/login/return#login=PDw8PDw8PDw8PDw8PDw8PA&code=AAAA".to_owned());
     samples.object("Decided", Decided { request_id, decision, return_to }).optional(&["/return_to"]);
     samples

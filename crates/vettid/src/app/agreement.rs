@@ -27,7 +27,7 @@ use vettid_wire::refusal::RefusalCode;
 mod show;
 mod terms;
 
-pub(super) use terms::document;
+pub(super) use terms::{document, whole_minute};
 
 #[derive(Debug, Args)]
 pub(super) struct New {
@@ -79,6 +79,9 @@ pub(super) struct Approve {
     /// For a login: this browser is known from now on
     #[arg(long)]
     pub(super) remember: bool,
+    /// Where several fields are asked for: say yes to this one
+    #[arg(long = "field", value_name = "FIELD")]
+    pub(super) fields: Vec<String>,
     #[command(flatten)]
     pub(super) password: PasswordInput,
 }

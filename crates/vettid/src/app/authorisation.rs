@@ -88,7 +88,7 @@ pub(super) async fn open(app: &Client, id: RequestId) -> Result<Option<(PendingR
     let found = requests.into_iter().find(|pending| pending.request_id == id);
     Ok(found.and_then(|pending| match pending.ask.clone() {
         Ask::Authorisation(view) => Some((pending, *view)),
-        Ask::Data { .. } | Ask::Login { .. } => None,
+        Ask::Data { .. } | Ask::DataBatch { .. } | Ask::Login { .. } => None,
     }))
 }
 
@@ -117,6 +117,7 @@ pub(super) async fn approve(
         shown: Some(shown),
         number: None,
         remember: false,
+        fields: vec![],
     };
     app.command::<RequestDecide>(asked).await.map_err(advice::command)
 }

@@ -6,17 +6,21 @@ mod invitations;
 mod picture;
 mod view;
 
-pub(super) use view::show_contract;
+pub(super) use view::{may, show_contract};
 
 use super::advice::command;
+use super::badge::{self, Badged};
+use super::contract::Fill;
 use super::{Client, input};
 use crate::failure::Failure;
 use crate::output::Output;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use vettid_wire::connection::{AcceptInvitation, ConnectionRef, Decide, Invite, RevocationReason, Revoke, RotateKeys};
+use vettid_wire::connection::{
+    AcceptInvitation, ConnectionRef, Decide, Invite, PeerKind, RevocationReason, Revoke, RotateKeys,
+};
 use vettid_wire::event::{
-    self, ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionReview, ConnectionRevoke,
+    self, ConnectionAccept, ConnectionDecide, ConnectionInvite, ConnectionReview, ConnectionRevoke, ContractGet,
 };
 use vettid_wire::handshake::{Invitation, InvitationKind};
 use vettid_wire::id::{ConnectionId, InviteId};
@@ -82,7 +86,12 @@ Examples:
 Examples:
   vettid app connection decide ID --accept
   vettid app connection decide ID --accept --optional email,birthday
-  vettid app connection decide ID --reject")]
+  vettid app connection decide ID --accept --set address=@address.txt
+  vettid app connection decide ID --accept --fill
+  vettid app connection decide ID --reject
+
+What the contract of a service needs and you have not stored is stored first: from standard input, a file (FIELD=@FILE) or a question
+(--fill), never from the command line.")]
     Decide(Decision),
     /// Say whether safety number or symbols are the same on both sides
     #[command(after_help = "\
@@ -156,6 +165,8 @@ pub(super) struct Decision {
     /// Of a service's contract: the optional fields that you agree to
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', conflicts_with = "reject")]
     optional: Vec<String>,
+    #[command(flatten)]
+    fill: Fill,
 }
 
 #[derive(Debug, Args)]
@@ -223,9 +234,13 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
             Ok(output.result(&contacts::Unmuted { unmuted: true })?)
         }
         Command::Review(one) => {
-            Ok(output.result(&app.command::<ConnectionReview>(one.reference()).await.map_err(command)?)?)
+            let view = app.command::<ConnectionReview>(one.reference()).await.map_err(command)?;
+            let badge = badge::of_view(&view, app).await?;
+            let contract = view.contract.clone().filter(|_| view.kind == PeerKind::Service);
+            Ok(output.result(&Badged::new(view, badge).compared(contract.as_ref(), app).await?)?)
         }
         Command::Decide(decision) => {
+            decision.fill(app, output).await?;
             Ok(output.result(&app.command::<ConnectionDecide>(decision.request()).await.map_err(command)?)?)
         }
         Command::Verify(compared) => contacts::verify(compared, app, output).await,
@@ -276,6 +291,26 @@ impl One {
 }
 
 impl Decision {
+    /// Stores what the contract of a service needs and was given, before the yes; tells what is missing.
+    async fn fill(&self, app: &Client, output: Output) -> Result<(), Failure> {
+        if !self.answer.accept {
+            let unused = Failure::usage("nothing is stored for a connection that is rejected");
+            return if self.fill.is_wanted() { Err(unused.next("leave out --set and --fill")) } else { Ok(()) };
+        }
+        let connection_id = self.one.connection;
+        let asked = ConnectionRef { connection_id };
+        let view = app.command::<ConnectionReview>(asked).await.map_err(command)?;
+        if view.kind != PeerKind::Service {
+            let unused = Failure::usage("this is not a service: it has no contract that needs data");
+            return if self.fill.is_wanted() { Err(unused.next("leave out --set and --fill")) } else { Ok(()) };
+        }
+        // The view of the contract names missing optional fields, too.
+        let asked = ConnectionRef { connection_id };
+        let view = app.command::<ContractGet>(asked).await.map_err(command)?;
+        let Some(offered) = view.offered else { return Ok(()) };
+        self.fill.run(&offered.contract, &self.optional, &view.missing_fields, app, output).await
+    }
+
     fn request(self) -> Decide {
         Decide { connection_id: self.one.connection, accept: self.answer.accept, optional_fields: self.optional }
     }

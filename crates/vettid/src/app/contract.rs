@@ -2,15 +2,19 @@
 //! shown; a value that it asks for never stands on the command line.
 
 mod fill;
+mod trial;
 mod view;
 
 use super::advice::{self, command};
+use super::badge::{self, Badged};
 use super::{Client, private_file};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::{Args, Subcommand};
-use fill::Fill;
+pub(super) use fill::Fill;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use vettid_client::directory::Badge;
 use vettid_client::statement::StatementFailure;
 use vettid_wire::connection::{ConnectionRef, ConnectionState};
 use vettid_wire::contract::{Contract, Tier};
@@ -32,6 +36,18 @@ Examples:
     /// Show what a new version changes, and which of it gives the service more
     #[command(after_help = "Example:\n  vettid app contract diff demo-shop")]
     Diff(Service),
+    /// Try a contract before you accept it: what would it have handed out over the last days?
+    #[command(
+        visible_alias = "try",
+        after_help = "\
+Examples:
+  vettid app contract dry-run demo-shop
+  vettid app contract dry-run demo-shop --days 30 --optional email
+
+A new version is tried on what this service asked for; before you are connected, on what your other services asked for. Your vault
+decides by the rules that it decides real requests by. Nothing is handed out, nobody is told, and no rate is used up."
+    )]
+    DryRun(trial::DryRun),
     /// Accept a new version: it is in force at once
     #[command(after_help = "\
 Examples:
@@ -125,8 +141,18 @@ struct Optional {
 pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result<(), Failure> {
     match wanted {
         Command::List => Ok(output.result(&app.command::<ListRow>(Nothing {}).await.map_err(command)?)?),
-        Command::Show(service) => Ok(output.result(&get(&service, app).await?)?),
-        Command::Diff(service) => Ok(output.result(&view::Diff::of(get(&service, app).await?)?)?),
+        Command::Show(service) => {
+            let view = get(&service, app).await?;
+            let (badge, contract) = (known(view.connection_id, app).await?, newest(&view).cloned());
+            Ok(output.result(&Badged::new(view, badge).compared(contract.as_ref(), app).await?)?)
+        }
+        Command::Diff(service) => {
+            let view = get(&service, app).await?;
+            let (badge, contract) = (known(view.connection_id, app).await?, newest(&view).cloned());
+            let diff = Badged::new(view::Diff::of(view)?, badge);
+            Ok(output.result(&diff.compared(contract.as_ref(), app).await?)?)
+        }
+        Command::DryRun(wanted) => trial::run(wanted, app, output).await,
         Command::Accept(accept) => {
             let view = get(&accept.service, app).await?;
             let offered = offered(&view, accept.version)?;
@@ -150,6 +176,17 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         }
         Command::Choose(choose) => choose_anew(choose, app, output).await,
     }
+}
+
+/// What is offered, else what is in force.
+fn newest(view: &ContractView) -> Option<&Contract> {
+    let offered = view.offered.as_ref().map(|offered| &offered.contract);
+    offered.or(view.in_force.as_ref().map(|signed| &signed.contract))
+}
+
+/// How well the service of a contract is known.
+async fn known(id: ConnectionId, app: &Client) -> Result<Option<Badge>, Failure> {
+    Ok(badge::of(BTreeSet::from([id]), app).await?.remove(&id))
 }
 
 fn no_statement(failure: StatementFailure) -> Failure {
@@ -221,7 +258,7 @@ async fn get(service: &Service, app: &Client) -> Result<ContractView, Failure> {
 }
 
 /// The connection that a text names; one that is in use wins over those that are not.
-async fn connection(text: &str, app: &Client) -> Result<ConnectionId, Failure> {
+pub(super) async fn connection(text: &str, app: &Client) -> Result<ConnectionId, Failure> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }

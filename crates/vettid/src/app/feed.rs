@@ -4,8 +4,8 @@ mod change;
 mod filter;
 mod show;
 
-use super::Client;
 use super::advice::command;
+use super::{Client, badge};
 use crate::failure::Failure;
 use crate::output::Output;
 use change::{Archive, Numbers, PolicyArguments, Read, Tags};
@@ -110,7 +110,8 @@ pub(super) async fn run(wanted: Command, app: &Client, output: Output) -> Result
         Command::Search(Search { words, filter, page }) => find(app, output, filter, page, Some(words.join(" "))).await,
         Command::Show { number } => {
             let marked = app.command::<FeedGet>(EntryNumber { number }).await.map_err(command)?;
-            Ok(output.result(&EntryView::from(marked))?)
+            let badges = badge::of(marked.entry.connection_id.into_iter().collect(), app).await?;
+            Ok(output.result(&EntryView::new(marked, &badges))?)
         }
         Command::Unread => Ok(output.result(&app.command::<FeedUnread>(Nothing {}).await.map_err(command)?)?),
         Command::Tag(tags) => change::tag(tags, app, output).await,
@@ -133,5 +134,6 @@ async fn find(
 ) -> Result<(), Failure> {
     let asked = SearchFeed { filter: filter.with(text), before: page.before, limit: page.limit };
     let found = app.command::<FeedSearch>(asked).await.map_err(command)?;
-    Ok(output.result(&FoundView::from(found))?)
+    let badges = badge::of(found.entries.iter().filter_map(|marked| marked.entry.connection_id).collect(), app).await?;
+    Ok(output.result(&FoundView::new(found, &badges))?)
 }

@@ -1,9 +1,12 @@
 //! `vettid app request`: what waits for the member's decision, and requests between members.
 
+mod fields;
+
 use super::Client;
 use super::advice::command;
 use super::agreement::{self, Approve, Counter, New, One};
 use super::authorisation::{self, Approving};
+use super::badge;
 use super::credential::failure as credential_failure;
 use super::login;
 use super::transaction::Limit;
@@ -15,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use vettid_client::clock::{Clock, SystemClock};
 use vettid_client::command::CommandError;
+use vettid_client::directory::Badge;
 use vettid_wire::agreement::{AgreementKind, AgreementList, AgreementSummary, FreePayments};
 use vettid_wire::auth::Decision;
 use vettid_wire::event::{Nothing, RequestDecide, RequestList as ListRow};
@@ -54,8 +58,10 @@ Examples:
   vettid app request approve ID --terms HASH --password-stdin < password.txt
   vettid app request approve ID --remember
   vettid app request approve ID --number 42
+  vettid app request approve ID --field address --field email
 
---remember and --number are for logins. After a login on this device, open the address that is printed in the browser
+Where several fields are asked for, you say yes to each that you name with --field, or to the ones that you are asked about
+here; the others are denied. --remember and --number are for logins. After a login on this device, open the address that is printed in the browser
 that waits.")]
     Approve(ApproveRequest),
     /// Say no
@@ -126,19 +132,27 @@ async fn approve_one(app: &Client, output: Output, wanted: ApproveRequest) -> Re
 async fn list(app: &Client, output: Output) -> Result<(), Failure> {
     let RequestList { requests } = app.command::<ListRow>(Nothing {}).await.map_err(command)?;
     let AgreementList { agreements } = agreement::list(app, Some(AgreementKind::Request)).await?;
-    Ok(output.result(&Listed { requests, agreements })?)
+    let badges = badge::of(requests.iter().map(|pending| pending.connection_id).collect(), app).await?;
+    let badged = |pending: PendingRequest| {
+        let badge = badges.get(&pending.connection_id).cloned();
+        Waiting { pending, badge }
+    };
+    Ok(output.result(&Listed { requests: requests.into_iter().map(badged).collect(), agreements })?)
 }
 
 /// Says yes to a question that waits; `None` if none has this id.
 async fn yes(app: &Client, approve: &Approve) -> Result<Option<Decided>, Failure> {
     let request_id = RequestId::from_bytes(approve.id.to_bytes());
     let RequestList { requests } = app.command::<ListRow>(Nothing {}).await.map_err(command)?;
-    let check = requests.into_iter().find(|pending| pending.request_id == request_id).and_then(|found| found.login);
+    let found = requests.into_iter().find(|pending| pending.request_id == request_id);
+    let fields = fields::chosen(found.as_ref(), &approve.fields)?;
+    let check = found.and_then(|found| found.login);
     if let Some(check) = check.filter(|check| check.level == LoginLevel::Number) {
         unknown_browser(app, approve, request_id, &check).await?;
     }
     let Approve { number, remember, .. } = *approve;
-    decide(app, approve.id, Decide { request_id, decision: Decision::Approve, number, remember, shown: None }).await
+    let asked = Decide { request_id, decision: Decision::Approve, number, remember, shown: None, fields };
+    decide(app, approve.id, asked).await
 }
 
 /// A browser that nobody knows: not by a plain yes, but by the number of its page, the password, and not at once.
@@ -165,7 +179,7 @@ async fn unknown_browser(
 
 fn no(id: AgreementId) -> Decide {
     let request_id = RequestId::from_bytes(id.to_bytes());
-    Decide { request_id, decision: Decision::Deny, number: None, remember: false, shown: None }
+    Decide { request_id, decision: Decision::Deny, number: None, remember: false, shown: None, fields: vec![] }
 }
 
 /// Decides a question that waits; `None` if none has this id.
@@ -179,10 +193,19 @@ async fn decide(app: &Client, id: AgreementId, asked: Decide) -> Result<Option<D
     }
 }
 
+/// A question, with how well the service is known that asks.
+#[derive(Serialize)]
+struct Waiting {
+    #[serde(flatten)]
+    pending: PendingRequest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    badge: Option<Badge>,
+}
+
 /// Everything that is asked and proposed.
 #[derive(Serialize)]
 struct Listed {
-    requests: Vec<PendingRequest>,
+    requests: Vec<Waiting>,
     agreements: Vec<AgreementSummary>,
 }
 
@@ -200,15 +223,15 @@ impl Show for Listed {
     }
 }
 
-fn show_requests(requests: &[PendingRequest], page: &mut Page) {
+fn show_requests(requests: &[Waiting], page: &mut Page) {
     if requests.is_empty() {
         page.line("Nothing waits for you.");
         return;
     }
     page.line(format!("{} for you:", count(requests.len() as u64, "request") + wait(requests.len())));
-    for pending in requests {
+    for waiting in requests {
         page.gap();
-        show(pending, page);
+        show(&waiting.pending, waiting.badge.as_ref(), page);
     }
     page.gap();
     page.next("To answer", "vettid app request approve ID   or   vettid app request deny ID");
@@ -218,13 +241,14 @@ fn wait(number: usize) -> &'static str {
     if number == 1 { " waits" } else { " wait" }
 }
 
-fn show(pending: &PendingRequest, page: &mut Page) {
+fn show(pending: &PendingRequest, badge: Option<&Badge>, page: &mut Page) {
     let who = &pending.display_name;
     match &pending.ask {
         Ask::Data { field, purpose } => {
             page.line(format!("{who} asks to read your {field}"));
             page.field("what for", purpose);
         }
+        Ask::DataBatch { fields, purpose } => fields::show(who, fields, purpose, page),
         Ask::Login { origin, display } => {
             page.line(format!("{who} asks you to log in at {origin}"));
             page.field("browser", &display.browser);
@@ -235,6 +259,9 @@ fn show(pending: &PendingRequest, page: &mut Page) {
             }
         }
         Ask::Authorisation(view) => authorisation::show(pending, view, page),
+    }
+    if let Some(badge) = badge {
+        page.field("service", badge::words(badge));
     }
     page.field("asked", minute(pending.received_at));
     page.field("no answer", format!("counts as no from {}", minute(pending.expires_at)));

@@ -38,6 +38,7 @@ Examples:
   vettid gateway contract edit contract.json remove-field address
   vettid gateway contract edit contract.json set-rate 60/60
   vettid gateway contract edit contract.json permission add send-messages
+  vettid gateway contract edit contract.json set-notifications 3
   vettid gateway contract edit contract.json add-category receipts --purpose 'Receipts of what you ordered' --quota-bytes 65536
   vettid gateway contract edit contract.json remove-category receipts")]
     Edit(Edit),

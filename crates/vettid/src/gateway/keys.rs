@@ -49,7 +49,7 @@ enum Command {
 }
 
 pub(super) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
-    let face = Face::of(&arguments.config)?;
+    let face = Face::of(&arguments.config, None)?;
     match arguments.command {
         None => {
             let inventory = face.ask::<KeyInventory>(face.get("/v1/keys")).await?;
@@ -63,35 +63,42 @@ pub(super) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
 }
 
 /// The HTTP face of the running gateway.
-struct Face {
+pub(super) struct Face {
     client: Client,
     base: String,
     key: Zeroizing<String>,
 }
 
 impl Face {
-    fn of(path: &Path) -> Result<Self> {
+    /// The face of the gateway with this configuration; `address` stands for the one that it names.
+    pub(super) fn of(path: &Path, address: Option<String>) -> Result<Self> {
         let Some(Http { listen, api_key_file, .. }) = Config::read(path)?.http else {
             bail!("{}: has no section [http], and a running gateway can be asked over HTTP only", path.display());
         };
-        if listen.port() == 0 {
-            bail!("{}: [http] names no port, so the gateway cannot be found", path.display());
-        }
+        let base = match address {
+            Some(address) => address.trim_end_matches('/').to_owned(),
+            None if listen.port() == 0 => {
+                bail!("{}: [http] names no port, so the gateway cannot be found", path.display())
+            }
+            None => format!("http://{listen}"),
+        };
         let key = std::fs::read_to_string(&api_key_file).map(Zeroizing::new);
         let key = key.with_context(|| format!("{}: the API key cannot be read", api_key_file.display()))?;
+        // Without a provider there is no TLS; a second call changes nothing.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(TIME_LIMIT).build()?;
-        Ok(Self { client, base: format!("http://{listen}"), key: Zeroizing::new(key.trim_end().to_owned()) })
+        Ok(Self { client, base, key: Zeroizing::new(key.trim_end().to_owned()) })
     }
 
-    fn get(&self, path: &str) -> RequestBuilder {
+    pub(super) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.base))
     }
 
-    fn post(&self, path: &str) -> RequestBuilder {
+    pub(super) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.base))
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+    pub(super) async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         let answer = request.bearer_auth(self.key.as_str()).send().await;
         let answer = answer.with_context(|| format!("no gateway answers at {}: start it first", self.base))?;
         let (status, bytes) = (answer.status(), answer.bytes().await?);

@@ -17,11 +17,12 @@ pub(super) struct StackPlan {
     folder: PathBuf,
     nats_server: PathBuf,
     log: String,
+    dns_servers: Vec<SocketAddr>,
 }
 
 impl StackPlan {
     /// Makes the folders.
-    pub(super) fn new(folder: &Path, nats_server: &Path, log: &str) -> Result<Self> {
+    pub(super) fn new(folder: &Path, nats_server: &Path, log: &str, dns_servers: &[SocketAddr]) -> Result<Self> {
         let folder = std::path::absolute(folder)?;
         for name in ["logs", "host-1", "host-2", "people"].into_iter().chain(EXAMPLES.map(|example| example.name)) {
             std::fs::create_dir_all(folder.join(name))?;
@@ -31,7 +32,7 @@ impl StackPlan {
         } else {
             on_path(nats_server)?
         };
-        Ok(Self { folder, nats_server, log: log.to_owned() })
+        Ok(Self { folder, nats_server, log: log.to_owned(), dns_servers: dns_servers.to_vec() })
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -215,6 +216,7 @@ fn services_config(plan: &StackPlan) -> Result<String> {
         broker_disk_bytes: 2 << 30,
         enrolments_per_hour: Some(100),
         requests_per_minute: None,
+        dns_servers: plan.dns_servers.clone(),
         log: plan.log.clone(),
     };
     Ok(toml::to_string(&file)?)
@@ -245,6 +247,7 @@ fn gateway_config(example: &Example, services: &Value, port: u16) -> Result<Stri
     file.insert("version".into(), 1.into());
     file.insert("name".into(), example.title.into());
     file.insert("origins".into(), vec![example.origin].into());
+    file.insert("category".into(), "shop".into());
     file.insert("contract".into(), "contract.json".into());
     file.insert("state".into(), "state".into());
     file.insert("key_file".into(), "state.key".into());

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 199] = [
+const COMMANDS: [&str; 210] = [
     "",
     "app",
     "app enroll",
@@ -60,6 +60,7 @@ const COMMANDS: [&str; 199] = [
     "app contract list",
     "app contract show",
     "app contract diff",
+    "app contract dry-run",
     "app contract accept",
     "app contract reject",
     "app contract choose",
@@ -77,6 +78,12 @@ const COMMANDS: [&str; 199] = [
     "app message remove",
     "app message settings",
     "app message export",
+    "app service-message",
+    "app service-message list",
+    "app service-message read",
+    "app service-message remove",
+    "app service-message mute",
+    "app service-message unmute",
     "app call",
     "app call offer",
     "app call answer",
@@ -166,6 +173,7 @@ const COMMANDS: [&str; 199] = [
     "app status",
     "app watch",
     "services",
+    "services certify",
     "host",
     "gateway",
     "gateway client",
@@ -174,6 +182,8 @@ const COMMANDS: [&str; 199] = [
     "gateway api-key create",
     "gateway api-key list",
     "gateway api-key revoke",
+    "gateway verify",
+    "gateway verify domain",
     "gateway webhook",
     "gateway webhook add",
     "gateway webhook list",
@@ -187,6 +197,7 @@ const COMMANDS: [&str; 199] = [
     "gateway contract edit set-field",
     "gateway contract edit remove-field",
     "gateway contract edit set-rate",
+    "gateway contract edit set-notifications",
     "gateway contract edit permission",
     "gateway contract edit add-category",
     "gateway contract edit remove-category",

@@ -10,9 +10,11 @@
 
 mod agreement;
 mod authorisation;
+mod badge;
 mod call;
 mod canary;
 mod contacts;
+mod contract;
 mod credential;
 mod disk;
 mod examples;

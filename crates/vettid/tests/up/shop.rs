@@ -36,6 +36,11 @@ impl Shop {
         Self { client: http(), url: format!("http://{address}"), key }
     }
 
+    /// Where the gateway listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.url
+    }
+
     /// A program with a key that the gateway does not know.
     pub(crate) fn with_key(&self, key: &str) -> Self {
         Self { key: key.to_owned(), ..self.clone() }

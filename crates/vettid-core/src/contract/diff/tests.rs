@@ -41,6 +41,21 @@ fn fields_and_permissions_come_and_go() {
 }
 
 #[test]
+fn more_messages_in_an_hour_are_wider() {
+    let of = |was: Option<u32>, is: Option<u32>| {
+        let with = |number| Contract { notifications_per_hour: number, ..contract() };
+        let found = changes(&with(was), &with(is));
+        found.first().map(|change| (change.effect, change.kind, change.part, found.len()))
+    };
+    let found = |effect, kind| Some((effect, kind, Part::Notifications, 1));
+    assert_eq!(of(Some(2), Some(2)), None);
+    assert_eq!(of(None, Some(1)), found(Effect::Wider, Kind::Added));
+    assert_eq!(of(Some(2), Some(3)), found(Effect::Wider, Kind::Changed));
+    assert_eq!(of(Some(3), Some(2)), found(Effect::Narrower, Kind::Changed));
+    assert_eq!(of(Some(3), None), found(Effect::Narrower, Kind::Removed));
+}
+
+#[test]
 fn tiers_are_weighed() {
     use Tier::{Consent, OnDemand, Optional, Required};
     let wider =

@@ -130,12 +130,33 @@ fn what_members_will_not_like_is_a_warning() {
     assert_eq!(warning(many), (Fault::OverAsking, "/fields".into()));
 }
 
+#[test]
+fn messages_need_the_permission_and_a_bearable_number() {
+    let place = || "/notifications_per_hour".to_owned();
+    let with = |number| {
+        move |c: &mut Contract| {
+            c.permissions.push(Permission::SendMessages);
+            c.notifications_per_hour = number;
+        }
+    };
+    let mut sound = contract();
+    with(Some(6))(&mut sound);
+    assert_eq!(lint(&sound), []);
+    assert_eq!(warning(with(None)), (Fault::Missing, place()));
+    assert_eq!(warning(with(Some(7))), (Fault::OverAsking, place()));
+    assert_eq!(error(with(Some(0))), (Fault::Zero, place()));
+    assert_eq!(error(with(Some(MAX_NOTIFICATIONS_PER_HOUR + 1))), (Fault::TooLarge, place()));
+    assert_eq!(warning(|c| c.notifications_per_hour = Some(1)), (Fault::Rate, place()));
+}
+
 /// Nothing that the grammar refuses passes as sound.
 #[test]
 fn what_is_sound_is_valid() {
-    let wrong: [fn(&mut Contract); 5] = [
+    let wrong: [fn(&mut Contract); 7] = [
         |c| c.contract_version = 0,
         |c| c.rate.count = 0,
+        |c| c.notifications_per_hour = Some(0),
+        |c| c.notifications_per_hour = Some(MAX_NOTIFICATIONS_PER_HOUR + 1),
         |c| c.fields[0].field = "A".into(),
         |c| c.fields[0].field = c.fields[1].field.clone(),
         |c| c.fields[0].retention = Retention::TimeLimited { days: 0 },

@@ -170,6 +170,14 @@ async fn postgres_takes_a_state_over_from_a_file() {
     fs::write(&file, &before).unwrap();
     assert_whole(folder.path(), Some(&address)).await;
     assert!(!file.exists());
+    // Nor does one begin anew whose database was emptied.
+    cluster.psql("vettid", "CREATE TABLE kept AS TABLE state_rows; DELETE FROM state_rows").unwrap();
+    assert!(matches!(open_at(folder.path(), Some(&address)).await, Err(StateError::Mixed)));
+    cluster.psql("vettid", "CREATE TABLE top AS TABLE state_head; UPDATE state_head SET head = NULL").unwrap();
+    assert!(matches!(open_at(folder.path(), Some(&address)).await, Err(StateError::Vanished)));
+    let back = "INSERT INTO state_rows TABLE kept; UPDATE state_head SET head = (SELECT head FROM top)";
+    cluster.psql("vettid", back).unwrap();
+    assert_whole(folder.path(), Some(&address)).await;
     // A file that went on by itself is not the one that was moved.
     fs::write(&file, &before).unwrap();
     fs::remove_file(folder.path().join("postgres")).unwrap();

@@ -55,7 +55,7 @@ impl Vault {
         };
         let mut login = Login::begin(now, &mut rng(), &challenge, level);
         let (request_id, decision) = (challenge.request_id, Decision::Approve);
-        let yes = Decide { request_id, decision, number: None, remember, shown: None };
+        let yes = Decide { request_id, decision, number: None, remember, shown: None, fields: vec![] };
         let decided = login.decide(now, &mut rng(), &yes)?;
         let right = service.response(&challenge, Decision::Approve);
         let response = AuthResponse { method: decided.method, proof: login.proof(), ..right };

@@ -468,7 +468,13 @@ impl Service {
     }
 
     pub(crate) async fn refuse(&mut self, asked: &Asked, name: &str, code: RefusalCode) {
-        let body = EventRefused { event_id: asked.event_id, event_type: name.parse().unwrap(), code, proof: None };
+        let body = EventRefused {
+            event_id: asked.event_id,
+            event_type: name.parse().unwrap(),
+            code,
+            retry_at: None,
+            proof: None,
+        };
         self.send("event.refused", body, None).await;
     }
 

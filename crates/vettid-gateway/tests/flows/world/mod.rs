@@ -120,6 +120,7 @@ fn config(broker: &TestServer, desk: &Desk, folder: &TempDir) -> Config {
         version: 1,
         name: "Demo Shop".to_owned(),
         origins: vec!["https://shop.example".to_owned()],
+        category: None,
         contract: path("contract.json"),
         state: path("state"),
         postgres: None,

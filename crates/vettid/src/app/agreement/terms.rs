@@ -81,7 +81,7 @@ pub(super) enum Template {
     },
 }
 
-fn whole_minute(text: &str) -> Result<Timestamp, String> {
+pub(in crate::app) fn whole_minute(text: &str) -> Result<Timestamp, String> {
     let full = format!("{}:00.000Z", text.replacen(' ', "T", 1));
     full.parse().map_err(|_| "a time such as 2026-12-01T09:30 is expected".to_owned())
 }

@@ -236,6 +236,9 @@ pub(in crate::app) fn show_contract(contract: &Contract, missing: &[String], pag
         let names: Vec<_> = contract.permissions.iter().map(|permission| may(*permission)).collect();
         page.field("may also", names.join(", "));
     }
+    if let Some(number) = contract.notifications_per_hour {
+        page.field("messages", format!("at most {number} in an hour"));
+    }
     if let Some(storage) = &contract.storage {
         page.field("may store", format!("{} bytes with you", storage.quota_bytes));
         for declared in &storage.categories {
@@ -347,7 +350,8 @@ fn retention(retention: Retention) -> String {
     }
 }
 
-fn may(permission: Permission) -> &'static str {
+/// What a permission lets a service do, after “may”.
+pub(in crate::app) fn may(permission: Permission) -> &'static str {
     match permission {
         Permission::RequestAuthentication => "ask you to log in",
         Permission::RequestPayment => "ask for payments",

@@ -12,7 +12,7 @@ use vettid_wire::data::{SetField, is_field_name};
 use vettid_wire::event::{DataSet, EventRow};
 
 #[derive(Debug, Args)]
-pub(super) struct Fill {
+pub(in crate::app) struct Fill {
     /// Store a value first: FIELD=- reads it from standard input, FIELD=@FILE from a file
     #[arg(long, value_name = "FIELD=SOURCE", value_parser = source)]
     set: Vec<(String, Source)>,
@@ -41,8 +41,13 @@ fn source(text: &str) -> Result<(String, Source), String> {
 }
 
 impl Fill {
+    /// Whether values were given, or are to be asked for.
+    pub(in crate::app) fn is_wanted(&self) -> bool {
+        self.fill || !self.set.is_empty()
+    }
+
     /// Stores what was given, then what is asked for and answered; tells what is still missing.
-    pub(super) async fn run(
+    pub(in crate::app) async fn run(
         &self,
         contract: &Contract,
         optional: &[String],

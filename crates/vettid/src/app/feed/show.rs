@@ -1,11 +1,14 @@
 //! How entries look. What came of an event stands in its sentence.
 
+use super::super::badge;
 use crate::output::{Page, Show, minute};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use vettid_client::directory::Badge;
 use vettid_wire::feed::{
     FeedChanged, FeedEntry, FeedPolicy, FoundEntries, MarkedEntry, Outcome, Severity, Tag, UnreadCounts,
 };
+use vettid_wire::id::ConnectionId;
 use vettid_wire::time::Timestamp;
 
 /// An entry with its marks, as one object.
@@ -17,12 +20,16 @@ pub(super) struct EntryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     archived_at: Option<Timestamp>,
     tags: BTreeSet<Tag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    badge: Option<Badge>,
 }
 
-impl From<MarkedEntry> for EntryView {
-    fn from(marked: MarkedEntry) -> Self {
+impl EntryView {
+    /// An entry, with how well the service is known that it is about.
+    pub(super) fn new(marked: MarkedEntry, badges: &BTreeMap<ConnectionId, Badge>) -> Self {
         let MarkedEntry { entry, is_read, archived_at, tags } = marked;
-        Self { entry, is_read, archived_at, tags }
+        let badge = entry.connection_id.and_then(|id| badges.get(&id).cloned());
+        Self { entry, is_read, archived_at, tags, badge }
     }
 }
 
@@ -35,9 +42,10 @@ pub(super) struct FoundView {
     next_before: Option<u64>,
 }
 
-impl From<FoundEntries> for FoundView {
-    fn from(found: FoundEntries) -> Self {
-        let entries = found.entries.into_iter().map(EntryView::from).collect();
+impl FoundView {
+    /// A page, with how well the services are known that it is about.
+    pub(super) fn new(found: FoundEntries, badges: &BTreeMap<ConnectionId, Badge>) -> Self {
+        let entries = found.entries.into_iter().map(|marked| EntryView::new(marked, badges)).collect();
         Self { entries, found: found.found, next_before: found.next_before }
     }
 }
@@ -60,7 +68,8 @@ impl EntryView {
     fn line(&self) -> String {
         let tags: String = self.tags.iter().map(|tag| format!(" #{tag}")).collect();
         let new = if self.is_read { "" } else { "  (new)" };
-        format!("{:>6} {}{tags}{new}", self.entry.number, line(&self.entry))
+        let badge = self.badge.as_ref().map_or_else(String::new, |badge| format!("  [{}]", badge::mark(badge)));
+        format!("{:>6} {}{badge}{tags}{new}", self.entry.number, line(&self.entry))
     }
 }
 
@@ -71,6 +80,9 @@ impl Show for EntryView {
         page.field("kind", self.entry.event_type.to_string());
         if let Some(id) = self.entry.connection_id {
             page.field("connection", id.to_string());
+        }
+        if let Some(badge) = &self.badge {
+            page.field("service", badge::words(badge));
         }
         page.field("seen", if self.is_read { "yes" } else { "no" });
         if let Some(at) = self.archived_at {
@@ -167,7 +179,7 @@ mod tests {
         };
         assert_eq!(line(&entry), "* 2026-11-21 06:15 UTC  New message from Bob");
         let tags = ["tax".parse().unwrap()].into();
-        let marked = EntryView { entry, is_read: false, archived_at: None, tags };
+        let marked = EntryView { entry, is_read: false, archived_at: None, tags, badge: None };
         assert_eq!(marked.line(), "     1 * 2026-11-21 06:15 UTC  New message from Bob #tax  (new)");
     }
 }

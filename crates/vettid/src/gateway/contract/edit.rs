@@ -4,7 +4,9 @@ use super::storage::{AddCategory, Category, SetQuota};
 use crate::failure::{Exit, Failure};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use vettid_wire::contract::{Access, Contract, ContractField, Permission, Rate, Retention, Tier};
+use vettid_wire::contract::{
+    Access, Contract, ContractField, MAX_NOTIFICATIONS_PER_HOUR, Permission, Rate, Retention, Tier,
+};
 use vettid_wire::id::ServiceId;
 
 #[derive(Debug, Args)]
@@ -40,6 +42,7 @@ impl New {
             description: self.description.clone(),
             fields: Vec::new(),
             permissions: self.permission.iter().map(|name| name.permission()).collect(),
+            notifications_per_hour: None,
             storage: None,
             rate: self.rate,
             terms_url: self.terms.clone(),
@@ -74,6 +77,12 @@ enum Action {
         /// N/SECONDS
         #[arg(value_name = "N/SECONDS", value_parser = rate)]
         rate: Rate,
+    },
+    /// How many messages the service may send in any hour; 0: none, and the number is left out
+    SetNotifications {
+        /// The number
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_NOTIFICATIONS_PER_HOUR)))]
+        per_hour: u32,
     },
     /// What else the service may do
     Permission {
@@ -242,6 +251,10 @@ impl Edit {
             }
             Action::SetRate { rate } => {
                 contract.rate = *rate;
+                Ok(())
+            }
+            Action::SetNotifications { per_hour } => {
+                contract.notifications_per_hour = (*per_hour > 0).then_some(*per_hour);
                 Ok(())
             }
             Action::Permission { change, permission } => {

@@ -1,0 +1,160 @@
+//! `contract.test`: what a contract would have handed out over the last days, by the rules that decide real requests, on the requests that
+//! the audit has. Changes nothing, uses up no rate, and no value is looked at but for whether there is one.
+
+use super::decide::offered;
+use crate::connection::{self, Connection};
+use crate::failure::Failure;
+use crate::step::Step;
+use crate::{audit, field};
+use serde::Deserialize;
+use std::collections::{BTreeSet, VecDeque};
+use vettid_core::contract::trial::{Past, try_on};
+use vettid_core::contract::{AcceptedContract, contract_hash};
+use vettid_rules::Facts;
+use vettid_wire::audit::ExportedEntry;
+use vettid_wire::base64::Base64;
+use vettid_wire::connection::PeerKind;
+use vettid_wire::contract::{Acceptance, Contract, Tier};
+use vettid_wire::event::{DataRequest, DataSnapshot, EventRow};
+use vettid_wire::id::{ConnectionId, Fingerprint};
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::time::Timestamp;
+use vettid_wire::trial::{ContractTrial, MAX_TRIAL_DAYS, TrialBasis, TryContract};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Most audit entries that are looked at: the vault does nothing else meanwhile.
+const MAX_LOOKED_AT: u64 = 20_000;
+/// Most requests that are tried.
+const MAX_TRIED: usize = 5_000;
+
+/// What the audit says of a request for a field, or of a value that was sent: of whose connection, and which field.
+#[derive(Deserialize)]
+struct About {
+    connection_id: ConnectionId,
+    field: String,
+}
+
+/// What happened, oldest first, and since when nothing is left out.
+struct History {
+    since: Timestamp,
+    past: VecDeque<Past>,
+}
+
+/// Tries the contract that waits for the owner, else the one in force.
+pub fn test(step: &Step<'_>, asked: &TryContract) -> Result<Result<ContractTrial, RefusalCode>, Failure> {
+    let id = asked.connection_id;
+    let found = connection::get(&step.draft, id)?.filter(|connection| connection.kind == PeerKind::Service);
+    let Some(connection) = found else {
+        return Ok(Err(RefusalCode::NotFound));
+    };
+    let in_force = connection::contract(&step.draft, id)?;
+    let basis = if in_force.is_some() { TrialBasis::OwnRequests } else { TrialBasis::OtherServices };
+    let waiting = offered(step, &connection)?.map(|offered| offered.contract);
+    let Some(contract) = waiting.or_else(|| in_force.map(|accepted| accepted.contract)) else {
+        return Ok(Err(RefusalCode::NotFound));
+    };
+    let is_optional = |name: &String| contract.field(name).is_some_and(|field| field.tier == Tier::Optional);
+    if !(1..=MAX_TRIAL_DAYS).contains(&asked.days) || !asked.optional_fields.iter().all(is_optional) {
+        return Ok(Err(RefusalCode::InvalidRequest));
+    }
+    let whose = match basis {
+        TrialBasis::OwnRequests => BTreeSet::from([id]),
+        TrialBasis::OtherServices => other_services(step, id)?,
+    };
+    let mut history = history(step, step.now.plus_ms(-i64::from(asked.days) * DAY_MS), &whose)?;
+    let past: &[Past] = history.past.make_contiguous();
+    let tried = past.iter().filter(|past| matches!(past, Past::Asked { .. })).count();
+    let accepted = as_if_accepted(step, &connection, contract, &asked.optional_fields)?;
+    let spent = connection::spent(&step.draft, id)?;
+    let stored: BTreeSet<String> = field::list(&step.draft)?.into_iter().map(|stored| stored.field).collect();
+    let fields = try_on(&accepted, spent, past, (history.since, step.now), &|name| stored.contains(name));
+    Ok(Ok(ContractTrial {
+        connection_id: id,
+        contract_version: accepted.contract.contract_version,
+        basis,
+        since: history.since,
+        tried: u64::try_from(tried).unwrap_or(u64::MAX),
+        fields,
+    }))
+}
+
+/// The owner's services but this one; ended ones too, for they asked while they lasted.
+fn other_services(step: &Step<'_>, id: ConnectionId) -> Result<BTreeSet<ConnectionId>, Failure> {
+    let mut others = BTreeSet::new();
+    for connection in connection::later(&step.draft, None) {
+        let connection = connection?;
+        if connection.kind == PeerKind::Service && connection.connection_id != id {
+            others.insert(connection.connection_id);
+        }
+    }
+    Ok(others)
+}
+
+/// An acceptance that nobody signed and nobody keeps.
+fn as_if_accepted(
+    step: &Step<'_>,
+    connection: &Connection,
+    contract: Contract,
+    optional_fields: &[String],
+) -> Result<AcceptedContract, Failure> {
+    let contract_hash = contract_hash(&contract)?;
+    let acceptance = Acceptance {
+        contract_hash: contract_hash.clone(),
+        contract_version: contract.contract_version,
+        service_id: contract.service_id.clone(),
+        service_fp: connection.peer.as_ref().map_or(Fingerprint::from_bytes([0; 32]), |peer| peer.fingerprint),
+        member_fp: step.identity.fingerprint(),
+        connection_id: connection.connection_id,
+        optional_fields_accepted: optional_fields.to_vec(),
+        accepted_at: step.now,
+        sequence: 0,
+        key_id: step.identity.signing_key().key_id(),
+        signature: Base64::default(),
+    };
+    Ok(AcceptedContract { contract, contract_hash, acceptance, counter_signature: None })
+}
+
+fn history(step: &Step<'_>, since: Timestamp, whose: &BTreeSet<ConnectionId>) -> Result<History, Failure> {
+    let size = audit::chain(&step.draft)?.size();
+    let mut found = History { since, past: VecDeque::new() };
+    for number in (size.saturating_sub(MAX_LOOKED_AT)..size).rev() {
+        let Some(entry) = audit::entries(&step.draft, number, 1)?.pop() else { continue };
+        let at = entry.entry.ts;
+        if at < since {
+            return Ok(found);
+        }
+        let is_full = found.past.len() == MAX_TRIED;
+        if is_full || number + MAX_LOOKED_AT == size {
+            found.since = at;
+        }
+        if is_full {
+            return Ok(found);
+        }
+        if let Some(past) = read(entry, whose) {
+            // One change of a value is sent to each service that follows it.
+            if !matches!(past, Past::Changed { .. }) || found.past.front() != Some(&past) {
+                found.past.push_front(past);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read(entry: ExportedEntry, whose: &BTreeSet<ConnectionId>) -> Option<Past> {
+    let (at, name) = (entry.entry.ts, entry.entry.event_type.clone());
+    let detail = entry.detail?.value;
+    let about =
+        |value| serde_json::from_value::<About>(value).ok().filter(|about| whose.contains(&about.connection_id));
+    if name == DataSnapshot::ROW.name {
+        return about(detail).map(|about| Past::Changed { at, field: about.field });
+    }
+    if name != DataRequest::ROW.name {
+        return None;
+    }
+    if let Some(refused) = detail.get("asked") {
+        return about(refused.clone()).map(|about| Past::Asked { at, field: about.field });
+    }
+    let facts: Facts = serde_json::from_value(detail.get("facts")?.clone()).ok()?;
+    let field = facts.field.filter(|_| whose.contains(&facts.connection_id))?;
+    Some(Past::Asked { at, field })
+}

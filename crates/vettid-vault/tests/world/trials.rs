@@ -1,0 +1,81 @@
+//! The dry run of a contract: what it says of past requests is what they came to, or would have come to; and it leaves no trace.
+
+use crate::contracts::{answer, asks, offer, store, version};
+use crate::town::{ALICE, Town};
+use serde_json::json;
+use vettid_vault::projection::Draft;
+use vettid_wire::id::ConnectionId;
+use vettid_wire::refusal::RefusalCode;
+use vettid_wire::trial::{ContractTrial, FieldTrial, TrialBasis};
+
+fn dry_run(town: &mut Town, id: ConnectionId, days: u32, optional: &[&str]) -> Result<ContractTrial, RefusalCode> {
+    town.ask(ALICE, "contract.test", json!({"connection_id": id, "days": days, "optional_fields": optional}))
+}
+
+fn of<'a>(trial: &'a ContractTrial, field: &str) -> &'a FieldTrial {
+    trial.fields.iter().find(|trial| trial.field == field).unwrap()
+}
+
+fn shop_in_town(seed: u64) -> (Town, ConnectionId) {
+    let mut town = Town::settled(seed);
+    for field in ["address", "email", "city", "size_2"] {
+        store(&mut town, field);
+    }
+    let id = town.connect_shop();
+    (town, id)
+}
+
+#[test]
+fn a_new_version_is_tried_on_what_the_service_asked_for() {
+    let (mut town, id) = shop_in_town(1);
+    assert_eq!(asks(&mut town, "email"), "email");
+    for _ in 0..2 {
+        assert_eq!(asks(&mut town, "size_2"), "not_in_contract");
+    }
+    let second = version(2);
+    offer(&mut town, &second);
+    let trial = dry_run(&mut town, id, 90, &[]).unwrap();
+    assert_eq!((trial.contract_version, trial.basis, trial.tried), (2, TrialBasis::OwnRequests, 3));
+    assert_eq!((of(&trial, "email").asked, of(&trial, "email").handed_out), (1, 1));
+    let size = of(&trial, "size_2");
+    assert_eq!((size.asked, size.handed_out, size.is_stored), (2, 2, true), "what was refused would be handed out");
+    assert_eq!(of(&trial, "city").at_most, 0, "not agreed to");
+    assert!(of(&dry_run(&mut town, id, 90, &["city"]).unwrap(), "city").at_most > 0);
+
+    // What it foretold comes true.
+    answer(&mut town, id, &second, true, &[]).unwrap();
+    town.shop.contract = second;
+    assert_eq!(asks(&mut town, "size_2"), "size_2");
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_takes_nothing_from_the_rates() {
+    let (mut town, id) = shop_in_town(2);
+    asks(&mut town, "email");
+    let served = |town: &Town| Draft::new(town.nodes[ALICE].vault.state()).keys("served/", usize::MAX).len();
+    let buckets = |town: &Town| {
+        let draft = Draft::new(town.nodes[ALICE].vault.state());
+        vettid_vault::connection::buckets(&draft, id).unwrap()
+    };
+    let (before, spent, sent) = (served(&town), buckets(&town), town.shop.got.len());
+    for _ in 0..50 {
+        dry_run(&mut town, id, 90, &[]).unwrap();
+    }
+    assert_eq!((served(&town), buckets(&town), town.shop.got.len()), (before, spent, sent));
+    assert_eq!(asks(&mut town, "email"), "email");
+}
+
+#[test]
+fn what_cannot_be_tried_is_refused() {
+    let (mut town, id) = shop_in_town(3);
+    for (days, optional, code) in [
+        (0, &[][..], RefusalCode::InvalidRequest),
+        (91, &[], RefusalCode::InvalidRequest),
+        (90, &["email"], RefusalCode::InvalidRequest),
+        (90, &["nothing"], RefusalCode::InvalidRequest),
+    ] {
+        assert_eq!(dry_run(&mut town, id, days, optional), Err(code), "{days} {optional:?}");
+    }
+    let nobody = ConnectionId::from_bytes([9; 16]);
+    assert_eq!(dry_run(&mut town, nobody, 90, &[]), Err(RefusalCode::NotFound));
+}
