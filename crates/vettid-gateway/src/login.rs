@@ -331,3 +331,6 @@ fn level(proof: &LoginProof) -> LoginLevel {
 pub(crate) fn keep_until(expires_at: Timestamp) -> Timestamp {
     expires_at.plus_ms(MAX_LIFE_MS)
 }
+
+#[cfg(test)]
+mod tests;

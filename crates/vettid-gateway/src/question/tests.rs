@@ -91,8 +91,12 @@ impl Pair {
     }
 
     fn login(&mut self) -> (Question, AuthResponse) {
+        self.login_by(Some(42))
+    }
+
+    fn login_by(&mut self, number: Option<u8>) -> (Question, AuthResponse) {
         let display = Display { browser: "Firefox".into(), city: "Bern".into(), ip_prefix: "192.0.2".into() };
-        let login = LoginRequest { number: Some(42), ..LoginRequest::new("https://shop.example", [7; 32], display) };
+        let login = LoginRequest { number, ..LoginRequest::new("https://shop.example", [7; 32], display) };
         let question = self.ask(Ask::Login(login));
         let Kind::Login(challenge) = &question.kind else { panic!("a login") };
         let response = AuthResponse {
@@ -312,6 +316,22 @@ fn a_login_with_one_wrong_field_does_not_count() {
         let mut changed = response.clone();
         change(&mut changed);
         assert_eq!(pair.judge(&question, pair.signed(&changed)), Err(NotAnAnswer::Time), "{number}");
+    }
+}
+
+#[test]
+fn a_yes_is_tied_in_no_way_that_was_not_asked_for() {
+    let mut pair = Pair::new();
+    let (question, response) = pair.login_by(None);
+    let browser_key = vettid_wire::key::TypedKey::new(vettid_wire::key::KeyAlgorithm::P256, [4; 65]).unwrap();
+    let proofs = [
+        LoginProof::Number { remember: false },
+        LoginProof::KnownBrowser { browser_key },
+        LoginProof::SameDevice { code_hash: Base64Url::new([0; 32]), remember: false },
+    ];
+    for proof in proofs {
+        let wrong = AuthResponse { proof: Some(proof), ..response.clone() };
+        assert_eq!(pair.judge(&question, pair.signed(&wrong)), Err(NotAnAnswer::Contradiction), "{wrong:?}");
     }
 }
 

@@ -1,11 +1,12 @@
 //! Logging in: the signed answer, and every answer that only looks like one.
 
 use crate::requests::connected;
-use crate::world::member::rng;
-use crate::world::{PATIENCE, eventually, login};
+use crate::world::member::{Member, rng};
+use crate::world::{PATIENCE, World, eventually, login};
 use std::time::Duration;
 use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::signature::{Context, check};
+use vettid_gateway::gateway::RequestError;
 use vettid_gateway::view::Status;
 use vettid_wire::auth::{AuthResponse, Decision, MAX_LIFE_MS};
 use vettid_wire::base64::Base64Url;
@@ -116,6 +117,19 @@ async fn the_answer_to_one_login_does_not_open_another() {
     assert!(!second.is_finished());
     service.decide(&two, Decision::Deny).await;
     assert!(matches!(second.await.unwrap().status, Status::Denied { .. }));
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_by_a_number_where_numbers_are_off() {
+    let mut world = World::start().await;
+    world.config.login.numbers = false;
+    let gateway = world.gateway().await;
+    let mut member = Member::new(&world).await;
+    let id = member.connect(&gateway, &[]).await.connection_id;
+    let asked = gateway.run(move |gateway| async move { gateway.request_login(id, login(), PATIENCE).await }).await;
+    assert!(matches!(asked, Err(RequestError::Invalid)), "{asked:?}");
     gateway.stop().await;
     world.shut().await;
 }

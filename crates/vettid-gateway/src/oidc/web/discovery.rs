@@ -1,6 +1,7 @@
 //! What clients read before anything else: the metadata of the provider (OpenID Connect Discovery 1.0, RFC 8414) and its
 //! public keys.
 
+use crate::oidc::address::Issuer;
 use crate::oidc::claims;
 use crate::oidc::failure::Failure;
 use crate::oidc::key_ring::KEEP_SECONDS;
@@ -23,7 +24,7 @@ fn document(provider: &Provider) -> Value {
     let protocol = ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "amr", "sid"];
     let claims: BTreeSet<&str> = claims::served(&provider.settings().claims).into_iter().chain(protocol).collect();
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
-    let mut grants = vec!["authorization_code", "refresh_token"];
+    let numbers = provider.gateway().lets_in_by_number();
     let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.at("/authorize"),
@@ -37,6 +38,7 @@ fn document(provider: &Provider) -> Value {
         "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": [SIGNING_ALGORITHM],
         "token_endpoint_auth_methods_supported": methods,
@@ -50,15 +52,20 @@ fn document(provider: &Provider) -> Value {
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     });
-    // Without a browser nothing but a number ties the answer to whoever asked.
-    if provider.gateway().lets_in_by_number() {
-        grants.push("urn:openid:params:grant-type:ciba");
-        document["backchannel_authentication_endpoint"] = json!(issuer.at("/backchannel"));
-        document["backchannel_token_delivery_modes_supported"] = json!(["poll", "ping"]);
-        document["backchannel_user_code_parameter_supported"] = json!(false);
+    if let (true, Some(all), Value::Object(more)) = (numbers, document.as_object_mut(), without_browser(issuer)) {
+        all.extend(more);
     }
-    document["grant_types_supported"] = json!(grants);
     document
+}
+
+/// What is announced where members may be asked without a browser: nothing but a number ties such a yes to whoever asked.
+fn without_browser(issuer: &Issuer) -> Value {
+    json!({
+        "grant_types_supported": ["authorization_code", "refresh_token", "urn:openid:params:grant-type:ciba"],
+        "backchannel_authentication_endpoint": issuer.at("/backchannel"),
+        "backchannel_token_delivery_modes_supported": ["poll", "ping"],
+        "backchannel_user_code_parameter_supported": false,
+    })
 }
 
 /// `GET /jwks`.

@@ -13,7 +13,7 @@ use vettid_wire::auth::Decision;
 const GRANT: &str = "urn:openid:params:grant-type:ciba";
 
 /// A client that may ask without a browser.
-fn till(world: &crate::world::World, told_at: Option<&str>) -> Registered {
+pub(super) fn till(world: &crate::world::World, told_at: Option<&str>) -> Registered {
     let registration = Registration {
         name: "Till".to_owned(),
         redirect_uris: vec![REDIRECT.to_owned()],

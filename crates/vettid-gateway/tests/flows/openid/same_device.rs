@@ -136,6 +136,7 @@ async fn a_link_and_its_code_log_in_and_the_next_time_the_key_of_the_browser_doe
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_browser_is_told_plainly_that_it_is_not_let_in_from_afar() {
     let (world, site) = without_numbers().await;
+    let till = super::decoupled::till(&world, None);
     let mut scene = Scene::new(&world, &site).await;
     let (page, shown) = scene.waits().await;
     let asked = scene.asked_by_link(&shown, true).await;
@@ -153,8 +154,7 @@ async fn an_unknown_browser_is_told_plainly_that_it_is_not_let_in_from_afar() {
     plain.press(&page, "/link").await;
     assert!(plain.open(&page).await.text.contains("This browser runs no script here"));
     // Nor is anybody asked without a browser.
-    let fields =
-        [("client_id", site.shop.id.as_str()), ("client_secret", site.shop.secret.as_str()), ("scope", "openid")];
+    let fields = [("client_id", till.id.as_str()), ("client_secret", till.secret.as_str()), ("scope", "openid")];
     let body = super::site::form(fields.into_iter().chain([("login_hint", "somebody")]).collect());
     let backchannel = site.send(reqwest::Method::POST, "/backchannel", &[], Some(body)).await;
     assert_eq!(backchannel.error(), "unauthorized_client");
