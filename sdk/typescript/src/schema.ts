@@ -478,6 +478,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How well members know the service, and what its text record has to say. */
+        get: operations["show_verification"];
+        put?: never;
+        /** Claims a domain: services look for its text record at once, and from then on regularly. */
+        post: operations["claim_domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/webhooks": {
         parameters: {
             query?: never;
@@ -735,6 +753,20 @@ export interface components {
             signature: string;
             /** @description From the cookie. */
             verifier: string;
+        };
+        /** @description A domain to be proved. */
+        Claim: {
+            /** @description In ASCII and lower case, such as `example.org`. */
+            domain: string;
+        };
+        /** @description What became of the claim. */
+        Claimed: {
+            /** @description What was found there just now: `confirmed`, `absent`, or `unknown` if DNS did not answer. The registry looks again by itself. */
+            found: string;
+            /** @description Where the text record has to stand. */
+            record_name: string;
+            /** @description How well members know the service now. */
+            standing: components["schemas"]["Standing"];
         };
         /** @description A connection with a member. */
         Connection: {
@@ -1072,6 +1104,16 @@ export interface components {
              */
             wait_ms?: number | null;
         };
+        /** @description Why the operator knows the service. */
+        OperatorsWord: {
+            /** @description What was looked at. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Ends by itself then.
+             */
+            until: string;
+        };
         /** @description Who gets a payment. */
         Payee: {
             /** @description SHA-256 of the whole account as the service writes it, in base64. */
@@ -1127,6 +1169,21 @@ export interface components {
         } | {
             /** @enum {string} */
             status: "over";
+        };
+        /** @description A domain whose record was found. */
+        ProvedDomain: {
+            /**
+             * Format: date-time
+             * @description When its record was last found.
+             */
+            checked_at: string;
+            /** @description The domain. */
+            domain: string;
+            /**
+             * Format: date-time
+             * @description Since when it is verified without a gap.
+             */
+            since: string;
         };
         /** @description Whom to ask without a link. */
         PushCall: {
@@ -1326,6 +1383,15 @@ export interface components {
         Rotate: {
             /** @description Somebody may know the present ones: what they signed ends at once, instead of with the next change. */
             cuts_off: boolean;
+        };
+        /** @description How well members know the service, as the registry says. */
+        Standing: {
+            certification?: components["schemas"]["OperatorsWord"] | null;
+            domain?: components["schemas"]["ProvedDomain"] | null;
+            /** @description `unverified`, `verified` or `certified`. */
+            level: string;
+            /** @description What the text record has to say; the name is `_vettid.` and the domain. */
+            record_text: string;
         };
         /** @description Stores a value with a member. */
         StoreCall: {
@@ -2730,6 +2796,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    show_verification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the registry says. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    claim_domain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Claim"];
+            };
+        };
+        responses: {
+            /** @description The claim is recorded. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Claimed"];
                 };
             };
             /** @description The call has no result. */
