@@ -160,6 +160,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/connections/{connection_id}/data-batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks a member for several fields of personal data; the answer has a value or a refusal for each. Each field counts against the
+         *     rates of the contract as if it was asked for alone; the member is asked once about all that need a yes.
+         */
+        post: operations["request_data_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/connections/{connection_id}/data-requests": {
         parameters: {
             query?: never;
@@ -188,6 +208,26 @@ export interface paths {
         put?: never;
         /** Asks a member to log in. */
         post: operations["request_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/connections/{connection_id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tells a member something. As many messages in any hour as the contract says; what is more is refused with the time from which
+         *     there is room again (`retry_at`), and never queued.
+         */
+        post: operations["send_message"];
         delete?: never;
         options?: never;
         head?: never;
@@ -438,6 +478,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How well members know the service, and what its text record has to say. */
+        get: operations["show_verification"];
+        put?: never;
+        /** Claims a domain: services look for its text record at once, and from then on regularly. */
+        post: operations["claim_domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/webhooks": {
         parameters: {
             query?: never;
@@ -645,6 +703,18 @@ export interface components {
          * @enum {string}
          */
         AuthorisationKind: "payment" | "transaction" | "consent" | "document" | "proof";
+        /** @description Asks for several fields of personal data. */
+        BatchCall: {
+            /** @description The fields, 1 to 16, none twice; each is decided by itself, in this order. */
+            fields: components["schemas"]["FieldCall"][];
+            /** @description What for, shown to the member. */
+            purpose: string;
+            /**
+             * Format: int64
+             * @description How long the call waits for the answer, in milliseconds; 10 000 if it is not said.
+             */
+            wait_ms?: number | null;
+        };
         /** @description A page that begins to wait. */
         BeginCall: {
             /** @description Where the login was started, shown to the member. */
@@ -683,6 +753,20 @@ export interface components {
             signature: string;
             /** @description From the cookie. */
             verifier: string;
+        };
+        /** @description A domain to be proved. */
+        Claim: {
+            /** @description In ASCII and lower case, such as `example.org`. */
+            domain: string;
+        };
+        /** @description What became of the claim. */
+        Claimed: {
+            /** @description What was found there just now: `confirmed`, `absent`, or `unknown` if DNS did not answer. The registry looks again by itself. */
+            found: string;
+            /** @description Where the text record has to stand. */
+            record_name: string;
+            /** @description How well members know the service now. */
+            standing: components["schemas"]["Standing"];
         };
         /** @description A connection with a member. */
         Connection: {
@@ -828,6 +912,27 @@ export interface components {
             code: components["schemas"]["ErrorCode"];
             /** @description For people: what to do next. */
             message: string;
+        };
+        /** @description What came of one of several fields. */
+        FieldAnswer: {
+            /** @description Why there is no value. */
+            code?: string | null;
+            /** @description Name of the field. */
+            field: string;
+            /** @description How long the value may be kept. */
+            keep?: unknown;
+            /** @description Its value. */
+            value?: unknown;
+        };
+        /** @description One of several fields. */
+        FieldCall: {
+            /** @description Name of the field in the contract. */
+            field: string;
+            /**
+             * @description How long the value is to be kept, at most as long as the contract says: `session`, `{"time_limited":{"days":7}}` or
+             *     `until_revoked`. As long as the contract allows if it is not said.
+             */
+            retention?: unknown;
         };
         /** @description The waiting browser asks how far it is. */
         FinishCall: {
@@ -977,6 +1082,38 @@ export interface components {
              */
             valid_until: string;
         };
+        /** @description Tells a member something. */
+        MessageCall: {
+            /**
+             * Format: int64
+             * @description How long the message waits for the member's vault, in milliseconds; one day if it is not said, seven at most.
+             */
+            expires_in_ms?: number | null;
+            /**
+             * @description `information`, `action` (the member has to do something) or `warning`.
+             * @example information
+             */
+            kind: string;
+            /** @description One line of at most 150 bytes. */
+            subject: string;
+            /** @description Plain text of at most 4 000 bytes and 60 lines. Addresses in it are shown as text and never as links. */
+            text: string;
+            /**
+             * Format: int64
+             * @description How long the call waits for the receipt, in milliseconds; 10 000 if it is not said.
+             */
+            wait_ms?: number | null;
+        };
+        /** @description Why the operator knows the service. */
+        OperatorsWord: {
+            /** @description What was looked at. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Ends by itself then.
+             */
+            until: string;
+        };
         /** @description Who gets a payment. */
         Payee: {
             /** @description SHA-256 of the whole account as the service writes it, in base64. */
@@ -1032,6 +1169,21 @@ export interface components {
         } | {
             /** @enum {string} */
             status: "over";
+        };
+        /** @description A domain whose record was found. */
+        ProvedDomain: {
+            /**
+             * Format: date-time
+             * @description When its record was last found.
+             */
+            checked_at: string;
+            /** @description The domain. */
+            domain: string;
+            /**
+             * Format: date-time
+             * @description Since when it is verified without a gap.
+             */
+            since: string;
         };
         /** @description Whom to ask without a link. */
         PushCall: {
@@ -1132,8 +1284,8 @@ export interface components {
              */
             expires_at: string;
             /**
-             * @description `data`, `login`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`, `stored_list` or
-             *     `stored_delete`.
+             * @description `data`, `data_batch`, `login`, `message`, `payment`, `transaction`, `consent`, `document`, `proof`, `store`, `stored_get`,
+             *     `stored_list` or `stored_delete`.
              */
             kind: string;
             /**
@@ -1158,6 +1310,11 @@ export interface components {
             status: "served";
             /** @description Its value. */
             value: unknown;
+        } | {
+            /** @description Each with its value or the reason why there is none. */
+            fields: components["schemas"]["FieldAnswer"][];
+            /** @enum {string} */
+            status: "answered";
         } | {
             /**
              * Format: date-time
@@ -1196,8 +1353,21 @@ export interface components {
         } | {
             /** @description Why. */
             code: string;
+            /**
+             * Format: date-time
+             * @description Not before then is there room again, where the vault can tell.
+             */
+            retry_at?: string | null;
             /** @enum {string} */
             status: "refused";
+        } | {
+            /**
+             * Format: date-time
+             * @description When it was taken.
+             */
+            accepted_at: string;
+            /** @enum {string} */
+            status: "accepted";
         } | {
             /** @enum {string} */
             status: "expired";
@@ -1213,6 +1383,15 @@ export interface components {
         Rotate: {
             /** @description Somebody may know the present ones: what they signed ends at once, instead of with the next change. */
             cuts_off: boolean;
+        };
+        /** @description How well members know the service, as the registry says. */
+        Standing: {
+            certification?: components["schemas"]["OperatorsWord"] | null;
+            domain?: components["schemas"]["ProvedDomain"] | null;
+            /** @description `unverified`, `verified` or `certified`. */
+            level: string;
+            /** @description What the text record has to say; the name is `_vettid.` and the domain. */
+            record_text: string;
         };
         /** @description Stores a value with a member. */
         StoreCall: {
@@ -1735,6 +1914,56 @@ export interface operations {
             };
         };
     };
+    request_data_batch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchCall"];
+            };
+        };
+        responses: {
+            /** @description The request ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     request_data: {
         parameters: {
             query?: never;
@@ -1814,6 +2043,56 @@ export interface operations {
                 };
             };
             /** @description The request is open. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    send_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The connection. */
+                connection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageCall"];
+            };
+        };
+        responses: {
+            /** @description The member's vault took the message, or refused it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The message is on its way. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2517,6 +2796,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    show_verification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the registry says. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description The call has no result. */
+            default: {
+                headers: {
+                    /** @description Names the call. */
+                    "x-request-id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    claim_domain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names the call: repeated with the same name and body within 24 hours, it has no second effect and the same answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Claim"];
+            };
+        };
+        responses: {
+            /** @description The claim is recorded. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Claimed"];
                 };
             };
             /** @description The call has no result. */
