@@ -58,9 +58,11 @@ impl Stack {
             version: 1,
             name: service.to_owned(),
             origins: vec![format!("https://{service}.example")],
+            category: None,
             contract,
             state: self.folder.join(service),
             key_file: self.folder.join(format!("{service}.key")),
+            postgres: None,
             services: Services {
                 url: said(&self.services.ready, "url")?.to_owned(),
                 ca_file: said(&self.services.ready, "ca_file")?.into(),

@@ -137,6 +137,7 @@ impl Plan {
             websocket_origins: vec!["https://localhost".into()],
             broker_disk_bytes: DEFAULT_BROKER_DISK_BYTES,
             limits: many_enrolments(),
+            dns: Default::default(),
         })
     }
 
@@ -159,9 +160,11 @@ impl Plan {
             version: 1,
             name: "Bench Shop".into(),
             origins: vec!["https://shop.example".into()],
+            category: None,
             contract: self.path("contract.json"),
             state: self.path("shop"),
             key_file: self.path("shop.key"),
+            postgres: None,
             services: Desk {
                 url: services.url().to_owned(),
                 ca_file: self.path("ca.pem"),
@@ -181,7 +184,7 @@ impl Plan {
 /// More members come from one address than in an hour of a usual day.
 fn many_enrolments() -> Limits {
     let many = |per_seconds| Rate { count: 10_000, per_seconds };
-    Limits { open: many(60), enrolments: many(3600) }
+    Limits { open: many(60), enrolments: many(3600), ..Limits::default() }
 }
 
 /// A measurement asks more often than any app, member or shop may.

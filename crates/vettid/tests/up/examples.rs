@@ -2,10 +2,11 @@
 //! TypeScript reads what it may and gets her consent and her signature. What cannot be fetched is said and not tried.
 
 use crate::agreement::start;
+use crate::openid::not_tried;
 use crate::openid::programs::{with_client, workspace};
 use crate::party::{App, list, text, vettid};
 use crate::stack::{PROGRAM, Place, Up, WITHIN};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -113,7 +114,7 @@ async fn clinic(place: &Place, up: &Up, alice: &App, program: PathBuf) {
     alice.say(&["data", "set", "allergies", "--format", "json"], r#"["penicillin"]"#).await;
     let connection = clinic.connect(alice).await;
     let (code, said) = clinic.run(&["allergies", &connection]).await;
-    assert!(code == 0 && said == json!(["penicillin"]).to_string(), "{said}");
+    assert!(code == 0 && said == r#"["penicillin"]"#, "{said}");
     let consent = place.outside("consent.json");
     let consent = consent.to_str().unwrap();
     let to_the_doctor = "Send the findings to your family doctor";
@@ -144,7 +145,6 @@ async fn clinic(place: &Place, up: &Up, alice: &App, program: PathBuf) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a test that is not run says so")]
 async fn the_bank_pays_on_alices_word_and_the_clinic_gets_her_consent() {
     let place = Place::new();
     let mut up = start(&place).await;
@@ -154,7 +154,7 @@ async fn the_bank_pays_on_alices_word_and_the_clinic_gets_her_consent() {
     bank(&place, &up, &alice).await;
     match with_client(&workspace().join("examples/clinic"), "clinic").await {
         Ok(program) => clinic(&place, &up, &alice, program).await,
-        Err(reason) => eprintln!("SKIPPED: the clinic was NOT tested: {reason}"),
+        Err(reason) => not_tried("the clinic in TypeScript", &reason),
     }
     up.terminate();
     assert_eq!(up.ended().await.code(), Some(0), "{}", up.said());

@@ -147,7 +147,7 @@ async fn shop(owner: &Owner, given: &Given, port: u16) -> Result<Child, String> 
 async fn with_authlib(owner: &Owner, given: &Given, port: u16, browser: &mut Browser, alice: &App) {
     let mut shop = match shop(owner, given, port).await {
         Ok(shop) => shop,
-        Err(reason) => return not_tried("Authlib", &reason),
+        Err(reason) => return not_tried("a login by Authlib", &reason),
     };
     let site = format!("http://localhost:{port}");
 
@@ -183,7 +183,7 @@ async fn with_openid_client(owner: &Owner, given: &Given, browser: &mut Browser,
     let source = programs::workspace().join("crates/vettid/tests/up/openid/node");
     let folder = match programs::node(&source).await {
         Ok(folder) => folder,
-        Err(reason) => return not_tried("openid-client", &reason),
+        Err(reason) => return not_tried("a login by openid-client", &reason),
     };
     let mut node = Command::new("node");
     node.arg("client.mjs").current_dir(folder).env("ISSUER", &owner.issuer).env("REDIRECT_URI", APP);
@@ -210,12 +210,12 @@ async fn with_openid_client(owner: &Owner, given: &Given, browser: &mut Browser,
 }
 
 /// Says loudly what this machine did not let be tried. Where everything can be had, not trying is a failure.
-fn not_tried(what: &str, reason: &str) {
+pub(crate) fn not_tried(what: &str, reason: &str) {
     #[expect(clippy::disallowed_methods, reason = "an integration server says that it has everything")]
     let must = std::env::var_os("CI").is_some();
     assert!(!must, "{what} could not be had: {reason}");
     let mut loud = std::io::stderr().lock();
-    let _ = std::io::Write::write_fmt(&mut loud, format_args!("\nNOT TRIED: a login by {what}: {reason}\n"));
+    let _ = std::io::Write::write_fmt(&mut loud, format_args!("\nNOT TRIED: {what}: {reason}\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
