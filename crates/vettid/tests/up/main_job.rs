@@ -132,8 +132,8 @@ impl<'p> Outside<'p> {
         for name in ["SYS", "VaultServices", "ServiceRegistry", "VaultHost"] {
             assert_eq!(count(name), 1, "{accounts:?}");
         }
-        // Of Alice and Bob two each; the shop has no app.
-        assert_eq!((count("OwnerSpace."), count("MessageSpace."), accounts.len()), (2, 3, 9), "{accounts:?}");
+        // Of Alice and Bob two each; shop, bank and clinic have no app.
+        assert_eq!((count("OwnerSpace."), count("MessageSpace."), accounts.len()), (2, 5, 11), "{accounts:?}");
     }
 
     /// Whoever finds the code of an app that is enrolled cannot do anything with it.

@@ -34,7 +34,7 @@ async fn gone(up: &Up, family: &[processes::Process], place: &Place) {
 fn running(up: &Up) -> Vec<processes::Process> {
     let family = family(up);
     let count = |name: &str| family.iter().filter(|process| process.name == name).count();
-    assert_eq!((count("vettid"), count("nats-server")), (5, 1), "{family:?}");
+    assert_eq!((count("vettid"), count("nats-server")), (7, 1), "{family:?}");
     family
 }
 

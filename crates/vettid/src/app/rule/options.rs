@@ -161,7 +161,7 @@ mod tests {
         );
         assert_eq!(event("login").map(|event| event.to_string()), Ok("auth.challenge".to_owned()));
         assert_eq!(event("data").map(|event| event.to_string()), Ok("data.request".to_owned()));
-        let known = "login or data or request or transaction or payment or authorisation or consent or signature or proof or message";
+        let known = "login or data or request or transaction or payment or authorisation or consent or signature or proof or message or storage";
         assert_eq!(event("call"), Err(known.to_owned()));
         assert!(hours("08:00-20:00").is_ok() && hours("8-20").is_err());
     }
