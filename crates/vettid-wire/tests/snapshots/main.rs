@@ -45,6 +45,7 @@ mod refusal;
 mod rekey;
 mod request;
 mod restore;
+mod row;
 mod rule;
 mod secret;
 mod service_keys;
@@ -86,6 +87,7 @@ fn all() -> Vec<Samples> {
         enrolment::samples(),
         envelope::samples(),
         event::samples(),
+        row::samples(),
         feed::samples(),
         file::samples(),
         handshake::samples(),

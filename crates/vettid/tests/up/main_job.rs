@@ -357,7 +357,7 @@ impl<'p> Outside<'p> {
 
     /// Somebody copies the shop's state: with it he is in Alice's account, for as long as she lets the shop in.
     async fn shop_is_robbed(&mut self) {
-        let mut stolen = StolenConnection::of(self.place, &self.shop_connection);
+        let mut stolen = StolenConnection::of(self.place, &self.shop_connection).await;
         stolen.connect(self.place).await.expect("the stolen credential works before the end");
         assert!(!stolen.open_connections(self.place).await.is_empty(), "the broker does not show it");
         self.stolen = Some(stolen);
@@ -378,9 +378,9 @@ impl<'p> Outside<'p> {
         let (count, found) = disk::search(&self.place.data(), &Search::new(&self.planted.canaries), &exempt);
         assert!(found.is_empty(), "{found:#?}");
         assert!(count > 80, "only {count} files were searched");
-        // Configurations without secrets, logs, and what the shop publishes anyway.
+        // Configurations without secrets, logs, and what services publish anyway.
         let is_harmless = |name: &String| {
-            let ends = [".toml", ".log", "shop/contract.json", "ports.json", "up.lock"];
+            let ends = [".toml", ".log", "/contract.json", "ports.json", "up.lock"];
             ends.iter().any(|end| name.ends_with(end))
         };
         let open: Vec<_> =

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
-use vettid_core::journal::Record;
 use vettid_crypto::at_rest;
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::secret::Secret32;
 use vettid_nats::clock;
+use vettid_store::state::sqlite::SqliteState;
 use vettid_wire::base64::decode;
 
 /// A program of the shop.
@@ -93,9 +93,9 @@ pub(crate) struct StolenConnection {
 
 impl StolenConnection {
     /// Opens the shop's state with its key file.
-    pub(crate) fn of(place: &Place, connection: &str) -> Self {
+    pub(crate) async fn of(place: &Place, connection: &str) -> Self {
         let name = format!("connection/{connection}");
-        let record: Value = serde_json::from_slice(&state(place)[&name]).unwrap();
+        let record: Value = serde_json::from_slice(&state(place).await[&name]).unwrap();
         let member = &record["member"];
         let seed = decode(&text(member, "nkey_seed")).unwrap();
         let key = UserKey::from_secret(Secret32::from_slice(&seed).unwrap()).unwrap();
@@ -126,24 +126,23 @@ impl StolenConnection {
     }
 }
 
-/// The values of the shop's state by key: records of a length, a check of it, and a sealed body.
-fn state(place: &Place) -> BTreeMap<String, Vec<u8>> {
+/// The values of the shop's state by key: rows whose sealed content is a label, key and value by length, and zeros.
+async fn state(place: &Place) -> BTreeMap<String, Vec<u8>> {
     let folder = place.data().join("shop");
     let key = operator::key_of(&folder.join("state.key"));
-    let bytes = fs::read(folder.join("state/journal")).unwrap();
-    let (mut rest, mut values) = (bytes.as_slice(), BTreeMap::new());
-    while let Some((head, body)) = rest.split_first_chunk::<8>() {
-        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let (sealed, after) = body.split_at(length);
-        let opened = at_rest::open(&key, b"vettid-gateway journal record", sealed).unwrap();
-        values.extend(Record::from_bytes(opened.expose()).unwrap().changes);
-        rest = after;
-    }
-    let present = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    let open = |(name, sealed): (String, Vec<u8>)| {
-        let place = [b"vettid-gateway value\0", name.as_bytes()].concat();
-        let plain = at_rest::open(&key, &place, &sealed).unwrap().expose().to_vec();
-        (name, plain)
+    let rows = SqliteState::look(&folder.join("state/state.sqlite")).await.unwrap().rows;
+    let open = |(name, sealed): ([u8; 32], Vec<u8>)| {
+        let plain = at_rest::open(&key, &[b"vettid-gateway row\0".as_slice(), &name].concat(), &sealed).unwrap();
+        let mut rest = plain.expose().strip_prefix(b"vettid-gateway-row-v1\0").unwrap();
+        let name = String::from_utf8(field(&mut rest).to_vec()).unwrap();
+        (name, field(&mut rest).to_vec())
     };
-    present.map(open).collect()
+    rows.into_iter().map(open).collect()
+}
+
+fn field<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let (length, tail) = rest.split_first_chunk::<4>().unwrap();
+    let (field, tail) = tail.split_at(u32::from_be_bytes(*length) as usize);
+    *rest = tail;
+    field
 }
