@@ -10,6 +10,7 @@
  *     node clinic.js sign CONNECTION operation.pdf signature.json
  *     node clinic.js store CONNECTION blood-2026-11 findings.json
  *     node clinic.js read CONNECTION blood-2026-11
+ *     node clinic.js remind CONNECTION "Your appointment" "On Friday at 9:00."
  */
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
@@ -105,8 +106,15 @@ async function run(command: string | undefined, rest: string[]): Promise<string>
       const request = await ended(gateway, asked);
       return request.status === "done" ? JSON.stringify(request.result) : request.status;
     }
+    case "remind": {
+      const params = { path: { connection_id: connection } };
+      const body = { kind: "information", subject: first, text: second, wait_ms: WAIT_MS };
+      const sent = given(await gateway.POST("/v1/connections/{connection_id}/messages", { params, body }));
+      const request = await ended(gateway, sent);
+      return request.status === "refused" ? `refused: ${request.code}` : request.status;
+    }
     default:
-      throw new Error("one of: invite, patients, allergies, consent, sign, store, read");
+      throw new Error("one of: invite, patients, allergies, consent, sign, store, read, remind");
   }
 }
 

@@ -108,7 +108,8 @@ async fn bank(place: &Place, up: &Up, alice: &App) {
     holds(record, "deny").await;
 }
 
-/// The clinic reads what its contract names, gets a consent and a signature, and keeps findings with Alice until she deletes them.
+/// The clinic reads what its contract names, gets a consent and a signature, keeps findings with Alice until she deletes them, and reminds
+/// her no more often than it may.
 async fn clinic(place: &Place, up: &Up, alice: &App, program: PathBuf) {
     let clinic = Service::new(place, up, "clinic", ("node", program));
     alice.say(&["data", "set", "allergies", "--format", "json"], r#"["penicillin"]"#).await;
@@ -142,6 +143,12 @@ async fn clinic(place: &Place, up: &Up, alice: &App, program: PathBuf) {
     alice.ask(&["stored", "delete", "demo-clinic", "findings", "blood"]).await;
     let (_, said) = clinic.run(&["read", &connection, "blood"]).await;
     assert!(said.contains("refused"), "{said}");
+    for wanted in ["accepted", "accepted", "refused: rate_limited"] {
+        let (_, said) = clinic.run(&["remind", &connection, "Your appointment", "On Friday at 9:00."]).await;
+        assert_eq!(said, wanted);
+    }
+    let unread = alice.ask(&["service-message", "list", "demo-clinic", "--unread"]).await;
+    assert_eq!(list(&unread, "messages").len(), 2, "{unread}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

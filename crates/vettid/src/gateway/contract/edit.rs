@@ -181,6 +181,7 @@ enum TierName {
 enum AccessName {
     OnDemand,
     OneTime,
+    Snapshot,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -190,6 +191,9 @@ enum PermissionName {
     SendMessages,
     StoreData,
     Call,
+    RequestConsent,
+    RequestSignature,
+    RequestProof,
 }
 
 impl TierName {
@@ -208,6 +212,7 @@ impl AccessName {
         match self {
             Self::OnDemand => Access::OnDemand,
             Self::OneTime => Access::OneTime,
+            Self::Snapshot => Access::Snapshot,
         }
     }
 }
@@ -220,6 +225,9 @@ impl PermissionName {
             Self::SendMessages => Permission::SendMessages,
             Self::StoreData => Permission::StoreData,
             Self::Call => Permission::Call,
+            Self::RequestConsent => Permission::RequestConsent,
+            Self::RequestSignature => Permission::RequestSignature,
+            Self::RequestProof => Permission::RequestProof,
         }
     }
 }
@@ -314,4 +322,35 @@ fn set_field(set: &SetField, contract: &mut Contract) -> Result<(), Failure> {
 fn find<'c>(contract: &'c mut Contract, name: &str) -> Result<&'c mut ContractField, Failure> {
     let none = || Failure::new(Exit::Refused, "there is no such field").next("to add it: add-field");
     contract.fields.iter_mut().find(|field| field.field == name).ok_or_else(none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+
+    /// The names that the form of contracts knows, out of what it says about one that it does not know.
+    fn known<T: DeserializeOwned + std::fmt::Debug>() -> BTreeSet<String> {
+        let said = serde_json::from_value::<T>(json!("unheard")).unwrap_err().to_string();
+        said.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
+
+    fn named<N: ValueEnum, T: Serialize>(of: impl Fn(N) -> T) -> BTreeSet<String> {
+        let names = N::value_variants().iter().map(|name| {
+            let typed = name.to_possible_value().unwrap().get_name().replace('-', "_");
+            assert_eq!(serde_json::to_value(of(name.clone())).unwrap(), Value::String(typed.clone()));
+            typed
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn whatever_a_contract_may_have_can_be_typed() {
+        assert_eq!(named(PermissionName::permission), known::<Permission>());
+        assert_eq!(named(AccessName::access), known::<Access>());
+        assert_eq!(named(TierName::tier), known::<Tier>());
+    }
 }
