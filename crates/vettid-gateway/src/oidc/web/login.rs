@@ -216,9 +216,9 @@ async fn invited(provider: &Provider, found: &Found, invite_id: InviteId) -> Opt
     match view.state {
         ConnectionState::Active => {
             // Taken before anything else: two looks at the same connection ask its member once.
-            let is_first = provider.waiting().connected(&found.id, invite_id, view.connection_id);
-            if is_first {
-                begin(provider, found, Some(view.connection_id)).await;
+            let whom = provider.waiting().connected(&found.id, invite_id, view.connection_id);
+            if let Some(whom) = whom {
+                begin(provider, found, Some(whom)).await;
             }
             None
         }
