@@ -13,15 +13,24 @@ mod token;
 mod userinfo;
 mod waiting;
 
+use super::failure::Failure;
 use super::login::RETURN;
 use super::provider::Provider;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 /// Largest body of a request in bytes.
 const MAX_BODY_BYTES: usize = 32 * 1024;
+
+/// What a client is told to wait while the database is away, in seconds.
+const AGAIN_SECONDS: &str = "5";
+/// What begins something, or answers from what is stored; below the path of the issuer.
+const STORED: [&str; 5] = ["/authorize", "/token", "/revoke", "/backchannel", "/userinfo"];
 
 /// Everything below the path of the issuer.
 pub(super) fn router(provider: Provider) -> Router {
@@ -42,8 +51,17 @@ pub(super) fn router(provider: Provider) -> Router {
         .route("/logout", get(logout::by_query).post(logout::by_form))
         .route("/logout/confirm", post(logout::confirm))
         .route("/userinfo", get(userinfo::serve).post(userinfo::serve_form))
+        .route_layer(from_fn_with_state(provider.clone(), require_database))
         .with_state(provider)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     let router = if path.is_empty() { below } else { Router::new().nest(&path, below) };
     router.fallback(async || StatusCode::NOT_FOUND)
+}
+
+/// Nothing is begun while it could not be stored; pages that wait go on waiting.
+async fn require_database(State(provider): State<Provider>, request: Request, next: Next) -> Response {
+    if STORED.contains(&request.uri().path()) && provider.gateway().is_away() {
+        return ([(RETRY_AFTER, AGAIN_SECONDS)], Failure::unavailable()).into_response();
+    }
+    next.run(request).await
 }

@@ -7,7 +7,7 @@ mod logout;
 mod misuse;
 mod relay;
 mod same_device;
-mod site;
+pub(crate) mod site;
 mod vault;
 
 use crate::world::member::Member;
