@@ -107,6 +107,13 @@ fn unusual_words(unusual: &Unusual, all: u32) -> String {
         }
         Unusual::Retention { field, services, .. } => format!("keeps {field} so long; {} do", few(services)),
         Unusual::Permission { permission, services } => format!("may {}; {} may", may(*permission), few(services)),
+        Unusual::Quota { quota_bytes, services } => {
+            format!("may store {quota_bytes} bytes with you; {} may store as much", few(services))
+        }
+        Unusual::Category { category, services } => format!("stores {category} with you, which {} do", few(services)),
+        Unusual::Notifications { per_hour, services } => {
+            format!("may send {per_hour} messages in an hour; {} may send as many", few(services))
+        }
     }
 }
 
@@ -182,6 +189,22 @@ mod tests {
     use super::*;
     use vettid_wire::directory::{Certification, VerifiedDomain};
     use vettid_wire::time::Timestamp;
+
+    #[test]
+    fn what_few_store_or_send_is_said_with_how_many_do() {
+        let storage = Unusual::Quota { quota_bytes: 65_536, services: 1 };
+        let category = Unusual::Category { category: "health".to_owned(), services: 2 };
+        let messages = Unusual::Notifications { per_hour: 20, services: 0 };
+        let said = [storage, category, messages].map(|unusual| unusual_words(&unusual, 8));
+        assert_eq!(
+            said,
+            [
+                "may store 65536 bytes with you; 1 of 8 may store as much",
+                "stores health with you, which 2 of 8 do",
+                "may send 20 messages in an hour; 0 of 8 may send as many"
+            ]
+        );
+    }
 
     #[test]
     fn what_is_not_verified_is_said_so() {
