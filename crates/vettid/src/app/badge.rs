@@ -33,6 +33,8 @@ impl DirectoryApi for HttpServices {
     }
 }
 
+const OTHER_REGISTRY: &str = "your operator's registry signs with another key than before, so nothing that it says is shown; say `vettid app registry`";
+
 /// Something of a connection, with how well its service is known.
 #[derive(Debug, Serialize)]
 pub(super) struct Badged<T> {
@@ -85,6 +87,7 @@ fn show_comparison(comparison: &Comparison, page: &mut Page) {
             Some(WhyNoComparison::NotGenuine) => {
                 "Not compared: what was counted is not genuine, or too old.".to_owned()
             }
+            Some(WhyNoComparison::OtherRegistry) => format!("Not compared: {OTHER_REGISTRY}."),
             Some(WhyNoComparison::Unreachable) | None => "Not compared: your operator cannot be asked now.".to_owned(),
         });
         return;
@@ -180,6 +183,7 @@ fn why_not(reason: Option<WhyNot>) -> &'static str {
             "somebody else has proved a domain under this name; this is not the same service"
         }
         Some(WhyNot::NotGenuine) => "what was said of it is not genuine, or too old",
+        Some(WhyNot::OtherRegistry) => OTHER_REGISTRY,
         Some(WhyNot::Unreachable) => "your operator cannot be asked now",
     }
 }
@@ -220,9 +224,14 @@ mod tests {
         let word = Certification { reason: "Register".to_owned(), since: at, until: at };
         let certified = Badge { level: Level::Certified, certification: Some(word), ..verified };
         assert!(words(&certified).starts_with("certified by your operator (Register, until 2027-01-15"));
-        for reason in
-            [WhyNot::NotProved, WhyNot::NotListed, WhyNot::OtherIdentity, WhyNot::NotGenuine, WhyNot::Unreachable]
-        {
+        for reason in [
+            WhyNot::NotProved,
+            WhyNot::NotListed,
+            WhyNot::OtherIdentity,
+            WhyNot::NotGenuine,
+            WhyNot::OtherRegistry,
+            WhyNot::Unreachable,
+        ] {
             let badge = Badge { level: Level::Unverified, domain: None, certification: None, reason: Some(reason) };
             assert!(words(&badge).starts_with("NOT VERIFIED: "), "{}", words(&badge));
         }
