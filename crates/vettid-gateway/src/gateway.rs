@@ -115,6 +115,8 @@ struct Shared {
     http_address: SyncMutex<Option<SocketAddr>>,
     oidc_address: SyncMutex<Option<SocketAddr>>,
     started_at: Timestamp,
+    /// Of the key that seals the state, if it is recorded.
+    state_key_made_at: Option<Timestamp>,
     /// Somebody asked for new signing keys.
     signing_wanted: Notify,
     stop: CancellationToken,
