@@ -5,8 +5,10 @@ mod decoupled;
 mod ear;
 mod logout;
 mod misuse;
+mod pushed;
 mod relay;
 mod same_device;
+mod scripts;
 pub(crate) mod site;
 mod vault;
 
