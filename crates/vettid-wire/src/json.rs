@@ -6,6 +6,8 @@ use serde::{Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
 
+mod canonical;
+
 /// Largest object outside packages and manifests, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Largest package manifest or stored object, in bytes.
@@ -59,26 +61,12 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     from_value(parse(bytes)?)
 }
 
-/// The canonical bytes of a value: RFC 8785 over the VJSON profile (a float or a large integer is refused).
+/// The canonical bytes of a value: RFC 8785 over the VJSON profile (a float or a large integer is refused, and so is a key that
+/// is there twice).
 pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>, JsonError> {
-    let value = serde_json::to_value(value).map_err(JsonError::Shape)?;
-    check(&value, 0).map_err(JsonError::Invalid)?;
-    serde_json_canonicalizer::to_vec(&value).map_err(JsonError::Invalid)
-}
-
-fn check(value: &Value, depth: usize) -> Result<(), serde_json::Error> {
-    match value {
-        Value::Number(number) if !is_exact(number) => Err(serde_json::Error::custom("not an exact integer")),
-        Value::Array(_) | Value::Object(_) if depth >= MAX_DEPTH => Err(serde_json::Error::custom("nested too deep")),
-        Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
-        Value::Object(map) => map.values().try_for_each(|item| check(item, depth + 1)),
-        _ => Ok(()),
-    }
-}
-
-fn is_exact(number: &serde_json::Number) -> bool {
-    let unsigned = number.as_u64().is_some_and(|n| n <= MAX_INTEGER);
-    unsigned || number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX_INTEGER)
+    let fault =
+        |error: serde_json::Error| if error.is_io() { JsonError::Invalid(error) } else { JsonError::Shape(error) };
+    canonical::bytes(value).map_err(fault)
 }
 
 /// Reads any value while holding it to the profile.
@@ -211,6 +199,35 @@ mod tests {
     fn canonical_refuses_floats() {
         assert!(canonical(&serde_json::json!({"a": 1.5})).is_err());
         assert!(canonical(&serde_json::json!({"a": u64::MAX})).is_err());
+        assert!(canonical(&serde_json::json!({"a": MAX_INTEGER + 1})).is_err());
+        assert!(canonical(&u128::from(u64::MAX)).is_err());
+        assert_eq!(canonical(&[MAX_INTEGER]).unwrap(), b"[9007199254740991]");
+        assert_eq!(canonical(&[-9_007_199_254_740_991_i64]).unwrap(), b"[-9007199254740991]");
+    }
+
+    #[test]
+    fn canonical_refuses_what_is_too_deep() {
+        let nested = |depth| (1..depth).fold(serde_json::json!([]), |inner, _| serde_json::json!({ "a": inner }));
+        assert!(canonical(&nested(MAX_DEPTH)).is_ok());
+        assert!(canonical(&nested(MAX_DEPTH + 1)).is_err());
+    }
+
+    /// An object whose members come in this order, as many as there are.
+    struct Members(Vec<(String, u8)>);
+
+    impl Serialize for Members {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+        }
+    }
+
+    #[test]
+    fn canonical_refuses_a_key_that_is_there_twice() {
+        let members = |keys: &[&str]| Members(keys.iter().map(|key| ((*key).to_owned(), 1)).collect());
+        assert_eq!(canonical(&members(&["b", "a!", "a"])).unwrap(), br#"{"a":1,"a!":1,"b":1}"#);
+        for keys in [["a", "a", "b"], ["b", "a", "b"]] {
+            assert!(matches!(canonical(&members(&keys)), Err(JsonError::Invalid(_))), "{keys:?}");
+        }
     }
 
     fn value() -> impl Strategy<Value = Value> {
@@ -237,6 +254,13 @@ mod tests {
             let again = canonical(&parse(&once).unwrap()).unwrap();
             prop_assert_eq!(&once, &again);
             prop_assert_eq!(parse(&once).unwrap(), value);
+        }
+
+        /// Another writer of RFC 8785 gives the same bytes, in whatever order the members come.
+        #[test]
+        fn canonical_is_what_others_write(value in value(), inner in value(), key: String, other: String) {
+            let value = serde_json::json!({ key: value, other: inner, "z": 1, "a": [{ "c": "\u{7f}", "b": -1 }] });
+            prop_assert_eq!(canonical(&value).unwrap(), serde_json_canonicalizer::to_vec(&value).unwrap());
         }
     }
 }
