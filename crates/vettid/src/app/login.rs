@@ -11,7 +11,8 @@ use vettid_wire::event::{self, Nothing};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::key::TypedKey;
 use vettid_wire::login::{
-    BrowserList, BrowserRef, KnownBrowser, LoginLevel, LoginLink, LoginSettings, OpenLogin, OpenedLogin, SetLogins,
+    BrowserKeyKind, BrowserList, BrowserRef, KnownBrowser, LoginCheck, LoginLevel, LoginLink, LoginSettings, OpenLogin,
+    OpenedLogin, SetLogins,
 };
 
 #[derive(Debug, Subcommand)]
@@ -107,12 +108,29 @@ pub(super) async fn browsers(wanted: Browsers, app: &Client, output: Output) -> 
     }
 }
 
-/// A level in words.
-pub(super) fn level(level: LoginLevel) -> &'static str {
-    match level {
-        LoginLevel::SameDevice => "1 of 4: on this device; only the browser that shows the page can use your yes",
-        LoginLevel::KnownBrowser => "3 of 4: from a browser that you made known",
-        LoginLevel::Number => "4 of 4, the weakest: FROM A BROWSER THAT NOBODY KNOWS",
+/// What protects a login, in words.
+pub(super) fn protection(check: &LoginCheck) -> &'static str {
+    match (check.level, check.key_kind) {
+        (LoginLevel::SameDevice, _) => "1 of 4: on this device; only the browser that shows the page can use your yes",
+        (LoginLevel::KnownBrowser, Some(BrowserKeyKind::Webauthn)) => {
+            "3 of 4: by an authenticator that you made known (WebAuthn); somebody touched it for this login"
+        }
+        (LoginLevel::KnownBrowser, _) => "3 of 4: from a browser that you made known; it holds the key (WebCrypto)",
+        (LoginLevel::Number, _) => "4 of 4, the weakest: FROM A BROWSER THAT NOBODY KNOWS",
+    }
+}
+
+/// What keeps a key, in words.
+fn kind(browser: &KnownBrowser) -> &'static str {
+    match &browser.authenticator {
+        None => "WebCrypto: this browser, without a touch",
+        Some(authenticator) if authenticator.is_copied => {
+            "WebAuthn: a passkey that its provider keeps on several devices"
+        }
+        Some(authenticator) if authenticator.can_be_copied => {
+            "WebAuthn: a passkey that its provider may copy to other devices"
+        }
+        Some(_) => "WebAuthn: one authenticator, by what it says itself",
     }
 }
 
@@ -161,6 +179,7 @@ impl Show for BrowserList {
 
 fn show(browser: &KnownBrowser, page: &mut Page) {
     page.line(format!("{} at {}", browser.name, browser.origin));
+    page.field("kind", kind(browser));
     page.field("known since", minute(browser.known_since));
     if let Some(used_at) = browser.used_at {
         page.field("last used", minute(used_at));
