@@ -1,5 +1,5 @@
 //! Assertions of authenticators: the right one holds, and each that differs in one thing is refused for that thing.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;

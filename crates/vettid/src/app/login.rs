@@ -101,9 +101,10 @@ pub(super) async fn browsers(wanted: Browsers, app: &Client, output: Output) -> 
     match wanted {
         Browsers::List => Ok(output.result(&app.command::<event::BrowserList>(Nothing {}).await.map_err(command)?)?),
         Browsers::Forget(Forget { connection, key }) => {
+            let kind = BrowserKeyKind::of(&key);
             let asked = BrowserRef { connection_id: connection, browser_key: key };
             app.command::<event::BrowserForget>(asked).await.map_err(command)?;
-            Ok(output.result(&Forgotten { forgotten: true })?)
+            Ok(output.result(&Forgotten { forgotten: true, kind })?)
         }
     }
 }
@@ -137,11 +138,18 @@ fn kind(browser: &KnownBrowser) -> &'static str {
 #[derive(Serialize)]
 struct Forgotten {
     forgotten: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<BrowserKeyKind>,
 }
 
 impl Show for Forgotten {
     fn show(&self, page: &mut Page) {
-        page.line("Forgotten. That browser is unknown from now on.");
+        page.line(match self.kind {
+            Some(BrowserKeyKind::Webauthn) => {
+                "Forgotten. That authenticator (WebAuthn) logs nobody in from now on; the key in it may be removed there."
+            }
+            _ => "Forgotten. That browser is unknown from now on.",
+        });
     }
 }
 
@@ -186,4 +194,60 @@ fn show(browser: &KnownBrowser, page: &mut Page) {
     }
     page.field("connection", browser.connection_id.to_string());
     page.field("key", browser.browser_key.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::text_of;
+    use vettid_wire::base64::Base64;
+    use vettid_wire::key::KeyAlgorithm;
+    use vettid_wire::time::Timestamp;
+    use vettid_wire::webauthn::Authenticator;
+
+    fn browser(algorithm: KeyAlgorithm, copies: Option<(bool, bool)>) -> KnownBrowser {
+        let authenticator = copies.map(|(can_be_copied, is_copied)| Authenticator {
+            credential_id: Base64::new([1; 16]),
+            sign_count: 1,
+            can_be_copied,
+            is_copied,
+        });
+        KnownBrowser {
+            connection_id: ConnectionId::from_bytes([1; 16]),
+            browser_key: TypedKey::new(algorithm, [4; 65]).unwrap(),
+            authenticator,
+            origin: "https://shop.example".to_owned(),
+            name: "Firefox".to_owned(),
+            by: LoginLevel::SameDevice,
+            known_since: Timestamp::from_unix_ms(0),
+            used_at: None,
+        }
+    }
+
+    #[test]
+    fn the_list_says_what_keeps_each_key() {
+        let cases = [
+            (browser(KeyAlgorithm::P256, None), "WebCrypto: this browser"),
+            (browser(KeyAlgorithm::WebAuthnP256, Some((false, false))), "WebAuthn: one authenticator"),
+            (browser(KeyAlgorithm::WebAuthnP256, Some((true, false))), "may copy to other devices"),
+            (browser(KeyAlgorithm::WebAuthnP256, Some((true, true))), "keeps on several devices"),
+        ];
+        for (known, words) in cases {
+            let text = text_of(&BrowserList { browsers: vec![known] });
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_says_what_protects_it() {
+        let check =
+            |level, key_kind| LoginCheck { level, numbers: vec![], not_before: None, can_remember: false, key_kind };
+        let webauthn = Some(BrowserKeyKind::Webauthn);
+        assert!(protection(&check(LoginLevel::KnownBrowser, webauthn)).contains("3 of 4: by an authenticator"));
+        let own = protection(&check(LoginLevel::KnownBrowser, Some(BrowserKeyKind::Webcrypto)));
+        assert!(own.contains("3 of 4: from a browser"));
+        // A key that is not known protects nothing.
+        assert!(protection(&check(LoginLevel::Number, webauthn)).contains("NOBODY KNOWS"));
+        assert!(protection(&check(LoginLevel::SameDevice, webauthn)).contains("1 of 4"));
+    }
 }

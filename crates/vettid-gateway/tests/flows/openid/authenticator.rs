@@ -3,40 +3,32 @@
 
 use super::same_device::{Scene, bring, claims_of, state, without_numbers};
 use super::site::{Answer, Browser, Site, fact};
-use super::vault::shown_key;
+use super::vault::{borrowed, shown_key, used};
 use crate::world::World;
+use crate::world::member::rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
+use vettid_crypto::device::DeviceSigner;
 use vettid_testkit::authenticator::SoftAuthenticator;
-use vettid_wire::base64::Base64;
 use vettid_wire::login::BrowserKeyKind;
 
 fn authenticator(seed: u64) -> SoftAuthenticator {
     SoftAuthenticator::random(&mut StdRng::seed_from_u64(seed)).unwrap()
 }
 
-async fn with_authenticators() -> (World, Site) {
+pub(crate) async fn with_authenticators() -> (World, Site) {
     let (mut world, site) = without_numbers().await;
     world.config.login.browser_key = BrowserKeyKind::Webauthn;
     (world, site)
 }
 
-/// What the script sends when the authenticator was used at this site for the login of the page.
-fn used(of: &mut SoftAuthenticator, site: &str, shown: &Answer) -> [(&'static str, String); 5] {
-    let (assertion, signature) = of.get(site, &fact(shown, "to-sign")).unwrap();
-    [
-        ("browser_key", of.public_key().to_string()),
-        ("signature", Base64::new(signature).to_string()),
-        ("credential_id", assertion.credential_id.to_string()),
-        ("authenticator_data", assertion.authenticator_data.to_string()),
-        ("client_data_json", assertion.client_data_json.to_string()),
-    ]
+async fn send(browser: &mut Browser<'_>, page: &str, fields: &[(&'static str, String)]) -> Answer {
+    browser.step(page, "/browser", &borrowed(fields)).await
 }
 
-async fn send<const N: usize>(browser: &mut Browser<'_>, page: &str, fields: &[(&'static str, String); N]) -> Answer {
-    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-    browser.step(page, "/browser", &fields).await
+fn to_sign(shown: &Answer) -> String {
+    fact(shown, "to-sign")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,9 +42,9 @@ async fn an_authenticator_is_made_known_in_one_login_and_is_enough_in_the_next()
     assert!(shown.text.contains("data-asks-for-key") && shown.text.contains("data-key=\"make\""), "{shown:?}");
 
     // What does not hold is not taken, and neither is a key that the browser keeps itself.
-    let right = used(&mut hers, &site.issuer, &shown);
-    let phished = used(&mut hers, "http://localhost.evil.example", &shown);
-    let own = shown_key(&scene.key, &fact(&shown, "to-sign"));
+    let right = used(&mut hers, &site.issuer, &to_sign(&shown));
+    let phished = used(&mut hers, "http://localhost.evil.example", &to_sign(&shown));
+    let own = shown_key(&DeviceSigner::random(&mut rng()).unwrap(), &to_sign(&shown));
     let [key, signature, name, data, client_data] = right.clone();
     let cut = ("client_data_json", client_data.1[..8].to_owned());
     for wrong in [phished, [key.clone(), signature.clone(), name.clone(), data.clone(), cut]] {
@@ -73,7 +65,7 @@ async fn an_authenticator_is_made_known_in_one_login_and_is_enough_in_the_next()
     let shown = scene.browser.open(&page).await;
     // What it said before counts no more; then it is used again.
     assert_eq!(send(&mut scene.browser, &page, &right).await.status.as_u16(), 400);
-    let again = used(&mut hers, &site.issuer, &shown);
+    let again = used(&mut hers, &site.issuer, &to_sign(&shown));
     assert_eq!(state(&send(&mut scene.browser, &page, &again).await), "asked");
     let asked = scene.member.next_event(&mut scene.service, "auth.challenge").await;
     assert!(asked.login().browser_assertion.is_some() && asked.login().link.is_none());
@@ -92,7 +84,7 @@ async fn where_browsers_keep_their_keys_no_page_asks_for_an_authenticator() {
     scene.browser.press_with_script(&page, "/link").await;
     let shown = scene.browser.open(&page).await;
     assert!(!shown.text.contains("data-asks-for-key") && !shown.text.contains("data-key"), "{shown:?}");
-    let of_another_kind = used(&mut authenticator(1), &site.issuer, &shown);
+    let of_another_kind = used(&mut authenticator(1), &site.issuer, &to_sign(&shown));
     assert_eq!(send(&mut scene.browser, &page, &of_another_kind).await.status.as_u16(), 400);
     assert_eq!(scene.show_key(&page, &shown).await, "waiting");
     scene.end(world).await;
