@@ -52,3 +52,4 @@ pub mod stored;
 pub mod subject;
 pub mod time;
 pub mod trial;
+pub mod webauthn;
