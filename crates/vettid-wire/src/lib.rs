@@ -50,5 +50,6 @@ pub mod session;
 pub mod statement;
 pub mod stored;
 pub mod subject;
+mod text;
 pub mod time;
 pub mod trial;
