@@ -115,7 +115,7 @@ impl Serialize for TypedKey {
 
 impl<'de> Deserialize<'de> for TypedKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        crate::text::parsed(deserializer)
     }
 }
 
