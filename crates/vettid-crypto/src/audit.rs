@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
-use vettid_wire::audit::{Detail, Entry, ExportLine, ExportedEntry, Outcome};
+use vettid_wire::audit::{Detail, Entry, ExportedEntry, Outcome};
 use vettid_wire::base64::Base64;
 use vettid_wire::digest::Digest;
 use vettid_wire::id::{Fingerprint, MemberId};
@@ -99,7 +99,7 @@ impl Chain {
             prev: self.head,
         };
         let line = ExportedEntry { entry, detail: Some(detail) };
-        export::write_line(&ExportLine::Entry(line.clone()))?;
+        export::check_entry(&line)?;
         self.take(entry_hash(&line.entry)?);
         Ok(line)
     }
@@ -191,6 +191,7 @@ mod tests {
     use crate::scripted::Scripted;
     use proptest::prelude::*;
     use serde_json::json;
+    use vettid_wire::audit::ExportLine;
 
     fn new_chain() -> Chain {
         Chain::new(MemberId::from_bytes([1; 16]), &Fingerprint::from_bytes([2; 32]))
@@ -273,6 +274,18 @@ mod tests {
             assert!(chain.append(Act { detail, ..act(0) }, &mut Scripted::counting()).is_err());
             assert_eq!(chain, new_chain());
         }
+    }
+
+    /// To the byte: what is appended is what can be written as a line.
+    #[test]
+    fn the_longest_line_of_an_export_is_appended_and_one_byte_more_is_not() {
+        let (mut rng, text) = (Scripted::counting(), |length| json!("x".repeat(length)));
+        let shortest = new_chain().append(Act { detail: text(0), ..act(0) }, &mut rng).unwrap();
+        let bytes = export::write_line(&ExportLine::Entry(shortest)).unwrap().len() - 1;
+        let room = json::MAX_BYTES - bytes;
+        let longest = new_chain().append(Act { detail: text(room), ..act(0) }, &mut rng).unwrap();
+        assert_eq!(export::write_line(&ExportLine::Entry(longest)).unwrap().len() - 1, json::MAX_BYTES);
+        assert!(new_chain().append(Act { detail: text(room + 1), ..act(0) }, &mut rng).is_err());
     }
 
     #[test]

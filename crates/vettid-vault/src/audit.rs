@@ -27,13 +27,13 @@ pub fn begin(draft: &mut Draft<'_>, guid: MemberId, vault: &Fingerprint) -> Resu
     draft.put(CHAIN.into(), &Chain::new(guid, vault))
 }
 
-/// Appends an act.
-pub fn append(draft: &mut Draft<'_>, rng: &mut dyn CryptoRng, act: Act) -> Result<(), AuditFailed> {
+/// Appends an act; gives the number of its entry.
+pub fn append(draft: &mut Draft<'_>, rng: &mut dyn CryptoRng, act: Act) -> Result<u64, AuditFailed> {
     let mut chain = chain(draft)?;
     let exported = chain.append(act, rng)?;
     draft.put(numbered(PREFIX, exported.entry.seq), &exported)?;
     draft.put(CHAIN.into(), &chain)?;
-    Ok(())
+    Ok(exported.entry.seq)
 }
 
 /// The chain so far.

@@ -3,6 +3,7 @@
 
 use crate::projection::{Draft, UnreadableState};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use vettid_core::contract::{AcceptedContract, Buckets, Spent};
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::secret::Secret32;
@@ -159,6 +160,11 @@ pub fn get(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<Connection>, Un
     draft.get(&key(id))
 }
 
+/// The same for whoever only looks at it: while it stays as it is, it is read out of the state once.
+pub fn shared(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<Arc<Connection>>, UnreadableState> {
+    draft.shared(&key(id))
+}
+
 /// Stores a connection.
 pub fn put(draft: &mut Draft<'_>, connection: &Connection) -> Result<(), UnreadableState> {
     draft.put(key(connection.connection_id), connection)
@@ -208,7 +214,16 @@ pub fn forget_key(draft: &mut Draft<'_>, key_id: SessionKeyId) {
 
 /// The contract in force.
 pub fn contract(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<AcceptedContract>, UnreadableState> {
-    draft.get(&format!("contract/{id}"))
+    draft.get(&contract_key(id))
+}
+
+/// The same for whoever only looks at it, as [`shared`].
+pub fn shared_contract(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<Arc<AcceptedContract>>, UnreadableState> {
+    draft.shared(&contract_key(id))
+}
+
+fn contract_key(id: ConnectionId) -> String {
+    format!("contract/{id}")
 }
 
 /// Stores the contract in force.
@@ -217,7 +232,7 @@ pub fn put_contract(
     id: ConnectionId,
     contract: &AcceptedContract,
 ) -> Result<(), UnreadableState> {
-    draft.put(format!("contract/{id}"), contract)
+    draft.put(contract_key(id), contract)
 }
 
 /// What is left of each rate.

@@ -25,8 +25,9 @@ use crate::service::{batch, message};
 use crate::step::Step;
 use crate::stored;
 use serde_json::Value;
+use std::sync::Arc;
 use vettid_core::allowance::Room;
-use vettid_core::channel::in_reply_to;
+use vettid_core::channel::in_reply_to_canonical;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::base64::Base64Url;
@@ -66,6 +67,8 @@ struct Arrived {
     question: InReplyTo,
     /// Bytes on the wire.
     size: u64,
+    /// Bytes of the canonical body.
+    body_bytes: usize,
     /// It was sealed in the running epoch.
     is_running: bool,
 }
@@ -108,7 +111,8 @@ pub fn receive(
         return Ok(if is_repeated { Opened::Before } else { Opened::No });
     };
     let (allowance, is_running) = (*channel.allowance(), opened.epoch == channel.epoch());
-    let question = in_reply_to(envelope.event_id, &opened.content.body)?;
+    let body = vjson::canonical(&opened.content.body)?;
+    let question = in_reply_to_canonical(envelope.event_id, &body);
     let arrived = Arrived {
         event_id: envelope.event_id,
         event_type: envelope.event_type.clone(),
@@ -118,6 +122,7 @@ pub fn receive(
         question,
         content: opened.content,
         size,
+        body_bytes: body.len(),
         is_running,
     };
     // While the key confirmation is under way, what overtook it comes again.
@@ -154,7 +159,7 @@ pub fn receive_by_way_back(step: &mut Step<'_>, subject: &Subject, bytes: &[u8])
 }
 
 /// The connection that may use this subject with these keys, if it is active.
-fn sender(step: &Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<Option<Connection>, Failure> {
+fn sender(step: &Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<Option<Arc<Connection>>, Failure> {
     let Some(key_id) = envelope.encryption.connection_key_id else {
         return Ok(None);
     };
@@ -165,7 +170,7 @@ fn sender(step: &Step<'_>, subject: &Subject, envelope: &Envelope) -> Result<Opt
         return Ok(None);
     }
     let connection =
-        connection::get(&step.draft, id)?.filter(|connection| connection.is_active() || connection.awaits_ready());
+        connection::shared(&step.draft, id)?.filter(|connection| connection.is_active() || connection.awaits_ready());
     Ok(connection.filter(|connection| match subject {
         Subject::ForOwner(_, named, event_type) | Subject::Call(_, named, event_type) => {
             let is_call = event::find(Lane::Connection, event_type).is_some_and(Row::is_call);
@@ -249,7 +254,10 @@ fn take_up(
             let done = act(step, connection, arrived, &admitted, &ruling)?;
             (done.map_err(|code| Refused::after_admission(&arrived.event_type, code)), ruling)
         }
-        Err(refused) => (Err(refused), Ruling::None),
+        Err(refused) => {
+            login::warn_of_copy(step, connection, (&arrived.event_type, &arrived.content.body), refused.code)?;
+            (Err(refused), Ruling::None)
+        }
     };
     // What the event set off may have used rates of its own; only what admitting it took is stored here.
     let used = (buckets != before).then_some(buckets);

@@ -1,19 +1,34 @@
 //! The state of one vault as a projection of its journal, and drafts of the next commit over it.
 //! A draft reads through to the projection; nothing changes here before the journal holds the commit.
 
+mod decoded;
+
+use decoded::Decoded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
 use vettid_core::journal::Changes;
 use zeroize::{Zeroize, Zeroizing};
 
 /// The state: every key and its stored value.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Projection {
     entries: BTreeMap<String, Vec<u8>>,
+    decoded: Decoded,
 }
+
+/// Two states are the same if the same is stored.
+impl PartialEq for Projection {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl Eq for Projection {}
 
 /// A vault that is locked or stops leaves nothing of its state in memory.
 impl Drop for Projection {
@@ -44,6 +59,7 @@ impl Projection {
     /// Applies the changes of a commit.
     pub fn apply(&mut self, changes: &Changes) {
         for (key, value) in changes {
+            self.decoded.forget(key);
             let before = match value {
                 Some(value) => self.entries.insert(key.clone(), value.clone()),
                 None => self.entries.remove(key),
@@ -54,6 +70,7 @@ impl Projection {
 
     /// Replaces everything by the entries of a snapshot.
     pub fn replace(&mut self, changes: Changes) {
+        self.decoded.clear();
         self.entries = changes.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     }
 
@@ -145,6 +162,22 @@ impl<'a> Draft<'a> {
     /// The value of a key.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, UnreadableState> {
         self.bytes(key).map(|bytes| decode(key, bytes)).transpose()
+    }
+
+    /// The value of a key, for what is read often and changed seldom: while it stays the same, it is read out of the state once.
+    pub fn shared<T>(&self, key: &str) -> Result<Option<Arc<T>>, UnreadableState>
+    where
+        T: DeserializeOwned + Any + Send + Sync,
+    {
+        if self.step.contains_key(key) || self.kept.contains_key(key) {
+            return Ok(self.get(key)?.map(Arc::new));
+        }
+        if let Some(known) = self.base.decoded.get(key) {
+            return Ok(Some(known));
+        }
+        let value = self.get(key)?.map(Arc::new);
+        value.iter().for_each(|value| self.base.decoded.hold(key, value));
+        Ok(value)
     }
 
     /// Stores a value.
@@ -304,6 +337,49 @@ mod tests {
             let wanted = there.into_iter().filter(|key| *key >= first && key.starts_with("b/"));
             prop_assert_eq!(draft.keys_from("b/", &first, limit), wanted.take(limit).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn what_is_read_once_is_never_older_than_what_is_stored() {
+        let mut state = state();
+        let read = |draft: &Draft<'_>| draft.shared::<u64>("a/1").unwrap().map(|value| *value);
+        let mut draft = Draft::new(&state);
+        assert_eq!(read(&draft), Some(1));
+        draft.put("a/1".into(), &5).unwrap();
+        assert_eq!(read(&draft), Some(5), "the step sees its own change");
+        draft.drop_step();
+        assert_eq!(read(&draft), Some(1));
+        draft.put("a/1".into(), &6).unwrap();
+        draft.keep_step();
+        assert_eq!(read(&draft), Some(6), "the next step of the commit sees it, too");
+        draft.remove("a/1");
+        assert_eq!(read(&draft), None);
+        assert_eq!(read(&Draft::new(&state)), Some(1), "nothing was committed");
+        state.apply(&Changes::from([("a/1".into(), Some(b"7".to_vec()))]));
+        assert_eq!(read(&Draft::new(&state)), Some(7));
+        state.apply(&Changes::from([("a/1".into(), None)]));
+        assert_eq!(read(&Draft::new(&state)), None);
+        state.replace(Changes::from([("a/1".into(), Some(b"8".to_vec()))]));
+        assert_eq!(read(&Draft::new(&state)), Some(8));
+        state.replace(Changes::from([("a/1".into(), Some(b"9".to_vec()))]));
+        assert_eq!(read(&Draft::new(&state)), Some(9));
+        assert_eq!(Draft::new(&state).shared::<i8>("a/1").unwrap().as_deref(), Some(&9), "as another type");
+    }
+
+    /// What is committed of a value wipes what was read of it before: a key that was taken back does not stay in memory.
+    #[test]
+    fn what_is_read_once_goes_with_what_is_stored_and_does_not_grow() {
+        let mut state = Projection::default();
+        let all = || (0..2 * decoded::MOST).map(|number| numbered("a/", number.try_into().unwrap()));
+        state.apply(&all().map(|key| (key, Some(b"1".to_vec()))).collect());
+        let read = |key: &str| Arc::downgrade(&Draft::new(&state).shared::<u64>(key).unwrap().unwrap());
+        let held: Vec<_> = all().map(|key| read(&key)).collect();
+        let count = held.iter().filter(|value| value.strong_count() > 0).count();
+        assert!((1..=decoded::MOST).contains(&count), "{count} are held");
+        let last = held.last().unwrap();
+        assert_eq!(last.strong_count(), 1);
+        state.apply(&all().next_back().map(|key| (key, None)).into_iter().collect());
+        assert_eq!(last.strong_count(), 0);
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub fn out_of_line(step: &mut Step<'_>, subject: &Subject, envelope: &Envelope) 
     let (Subject::ForOwner(_, id, named), Some(key_id)) = (subject, envelope.encryption.connection_key_id) else {
         return Ok(None);
     };
-    let Some(connection) = connection::get(&step.draft, *id)?.filter(|found| found.kind == PeerKind::Member) else {
+    let Some(connection) = connection::shared(&step.draft, *id)?.filter(|found| found.kind == PeerKind::Member) else {
         return Ok(None);
     };
     let is_known = connection::by_key(&step.draft, key_id)? == Some(*id);

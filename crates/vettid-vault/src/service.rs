@@ -19,7 +19,7 @@ use vettid_wire::contract::Retention;
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::event::{self, EventRow};
 use vettid_wire::id::ConnectionId;
-use vettid_wire::json as vjson;
+use vettid_wire::json::{self as vjson, JsonError};
 use vettid_wire::statement::DecidedBy;
 
 /// Completes the handler's answer to a request for a field, in the commit with that answer. Other answers stay as they are.
@@ -28,17 +28,17 @@ pub fn settle(
     connection: &Connection,
     context: &Context,
     asked: &Value,
-    answer: Vec<u8>,
-) -> Result<Vec<u8>, Failure> {
-    if context.event_type != event::DataRequest::ROW.event_type() {
-        return Ok(answer);
+    answer: &[u8],
+) -> Result<Value, Failure> {
+    if context.event_type.as_str() != event::DataRequest::ROW.name {
+        return Ok(vjson::parse(answer)?);
     }
-    let mut response: DataResponse = vjson::read(&answer)?;
+    let mut response: DataResponse = vjson::read(answer)?;
     let DataOutcome::Served { field, keep, .. } = &mut response.outcome else {
-        return Ok(answer);
+        return Ok(vjson::parse(answer)?);
     };
-    let asked: DataRequest = vjson::from_value(asked.clone())?;
-    let accepted = connection::contract(&step.draft, connection.connection_id)?.ok_or(Failure::Retry)?;
+    let asked: DataRequest = vjson::from_ref(asked)?;
+    let accepted = connection::shared_contract(&step.draft, connection.connection_id)?.ok_or(Failure::Retry)?;
     let decided_by = match &context.answer {
         None => DecidedBy::Contract,
         Some(Answer::Decided(decided)) if decided.method.iter().any(|method| method == BY_RULE) => DecidedBy::Rule,
@@ -46,7 +46,7 @@ pub fn settle(
     };
     contract::note_served(step, connection, (field, &asked.purpose), Some(asked.request_id), decided_by)?;
     *keep = Some(hand_out(step, connection.connection_id, &accepted, field, asked.retention)?);
-    Ok(vjson::canonical(&response)?)
+    Ok(serde_json::to_value(response).map_err(JsonError::Shape)?)
 }
 
 /// A field is handed out: it is spent if that happens once, and the owner can see who has it for how long.

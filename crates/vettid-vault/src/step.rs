@@ -91,14 +91,14 @@ impl Step<'_> {
         bytes
     }
 
-    /// Writes an entry of the audit chain; without it the step must not be kept.
+    /// Writes an entry of the audit chain; without it the step must not be kept. Gives the number of the entry.
     pub fn audit(
         &mut self,
         actor: &str,
         event_type: &EventType,
         outcome: Outcome,
         detail: Value,
-    ) -> Result<(), AuditFailed> {
+    ) -> Result<u64, AuditFailed> {
         let act = Act {
             ts: self.now,
             actor: actor.to_owned(),

@@ -134,7 +134,7 @@ impl Serialize for LatId {
 
 impl<'de> Deserialize<'de> for LatId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        crate::text::parsed(deserializer)
     }
 }
 

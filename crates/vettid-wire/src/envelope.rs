@@ -68,7 +68,7 @@ pub struct Encryption {
 impl Envelope {
     /// Reads an envelope of at most [`MAX_ENVELOPE_BYTES`].
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
-        json::from_value(json::parse_large(bytes)?)
+        json::read_large(bytes)
     }
 }
 
@@ -91,7 +91,7 @@ pub struct Content<T> {
 impl Content<Value> {
     /// Reads the plaintext of an envelope; stored objects may be up to 1 MiB.
     pub fn read(plaintext: &[u8]) -> Result<Self, JsonError> {
-        json::from_value(json::parse_large(plaintext)?)
+        json::read_large(plaintext)
     }
 }
 

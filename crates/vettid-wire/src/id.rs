@@ -21,7 +21,7 @@ macro_rules! as_text {
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                crate::text::parsed(deserializer)
             }
         }
         impl fmt::Debug for $name {
@@ -78,7 +78,7 @@ macro_rules! uuid_id {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 let id = Uuid::try_parse(text).map_err(|_| InvalidId($noun))?;
-                if id.as_hyphenated().to_string() != text {
+                if id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()) != text {
                     return Err(InvalidId($noun));
                 }
                 Ok(Self(id))

@@ -1,12 +1,12 @@
 //! VJSON, the profile of JSON on the wire (spec 2.0), and its canonical form JCS (RFC 8785).
 //! One parser for everything: no duplicate keys, no floats, bounded depth and size.
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserializer, Serialize};
-use serde_json::{Map, Value};
-use std::fmt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 mod canonical;
+mod profile;
 
 /// Largest object outside packages and manifests, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -42,13 +42,8 @@ pub fn parse_large(bytes: &[u8]) -> Result<Value, JsonError> {
 }
 
 fn parse_capped(bytes: &[u8], cap: usize) -> Result<Value, JsonError> {
-    if bytes.len() > cap {
-        return Err(JsonError::TooLong(cap));
-    }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Profile { depth: 0 }.deserialize(&mut reader).map_err(JsonError::Invalid)?;
-    reader.end().map_err(JsonError::Invalid)?;
-    Ok(value)
+    profile::check(bytes, cap)?;
+    serde_json::from_slice(bytes).map_err(JsonError::Invalid)
 }
 
 /// Turns a parsed value into a typed one.
@@ -56,9 +51,24 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, JsonError> {
     T::deserialize(value).map_err(JsonError::Shape)
 }
 
-/// Parses VJSON straight into a typed value.
+/// Reads a typed value out of a parsed one, which stays as it is.
+pub fn from_ref<T: DeserializeOwned>(value: &Value) -> Result<T, JsonError> {
+    T::deserialize(value).map_err(JsonError::Shape)
+}
+
+/// Parses VJSON of at most [`MAX_BYTES`] straight into a typed value.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    from_value(parse(bytes)?)
+    read_capped(bytes, MAX_BYTES)
+}
+
+/// Parses VJSON of at most [`MAX_LARGE_BYTES`] straight into a typed value.
+pub fn read_large<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    read_capped(bytes, MAX_LARGE_BYTES)
+}
+
+fn read_capped<T: DeserializeOwned>(bytes: &[u8], cap: usize) -> Result<T, JsonError> {
+    profile::check(bytes, cap)?;
+    serde_json::from_slice(bytes).map_err(JsonError::Shape)
 }
 
 /// The canonical bytes of a value: RFC 8785 over the VJSON profile (a float or a large integer is refused, and so is a key that
@@ -67,79 +77,6 @@ pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>, JsonError> {
     let fault =
         |error: serde_json::Error| if error.is_io() { JsonError::Invalid(error) } else { JsonError::Shape(error) };
     canonical::bytes(value).map_err(fault)
-}
-
-/// Reads any value while holding it to the profile.
-struct Profile {
-    depth: usize,
-}
-
-impl Profile {
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH {
-            return Err(E::custom("nested too deep"));
-        }
-        Ok(Self { depth: self.depth + 1 })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Profile {
-    type Value = Value;
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Profile {
-    type Value = Value;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a vjson value")
-    }
-    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-        Ok(Value::Bool(v))
-    }
-    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<Value, E> {
-        if v > MAX_INTEGER {
-            return Err(E::custom("integer too large"));
-        }
-        Ok(Value::from(v))
-    }
-    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<Value, E> {
-        if v.unsigned_abs() > MAX_INTEGER {
-            return Err(E::custom("integer too large"));
-        }
-        Ok(Value::from(v))
-    }
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Value, E> {
-        Err(E::custom("only integers are allowed"))
-    }
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(Value::from(v))
-    }
-    fn visit_string<E>(self, v: String) -> Result<Value, E> {
-        Ok(Value::String(v))
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self.deeper()?)? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        let inner = self.deeper()?;
-        while let Some(key) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Profile { depth: inner.depth })?;
-            if map.insert(key, value).is_some() {
-                return Err(A::Error::custom("duplicate key"));
-            }
-        }
-        Ok(Value::Object(map))
-    }
 }
 
 #[cfg(test)]

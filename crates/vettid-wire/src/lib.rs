@@ -50,5 +50,7 @@ pub mod session;
 pub mod statement;
 pub mod stored;
 pub mod subject;
+mod text;
 pub mod time;
 pub mod trial;
+pub mod webauthn;

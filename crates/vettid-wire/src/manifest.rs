@@ -181,7 +181,7 @@ impl Serialize for WasmHash {
 
 impl<'de> Deserialize<'de> for WasmHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        crate::text::parsed(deserializer)
     }
 }
 

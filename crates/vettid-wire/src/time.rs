@@ -10,6 +10,9 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 const FORM: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
+/// Length of the form.
+const FORM_BYTES: usize = 24;
+
 /// Latest point in time on the wire: the end of the year 9999, in milliseconds since 1970.
 const MAX_UNIX_MS: i64 = 253_402_300_799_999;
 
@@ -52,7 +55,9 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
-        f.write_str(&at.format(FORM).map_err(|_| fmt::Error)?)
+        let mut text = [0; FORM_BYTES];
+        at.format_into(&mut text.as_mut_slice(), FORM).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -80,7 +85,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        crate::text::parsed(deserializer)
     }
 }
 

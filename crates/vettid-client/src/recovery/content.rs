@@ -183,7 +183,7 @@ pub(super) fn services_salt(hold: &impl Hold) -> Result<Option<Base64>, StoreErr
 
 /// Reads the content of a container of this member; `None` if it is not one.
 pub(super) fn read(content: &[u8], guid: MemberId, op_id: OperationId) -> Option<Opened> {
-    let backup: CredentialBackup = json::from_value(json::parse_large(content).ok()?).ok()?;
+    let backup: CredentialBackup = json::read_large(content).ok()?;
     let password = parts(&backup.password_salt, &backup.device_secret)?;
     let mut packages = backup.vault_credentials.into_iter();
     let package = packages.next().filter(|package| package.user_guid == guid)?;

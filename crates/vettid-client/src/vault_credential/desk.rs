@@ -299,5 +299,5 @@ fn ended(status: UseStatus, retry_after_ms: Option<u64>) -> Result<Sent, Credent
 
 pub(super) fn read<T: serde::de::DeserializeOwned>(body: Option<&[u8]>) -> Result<T, CredentialError> {
     let body = body.ok_or(CannotBegin::Unreadable)?;
-    Ok(json::from_value(json::parse_large(body)?)?)
+    Ok(json::read_large(body)?)
 }

@@ -3,6 +3,8 @@
 //! Proves that nothing was deleted, swapped, edited or cut off *within* the export. That the export is of the right
 //! vault, and not an older one, is only proved against what the caller brings along: [`Trust`].
 
+use serde::Serialize;
+use std::collections::BTreeMap;
 use vettid_wire::audit::{ExportHead, ExportLine, ExportedEntry};
 use vettid_wire::id::Fingerprint;
 use vettid_wire::json::{self, JsonError};
@@ -105,6 +107,16 @@ pub enum ExportError {
 /// # Errors
 /// [`JsonError`] for a value outside the profile, or a line that could not be read back.
 pub fn write_line(line: &ExportLine) -> Result<Vec<u8>, JsonError> {
+    written(line)
+}
+
+/// Whether an entry can be written as a line.
+pub(super) fn check_entry(entry: &ExportedEntry) -> Result<(), JsonError> {
+    // As `ExportLine::Entry` is written, without a copy of the entry.
+    written(&BTreeMap::from([("entry", entry)])).map(|_| ())
+}
+
+fn written(line: &impl Serialize) -> Result<Vec<u8>, JsonError> {
     let mut bytes = json::canonical(line)?;
     if bytes.len() > json::MAX_BYTES {
         return Err(JsonError::TooLong(json::MAX_BYTES));

@@ -1,15 +1,15 @@
-//! X25519 (RFC 7748) and the DHKEM over it (RFC 9180 §4.1, KEM 0x0020).
+//! X25519 (RFC 7748) and the DHKEM over it (RFC 9180 §4.1, KEM 0x0020). Runs on aws-lc (ADR 0222).
 //!
 //! An agreement whose result is all zeros is refused, so the other side always contributes.
 
 use std::fmt;
 use std::sync::OnceLock;
 
+use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use vettid_wire::id::KeyId;
 use vettid_wire::key::KeyAlgorithm;
-use x25519_dalek::StaticSecret;
 
 use crate::committed::Undecryptable;
 use crate::kdf::{self, Extract};
@@ -69,10 +69,28 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// A private key. Its public half is computed when it is first asked for: a store holds many keys and uses one.
+/// A private key. It is prepared, and its public half computed, when it is first used: a store holds many keys and uses one.
 pub struct SecretKey {
     secret: Secret32,
-    public: OnceLock<PublicKey>,
+    prepared: OnceLock<Prepared>,
+}
+
+/// A private key as the library takes it. The library wipes its copy when it is dropped.
+struct Prepared {
+    key: PrivateKey,
+    public: PublicKey,
+}
+
+impl Prepared {
+    fn new(secret: &Secret32) -> Self {
+        let key = PrivateKey::from_private_key(&X25519, secret.expose());
+        let prepared = key.ok().and_then(|key| {
+            let public = PublicKey::from_slice(key.compute_public_key().ok()?.as_ref()).ok()?;
+            Some(Self { key, public })
+        });
+        let Some(prepared) = prepared else { unreachable!("any 32 bytes are a private key") };
+        prepared
+    }
 }
 
 impl SecretKey {
@@ -85,16 +103,17 @@ impl SecretKey {
     /// The key with these secret bytes.
     #[must_use]
     pub fn from_secret(secret: Secret32) -> Self {
-        Self { secret, public: OnceLock::new() }
+        Self { secret, prepared: OnceLock::new() }
     }
 
     /// The public half.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        *self.public.get_or_init(|| {
-            let public = x25519_dalek::PublicKey::from(&StaticSecret::from(*self.secret.expose()));
-            PublicKey(public.to_bytes())
-        })
+        self.prepared().public
+    }
+
+    fn prepared(&self) -> &Prepared {
+        self.prepared.get_or_init(|| Prepared::new(&self.secret))
     }
 
     /// X25519 with the all-zero check.
@@ -102,13 +121,13 @@ impl SecretKey {
     /// # Errors
     /// [`SuiteError::NonContributory`] if the result is all zeros.
     pub fn diffie_hellman(&self, peer: &PublicKey) -> Result<Secret32, SuiteError> {
-        let secret = StaticSecret::from(*self.secret.expose());
-        let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(peer.0));
-        if shared.as_bytes().ct_eq(&[0; 32]).into() {
+        let (key, peer) = (&self.prepared().key, UnparsedPublicKey::new(&X25519, peer.0));
+        let copy = |agreed: &[u8]| Secret32::from_slice(agreed).ok_or(SuiteError::Library);
+        // The library refuses what is all zeros, too.
+        let agreed = agreement::agree(key, peer, SuiteError::NonContributory, copy)?;
+        if agreed.expose().ct_eq(&[0; 32]).into() {
             return Err(SuiteError::NonContributory);
         }
-        let mut agreed = Secret32::zero();
-        agreed.place().copy_from_slice(shared.as_bytes());
         Ok(agreed)
     }
 
@@ -194,7 +213,7 @@ mod tests {
         scalar[0] = 9;
         let mut point = scalar;
         for _ in 0..rounds {
-            let next = SecretKey { secret: Secret32::from_bytes(scalar), public: OnceLock::from(PublicKey(point)) };
+            let next = SecretKey::from_secret(Secret32::from_bytes(scalar));
             let agreed = next.diffie_hellman(&PublicKey(point)).unwrap();
             point = scalar;
             scalar = *agreed.expose();

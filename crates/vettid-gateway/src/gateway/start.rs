@@ -403,6 +403,7 @@ fn login_rules(config: &Config, presentation: &Presentation) -> Rules {
         origins: presentation.origins.clone(),
         link_page: config.login.link_page.clone(),
         numbers: config.login.numbers,
+        key_kind: config.login.browser_key,
         most: config.login.waiting,
     }
 }

@@ -29,14 +29,14 @@ pub fn note_served(
     decided_by: DecidedBy,
 ) -> Result<(), Failure> {
     let id = connection.connection_id;
-    let Some(accepted) = connection::contract(&step.draft, id)? else { return Ok(()) };
+    let Some(accepted) = connection::shared_contract(&step.draft, id)? else { return Ok(()) };
     let served = ServedField {
         connection_id: id,
         field: field.to_owned(),
         category: None,
         purpose: purpose.to_owned(),
         tier: accepted.contract.field(field).map_or(Tier::Consent, |declared| declared.tier),
-        contract_hash: accepted.contract_hash,
+        contract_hash: accepted.contract_hash.clone(),
         contract_version: accepted.contract.contract_version,
         decided_by,
         request_id,
@@ -53,7 +53,7 @@ pub fn note_read_back(
     request_id: RequestId,
 ) -> Result<(), Failure> {
     let id = connection.connection_id;
-    let Some(accepted) = connection::contract(&step.draft, id)? else { return Ok(()) };
+    let Some(accepted) = connection::shared_contract(&step.draft, id)? else { return Ok(()) };
     let declared = accepted.contract.storage.as_ref().and_then(|storage| storage.category(category));
     let served = ServedField {
         connection_id: id,
@@ -61,7 +61,7 @@ pub fn note_read_back(
         category: Some(category.to_owned()),
         purpose: declared.map(|declared| declared.purpose.clone()).unwrap_or_default(),
         tier: Tier::OnDemand,
-        contract_hash: accepted.contract_hash,
+        contract_hash: accepted.contract_hash.clone(),
         contract_version: accepted.contract.contract_version,
         decided_by: DecidedBy::Contract,
         request_id: Some(request_id),
@@ -75,8 +75,7 @@ fn note(
     event_type: &EventType,
     served: &ServedField,
 ) -> Result<(), Failure> {
-    let number = audit::chain(&step.draft)?.size();
-    step.audit(&actor(connection), event_type, Outcome::Success, json!({ "served": served }))?;
+    let number = step.audit(&actor(connection), event_type, Outcome::Success, json!({ "served": served }))?;
     Ok(step.draft.put(served_key(connection.connection_id, number), &number)?)
 }
 

@@ -12,6 +12,7 @@ use crate::service::message;
 use crate::step::Step;
 use crate::stored;
 use serde_json::Value;
+use std::sync::Arc;
 use vettid_core::contract::{self, AcceptedContract, Buckets, Reading};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context as SignatureContext};
@@ -47,7 +48,7 @@ pub(super) fn admit(
     let Some(row) = event::find(arrived.lane, &arrived.event_type) else {
         return Ok(Err(RefusalCode::UnsupportedEvent.into()));
     };
-    if vjson::canonical(&arrived.content.body)?.len() > row.cap_bytes {
+    if arrived.body_bytes > row.cap_bytes {
         return Ok(Err(RefusalCode::InvalidRequest.into()));
     }
     if is_late(step, row, arrived) {
@@ -88,11 +89,11 @@ fn is_late(step: &Step<'_>, row: &Row, arrived: &Arrived) -> bool {
 }
 
 /// The contract in force, if it is not frozen.
-fn in_force(step: &Step<'_>, connection: &Connection) -> Result<Result<AcceptedContract, RefusalCode>, Failure> {
+fn in_force(step: &Step<'_>, connection: &Connection) -> Result<Result<Arc<AcceptedContract>, RefusalCode>, Failure> {
     if let Err(code) = crate::contract::check_not_frozen(&step.draft, connection.connection_id)? {
         return Ok(Err(code));
     }
-    Ok(connection::contract(&step.draft, connection.connection_id)?.ok_or(RefusalCode::NotInContract))
+    Ok(connection::shared_contract(&step.draft, connection.connection_id)?.ok_or(RefusalCode::NotInContract))
 }
 
 /// Several fields: each is decided, and only another contract fails all of them.
@@ -127,7 +128,7 @@ fn under_contract(
         Err(code) => return Ok(Err(code.into())),
     };
     if arrived.event_type == event::DataRequest::ROW.event_type() {
-        let Ok(asked) = vjson::from_value::<DataRequest>(arrived.content.body.clone()) else {
+        let Ok(asked) = vjson::from_ref::<DataRequest>(&arrived.content.body) else {
             return Ok(Err(RefusalCode::InvalidRequest.into()));
         };
         let own = connection.service_id() == Some(&asked.service_id) && asked.connection_id == connection.connection_id;

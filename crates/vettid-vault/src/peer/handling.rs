@@ -12,7 +12,7 @@ use crate::send;
 use crate::service;
 use crate::step::Step;
 use serde_json::Value;
-use vettid_core::channel::in_reply_to;
+use vettid_core::channel::in_reply_to_canonical;
 use vettid_handler::event::{Answer, Context, Event, Peer, Service, answer_row};
 use vettid_handler::reply::{HandlerError, Reply};
 use vettid_wire::contract::Tier;
@@ -31,12 +31,12 @@ pub(super) fn context(
     tier: Option<Tier>,
     answer: Option<Answer>,
 ) -> Result<Context, Failure> {
-    let accepted = connection::contract(&step.draft, connection.connection_id)?;
+    let accepted = connection::shared_contract(&step.draft, connection.connection_id)?;
     let profile = connection.peer.as_ref().and_then(|peer| peer.profile.service.as_ref());
     let service = profile.zip(accepted).map(|(service, accepted)| Service {
         service_id: service.service_id.clone(),
-        contract_hash: accepted.contract_hash,
-        permissions: accepted.contract.permissions,
+        contract_hash: accepted.contract_hash.clone(),
+        permissions: accepted.contract.permissions.clone(),
         origins: service.origins.clone(),
         tier,
     });
@@ -68,10 +68,10 @@ pub(super) fn handle(
             step.roll_back(before);
             Ok(Err(RefusalCode::Denied))
         }
-        Ok(Reply::Body(body)) => {
+        Ok(Reply::Body(reply)) => {
             ruling.count(step)?;
-            let body = service::settle(step, connection, context, &vjson::parse(&event.payload)?, body)?;
-            answer_with(step, connection, context, &event, &body).map(Ok)
+            let answer = service::settle(step, connection, context, body, &reply)?;
+            answer_with(step, connection, context, &event, answer).map(Ok)
         }
         Ok(Reply::None) => {
             ruling.count(step)?;
@@ -106,13 +106,13 @@ pub(super) fn answer_with(
     connection: &Connection,
     context: &Context,
     event: &Event,
-    body: &[u8],
+    body: Value,
 ) -> Result<Done, Failure> {
     let Some(row) = answer_row(context.lane, &context.event_type) else {
         return Ok(Done::Quiet);
     };
-    let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
-    let body = send::proven(step, connection, row, vjson::parse(body)?, &question)?;
+    let question = in_reply_to_canonical(context.event_id, &event.payload);
+    let body = send::proven(step, connection, row, body, &question)?;
     send::to_peer(step, connection, row, &body, Some(question))?;
     Ok(Done::Answered(StoredAnswer { event_type: row.event_type(), body }))
 }

@@ -40,7 +40,7 @@ pub(super) enum Marked {
 /// Why an event has no effect, and how urgent that is for the owner.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused {
-    code: RefusalCode,
+    pub(super) code: RefusalCode,
     severity: Severity,
     /// The check of the contract that failed.
     breach: Option<Breach>,
@@ -95,10 +95,10 @@ pub(super) fn finish(
         rotation::keep_up(step, connection)?;
         return Ok(step.channels.store(&mut step.draft, ChannelName::Connection(id))?);
     }
-    let answer = match &decided {
-        Ok(Done::Quiet | Done::Passing) => None,
-        Ok(Done::Answered(answer)) => Some(answer.clone()),
-        Err(refused) => refuse(step, connection, arrived, *refused)?,
+    let (answer, refused) = match decided {
+        Ok(Done::Quiet | Done::Passing) => (None, None),
+        Ok(Done::Answered(answer)) => (Some(answer), None),
+        Err(refused) => (refuse(step, connection, arrived, refused)?, Some(refused)),
     };
     if let Marked::Yes(buckets) = marked {
         let mark = Mark { body_hash: arrived.body_hash.clone(), at: step.now, answer };
@@ -107,8 +107,7 @@ pub(super) fn finish(
             connection::put_buckets(&mut step.draft, id, &buckets)?;
         }
     }
-    let outcome = if decided.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
-    let refused = decided.err();
+    let outcome = if refused.is_none() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let code = refused.map(|refused| refused.code);
     let mut detail = json!({"event_id": arrived.event_id, "refusal": code});
     if let (Some(breach), Some(detail)) = (refused.and_then(|refused| refused.breach), detail.as_object_mut()) {

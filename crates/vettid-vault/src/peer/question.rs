@@ -17,7 +17,7 @@ use crate::send;
 use crate::service::batch;
 use crate::step::{Savepoint, Step};
 use serde_json::{Value, json};
-use vettid_core::channel::in_reply_to;
+use vettid_core::channel::{in_reply_to, in_reply_to_canonical};
 use vettid_core::contract;
 use vettid_core::login::Login;
 use vettid_handler::event::{Answer, Context, Decided, Event, answer_row};
@@ -82,7 +82,7 @@ pub(super) fn ask_owner(
         login::warn(step, connection, &waiting, &login)?;
     }
     match question.interim {
-        Some(body) => answer_with(step, connection, context, event, &body).map(Ok),
+        Some(body) => answer_with(step, connection, context, event, vjson::parse(&body)?).map(Ok),
         None => Ok(Ok(Done::Quiet)),
     }
 }
@@ -108,7 +108,11 @@ fn by_rule(
     {
         return Ok(Err(code));
     }
-    login::put(&mut step.draft, (waiting.shown.connection_id, waiting.request_id), &login)?;
+    let connection = waiting.shown.connection_id;
+    if decision == Decision::Approve {
+        login::used(&mut step.draft, step.now, (connection, &login))?;
+    }
+    login::put(&mut step.draft, (connection, waiting.request_id), &login)?;
     Ok(Ok(()))
 }
 
@@ -209,7 +213,7 @@ fn again(
     };
     if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
         // The same answer, to an event of its own: the proof is for that one.
-        let question = in_reply_to(context.event_id, &vjson::parse(&event.payload)?)?;
+        let question = in_reply_to_canonical(context.event_id, &event.payload);
         let body = send::proven(step, connection, row, answer.body, &question)?;
         send::to_peer(step, connection, row, &body, Some(question))?;
         return Ok(Done::Answered(StoredAnswer { event_type: answer.event_type, body }));
@@ -289,7 +293,8 @@ fn audit_resumed(
 ) -> Result<(), Failure> {
     let outcome = if code.is_none() { AuditOutcome::Success } else { AuditOutcome::Refused };
     let detail = json!({"event_id": waiting.event_id, "request_id": waiting.shown.request_id, "refusal": code});
-    Ok(step.audit(&actor(connection), &waiting.event_type, outcome, detail)?)
+    step.audit(&actor(connection), &waiting.event_type, outcome, detail)?;
+    Ok(())
 }
 
 /// Another request for the same field was answered while this one waited.

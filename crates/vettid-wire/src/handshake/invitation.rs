@@ -107,7 +107,7 @@ impl Serialize for SpaceUri {
 
 impl<'de> Deserialize<'de> for SpaceUri {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        crate::text::parsed(deserializer)
     }
 }
 

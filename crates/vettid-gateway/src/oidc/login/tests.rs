@@ -4,6 +4,7 @@ use super::*;
 use crate::login::Verifier;
 use crate::oidc::authorize::Prompt;
 use std::collections::BTreeSet;
+use vettid_wire::login::BrowserKeyKind;
 
 const ID: &str = "a-login";
 
@@ -23,6 +24,7 @@ fn attempt(seed: u8) -> Attempt {
         number: None,
         to_sign: String::new(),
         expires_at: at(300),
+        key_kind: BrowserKeyKind::Webcrypto,
     };
     Attempt { whom: None, begun: Arc::new(begun) }
 }

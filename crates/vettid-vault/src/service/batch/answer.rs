@@ -116,7 +116,8 @@ fn note_refused(
     if let (Some(breach), Some(detail)) = (standing.failed_check, detail.as_object_mut()) {
         detail.insert("failed_check".into(), breach.to_string().into());
     }
-    Ok(step.audit(&actor(connection), &BatchAsked::ROW.event_type(), AuditOutcome::Refused, detail)?)
+    step.audit(&actor(connection), &BatchAsked::ROW.event_type(), AuditOutcome::Refused, detail)?;
+    Ok(())
 }
 
 /// One entry of the feed for the whole answer, as urgent as the worst of its fields.
