@@ -59,7 +59,7 @@ impl StateStore for Losing {
         Box::pin(async move {
             if self.away > 0 {
                 self.away -= 1;
-                return Err(if self.away % 2 == 0 { StoreError::InUse } else { StoreError::silent() });
+                return Err(if self.away.is_multiple_of(2) { StoreError::InUse } else { StoreError::silent() });
             }
             SqliteState::look(&self.path).await.map(Some)
         })
