@@ -1,24 +1,26 @@
 //! How well the services that a member meets are known, and what others of their kind ask: asked of the registry of the member's operator, and believed only under its
-//! signature, in its time and for the very identity that the member's vault met. Must never show a level for anything less.
+//! signature, in its time, of the registry that the app knows, and for the very identity that the member's vault met. Must never show a level for anything less.
+
+mod registry;
+
+pub use registry::RegistryView;
 
 use crate::app::{App, Ports};
 use crate::clock::Clock;
 use crate::command::CommandError;
 use crate::services::{ServicesAddress, ServicesError};
-use crate::state::{self, State};
-use crate::store::Store;
+use registry::{Doubt, genuine};
 use serde::Serialize;
 use std::future::Future;
 use vettid_core::comparison::{Unusual, unusual};
 use vettid_crypto::directory::{StandingError, level_of, verify_standing, verify_statistics};
 use vettid_crypto::identity::VerifyingKey;
-use vettid_crypto::profile;
-use vettid_wire::category::{AskComparison, Category, ComparisonBasis, LEAST_SERVICES};
+use vettid_wire::category::{AskComparison, Category, CategoryStatistics, ComparisonBasis, LEAST_SERVICES};
 use vettid_wire::contract::Contract;
-use vettid_wire::directory::{AskStandings, Certification, Level, MAX_STANDINGS, Standings, VerifiedDomain};
+use vettid_wire::directory::{
+    AskStandings, Certification, Level, MAX_STANDINGS, ServiceStanding, Standings, VerifiedDomain,
+};
 use vettid_wire::id::{Fingerprint, ServiceId};
-use vettid_wire::key_record::KeyRole;
-use vettid_wire::profile::SignedProfile;
 use vettid_wire::time::Timestamp;
 
 /// The part of services that tells how well services are known.
@@ -81,6 +83,8 @@ pub enum WhyNot {
     OtherIdentity,
     /// What came is not signed by the registry, or not for today.
     NotGenuine,
+    /// The registry signs with another key than the one that the app knows: see [`App::registry`].
+    OtherRegistry,
     /// The registry cannot be asked.
     Unreachable,
 }
@@ -106,21 +110,15 @@ impl<P: Ports> App<P> {
         for some in met.chunks(MAX_STANDINGS) {
             let services = some.iter().map(|met| met.service_id.clone()).collect();
             let said = self.ports.services().standings(at, &AskStandings { services }).await.ok();
+            let Some(said) = said else {
+                badges.extend(some.iter().map(|_| Badge::none(WhyNot::Unreachable)));
+                continue;
+            };
             let now = self.ports.clock().now();
-            badges.extend(some.iter().map(|met| said.as_ref().map_or_else(unreachable, |said| badge(met, said, now))));
+            let registry = self.believed(genuine(said.registry, now)).await?;
+            badges.extend(some.iter().map(|met| badge(met, (&registry, &said.standings), now)));
         }
         Ok(badges)
-    }
-
-    /// Where the registry of the member's operator is, and the authority that certifies it.
-    async fn registry_address(&self) -> Result<(String, String), CommandError> {
-        let hold = self.ports.store().hold().await?;
-        match state::load(&hold)? {
-            Some(State::Enrolled(member)) => {
-                Ok((member.origin.services_url.clone(), self.trust_of(&member).to_owned()))
-            }
-            _ => Err(CommandError::NotEnrolled),
-        }
     }
 }
 
@@ -150,6 +148,8 @@ pub enum WhyNoComparison {
     TooFew,
     /// What came is not signed by the registry, or not for today.
     NotGenuine,
+    /// The registry signs with another key than the one that the app knows: see [`App::registry`].
+    OtherRegistry,
     /// The registry cannot be asked.
     Unreachable,
 }
@@ -166,10 +166,12 @@ impl<P: Ports> App<P> {
         let (url, trust) = self.registry_address().await?;
         let asked = AskComparison { service_id: contract.service_id.clone() };
         let said = self.ports.services().comparison(ServicesAddress { url: &url, trust: &trust }, &asked).await;
-        Ok(match said {
-            Ok(basis) => compared(contract, basis, self.ports.clock().now()),
-            Err(_) => none(None, WhyNoComparison::Unreachable),
-        })
+        let Ok(basis) = said else {
+            return Ok(none(None, WhyNoComparison::Unreachable));
+        };
+        let now = self.ports.clock().now();
+        let registry = self.believed(genuine(basis.registry, now)).await?;
+        Ok(compared(contract, (registry, basis.statistics), now))
     }
 }
 
@@ -178,11 +180,16 @@ fn none(category: Option<Category>, reason: WhyNoComparison) -> Comparison {
 }
 
 /// What may be said of a contract after what the registry said.
-fn compared(contract: &Contract, basis: ComparisonBasis, now: Timestamp) -> Comparison {
-    let Some(key) = registry(basis.registry, now) else {
-        return none(None, WhyNoComparison::NotGenuine);
+fn compared(
+    contract: &Contract,
+    (registry, statistics): (Result<VerifyingKey, Doubt>, Option<CategoryStatistics>),
+    now: Timestamp,
+) -> Comparison {
+    let key = match registry {
+        Ok(key) => key,
+        Err(doubt) => return none(None, doubt.into()),
     };
-    let Some(statistics) = basis.statistics else {
+    let Some(statistics) = statistics else {
         return none(None, WhyNoComparison::NoCategory);
     };
     let statistics = match verify_statistics(&key, statistics, now) {
@@ -200,19 +207,20 @@ fn compared(contract: &Contract, basis: ComparisonBasis, now: Timestamp) -> Comp
     }
 }
 
-fn unreachable() -> Badge {
-    Badge::none(WhyNot::Unreachable)
-}
-
 /// What may be shown of a service after what the registry said.
-fn badge(met: &Met, said: &Standings, now: Timestamp) -> Badge {
-    let Some(registry) = registry(said.registry.clone(), now) else {
-        return Badge::none(WhyNot::NotGenuine);
+fn badge(
+    met: &Met,
+    (registry, standings): (&Result<VerifyingKey, Doubt>, &[ServiceStanding]),
+    now: Timestamp,
+) -> Badge {
+    let registry = match registry {
+        Ok(registry) => registry,
+        Err(doubt) => return Badge::none((*doubt).into()),
     };
-    let Some(standing) = said.standings.iter().find(|standing| standing.service_id == met.service_id) else {
+    let Some(standing) = standings.iter().find(|standing| standing.service_id == met.service_id) else {
         return Badge::none(WhyNot::NotListed);
     };
-    let standing = match verify_standing(&registry, standing.clone(), now) {
+    let standing = match verify_standing(registry, standing.clone(), now) {
         Ok(standing) => standing,
         Err(StandingError::Signature | StandingError::Time | StandingError::Form) => {
             return Badge::none(WhyNot::NotGenuine);
@@ -226,12 +234,6 @@ fn badge(met: &Met, said: &Standings, now: Timestamp) -> Badge {
             Badge { level, domain: standing.domain, certification: standing.certification, reason: None }
         }
     }
-}
-
-fn registry(signed: SignedProfile, now: Timestamp) -> Option<VerifyingKey> {
-    let verified = profile::verify(signed, now).ok()?;
-    let is_registry = verified.key_record().record().role == KeyRole::Registry;
-    is_registry.then(|| VerifyingKey::from_typed(&verified.get().public_key).ok()).flatten()
 }
 
 #[cfg(test)]

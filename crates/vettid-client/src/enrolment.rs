@@ -382,6 +382,7 @@ impl<P: Ports> App<P> {
             intent: None,
             checkpoint: None,
             lock: pending.lock,
+            registry: None,
             recovering: pending.recovering,
         })
     }

@@ -76,9 +76,22 @@ pub(crate) struct Member {
     /// The lock of the vault; absent as long as this app set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lock: Option<KnownLock>,
+    /// The registry of the member's operator; absent until it said something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) registry: Option<KnownRegistry>,
     /// It came by a recovery, and the vault has not taken it for the member's app yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) recovering: Option<Recovering>,
+}
+
+/// The registry whose word the app takes about services. Another one needs the member's own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KnownRegistry {
+    /// Its identity.
+    pub(crate) fingerprint: Fingerprint,
+    /// Since when the app knows it.
+    pub(crate) since: Timestamp,
 }
 
 /// A recovery on its way.

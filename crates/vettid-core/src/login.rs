@@ -1,21 +1,25 @@
 //! The vault's side of a login (spec 2.14): how well one is protected against being relayed, what a yes to it takes, and which
 //! browsers become known. Must never take the service's word for a browser, and never give a yes that fits another browser.
 
+mod browser;
+
+pub use browser::{InvalidProof, Proof, verify};
+
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
-use vettid_crypto::identity::DeviceKey;
 use vettid_crypto::kdf::h256;
 use vettid_wire::auth::{AuthChallenge, Decision};
 use vettid_wire::base64::Base64Url;
 use vettid_wire::id::{ConnectionId, LoginId, RequestId};
 use vettid_wire::key::TypedKey;
 use vettid_wire::login::{
-    KnownBrowser, LinkPart, LoginCheck, LoginFinished, LoginLevel, LoginProof, NUMBER_DELAY_MS, NUMBERS, browser_text,
-    is_return_path, return_address,
+    BrowserKeyKind, KnownBrowser, LinkPart, LoginCheck, LoginFinished, LoginLevel, LoginProof, NUMBER_DELAY_MS,
+    NUMBERS, is_return_path, return_address,
 };
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::Decide;
 use vettid_wire::time::Timestamp;
+use vettid_wire::webauthn::Authenticator;
 
 /// Most known browsers of one connection; the one that was not used for longest gives way.
 pub const MAX_BROWSERS: usize = 16;
@@ -56,27 +60,28 @@ pub struct Known<'a> {
 /// [`RefusalCode::NotAllowed`] if nothing protects it.
 pub fn assess(now: Timestamp, challenge: &AuthChallenge, known: Known<'_>) -> Result<LoginLevel, RefusalCode> {
     check_form(challenge)?;
-    check_browser(challenge)?;
+    let shown = browser::check(challenge)?;
     if let Some(link) = &challenge.link {
         let is_ours = |opened: &&Opened| opened.login_id == link.login_id && opened.origin == challenge.origin;
         let opened = known.opened.filter(is_ours).filter(|opened| now < opened.expires_at && !opened.other_device);
         return opened.map(|_| LoginLevel::SameDevice).ok_or(RefusalCode::NotAllowed);
     }
-    let is_it = |browser: &&KnownBrowser| is_key_of(browser, challenge);
-    if known.browsers.iter().any(|browser| is_it(&browser)) {
+    let is_it = |known: &KnownBrowser| is_key_of(known, challenge) && browser::goes_on(known, shown.as_ref());
+    if known.browsers.iter().any(is_it) {
         return Ok(LoginLevel::KnownBrowser);
     }
-    if challenge.number.is_some() && known.allow_numbers {
+    let is_copied = went_back(challenge, known.browsers).is_some();
+    if challenge.number.is_some() && known.allow_numbers && !is_copied {
         Ok(LoginLevel::Number)
     } else {
         Err(RefusalCode::NotAllowed)
     }
 }
 
-fn is_key_of(browser: &KnownBrowser, challenge: &AuthChallenge) -> bool {
-    challenge.browser_key.as_ref() == Some(&browser.browser_key)
-        && browser.origin == challenge.origin
-        && browser.connection_id == challenge.connection_id
+fn is_key_of(known: &KnownBrowser, challenge: &AuthChallenge) -> bool {
+    challenge.browser_key.as_ref() == Some(&known.browser_key)
+        && known.origin == challenge.origin
+        && known.connection_id == challenge.connection_id
 }
 
 fn check_form(challenge: &AuthChallenge) -> Result<(), RefusalCode> {
@@ -86,14 +91,12 @@ fn check_form(challenge: &AuthChallenge) -> Result<(), RefusalCode> {
     if signed && way_back && number { Ok(()) } else { Err(RefusalCode::InvalidRequest) }
 }
 
-/// Whoever shows a key has to hold it, whether it is known or not.
-fn check_browser(challenge: &AuthChallenge) -> Result<(), RefusalCode> {
-    let Some((key, signature)) = challenge.browser_key.as_ref().zip(challenge.browser_sig.as_ref()) else {
-        return Ok(());
-    };
-    let text = browser_text(challenge.request_id, &challenge.origin, &challenge.nonce, &challenge.session_hash);
-    let verified = DeviceKey::from_typed(key).and_then(|key| key.verify(text.as_bytes(), signature.as_bytes()));
-    verified.map_err(|_| RefusalCode::InvalidRequest)
+/// The known browser whose key the challenge shows with a counter that went back: two authenticators count for one key. Such a
+/// login is never one of a known browser.
+#[must_use]
+pub fn went_back<'b>(challenge: &AuthChallenge, browsers: &'b [KnownBrowser]) -> Option<&'b KnownBrowser> {
+    let shown = browser::check(challenge).ok().flatten()?;
+    browsers.iter().find(|known| is_key_of(known, challenge) && browser::went_back(known, &shown))
 }
 
 /// One login of one connection, from the question to its end.
@@ -104,6 +107,8 @@ pub struct Login {
     connection_id: ConnectionId,
     origin: String,
     browser_key: Option<TypedKey>,
+    #[serde(default)]
+    authenticator: Option<Authenticator>,
     browser_name: String,
     level: LoginLevel,
     link: Option<LinkPart>,
@@ -140,6 +145,8 @@ impl Login {
             connection_id: challenge.connection_id,
             origin: challenge.origin.clone(),
             browser_key: challenge.browser_key.clone(),
+            // What was assessed holds; nothing else becomes known.
+            authenticator: browser::check(challenge).ok().flatten(),
             browser_name: challenge.display.browser.chars().take(MAX_NAME_CHARS).collect(),
             level,
             link: challenge.link.clone(),
@@ -174,6 +181,7 @@ impl Login {
             numbers: self.numbers.clone(),
             not_before: self.not_before,
             can_remember: self.browser_key.is_some() && self.level != LoginLevel::KnownBrowser,
+            key_kind: self.browser_key.as_ref().and_then(BrowserKeyKind::of),
         }
     }
 
@@ -200,7 +208,7 @@ impl Login {
         self.remember = asked.remember && self.check().can_remember;
         Ok(match self.level {
             LoginLevel::SameDevice => self.by_code(rng),
-            LoginLevel::KnownBrowser => self.approve(&["user", "swk"], None),
+            LoginLevel::KnownBrowser => self.approve(&["user", self.possession()], None),
             LoginLevel::Number => {
                 let known = self.known(now).filter(|_| self.remember);
                 self.approve(&["user", "pwd", "mca"], known)
@@ -240,6 +248,11 @@ impl Login {
         Decided { return_to, ..self.approve(&["user"], None) }
     }
 
+    /// A key that the browser keeps is one in software. What an authenticator keeps is a key, and nobody vouches for more.
+    fn possession(&self) -> &'static str {
+        if self.authenticator.is_some() { "pop" } else { "swk" }
+    }
+
     fn approve(&self, method: &[&str], known: Option<KnownBrowser>) -> Decided {
         Decided { decision: Decision::Approve, method: methods(method), return_to: None, known }
     }
@@ -275,10 +288,22 @@ impl Login {
         Ok(self.known(now).filter(|_| self.remember))
     }
 
+    /// Notes in the known browsers that this one was used.
+    pub fn used(&self, now: Timestamp, browsers: &mut [KnownBrowser]) {
+        let is_it = |known: &&mut KnownBrowser| {
+            Some(&known.browser_key) == self.browser_key.as_ref() && known.origin == self.origin
+        };
+        for known in browsers.iter_mut().filter(is_it) {
+            known.used_at = Some(now);
+            known.authenticator = browser::counted_on(known.authenticator.take(), self.authenticator.as_ref());
+        }
+    }
+
     fn known(&self, now: Timestamp) -> Option<KnownBrowser> {
         Some(KnownBrowser {
             connection_id: self.connection_id,
             browser_key: self.browser_key.clone()?,
+            authenticator: self.authenticator.clone(),
             origin: self.origin.clone(),
             name: self.browser_name.clone(),
             by: self.level,
@@ -320,8 +345,12 @@ fn choices(rng: &mut dyn CryptoRng, right: u8) -> Vec<u8> {
     numbers
 }
 
-/// Adds a browser to those of its connection, or takes it up again.
-pub fn remember(browsers: &mut Vec<KnownBrowser>, browser: KnownBrowser) {
+/// Adds a browser to those of its connection, or takes it up again. A counter goes on from where it was.
+pub fn remember(browsers: &mut Vec<KnownBrowser>, mut browser: KnownBrowser) {
+    let is_it = |known: &&KnownBrowser| known.browser_key == browser.browser_key && known.origin == browser.origin;
+    if let Some(former) = browsers.iter().find(is_it) {
+        browser.authenticator = browser::counted_on(former.authenticator.clone(), browser.authenticator.as_ref());
+    }
     browsers.retain(|known| known.browser_key != browser.browser_key || known.origin != browser.origin);
     browsers.push(browser);
     if browsers.len() > MAX_BROWSERS {

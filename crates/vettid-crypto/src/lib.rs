@@ -38,6 +38,7 @@ pub mod stored;
 pub mod suite;
 pub mod unlock;
 pub mod utk;
+pub mod webauthn;
 
 pub use committed::Undecryptable;
 

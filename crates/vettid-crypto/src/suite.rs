@@ -127,7 +127,9 @@ impl KemPublicKey {
             KeyAlgorithm::X25519 => x25519::PublicKey::from_slice(key.as_bytes()).map(Self::X25519),
             KeyAlgorithm::Rsa4096 => rsa4096::PublicKey::from_spki(key.as_bytes()).map(Self::Rsa4096),
             KeyAlgorithm::XWing => Err(SuiteError::NotBuilt(Suite::XWing.name())),
-            KeyAlgorithm::Ed25519 | KeyAlgorithm::MlKem768 | KeyAlgorithm::P256 => Err(SuiteError::InvalidKey),
+            KeyAlgorithm::Ed25519 | KeyAlgorithm::MlKem768 | KeyAlgorithm::P256 | KeyAlgorithm::WebAuthnP256 => {
+                Err(SuiteError::InvalidKey)
+            }
         }
     }
 

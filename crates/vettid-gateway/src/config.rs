@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 use vettid_wire::category::Category;
+use vettid_wire::login::BrowserKeyKind;
 
 /// The only version of the file.
 pub const VERSION: u32 = 1;
@@ -144,6 +145,9 @@ pub struct Login {
     /// Whether a browser that nobody knows may be let in by a number and the member's password. Off: only the member's own
     /// device and known browsers, so that no login can be relayed, whatever a member is talked into.
     pub numbers: bool,
+    /// What keeps the key of a browser that members made known: `webcrypto`, the browser itself, or `webauthn`, an authenticator
+    /// that somebody touches. Keys of the other kind do not count.
+    pub browser_key: BrowserKeyKind,
     /// Page of the member's app that the link of a login opens; the login stands in its fragment. Absent: the bare text.
     pub link_page: Option<String>,
     /// Pages that may wait at once.
@@ -152,7 +156,7 @@ pub struct Login {
 
 impl Default for Login {
     fn default() -> Self {
-        Self { numbers: false, link_page: None, waiting: 4096 }
+        Self { numbers: false, browser_key: BrowserKeyKind::Webcrypto, link_page: None, waiting: 4096 }
     }
 }
 
@@ -289,6 +293,9 @@ impl Config {
         if !(1..=MAX_INVITATION_SECONDS).contains(&self.invitation.life_seconds) {
             return wrong("invitation.life_seconds", "1 to 600");
         }
+        if self.login.browser_key == BrowserKeyKind::Webauthn && !self.origins.iter().all(|origin| has_name(origin)) {
+            return wrong("login.browser_key", "authenticators know sites by name: no origin may be an address");
+        }
         if self.login.waiting == 0 {
             return wrong("login.waiting", "at least 1");
         }
@@ -325,6 +332,11 @@ fn is_origin(text: &str) -> bool {
     let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     let scheme = url.scheme() == "https" || (url.scheme() == "http" && local);
     scheme && url.origin().ascii_serialization() == text
+}
+
+/// Whether the host of an origin is a name.
+fn has_name(origin: &str) -> bool {
+    Url::parse(origin).is_ok_and(|url| url.domain().is_some())
 }
 
 #[cfg(test)]
@@ -387,6 +399,10 @@ mod tests {
             ("services.url", SMALLEST.replace("https://127.0.0.1:8443", "http://127.0.0.1:8443")),
             ("http.listen", format!("{SMALLEST}\n{http}")),
             ("invitation.life_seconds", format!("{SMALLEST}\n[invitation]\nlife_seconds = 601")),
+            (
+                "login.browser_key",
+                SMALLEST.replace("https://shop.example", "http://127.0.0.1") + "[login]\nbrowser_key = 'webauthn'",
+            ),
             ("limits", format!("{SMALLEST}\n[limits]\nask_times = 0")),
         ];
         for (wanted, text) in cases {
@@ -395,6 +411,14 @@ mod tests {
                 other => panic!("{wanted}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn browsers_keep_their_keys_unless_authenticators_are_to() {
+        assert_eq!(read(SMALLEST).unwrap().login.browser_key, BrowserKeyKind::Webcrypto);
+        let with = |kind: &str| read(&format!("{SMALLEST}\n[login]\nbrowser_key = \"{kind}\""));
+        assert_eq!(with("webauthn").unwrap().login.browser_key, BrowserKeyKind::Webauthn);
+        assert!(matches!(with("both"), Err(ConfigError::Form { .. })));
     }
 
     #[test]

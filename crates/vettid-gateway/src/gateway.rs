@@ -115,6 +115,8 @@ struct Shared {
     http_address: SyncMutex<Option<SocketAddr>>,
     oidc_address: SyncMutex<Option<SocketAddr>>,
     started_at: Timestamp,
+    /// Of the key that seals the state, if it is recorded.
+    state_key_made_at: Option<Timestamp>,
     /// Somebody asked for new signing keys.
     signing_wanted: Notify,
     stop: CancellationToken,
@@ -156,11 +158,25 @@ impl Gateway {
     /// Ends all tasks, closes all connections and the state.
     pub async fn stop(&self) {
         self.0.stop.cancel();
+        // Tasks may wait for a commit.
+        self.0.state.wait_no_more();
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.peers.close_all().await;
         self.0.home.clone().close().await;
         self.0.state.close().await;
+    }
+
+    /// Waits until nothing can be stored any more before the next start; says why. A database that is away and may come back is
+    /// waited for instead.
+    pub async fn lost(&self) -> Arc<str> {
+        self.0.state.lost().await
+    }
+
+    /// Whether the database is away and waited for. Nothing is begun meanwhile.
+    #[must_use]
+    pub(crate) fn is_away(&self) -> bool {
+        self.0.state.is_away()
     }
 
     /// Where the HTTP face listens, if there is one.
@@ -413,9 +429,9 @@ impl Shared {
         lock(&self.connections).all.contains_key(&id)
     }
 
-    /// Whether nothing failed that only a restart mends.
+    /// Whether nothing failed, and what is to be stored can be.
     fn is_sound(&self) -> bool {
-        self.healthy.load(Ordering::Acquire) && self.state.is_open()
+        self.healthy.load(Ordering::Acquire) && self.state.is_open() && !self.state.is_away()
     }
 
     /// Makes changes durable. A failure is final: the gateway is not healthy any more.

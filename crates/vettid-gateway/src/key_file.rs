@@ -1,5 +1,5 @@
-//! Secrets that lie in files of their own: the key of the sealed state and the key of the HTTP face. Made when they are
-//! first needed; never made anew over a state that was sealed with a lost one.
+//! Secrets that lie in files of their own: the key of the sealed state, with the time at which it was made, and the key of the HTTP face. Made
+//! when they are first needed; never made anew over a state that was sealed with a lost one.
 
 use crate::files::{self, FileError};
 use crate::random;
@@ -9,6 +9,7 @@ use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::kdf::h256;
 use vettid_crypto::secret::Secret32;
 use vettid_wire::base64::{decode, encode, encode_url};
+use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
 /// Shortest key of the HTTP face in bytes.
@@ -20,8 +21,10 @@ pub enum KeyFileError {
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Not 32 bytes in base64.
-    #[error("{0}: does not hold a key: 32 bytes in base64 on one line")]
+    /// Not 32 bytes in base64, or something else than a time beside it.
+    #[error(
+        "{0}: does not hold a key: 32 bytes in base64 on one line, and on the next, if there is one, when it was made"
+    )]
     NotAKey(PathBuf),
     /// Too short to be safe, or with characters that cannot stand in a header.
     #[error("{0}: an API key has 32 or more letters, digits and signs on one line")]
@@ -31,23 +34,36 @@ pub enum KeyFileError {
     Lost(PathBuf),
 }
 
-/// Reads the key of the sealed state; makes it at the first start. `state_exists`: something was sealed with it before.
+/// The key of the sealed state.
+pub(crate) struct StateKey {
+    pub(crate) key: StorageKey,
+    /// Of a key that was made before this was recorded, or by somebody else, it is not known.
+    pub(crate) made_at: Option<Timestamp>,
+}
+
+impl StateKey {
+    fn read(text: &str) -> Option<Self> {
+        let mut lines = text.trim_end().lines();
+        let bytes = Zeroizing::new(decode(lines.next()?).ok()?);
+        let key = StorageKey::from_secret(Secret32::from_slice(&bytes)?);
+        let made_at = lines.next().map(str::parse).transpose().ok()?;
+        lines.next().is_none().then_some(Self { key, made_at })
+    }
+}
+
+/// Reads the key of the sealed state; makes it at the first start, `now`. `state_exists`: something was sealed with it before.
 ///
 /// # Errors
 /// See [`KeyFileError`].
-pub(crate) fn storage_key(path: &Path, state_exists: bool) -> Result<StorageKey, KeyFileError> {
+pub(crate) fn storage_key(path: &Path, state_exists: bool, now: Timestamp) -> Result<StateKey, KeyFileError> {
     match files::read_secret_text(path)? {
-        Some(text) => {
-            let bytes = Zeroizing::new(decode(text.trim_end()).unwrap_or_default());
-            let secret = Secret32::from_slice(&bytes).ok_or_else(|| KeyFileError::NotAKey(path.to_owned()))?;
-            Ok(StorageKey::from_secret(secret))
-        }
+        Some(text) => StateKey::read(&text).ok_or_else(|| KeyFileError::NotAKey(path.to_owned())),
         None if state_exists => Err(KeyFileError::Lost(path.to_owned())),
         None => {
             let key = StorageKey::random(&mut random::system());
-            let text = Zeroizing::new(format!("{}\n", encode(key.expose())));
+            let text = Zeroizing::new(format!("{}\n{now}\n", encode(key.expose())));
             files::create_secret(path, text.as_bytes())?;
-            Ok(key)
+            Ok(StateKey { key, made_at: Some(now) })
         }
     }
 }
@@ -93,12 +109,28 @@ mod tests {
     fn the_key_of_a_state_is_made_once_and_never_over_a_state() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.key");
-        assert!(matches!(storage_key(&path, true), Err(KeyFileError::Lost(_))));
-        let first = storage_key(&path, false).unwrap();
-        let second = storage_key(&path, true).unwrap();
-        assert_eq!(first.expose(), second.expose());
-        fs::write(&path, "short").unwrap();
-        assert!(matches!(storage_key(&path, true), Err(KeyFileError::NotAKey(_))));
+        let [first, later] = [1_800_000_000_000, 1_900_000_000_000].map(Timestamp::from_unix_ms);
+        assert!(matches!(storage_key(&path, true, first), Err(KeyFileError::Lost(_))));
+        let made = storage_key(&path, false, first).unwrap();
+        let read = storage_key(&path, true, later).unwrap();
+        assert_eq!(made.key.expose(), read.key.expose());
+        assert_eq!(
+            (made.made_at, read.made_at),
+            (Some(first), Some(first)),
+            "a key keeps the time at which it was made"
+        );
+        // One of an earlier version has no time, and none is guessed.
+        fs::write(&path, format!("{}\n", encode(made.key.expose()))).unwrap();
+        let old = storage_key(&path, true, later).unwrap();
+        assert_eq!((old.key.expose(), old.made_at), (made.key.expose(), None));
+        for wrong in [
+            "short".to_owned(),
+            format!("{}\nyesterday\n", encode(made.key.expose())),
+            format!("{0}\n{first}\n{0}", encode(made.key.expose())),
+        ] {
+            fs::write(&path, wrong).unwrap();
+            assert!(matches!(storage_key(&path, true, later), Err(KeyFileError::NotAKey(_))));
+        }
     }
 
     #[test]

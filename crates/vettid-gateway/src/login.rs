@@ -9,15 +9,14 @@ pub use desk::{Desk, Rules};
 use crate::question::{BrowserProof, LoginRequest, Outcome, Prepared};
 use rand_core::CryptoRng;
 use std::fmt;
-use vettid_core::login::pick_number;
-use vettid_crypto::identity::DeviceKey;
+use vettid_core::login::{Proof, pick_number, verify};
 use vettid_crypto::kdf::h256;
 use vettid_crypto::secret::Secret32;
 use vettid_wire::auth::{Decision, Display, MAX_LIFE_MS};
 use vettid_wire::base64::Base64Url;
-use vettid_wire::id::{ConnectionId, LoginId, MemberId, RequestId, ServiceId};
+use vettid_wire::id::{ConnectionId, LoginId, MemberId, RequestId};
 use vettid_wire::key::TypedKey;
-use vettid_wire::login::{LinkPart, LoginFinished, LoginLevel, LoginLink, LoginProof, browser_text};
+use vettid_wire::login::{BrowserKeyKind, LinkPart, LoginFinished, LoginLevel, LoginLink, LoginProof, browser_text};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
@@ -84,8 +83,10 @@ pub struct Begun {
     pub link: String,
     /// For the page to show large, if unknown browsers are let in by a number; otherwise there is none.
     pub number: Option<u8>,
-    /// What the browser's key signs, if it has one: these UTF-8 bytes, ES256.
+    /// What the browser's key signs, if it has one: these UTF-8 bytes, ES256. Their SHA-256 is the challenge of a WebAuthn key.
     pub to_sign: String,
+    /// What has to keep that key.
+    pub key_kind: BrowserKeyKind,
     /// The page stops waiting then.
     pub expires_at: Timestamp,
 }
@@ -163,6 +164,7 @@ pub(crate) struct WaitingLogin {
     prepared: Prepared,
     page: WaitingPage,
     number: Option<u8>,
+    key_kind: BrowserKeyKind,
     browser: Option<BrowserProof>,
     expires_at: Timestamp,
     asked: Option<Asked>,
@@ -176,13 +178,12 @@ struct Asked {
 }
 
 impl WaitingLogin {
-    /// Begins to wait; `numbers` says whether unknown browsers are let in at all.
+    /// Begins to wait.
     fn begin(
         now: Timestamp,
         rng: &mut dyn CryptoRng,
-        (service_id, link_page): (&ServiceId, Option<&str>),
+        rules: &Rules,
         page: WaitingPage,
-        numbers: bool,
     ) -> Result<(Self, Begun), LoginError> {
         if !vettid_wire::login::is_return_path(&page.return_path) {
             return Err(LoginError::Page);
@@ -191,11 +192,11 @@ impl WaitingLogin {
         let (mut id, prepared) = ([0; 16], Prepared::new(now, rng));
         rng.fill_bytes(&mut id);
         let (login_id, expires_at) = (LoginId::from_bytes(id), now.plus_ms(WAIT_MS));
-        let number = numbers.then(|| pick_number(rng));
-        let link =
-            LoginLink { version: 1, service_id: service_id.clone(), origin: page.origin.clone(), login_id, expires_at };
+        let number = rules.numbers.then(|| pick_number(rng));
+        let (service_id, key_kind) = (rules.service_id.clone(), rules.key_kind);
+        let link = LoginLink { version: 1, service_id, origin: page.origin.clone(), login_id, expires_at };
         let text = link.to_text().map_err(|_| LoginError::Page)?;
-        let link = link_page.map_or_else(|| text.clone(), |page| format!("{page}#{text}"));
+        let link = rules.link_page.as_ref().map_or_else(|| text.clone(), |page| format!("{page}#{text}"));
         let session_hash = verifier.session_hash();
         let login = Self {
             login_id,
@@ -203,13 +204,14 @@ impl WaitingLogin {
             prepared,
             page,
             number,
+            key_kind,
             browser: None,
             expires_at,
             asked: None,
             is_over: false,
         };
         let to_sign = login.text();
-        Ok((login, Begun { login_id, verifier, link, number, to_sign, expires_at }))
+        Ok((login, Begun { login_id, verifier, link, number, to_sign, key_kind, expires_at }))
     }
 
     fn text(&self) -> String {
@@ -222,13 +224,17 @@ impl WaitingLogin {
         self.session_hash == verifier.session_hash() && now < self.expires_at && !self.is_over
     }
 
-    /// The browser shows its key.
+    /// The browser shows its key, of the kind that the service wants.
     fn prove(&mut self, proof: BrowserProof) -> Result<(), LoginError> {
         if self.asked.is_some() {
             return Err(LoginError::Asked);
         }
-        let key = DeviceKey::from_typed(&proof.key).map_err(|_| LoginError::Browser)?;
-        key.verify(self.text().as_bytes(), &proof.signature).map_err(|_| LoginError::Browser)?;
+        if BrowserKeyKind::of(&proof.key) != Some(self.key_kind) {
+            return Err(LoginError::Browser);
+        }
+        let BrowserProof { key, signature, assertion } = &proof;
+        let shown = Proof { key, signature, assertion: assertion.as_ref() };
+        verify(shown, &self.page.origin, &self.text()).map_err(|_| LoginError::Browser)?;
         self.browser = Some(proof);
         Ok(())
     }

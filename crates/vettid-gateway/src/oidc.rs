@@ -16,6 +16,7 @@ mod login;
 mod messenger;
 mod notice;
 mod provider;
+mod pushed;
 mod redirect;
 mod registering;
 pub mod settings;

@@ -39,6 +39,7 @@ use vettid_wire::refusal::RefusalCode;
 use vettid_wire::stored::StoredOutcome;
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
+use vettid_wire::webauthn::Assertion;
 
 /// The clocks of both sides may differ by this much, in milliseconds (spec §3 R10).
 pub const MAX_SKEW_MS: i64 = 120_000;
@@ -97,13 +98,15 @@ pub struct Prepared {
     pub nonce: [u8; 32],
 }
 
-/// The key of a browser and its signature over [`browser_text`](vettid_wire::login::browser_text).
+/// The key of a browser and its signature over [`browser_text`](vettid_wire::login::browser_text), or over an assertion for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrowserProof {
     /// The key.
     pub key: TypedKey,
-    /// `r ‖ s`.
+    /// `r ‖ s`; DER for a WebAuthn key.
     pub signature: Vec<u8>,
+    /// What the signature of a WebAuthn key is over.
+    pub assertion: Option<Assertion>,
 }
 
 impl LoginRequest {
@@ -509,7 +512,9 @@ fn login_challenge(
     prepared: Prepared,
     login: LoginRequest,
 ) -> Result<(Kind, Value), QuestionError> {
-    let (browser_key, browser_sig) = login.browser.map(|proof| (proof.key, Base64::new(proof.signature))).unzip();
+    let (shown, browser_assertion) =
+        login.browser.map(|proof| ((proof.key, Base64::new(proof.signature)), proof.assertion)).unzip();
+    let (browser_key, browser_sig) = shown.unzip();
     let challenge = AuthChallenge {
         request_id: prepared.request_id,
         service_id: asker.service_id.clone(),
@@ -521,6 +526,7 @@ fn login_challenge(
         link: login.link,
         browser_key,
         browser_sig,
+        browser_assertion: browser_assertion.flatten(),
         number: login.number,
         issued_at: now,
         expires_at: now.plus_ms(MAX_LIFE_MS),

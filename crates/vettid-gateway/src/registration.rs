@@ -63,7 +63,10 @@ pub enum RegistrationError {
     #[error("{0}: not a certificate authority in PEM form")]
     Authority(PathBuf),
     /// The configuration names no join token.
-    #[error("the account is not registered yet: put the operator's join token into `services.join_token_file`")]
+    #[error(
+        "the account is not registered yet: put the operator's join token for services into the file that \
+         `services.join_token_file` names (a `vettid up` keeps it in services/join/service.token of its data)"
+    )]
     NoToken,
     /// TLS cannot be set up.
     #[error("tls towards services cannot be set up")]

@@ -67,6 +67,11 @@ pub enum StateError {
     /// The database failed before; only a restart helps.
     #[error("the state can no longer be written: restart the gateway after checking its disk and its database")]
     Broken,
+    /// The database came back with something else than what this gateway left there.
+    #[error(
+        "the database came back without what was stored last: it must not be used before it holds everything that was acknowledged"
+    )]
+    Rewound,
 }
 
 impl From<StoreError> for StateError {
@@ -120,6 +125,22 @@ impl State {
     #[must_use]
     pub(crate) fn is_open(&self) -> bool {
         self.writer.is_open()
+    }
+
+    /// Whether the database is away and waited for. Commits wait meanwhile; nothing is acknowledged.
+    #[must_use]
+    pub(crate) fn is_away(&self) -> bool {
+        self.writer.is_away()
+    }
+
+    /// Waits until nothing can be stored any more before the next start; says why.
+    pub(crate) async fn lost(&self) -> Arc<str> {
+        self.writer.lost().await
+    }
+
+    /// The gateway is about to end: a database that is away is not waited for any longer.
+    pub(crate) fn wait_no_more(&self) {
+        self.writer.wait_no_more();
     }
 
     /// Begins a commit.

@@ -26,6 +26,7 @@ use vettid_nats::server::{Ports, ServerError, ServerState};
 use vettid_store::ledger::{Ledger, LedgerError};
 use vettid_store::recovery::Recoveries as _;
 use vettid_store::sqlite::{OpenError, SqliteLedger};
+use vettid_wire::id::Fingerprint;
 
 /// Requests under way at a stop have this long to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -168,6 +169,12 @@ impl Services {
     #[must_use]
     pub fn authority_pem(&self) -> &str {
         &self.authority_pem
+    }
+
+    /// The identity of the registry: what members are told when it changes.
+    #[must_use]
+    pub fn registry_fingerprint(&self) -> Fingerprint {
+        self.plane.keys.registry_identity.verifying_key().fingerprint()
     }
 
     /// Lets hosts join. A bearer secret of the operator.

@@ -47,10 +47,40 @@ pub enum StoreError {
     Backend(#[from] sqlx::Error),
 }
 
+/// Classes of what a PostgreSQL server says that pass: a lost connection, a rolled back transaction, too few resources, a server that
+/// is going or coming.
+const PASSING: [&str; 4] = ["08", "40", "53", "57"];
+/// A server that only serves readers, as after a failover; and a lock that somebody else held.
+const PASSING_CODES: [&str; 2] = ["25006", "55P03"];
+
+impl StoreError {
+    /// Whether the same may succeed later, in a new session. Whether a commit under way was kept is not known.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::InUse => true,
+            Self::Backend(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                PASSING.iter().any(|class| code.starts_with(class)) || PASSING_CODES.contains(&code.as_ref())
+            }),
+            Self::Backend(error) => {
+                matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
+            }
+            _ => false,
+        }
+    }
+
+    /// The store did not answer in time.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self::Backend(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+    }
+}
+
 /// An operation under way.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// A store that this process has taken for itself. After an error it must not be written to any more.
+/// A store that this process has taken for itself. After an error it must not be written to any more, until
+/// [`come_back`](Self::come_back) says what it holds.
 pub trait StateStore: Send {
     /// Makes the changes and the head durable together or not at all. Refused: [`StoreError::TakenOver`].
     fn commit<'a>(&'a mut self, head: &'a [u8], changes: &'a RowChanges) -> Pending<'a, ()>;
@@ -60,6 +90,10 @@ pub trait StateStore: Send {
     fn purge(&mut self) -> Pending<'_, ()>;
     /// Whether this process still has the store. Refused: [`StoreError::TakenOver`].
     fn check(&mut self) -> Pending<'_, ()>;
+    /// A new session in the place of one that was lost, and everything that the store holds now. `None`: this kind of store has to
+    /// be opened anew by a new process. Refused: [`StoreError::TakenOver`] if another process has taken the store since, and
+    /// [`StoreError::InUse`] while the lost session has not ended at the server, so that nothing of it can be kept later.
+    fn come_back(&mut self) -> Pending<'_, Option<Contents>>;
     /// Gives the store back.
     fn close(self: Box<Self>) -> Pending<'static, ()>;
 }

@@ -72,21 +72,20 @@ impl Cluster {
         succeed(&mut start)
     }
 
-    /// Ends the server as a power cut would, and starts it again.
-    ///
-    /// # Errors
-    /// If it does not start.
-    pub fn crash_and_start(&self) -> Result<()> {
-        self.stop("immediate")?;
-        self.run()
-    }
-
-    /// Ends the server without waiting for anybody.
+    /// Ends the server as a power cut would, without waiting for anybody.
     ///
     /// # Errors
     /// If it does not end.
     pub fn crash(&self) -> Result<()> {
         self.stop("immediate")
+    }
+
+    /// Starts a server that was ended.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_again(&self) -> Result<()> {
+        self.run()
     }
 
     fn stop(&self, mode: &str) -> Result<()> {

@@ -22,6 +22,7 @@ use vettid_wire::login::{
 };
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::Decide;
+use vettid_wire::time::Timestamp;
 
 const OPENED: &str = "login_opened/";
 const LOGINS: &str = "login/";
@@ -130,8 +131,8 @@ pub fn decide(step: &mut Step<'_>, waiting: &Waiting, asked: &Decide) -> Result<
         Err(code) => return Ok(Err(code)),
     };
     put(&mut step.draft, (connection, id), &login)?;
-    if decided.decision == Decision::Approve && login.level() == LoginLevel::KnownBrowser {
-        used(step, waiting)?;
+    if decided.decision == Decision::Approve {
+        used(&mut step.draft, step.now, (connection, &login))?;
     }
     if let Some(browser) = decided.known.clone() {
         remember(step, browser)?;
@@ -139,14 +140,45 @@ pub fn decide(step: &mut Step<'_>, waiting: &Waiting, asked: &Decide) -> Result<
     Ok(Ok(decided))
 }
 
-/// Notes that a known browser was used.
-fn used(step: &mut Step<'_>, waiting: &Waiting) -> Result<(), Failure> {
-    let challenge: AuthChallenge = json::read(&waiting.payload)?;
-    let (id, now) = (waiting.shown.connection_id, step.now);
-    let mut browsers = browsers(&step.draft, id)?;
-    let is_it = |browser: &&mut KnownBrowser| Some(&browser.browser_key) == challenge.browser_key.as_ref();
-    browsers.iter_mut().filter(is_it).for_each(|browser| browser.used_at = Some(now));
-    Ok(step.draft.put(browsers_key(id), &browsers)?)
+/// Notes that a known browser was used, by the owner's yes or by that of a rule.
+pub fn used(
+    draft: &mut Draft<'_>,
+    now: Timestamp,
+    (connection, login): (ConnectionId, &Login),
+) -> Result<(), UnreadableState> {
+    if login.level() != LoginLevel::KnownBrowser {
+        return Ok(());
+    }
+    let mut browsers = browsers(draft, connection)?;
+    login.used(now, &mut browsers);
+    draft.put(browsers_key(connection), &browsers)
+}
+
+/// Tells the owner of a refused login whose key counts no further than it did: somebody may hold a copy of it.
+pub fn warn_of_copy(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    (event_type, body): (&EventType, &Value),
+    code: RefusalCode,
+) -> Result<(), UnreadableState> {
+    if !is_login(event_type) || code != RefusalCode::NotAllowed {
+        return Ok(());
+    }
+    let Ok(challenge) = json::from_value::<AuthChallenge>(body.clone()) else { return Ok(()) };
+    let browsers = browsers(&step.draft, connection.connection_id)?;
+    let Some(known) = login::went_back(&challenge, &browsers) else { return Ok(()) };
+    let summary = format!(
+        "A login at {} was refused: the key of {} counts no further than before, so it may have been copied. Forget that browser",
+        known.origin, known.name
+    );
+    step.tell(Note {
+        event_type: event_type.clone(),
+        connection_id: Some(connection.connection_id),
+        request_id: Some(challenge.request_id),
+        severity: Severity::Alarm,
+        outcome: Outcome::Refused(code),
+        summary,
+    })
 }
 
 fn remember(step: &mut Step<'_>, browser: KnownBrowser) -> Result<(), Failure> {

@@ -254,7 +254,10 @@ fn take_up(
             let done = act(step, connection, arrived, &admitted, &ruling)?;
             (done.map_err(|code| Refused::after_admission(&arrived.event_type, code)), ruling)
         }
-        Err(refused) => (Err(refused), Ruling::None),
+        Err(refused) => {
+            login::warn_of_copy(step, connection, (&arrived.event_type, &arrived.content.body), refused.code)?;
+            (Err(refused), Ruling::None)
+        }
     };
     // What the event set off may have used rates of its own; only what admitting it took is stored here.
     let used = (buckets != before).then_some(buckets);

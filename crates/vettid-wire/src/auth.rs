@@ -5,6 +5,7 @@ use crate::id::{ConnectionId, KeyId, RequestId, ServiceId};
 use crate::key::TypedKey;
 use crate::login::{LinkPart, LoginProof};
 use crate::time::Timestamp;
+use crate::webauthn::Assertion;
 use serde::{Deserialize, Serialize};
 
 /// A login request lives at most this long, in milliseconds.
@@ -46,9 +47,13 @@ pub struct AuthChallenge {
     /// The key that the waiting browser keeps for this site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub browser_key: Option<TypedKey>,
-    /// By that key over [`browser_text`](crate::login::browser_text); there if and only if the key is.
+    /// By that key over [`browser_text`](crate::login::browser_text), or over what `browser_assertion` names; there if and only if
+    /// the key is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub browser_sig: Option<Base64>,
+    /// What the signature of a WebAuthn key is over; there if and only if the key is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser_assertion: Option<Assertion>,
     /// The number that the waiting page shows, 10 to 99, if the service lets an unknown browser in at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u8>,

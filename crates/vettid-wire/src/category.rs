@@ -137,6 +137,32 @@ pub struct Counted {
     pub fields: BTreeMap<String, FieldCount>,
     /// How many may do what.
     pub permissions: BTreeMap<Permission, u32>,
+    /// What they may store with a member; absent: it was not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageCount>,
+    /// How many messages they may send in any hour, the fewest first; absent: it was not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications_per_hour: Option<Vec<AmountCount>>,
+}
+
+/// How many services store what with a member.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageCount {
+    /// By how much at most, in bytes, the least first.
+    pub quota_bytes: Vec<AmountCount>,
+    /// By the names of categories.
+    pub categories: BTreeMap<String, u32>,
+}
+
+/// How many services may have so much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmountCount {
+    /// So much.
+    pub amount: u64,
+    /// So many.
+    pub services: u32,
 }
 
 /// How many services ask for a field, and how.

@@ -20,10 +20,14 @@ pub enum KeyAlgorithm {
     Rsa4096,
     /// ECDSA on P-256; the bytes are an uncompressed point.
     P256,
+    /// The same curve in the hands of a WebAuthn authenticator, which signs nothing but its assertions. The bytes are an uncompressed
+    /// point.
+    WebAuthnP256,
 }
 
 impl KeyAlgorithm {
-    const ALL: [Self; 6] = [Self::Ed25519, Self::X25519, Self::XWing, Self::MlKem768, Self::Rsa4096, Self::P256];
+    const ALL: [Self; 7] =
+        [Self::Ed25519, Self::X25519, Self::XWing, Self::MlKem768, Self::Rsa4096, Self::P256, Self::WebAuthnP256];
 
     /// The name on the wire.
     #[must_use]
@@ -35,6 +39,7 @@ impl KeyAlgorithm {
             Self::MlKem768 => "mlkem768",
             Self::Rsa4096 => "rsa4096",
             Self::P256 => "p256",
+            Self::WebAuthnP256 => "webauthn-p256",
         }
     }
 
@@ -44,7 +49,7 @@ impl KeyAlgorithm {
             Self::XWing => length == 1216,
             Self::MlKem768 => length == 1184,
             Self::Rsa4096 => (526..=600).contains(&length),
-            Self::P256 => length == 65,
+            Self::P256 | Self::WebAuthnP256 => length == 65,
         }
     }
 }

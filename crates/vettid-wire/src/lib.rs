@@ -53,3 +53,4 @@ pub mod subject;
 mod text;
 pub mod time;
 pub mod trial;
+pub mod webauthn;

@@ -4,8 +4,9 @@
 use crate::base64::{Base64Url, decode_url, encode_url};
 use crate::id::{ConnectionId, LoginId, RequestId, ServiceId};
 use crate::json;
-use crate::key::TypedKey;
+use crate::key::{KeyAlgorithm, TypedKey};
 use crate::time::Timestamp;
+use crate::webauthn::Authenticator;
 use serde::{Deserialize, Serialize};
 
 /// An unknown browser is let in no sooner than this many milliseconds after the question arrived.
@@ -27,6 +28,28 @@ pub enum LoginLevel {
     KnownBrowser,
     /// (4) Nothing but a number and the password: an unknown browser somewhere.
     Number,
+}
+
+/// What keeps the key of a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrowserKeyKind {
+    /// The browser itself, by WebCrypto: it signs without anybody being there.
+    Webcrypto,
+    /// An authenticator, by WebAuthn: this device, a security key or a phone. Somebody touches it each time.
+    Webauthn,
+}
+
+impl BrowserKeyKind {
+    /// The kind of a key; `None` for one that no browser has.
+    #[must_use]
+    pub fn of(key: &TypedKey) -> Option<Self> {
+        match key.algorithm() {
+            KeyAlgorithm::P256 => Some(Self::Webcrypto),
+            KeyAlgorithm::WebAuthnP256 => Some(Self::Webauthn),
+            _ => None,
+        }
+    }
 }
 
 /// The link of a page that waits to be logged in. It is no secret: whoever opens it gets nothing back.
@@ -141,6 +164,9 @@ pub struct LoginCheck {
     pub not_before: Option<Timestamp>,
     /// Whether the browser may be remembered.
     pub can_remember: bool,
+    /// What keeps the key that the browser showed, if it showed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_kind: Option<BrowserKeyKind>,
 }
 
 /// Owner's command: the link of a waiting page was opened.
@@ -193,6 +219,9 @@ pub struct KnownBrowser {
     pub connection_id: ConnectionId,
     /// Its key.
     pub browser_key: TypedKey,
+    /// What is kept of the authenticator of a WebAuthn key; there if and only if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticator: Option<Authenticator>,
     /// The site.
     pub origin: String,
     /// As the service described it when it became known.

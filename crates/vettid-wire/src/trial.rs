@@ -70,8 +70,24 @@ pub struct FieldTrial {
     pub leaves_at_once: bool,
     /// Sent unasked after changes of the value in that time, as far as they were recorded for services.
     pub sent: u64,
+    /// What the owner's rules of today would have made of the requests that the contract lets through. All other numbers are what the
+    /// contract says without them.
+    #[serde(default)]
+    pub by_rules: RuleCounts,
     /// Requests of that time that the contract's rates would have let through at most, however often the service had asked.
     pub at_most: u64,
+}
+
+/// How many requests the owner's rules would have changed the end of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleCounts {
+    /// Denied.
+    pub denied: u64,
+    /// The owner would have been asked, where the contract lets the request through.
+    pub asked: u64,
+    /// Answered with yes in place of the owner.
+    pub answered: u64,
 }
 
 /// How many requests one check would have refused.

@@ -26,6 +26,7 @@ pub(crate) mod private_file;
 mod profile;
 mod record;
 mod recovery;
+mod registry;
 mod request;
 mod rule;
 mod secret;
@@ -169,6 +170,9 @@ enum Command {
     /// Every key pair of your vault: what it is for, its age, when it changes
     #[command(after_help = keys::EXAMPLES)]
     Keys(keys::Arguments),
+    /// The registry that tells you who services are: whose word your app takes
+    #[command(after_help = registry::EXAMPLES)]
+    Registry(registry::Arguments),
     /// How your vault is
     #[command(after_help = status::EXAMPLES)]
     Status,
@@ -227,6 +231,7 @@ async fn dispatch(command: Command, app: &Client, output: Output) -> Result<(), 
         Command::Lock(arguments) => lock::run(arguments, app, output).await,
         Command::Unlock(arguments) => lock::unlock(arguments, app, output).await,
         Command::Keys(arguments) => keys::run(app, arguments, output).await,
+        Command::Registry(arguments) => registry::run(app, arguments, output).await,
         Command::Status => status::run(app, output).await,
         Command::Watch => watch::run(app, output).await,
     }

@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Refused = 3,
     /// Vault, broker or services cannot be reached.
     Unreachable = 4,
-    /// The app's state is missing or unreadable.
+    /// The state of the app or of a gateway is missing or unreadable.
     State = 5,
 }
 
@@ -34,7 +34,7 @@ Exit codes:
   2  the command line or an input is wrong
   3  refused by the vault, by services, or by a check
   4  vault, broker or services cannot be reached
-  5  the app's state is missing or unreadable";
+  5  the state of the app or of a gateway is missing or unreadable";
 
 /// Why a command did not succeed.
 #[derive(Debug, Serialize)]

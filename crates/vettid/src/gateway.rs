@@ -9,7 +9,7 @@ mod program;
 mod verify;
 mod webhook;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::server_process::{log, say_ready, stop_on_signal};
 use anyhow::{Context as _, Result};
@@ -83,20 +83,26 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         (Some(Command::Verify(arguments)), _) => verify::run(arguments, output).await,
         (Some(Command::Contract(command)), _) => contract::run(&command, output),
         (Some(Command::Webhook(command)), _) => webhook::run(command, output).await,
-        (None, Some(config)) => Ok(serve(&config, &arguments.log).await?),
+        (None, Some(config)) => serve(&config, &arguments.log).await,
         (None, None) => Err(Failure::usage("no configuration is named").next("see --help")),
     }
 }
 
-async fn serve(path: &Path, level: &str) -> Result<()> {
+async fn serve(path: &Path, level: &str) -> Result<(), Failure> {
     log(level)?;
     let stop = stop_on_signal()?;
-    let config = Config::read(path)?;
+    let config = Config::read(path).context("the gateway does not start")?;
     let gateway = Gateway::start(config).await.context("the gateway does not start")?;
     let (guid, fingerprint) = (gateway.guid(), gateway.fingerprint());
     let (http, oidc) = (gateway.http_address(), gateway.oidc_address());
     say_ready(&Ready { ready: "gateway", name: gateway.name(), guid, fingerprint, http, oidc })?;
-    stop.cancelled().await;
+    let lost = tokio::select! {
+        () = stop.cancelled() => None,
+        why = gateway.lost() => Some(why),
+    };
     gateway.stop().await;
-    Ok(())
+    lost.map_or(Ok(()), |why| {
+        Err(Failure::new(Exit::State, format!("the gateway lost its state: {why}"))
+            .next("check its disk and its database, and start it again; it goes on with what is stored there"))
+    })
 }

@@ -231,7 +231,9 @@ async fn serve(path: &Path) -> Result<()> {
     let host = Host::start_patiently(config, &joining).await.context("the host does not start")?;
     let broken = host.broken().keys().copied().collect();
     say_ready(&Ready { ready: "host", host_id: &file.host_id, vaults: host.members(), broken })?;
-    host.run(&joining, stop).await.context("the host failed")
+    // On a thread of the runtime: from the first one, which only waits, everything would cross over to another.
+    let running = tokio::spawn(async move { host.run(&joining, stop).await });
+    running.await.context("the host failed")?.context("the host failed")
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -53,6 +53,9 @@ fn asks_for_json() -> bool {
     std::env::args_os().any(|argument| argument == "--json")
 }
 
+/// After so many steps of tasks a thread looks for what arrived. A step of a vault takes long, so what arrives would wait behind many.
+const LOOK_AFTER: u32 = 4;
+
 fn usage(error: &clap::Error) -> Failure {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
@@ -63,9 +66,7 @@ fn run(line: CommandLine, output: Output) -> Result<(), Failure> {
     memory::keep_off_the_disk().context("core dumps cannot be switched off")?;
     // Fails only if a provider is there already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = if line.is_app() { Builder::new_current_thread() } else { Builder::new_multi_thread() }
-        .enable_all()
-        .build()
-        .context("the runtime does not start")?;
+    let mut runtime = if line.is_app() { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let runtime = runtime.enable_all().event_interval(LOOK_AFTER).build().context("the runtime does not start")?;
     runtime.block_on(line.run(&Surroundings::read(), output))
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use vettid_services::config::{Config, DEFAULT_BROKER_DISK_BYTES, Dns, Limits};
 use vettid_services::services::Services;
 use vettid_wire::contract::Rate;
+use vettid_wire::id::Fingerprint;
 
 /// Options of `vettid services`.
 #[derive(Debug, clap::Args)]
@@ -94,6 +95,7 @@ struct Ready<'a> {
     websocket: u16,
     monitor: u16,
     ca_file: &'a Path,
+    registry: Fingerprint,
 }
 
 /// Runs until told to stop, or gives one command.
@@ -123,6 +125,7 @@ async fn serve(path: &Path) -> Result<()> {
         websocket: ports.websocket,
         monitor: ports.monitoring,
         ca_file: &ca_file,
+        registry: services.registry_fingerprint(),
     })?;
     let failed = tokio::select! {
         () = stop.cancelled() => false,

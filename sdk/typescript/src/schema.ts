@@ -661,6 +661,15 @@ export interface components {
             /** @description Requests that are open or ended a short time ago, the oldest first. */
             requests: components["schemas"]["Request"][];
         };
+        /** @description What `navigator.credentials.get` gave beside the signature, each part in base64. */
+        AssertionCall: {
+            /** @description `response.authenticatorData`. */
+            authenticator_data: string;
+            /** @description `response.clientDataJSON`. */
+            client_data_json: string;
+            /** @description `rawId`. */
+            credential_id: string;
+        };
         /** @description A request for a member's word. Each kind has fields of its own; others are refused with it. */
         AuthorisationCall: {
             /** @description Payment, transaction: what is done, in a word or two, such as `transfer`. */
@@ -731,6 +740,8 @@ export interface components {
              * @description The page stops waiting then.
              */
             expires_at: string;
+            /** @description What has to keep that key: `webcrypto` or `webauthn`, as the gateway is configured. */
+            key_kind: string;
             /** @description For the page to show as a link and as a QR code. */
             link: string;
             /** @description Names the login. */
@@ -740,16 +751,20 @@ export interface components {
              * @description For the page to show, where unknown browsers are let in by a number.
              */
             number?: number | null;
-            /** @description What the browser's key signs, if it has one. */
+            /** @description What the browser's key signs, if it has one; its SHA-256 is the challenge of a WebAuthn key. */
             to_sign: string;
             /** @description For a cookie of the waiting browser (`Secure`, `HttpOnly`, `SameSite=Lax`) and for nothing else. */
             verifier: string;
         };
         /** @description The waiting browser shows its key. */
         BrowserCall: {
-            /** @description `p256:` and the uncompressed point in base64. */
+            assertion?: components["schemas"]["AssertionCall"] | null;
+            /** @description `p256:`, or `webauthn-p256:` for a WebAuthn key, and the uncompressed point in base64. */
             browser_key: string;
-            /** @description ECDSA with SHA-256 over the UTF-8 of `to_sign`: `r` and `s`, 64 bytes, in base64. */
+            /**
+             * @description ECDSA with SHA-256 over the UTF-8 of `to_sign`: `r` and `s`, 64 bytes, in base64. Of a WebAuthn key the `signature` of its
+             *     assertion, as it came.
+             */
             signature: string;
             /** @description From the cookie. */
             verifier: string;

@@ -7,10 +7,9 @@ use vettid_crypto::secret::Secret32;
 use vettid_crypto::signature::{self, Context};
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_wire::base64::Base64;
-use vettid_wire::category::CategoryStatistics;
-use vettid_wire::directory::ServiceStanding;
 use vettid_wire::id::MemberId;
-use vettid_wire::profile::PublicProfile;
+use vettid_wire::key_record::KeyRole;
+use vettid_wire::profile::{PublicProfile, SignedProfile};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
@@ -84,6 +83,17 @@ fn signed(standing: ServiceStanding, by: u8) -> Standings {
         registry: profile_of(&key(1), KeyRole::Registry),
         standings: vec![ServiceStanding { signature, ..draft }],
     }
+}
+
+/// The badge under the registry that came with it.
+fn badge(met: &Met, said: &Standings, now: Timestamp) -> Badge {
+    let registry = genuine(said.registry.clone(), now).ok_or(Doubt::NotGenuine);
+    super::badge(met, (&registry, &said.standings), now)
+}
+
+fn compared(contract: &Contract, basis: ComparisonBasis, now: Timestamp) -> Comparison {
+    let registry = genuine(basis.registry, now).ok_or(Doubt::NotGenuine);
+    super::compared(contract, (registry, basis.statistics), now)
 }
 
 fn why(met: &Met, said: &Standings, at: Timestamp) -> Option<WhyNot> {

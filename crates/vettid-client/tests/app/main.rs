@@ -16,6 +16,7 @@ mod operator;
 mod pair;
 mod pair_crash;
 mod recovery;
+mod registry;
 mod services;
 mod session;
 mod vault;

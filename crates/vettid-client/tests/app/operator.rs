@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) broker: &'static str,
     /// Refuses the way back with this HTTP status.
     pub(crate) refuses_renewal: Option<u16>,
+    /// The seed of the registry's key; without one nobody answers for it.
+    pub(crate) registry: Option<u8>,
 }
 
 impl Operator {
@@ -54,6 +56,7 @@ impl Operator {
             leads_to: None,
             broker: ADDRESS,
             refuses_renewal: None,
+            registry: Some(1),
         };
         let desk = services(vault.lock().unwrap().guid);
         Self { inner: Arc::new(Mutex::new(inner)), desk, vault, clock }

@@ -26,15 +26,38 @@ pub enum Past {
     },
 }
 
-/// Tries a contract on what happened from `since` to `now`, in the order given. `is_stored` says of which fields there are values.
+/// What the owner's rules say of a request that the contract lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByRules {
+    /// Nothing that changes its end.
+    Unchanged,
+    /// No.
+    Denied,
+    /// The owner is asked.
+    Asked,
+    /// Yes, in place of the owner.
+    Answered,
+}
+
+/// What the owner's vault says beside the contract.
+pub struct Beside<'a> {
+    /// Of which fields there are values.
+    pub is_stored: &'a dyn Fn(&str) -> bool,
+    /// What rules say of a request at a time, for a field, under this grant; called in the order of time.
+    pub rules: &'a mut dyn FnMut(Timestamp, &str, Grant) -> ByRules,
+}
+
+/// Tries a contract on what happened from `since` to `now`, in the order given. Rules are counted beside what the contract says: they
+/// change no other number.
 #[must_use]
 pub fn try_on(
     accepted: &AcceptedContract,
     mut spent: Spent,
     past: &[Past],
     (since, now): (Timestamp, Timestamp),
-    is_stored: &dyn Fn(&str) -> bool,
+    beside: Beside<'_>,
 ) -> Vec<FieldTrial> {
+    let Beside { is_stored, rules } = beside;
     let mut trials: Vec<FieldTrial> =
         accepted.contract.fields.iter().map(|field| begin(accepted, &spent, field, (since, now), is_stored)).collect();
     let mut refused: BTreeMap<(String, Breach), u64> = BTreeMap::new();
@@ -46,6 +69,14 @@ pub fn try_on(
                 let granted = read_field(*at, accepted, (&mut buckets, &spent), reading);
                 let trial = of(&mut trials, field);
                 trial.asked += 1;
+                if let Ok(grant) = &granted {
+                    match rules(*at, field, *grant) {
+                        ByRules::Unchanged => {}
+                        ByRules::Denied => trial.by_rules.denied += 1,
+                        ByRules::Asked => trial.by_rules.asked += 1,
+                        ByRules::Answered => trial.by_rules.answered += 1,
+                    }
+                }
                 match granted {
                     Err(breach) => *refused.entry((field.clone(), breach)).or_default() += 1,
                     Ok(_) if !is_stored(field) => trial.empty += 1,

@@ -7,6 +7,7 @@ use vettid_crypto::device::DeviceSigner;
 use vettid_wire::auth::Display;
 use vettid_wire::base64::Base64;
 use vettid_wire::key::KeyAlgorithm;
+use vettid_wire::login::browser_text;
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(1_800_000_000_000 + ms)
@@ -24,6 +25,7 @@ fn challenge() -> AuthChallenge {
         link: None,
         browser_key: None,
         browser_sig: None,
+        browser_assertion: None,
         number: Some(42),
         issued_at: at(0),
         expires_at: at(120_000),
@@ -115,6 +117,7 @@ fn the_browser_that_was_not_used_for_longest_gives_way() {
     let browser = |number: u8| KnownBrowser {
         connection_id: ConnectionId::from_bytes([2; 16]),
         browser_key: TypedKey::new(KeyAlgorithm::P256, [number; 65]).unwrap(),
+        authenticator: None,
         origin: "https://shop.example".to_owned(),
         name: "Firefox".to_owned(),
         by: LoginLevel::SameDevice,
@@ -187,6 +190,7 @@ fn known_as(browser: &DeviceSigner) -> KnownBrowser {
     KnownBrowser {
         connection_id: ConnectionId::from_bytes([2; 16]),
         browser_key: browser.public_key().unwrap(),
+        authenticator: None,
         origin: "https://shop.example".to_owned(),
         name: "Firefox".to_owned(),
         by: LoginLevel::SameDevice,

@@ -13,7 +13,9 @@ impl Gateway {
     pub fn problems(&self) -> (Vec<String>, Vec<String>) {
         let shared = &self.0;
         let mut problems = Vec::new();
-        if !shared.is_sound() {
+        if shared.state.is_away() {
+            problems.push("the database is away: the gateway goes on when it is back as it was left".to_owned());
+        } else if !shared.is_sound() {
             problems
                 .push("the state cannot be written, or the broker refuses what it must not: see the log".to_owned());
         }

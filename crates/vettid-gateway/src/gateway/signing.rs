@@ -204,6 +204,7 @@ fn own_keys(shared: &Shared) -> Result<Vec<KeyView>, InvalidKey> {
         KeyView {
             kind: KeyKind::Symmetric,
             suite: SEALS.to_owned(),
+            since: shared.state_key_made_at,
             policy: KeyPolicy::Host,
             ..pair(KeyUse::Storage, "state of the gateway".to_owned())
         },

@@ -13,7 +13,7 @@ use crate::files::{self, FileError};
 use crate::home::{Arrivals, Home, HomeError};
 use crate::http::{self, HttpError};
 use crate::identity::{Identity, IdentityFailed};
-use crate::key_file::{self, KeyFileError};
+use crate::key_file::{self, KeyFileError, StateKey};
 use crate::login::{Desk, Rules};
 use crate::metrics::Metrics;
 use crate::offer::{Offer, OfferError};
@@ -130,7 +130,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let presentation = Presentation { name: config.name.clone(), origins: config.origins.clone(), service_id };
     let tls = ClientTls::trusting(&files::read_text(config.broker_ca_file())?)?;
     let place = Place::take(&config.state, database(&config)?.as_ref()).await?;
-    let key = key_file::storage_key(&config.key_file, place.holds_state())?;
+    let StateKey { key, made_at } = key_file::storage_key(&config.key_file, place.holds_state(), clock::now())?;
     let (state, loaded) = State::open(place, key).await?;
     let prepared = prepare(&config, &offer, &state, &loaded).await?;
     let Prepared { identity, registration, published, contracts } = prepared;
@@ -168,6 +168,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         http_address: SyncMutex::new(None),
         oidc_address: SyncMutex::new(None),
         started_at: clock::now(),
+        state_key_made_at: made_at,
         signing_wanted: Notify::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -402,6 +403,7 @@ fn login_rules(config: &Config, presentation: &Presentation) -> Rules {
         origins: presentation.origins.clone(),
         link_page: config.login.link_page.clone(),
         numbers: config.login.numbers,
+        key_kind: config.login.browser_key,
         most: config.login.waiting,
     }
 }

@@ -18,9 +18,10 @@ use vettid_wire::auth::Display;
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::id::{ConnectionId, LoginId, RequestId};
 use vettid_wire::key::TypedKey;
-use vettid_wire::login::LoginLevel;
+use vettid_wire::login::{BrowserKeyKind, LoginLevel};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
+use vettid_wire::webauthn::Assertion;
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(begin)).routes(routes!(progress)).routes(routes!(browser)).routes(routes!(push))
@@ -52,8 +53,11 @@ struct BegunView {
     /// For the page to show, where unknown browsers are let in by a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<u8>,
-    /// What the browser's key signs, if it has one.
+    /// What the browser's key signs, if it has one; its SHA-256 is the challenge of a WebAuthn key.
     to_sign: String,
+    /// What has to keep that key: `webcrypto` or `webauthn`, as the gateway is configured.
+    #[schema(value_type = String)]
+    key_kind: BrowserKeyKind,
     /// The page stops waiting then.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
@@ -65,12 +69,29 @@ struct BegunView {
 struct BrowserCall {
     /// From the cookie.
     verifier: String,
-    /// `p256:` and the uncompressed point in base64.
+    /// `p256:`, or `webauthn-p256:` for a WebAuthn key, and the uncompressed point in base64.
     #[schema(value_type = String)]
     browser_key: TypedKey,
-    /// ECDSA with SHA-256 over the UTF-8 of `to_sign`: `r` and `s`, 64 bytes, in base64.
+    /// ECDSA with SHA-256 over the UTF-8 of `to_sign`: `r` and `s`, 64 bytes, in base64. Of a WebAuthn key the `signature` of its
+    /// assertion, as it came.
     #[schema(value_type = String)]
     signature: Base64,
+    /// Of a WebAuthn key alone: what it signed.
+    #[serde(default)]
+    #[schema(value_type = Option<AssertionCall>)]
+    assertion: Option<Assertion>,
+}
+
+/// What `navigator.credentials.get` gave beside the signature, each part in base64.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the description of a type of the wire")]
+struct AssertionCall {
+    /// `rawId`.
+    credential_id: String,
+    /// `response.authenticatorData`.
+    authenticator_data: String,
+    /// `response.clientDataJSON`.
+    client_data_json: String,
 }
 
 /// Whom to ask without a link.
@@ -161,6 +182,7 @@ async fn begin(
         link: begun.link,
         number: begun.number,
         to_sign: begun.to_sign,
+        key_kind: begun.key_kind,
         expires_at: begun.expires_at,
     };
     Ok((StatusCode::CREATED, Json(view)))
@@ -179,7 +201,8 @@ async fn browser(
     Id(id): Id<LoginId>,
     Body(call): Body<BrowserCall>,
 ) -> Result<StatusCode, ApiFailure> {
-    let proof = BrowserProof { key: call.browser_key, signature: call.signature.as_bytes().to_vec() };
+    let (key, signature) = (call.browser_key, call.signature.as_bytes().to_vec());
+    let proof = BrowserProof { key, signature, assertion: call.assertion };
     let verifier = verifier(&call.verifier)?;
     gateway.prove_browser(id, &verifier, proof).map_err(|error| failed(error.into()))?;
     Ok(StatusCode::NO_CONTENT)

@@ -6,7 +6,7 @@ use crate::gateway::Gateway;
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -16,6 +16,9 @@ use utoipa_axum::routes;
 
 /// What Prometheus calls its text form.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a caller is told to wait while the database is away, in seconds.
+const AGAIN_SECONDS: &str = "5";
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
@@ -79,6 +82,15 @@ async fn ready(State(gateway): State<Gateway>) -> (StatusCode, Json<Readiness>) 
 async fn metrics(State(gateway): State<Gateway>) -> Result<Response, ApiFailure> {
     let text = gateway.metrics_text().await.map_err(|error| unavailable(&error))?;
     Ok(([(CONTENT_TYPE, TEXT)], text).into_response())
+}
+
+/// Nothing is begun while it could not be stored; only the probes answer.
+pub(super) async fn require_database(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let is_probe = ["/healthz", "/readyz", "/metrics"].contains(&request.uri().path());
+    if gateway.is_away() && !is_probe {
+        return ([(RETRY_AFTER, AGAIN_SECONDS)], ApiFailure::Unavailable).into_response();
+    }
+    next.run(request).await
 }
 
 /// Counts a call under its described address.

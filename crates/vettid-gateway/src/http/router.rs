@@ -47,6 +47,7 @@ pub(super) fn router(gateway: Gateway, demo_page: bool, tasks: &TaskTracker) -> 
         .route_layer(from_fn_with_state(gateway.clone(), idempotency::once))
         .route_layer(from_fn_with_state(tasks.clone(), call::finish))
         .route_layer(from_fn(call::take_body))
+        .route_layer(from_fn_with_state(gateway.clone(), probes::require_database))
         .route_layer(from_fn_with_state(access, access::require_scope))
         .route_layer(from_fn_with_state(gateway.clone(), probes::count));
     let open = if demo_page { Router::new().route("/", get(page::show)) } else { Router::new() };

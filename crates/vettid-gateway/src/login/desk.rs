@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use vettid_wire::base64::Base64Url;
 use vettid_wire::id::{ConnectionId, LoginId, MemberId, RequestId, ServiceId};
 use vettid_wire::key::TypedKey;
-use vettid_wire::login::LoginOpened;
+use vettid_wire::login::{BrowserKeyKind, LoginOpened};
 use vettid_wire::time::Timestamp;
 
 /// How the logins of a service are.
@@ -21,6 +21,8 @@ pub struct Rules {
     pub link_page: Option<String>,
     /// Whether an unknown browser may be let in by a number.
     pub numbers: bool,
+    /// What has to keep the key of a browser.
+    pub key_kind: BrowserKeyKind,
     /// Most pages that wait at once.
     pub most: usize,
 }
@@ -51,8 +53,7 @@ impl Desk {
         if !self.rules.origins.contains(&page.origin) {
             return Err(LoginError::Page);
         }
-        let place = (&self.rules.service_id, self.rules.link_page.as_deref());
-        let (login, begun) = WaitingLogin::begin(now, rng, place, page, self.rules.numbers)?;
+        let (login, begun) = WaitingLogin::begin(now, rng, &self.rules, page)?;
         self.logins.insert(login.login_id, login);
         Ok(begun)
     }

@@ -4,17 +4,32 @@ use super::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use vettid_crypto::device::DeviceSigner;
+use vettid_testkit::authenticator::SoftAuthenticator;
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(1_800_000_000_000 + ms)
 }
 
+fn rules(numbers: bool, key_kind: BrowserKeyKind) -> Rules {
+    Rules {
+        service_id: "demo-shop".parse().unwrap(),
+        origins: vec!["https://shop.example".to_owned()],
+        link_page: None,
+        numbers,
+        key_kind,
+        most: 1,
+    }
+}
+
 fn begun(numbers: bool) -> (WaitingLogin, Begun) {
+    begun_with(&rules(numbers, BrowserKeyKind::Webcrypto))
+}
+
+fn begun_with(rules: &Rules) -> (WaitingLogin, Begun) {
     let mut rng = StdRng::seed_from_u64(1);
     let display = Display { browser: "Firefox".into(), city: "Bern".into(), ip_prefix: "192.0.2".into() };
     let page = WaitingPage { origin: "https://shop.example".into(), return_path: "/login/return".into(), display };
-    let service: ServiceId = "demo-shop".parse().unwrap();
-    WaitingLogin::begin(at(0), &mut rng, (&service, None), page, numbers).unwrap()
+    WaitingLogin::begin(at(0), &mut rng, rules, page).unwrap()
 }
 
 fn by(number: u8) -> (ConnectionId, MemberId) {
@@ -28,7 +43,7 @@ fn yes(proof: LoginProof) -> Outcome {
 
 fn shown(signer: &DeviceSigner, begun: &Begun) -> BrowserProof {
     let signature = signer.sign(begun.to_sign.as_bytes()).unwrap().to_vec();
-    BrowserProof { key: signer.public_key().unwrap(), signature }
+    BrowserProof { key: signer.public_key().unwrap(), signature, assertion: None }
 }
 
 fn signer(seed: u64) -> DeviceSigner {
@@ -72,7 +87,7 @@ fn a_browser_signs_with_the_key_that_it_shows_the_login_that_it_is_for() {
     let (hers, his) = (signer(3), signer(4));
     let crossed = BrowserProof { key: his.public_key().unwrap(), ..shown(&hers, &begun) };
     let signature = hers.sign(b"another login").unwrap().to_vec();
-    let stolen = BrowserProof { key: hers.public_key().unwrap(), signature };
+    let stolen = BrowserProof { key: hers.public_key().unwrap(), signature, assertion: None };
     for wrong in [crossed, stolen] {
         assert_eq!(login.prove(wrong), Err(LoginError::Browser));
     }
@@ -105,4 +120,22 @@ fn a_yes_counts_for_what_the_browser_itself_brings() {
     let by_number = yes(LoginProof::Number { remember: false });
     assert!(is_in(begun(true).0, &by_number, None));
     assert!(!is_in(begun(false).0, &by_number, None), "no number was shown");
+}
+
+#[test]
+fn only_keys_of_the_kind_that_the_service_wants_count() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let mut authenticator = SoftAuthenticator::random(&mut rng).unwrap();
+    let mut used = |begun: &Begun| {
+        let (assertion, signature) = authenticator.get("https://shop.example", &begun.to_sign).unwrap();
+        BrowserProof { key: authenticator.public_key(), signature, assertion: Some(assertion) }
+    };
+    let (mut login, begun) = begun_with(&rules(false, BrowserKeyKind::Webauthn));
+    assert_eq!(begun.key_kind, BrowserKeyKind::Webauthn);
+    assert_eq!(login.prove(shown(&signer(3), &begun)), Err(LoginError::Browser));
+    let right = used(&begun);
+    assert_eq!(login.prove(BrowserProof { assertion: None, ..right.clone() }), Err(LoginError::Browser));
+    assert_eq!(login.prove(right), Ok(()));
+    let (mut login, begun) = begun_with(&rules(false, BrowserKeyKind::Webcrypto));
+    assert_eq!(login.prove(used(&begun)), Err(LoginError::Browser));
 }

@@ -4,6 +4,7 @@
 use super::client::{Client, Registry};
 use super::failure::Failure;
 use super::form::Parameters;
+use super::pushed::PREFIX;
 use super::redirect;
 use std::collections::BTreeSet;
 
@@ -74,11 +75,33 @@ pub(super) fn read(parameters: &Parameters, clients: &Registry) -> Result<Author
         return Err(here("redirect_uri is not one that the client registered"));
     }
     let state = parameters.get("state").map(str::to_owned);
-    checked(parameters, client, redirect_uri).map_err(|failure| Rejected::ToClient {
+    let pushed_only = Failure::invalid("this client must push its requests and send the request_uri that it gets");
+    let allowed = if client.require_pushed_authorization_requests { Err(pushed_only) } else { Ok(()) };
+    allowed.and_then(|()| checked(parameters, client, redirect_uri)).map_err(|failure| Rejected::ToClient {
         redirect_uri: redirect_uri.to_owned(),
         state: state.filter(|state| state.len() <= MAX_TEXT_BYTES),
         failure,
     })
+}
+
+/// Reads a request of a client that has shown who it is: there is nobody to be sent anywhere yet.
+pub(super) fn read_of(parameters: &Parameters, client: &Client) -> Result<AuthorizationRequest, Failure> {
+    if parameters.get("client_id").is_some_and(|named| named != client.client_id) {
+        return Err(Failure::invalid("client_id is another one than the client that speaks"));
+    }
+    let redirect_uri = parameters.get("redirect_uri").ok_or(Failure::invalid("redirect_uri is missing"))?;
+    if !redirect::is_registered(&client.redirect_uris, redirect_uri, client.is_public()) {
+        return Err(Failure::invalid("redirect_uri is not one that the client registered"));
+    }
+    checked(parameters, client, redirect_uri)
+}
+
+/// The reference that a browser brings in place of a request, and whose it is. What stands beside it could be somebody else's.
+pub(super) fn reference(parameters: &Parameters) -> Option<Result<(&str, &str), Failure>> {
+    let reference = parameters.get("request_uri").filter(|uri| uri.starts_with(PREFIX))?;
+    let alone = parameters.names().all(|name| ["client_id", "request_uri"].contains(&name));
+    let beside = Failure::invalid("beside the request_uri of a pushed request stands client_id and nothing else");
+    Some(parameters.get("client_id").filter(|_| alone).map(|client_id| (client_id, reference)).ok_or(beside))
 }
 
 fn checked(parameters: &Parameters, client: &Client, redirect_uri: &str) -> Result<AuthorizationRequest, Failure> {

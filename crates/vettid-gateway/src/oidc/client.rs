@@ -7,7 +7,7 @@ use crate::files::{self, FileError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use url::Url;
+use url::{Origin, Url};
 use vettid_crypto::jose::ClientKeys;
 
 /// The only version of the file.
@@ -62,6 +62,9 @@ pub struct Client {
     /// Whether a request without `nonce` is refused.
     #[serde(default)]
     pub require_nonce: bool,
+    /// Whether only requests that it pushed before are served (RFC 9126).
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
     /// Clients of one sector know a member by the same subject; needed if the redirect URIs are on several hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sector: Option<String>,
@@ -254,6 +257,13 @@ impl Client {
         self.auth == ClientAuth::None
     }
 
+    /// Whether its scripts run at this origin: only those of a public client, where a browser comes back to it.
+    pub(super) fn has_scripts_at(&self, origin: &str) -> bool {
+        let origin_of = |address: &String| Some(Url::parse(address).ok()?.origin()).filter(Origin::is_tuple);
+        let mut own = self.redirect_uris.iter().filter_map(origin_of);
+        self.is_public() && own.any(|own| own.ascii_serialization() == origin)
+    }
+
     /// Whether this is its secret.
     pub(super) fn has_secret(&self, shown: &str) -> bool {
         self.secret_hash.as_deref() == Some(HandleHash::of(shown).as_str())
@@ -269,6 +279,11 @@ impl Registry {
     pub(super) fn read(path: &Path) -> Result<Self, ClientError> {
         let file = ClientFile::read(path)?;
         Ok(Self(file.client.into_iter().map(|client| (client.client_id.clone(), client)).collect()))
+    }
+
+    /// Every client.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Client> {
+        self.0.values()
     }
 
     /// One client.
@@ -289,6 +304,7 @@ pub(super) fn sample(client_id: &str, auth: ClientAuth) -> Client {
         redirect_uris: vec!["https://shop.example/cb".to_owned()],
         scopes: Vec::new(),
         require_nonce: false,
+        require_pushed_authorization_requests: false,
         sector: None,
         post_logout_redirect_uris: Vec::new(),
         backchannel_logout_uri: None,
@@ -334,6 +350,30 @@ mod tests {
             change(&mut wrong);
             assert!(wrong.problem().is_some(), "{number}");
         }
+    }
+
+    #[test]
+    fn scripts_of_public_clients_run_where_browsers_come_back() {
+        let mut client = sample("a", ClientAuth::None);
+        client.redirect_uris = ["https://app.example:8443/cb", "http://localhost:5173/cb", "com.example.app:/cb"]
+            .map(str::to_owned)
+            .to_vec();
+        assert!(client.has_scripts_at("https://app.example:8443") && client.has_scripts_at("http://localhost:5173"));
+        for other in [
+            "https://app.example",
+            "http://app.example:8443",
+            "http://localhost",
+            "null",
+            "",
+            "https://app.example:8443/",
+            "https://APP.example:8443",
+        ] {
+            assert!(!client.has_scripts_at(other), "{other}");
+        }
+        assert!(
+            !sample("b", ClientAuth::Secret).has_scripts_at("https://shop.example"),
+            "it keeps a secret, so it has no scripts"
+        );
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl Parameters {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The names of all that are there and not empty.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether a parameter is there and not empty.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -154,12 +154,13 @@ impl Waiting {
         }
     }
 
-    /// The invitation that is shown led to a connection; `false` if another look was faster.
-    pub(super) fn connected(&mut self, id: &str, invite: InviteId, connection: ConnectionId) -> bool {
+    /// The invitation that is shown led to a connection: gives whom to ask, once. `None` if another look was faster.
+    pub(super) fn connected(&mut self, id: &str, invite: InviteId, connection: ConnectionId) -> Option<ConnectionId> {
         let shown =
             |pending: &&mut Pending| matches!(pending.stage, Stage::Inviting { invite_id, .. } if invite_id == invite);
-        let pending = self.0.get_mut(id).filter(shown);
-        pending.map(|pending| pending.stage = Stage::Choose(Some(connection))).is_some()
+        let pending = self.0.get_mut(id).filter(shown)?;
+        pending.stage = Stage::Choose(Some(connection));
+        Some(connection)
     }
 
     /// Says what came of an attempt, if the login still waits for that one.
@@ -311,3 +312,6 @@ pub(super) async fn progress(provider: &Provider, request: RequestId, wait: Dura
         Some(Status::Expired) | None => Progress::Expired,
     }
 }
+
+#[cfg(test)]
+mod tests;

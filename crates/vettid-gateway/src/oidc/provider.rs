@@ -9,6 +9,7 @@ use super::handle::Handle;
 use super::key_ring::KeyRing;
 use super::login::{self, Progress, Waiting};
 use super::notice::{Notice, Told};
+use super::pushed::Pushed;
 use super::settings::Oidc;
 use crate::clock;
 use crate::gateway::Gateway;
@@ -101,6 +102,7 @@ struct Inner {
     ring: RwLock<KeyRing>,
     book: Mutex<Book>,
     waiting: SyncMutex<Waiting>,
+    pushed: SyncMutex<Pushed>,
     news: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -135,6 +137,7 @@ impl Provider {
             ring: RwLock::new(kept.ring),
             book: Mutex::new(kept.book),
             waiting: SyncMutex::new(Waiting::default()),
+            pushed: SyncMutex::new(Pushed::default()),
             news: Notify::new(),
             tasks,
             stop,
@@ -167,6 +170,11 @@ impl Provider {
 
     pub(super) fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Requests that wait for their browsers.
+    pub(super) fn pushed(&self) -> MutexGuard<'_, Pushed> {
+        self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes whoever tells clients something.

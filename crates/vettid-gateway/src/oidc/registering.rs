@@ -20,6 +20,8 @@ pub struct Registration {
     pub public: bool,
     /// Its public keys, in place of a secret.
     pub jwks: Option<String>,
+    /// Whether only requests that it pushed before are served.
+    pub pushed_only: bool,
     /// Where browsers may be sent after a logout.
     pub post_logout_redirect_uris: Vec<String>,
     /// Where it is told that a session has ended.
@@ -63,6 +65,7 @@ pub fn register(path: &Path, registration: Registration) -> Result<Registered, C
         redirect_uris: registration.redirect_uris,
         scopes: registration.scopes,
         require_nonce: false,
+        require_pushed_authorization_requests: registration.pushed_only,
         sector: registration.sector,
         post_logout_redirect_uris: registration.post_logout_redirect_uris,
         backchannel_logout_uri: registration.backchannel_logout_uri,

@@ -67,6 +67,14 @@ impl Book {
         if agrees { Ok((book, values)) } else { Err(StateError::Mixed) }
     }
 
+    /// Whether everything that a database holds is what its head vouches for.
+    ///
+    /// # Errors
+    /// See [`read`](Self::read).
+    pub(super) fn vouches_for(&self, contents: &Contents) -> Result<(), StateError> {
+        Self::read(&self.keys, contents).map(drop)
+    }
+
     /// Whether nothing was committed yet.
     pub(super) fn is_new(&self) -> bool {
         self.number == 0

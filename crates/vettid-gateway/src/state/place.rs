@@ -77,14 +77,17 @@ impl Place {
     /// Opens everything with its key, having moved what was left elsewhere.
     pub(super) async fn open(self, keys: &Arc<RowKeys>) -> Result<(Desk, Values), StateError> {
         let (mut book, mut values) = Book::read(keys, &self.contents)?;
-        let Self { lock, mut store, left, folder, is_elsewhere, .. } = self;
+        let Self { lock, mut store, left, folder, is_elsewhere, contents } = self;
+        let mut head = contents.head;
         if let Some(left) = &left {
             let (origin, found) = left.read(keys, &folder)?;
             if book.is_new() {
                 book.comes_from(&origin);
                 let rows = found.iter().map(|(key, value)| (keys.name(key), Some(keys.seal(key, value.expose()))));
                 let changes: RowChanges = rows.collect();
-                store.commit(&book.follow(&changes)?, &changes).await?;
+                let moved = book.follow(&changes)?;
+                store.commit(&moved, &changes).await?;
+                head = Some(moved);
                 tracing::info!(values = changes.len(), "the state was moved into its database");
                 values = found;
             } else if !book.came_from(&origin) {
@@ -94,14 +97,16 @@ impl Place {
         if is_elsewhere {
             if book.is_new() {
                 let nothing = RowChanges::new();
-                store.commit(&book.follow(&nothing)?, &nothing).await?;
+                let first = book.follow(&nothing)?;
+                store.commit(&first, &nothing).await?;
+                head = Some(first);
             }
             note_elsewhere(&folder)?;
         }
         if let Some(left) = left {
             left.retire(&folder).await?;
         }
-        Ok((Desk { store, book, lock }, values))
+        Ok((Desk { store, book, head, lock }, values))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state: what was acknowledged is there after any cut, and nothing else is believed.
 
 mod kills;
+mod losses;
 mod measure;
 mod moving;
 

@@ -71,11 +71,17 @@ async fn every_key_of_the_gateway_is_listed() {
         assert!(!one(&all, role).id.is_empty());
     }
     let signs = one(&all, KeyUse::ConnectionSigning);
+    let storage = one(&all, KeyUse::Storage);
+    assert!(storage.since.is_some() && storage.since <= signs.since, "made before everything that it seals");
     assert_eq!((signs.policy, &signs.id), (KeyPolicy::Signing, &issuer(&service)));
     assert!(signs.next_rotation > signs.since);
     let of_connection: Vec<_> =
         all.iter().filter(|key| key.connection_id == Some(service.connection_id)).map(|key| key.role).collect();
     assert_eq!(of_connection, [KeyUse::Epoch, KeyUse::Epoch, KeyUse::BrokerUser]);
+    gateway.stop().await;
+    let gateway = world.gateway().await;
+    let after = keys(&Program::of(&world, &gateway)).await;
+    assert_eq!(one(&after, KeyUse::Storage), storage, "it is as old as before");
     gateway.stop().await;
     world.shut().await;
 }

@@ -12,6 +12,7 @@ mod http;
 mod keys;
 mod kills;
 mod logins;
+mod losses;
 mod openid;
 mod profiles;
 mod publishing;

@@ -6,13 +6,12 @@ mod world;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use vettid_crypto::device::DeviceSigner;
 use vettid_gateway::login::{Begun, LoginProgress};
 use vettid_gateway::question::Outcome;
 use vettid_wire::base64::Base64Url;
-use vettid_wire::login::LoginFinished;
+use vettid_wire::login::{BrowserKeyKind, LoginFinished};
 use vettid_wire::time::Timestamp;
-use world::{Member, Service, judge, proof};
+use world::{Key, Member, ORIGIN, Service, judge};
 
 const RELAYS: u64 = 1_000;
 
@@ -26,16 +25,16 @@ struct Scene {
     service: Service,
     victim: Member,
     attacker: Member,
-    hers: DeviceSigner,
-    his: DeviceSigner,
+    hers: Key,
+    his: Key,
 }
 
 impl Scene {
-    fn new(seed: u64, numbers: bool) -> Self {
+    fn new(seed: u64, numbers: bool, kind: BrowserKeyKind) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let service = Service::new(&mut rng, numbers);
+        let service = Service::new(&mut rng, numbers, kind);
         let (victim, attacker) = (Member::new(&mut rng, 7), Member::new(&mut rng, 8));
-        let [hers, his] = [(); 2].map(|()| DeviceSigner::random(&mut rng).unwrap());
+        let [hers, his] = [(); 2].map(|()| Key::random(&mut rng, kind));
         let mut scene = Self { rng, service, victim, attacker, hers, his };
         assert!(scene.honest_by_link(), "an honest login by a link");
         assert!(scene.honest_by_browser(), "an honest login from a browser that this made known");
@@ -49,7 +48,7 @@ impl Scene {
     /// The victim logs in on her own device, and her browser becomes known.
     fn honest_by_link(&mut self) -> bool {
         let page = self.begin();
-        let shown = proof(&self.hers, &page.to_sign);
+        let shown = self.hers.proof(ORIGIN, &page.to_sign);
         self.service.desk.prove(now(), (page.login_id, &page.verifier), shown).unwrap();
         let (outcome, code) = self.by_link(&page, false).unwrap();
         match self.service.finish(now(), (page.login_id, &page.verifier), Some(&outcome), code.as_ref()) {
@@ -63,7 +62,7 @@ impl Scene {
 
     fn honest_by_browser(&mut self) -> bool {
         let page = self.begin();
-        let shown = proof(&self.hers, &page.to_sign);
+        let shown = self.hers.proof(ORIGIN, &page.to_sign);
         let place = (page.login_id, &page.verifier);
         self.service.desk.prove(now(), place, shown).unwrap();
         let request = self.service.desk.push(now(), place, self.victim.by(), true).unwrap();
@@ -133,7 +132,7 @@ fn push(scene: &mut Scene) -> bool {
     let page = scene.begin();
     let place = (page.login_id, &page.verifier);
     if scene.rng.random() {
-        let shown = proof(&scene.his, &page.to_sign);
+        let shown = scene.his.proof(ORIGIN, &page.to_sign);
         scene.service.desk.prove(now(), place, shown).unwrap();
     }
     // The worst case: the service believes that the browser is one of the victim's.
@@ -148,7 +147,7 @@ fn push(scene: &mut Scene) -> bool {
 /// The signature of the victim's browser under her own login is shown for the attacker's.
 fn signature_of_her_browser(scene: &mut Scene) -> bool {
     let (page, own) = (scene.begin(), scene.begin());
-    let stolen = proof(&scene.hers, &own.to_sign);
+    let stolen = scene.hers.proof(ORIGIN, &own.to_sign);
     let place = (page.login_id, &page.verifier);
     if scene.service.desk.prove(now(), place, stolen.clone()).is_ok() {
         return true;
@@ -212,7 +211,7 @@ fn his_own_yes(scene: &mut Scene) -> bool {
 /// The attacker's browser is shown with a relayed link: the victim's vault must not know it afterwards.
 fn enrolment(scene: &mut Scene) -> bool {
     let page = scene.begin();
-    let shown = proof(&scene.his, &page.to_sign);
+    let shown = scene.his.proof(ORIGIN, &page.to_sign);
     scene.service.desk.prove(now(), (page.login_id, &page.verifier), shown).unwrap();
     let (outcome, _) = scene.by_link(&page, false).unwrap();
     let Outcome::Decided { .. } = &outcome else { panic!("a decision") };
@@ -220,7 +219,7 @@ fn enrolment(scene: &mut Scene) -> bool {
     let code = scene.random_code();
     let request_id = scene.service.desk.request_of(now(), page.login_id, &page.verifier).unwrap().unwrap();
     scene.victim.finished(now(), &LoginFinished { request_id, code });
-    let his = scene.his.public_key().unwrap();
+    let his = scene.his.public_key();
     scene.victim.browsers.iter().any(|browser| browser.browser_key == his) || push(scene)
 }
 
@@ -240,7 +239,24 @@ fn other_origin(scene: &mut Scene) -> bool {
     scene.victim.open(now(), &link.to_text().unwrap(), false).is_some()
 }
 
-const RELAYS_OF_ALL_KINDS: [Relay; 11] = [
+/// The attacker's site has her use her key there, for the names of his own login at the real one.
+fn touched_at_his_site(scene: &mut Scene) -> bool {
+    let page = scene.begin();
+    let site = ["https://shop.example.evil.example", "https://evil.example"][usize::from(scene.rng.random::<bool>())];
+    let shown = scene.hers.proof(site, &page.to_sign);
+    let place = (page.login_id, &page.verifier);
+    if scene.service.desk.prove(now(), place, shown.clone()).is_ok() {
+        return true;
+    }
+    // Past the service's own check, the vault still sees it.
+    let Ok(mut request) = scene.service.desk.push(now(), place, scene.victim.by(), true) else { return false };
+    request.browser = Some(shown);
+    let said = scene.victim.approve(now(), &mut scene.rng, &scene.service, request, None);
+    let outcome = said.and_then(|said| judge(now().plus_ms(12_000), &said.question, &said.response, &scene.victim));
+    scene.is_in(&page, outcome.as_ref(), None)
+}
+
+const RELAYS_OF_ALL_KINDS: [Relay; 12] = [
     link,
     victim_brings_the_code,
     qr,
@@ -252,13 +268,23 @@ const RELAYS_OF_ALL_KINDS: [Relay; 11] = [
     enrolment,
     late,
     other_origin,
+    touched_at_his_site,
 ];
 
 #[test]
 fn none_of_a_thousand_relayed_logins_succeeds() {
+    relay_all(BrowserKeyKind::Webcrypto);
+}
+
+#[test]
+fn none_of_a_thousand_relayed_logins_succeeds_where_authenticators_keep_the_keys() {
+    relay_all(BrowserKeyKind::Webauthn);
+}
+
+fn relay_all(keys: BrowserKeyKind) {
     let mut in_as_her = vec![];
     for seed in 0..RELAYS {
-        let mut scene = Scene::new(seed, false);
+        let mut scene = Scene::new(seed, false, keys);
         let kind = usize::try_from(seed).unwrap() % RELAYS_OF_ALL_KINDS.len();
         for _ in 0..scene.rng.random_range(1..3) {
             if RELAYS_OF_ALL_KINDS[kind](&mut scene) {
@@ -274,7 +300,7 @@ fn none_of_a_thousand_relayed_logins_succeeds() {
 #[test]
 fn where_numbers_are_on_a_member_who_is_told_the_number_lets_an_attacker_in() {
     let relayed = |told: bool| {
-        let mut scene = Scene::new(1, true);
+        let mut scene = Scene::new(1, true, BrowserKeyKind::Webcrypto);
         let page = scene.begin();
         let request =
             scene.service.desk.push(now(), (page.login_id, &page.verifier), scene.victim.by(), false).unwrap();

@@ -11,12 +11,14 @@ use vettid_crypto::signature::{self, Context};
 use vettid_crypto::suite::{KemSecretKey, Suite};
 use vettid_gateway::login::{Begun, Desk, LoginProgress, Rules, Verifier, WaitingPage};
 use vettid_gateway::question::{Answer, Ask, Asker, BrowserProof, Judgement, Kind, LoginRequest, Outcome, Question};
+use vettid_testkit::authenticator::SoftAuthenticator;
 use vettid_wire::auth::{AuthChallenge, AuthResponse, Decision, Display};
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::id::{ConnectionId, Fingerprint, LoginId, MemberId, RequestId, ServiceId, SessionKeyId};
 use vettid_wire::json;
+use vettid_wire::key::TypedKey;
 use vettid_wire::key_record::KeyRole;
-use vettid_wire::login::{KnownBrowser, LoginLink, LoginOpened};
+use vettid_wire::login::{BrowserKeyKind, KnownBrowser, LoginLink, LoginOpened};
 use vettid_wire::request::Decide;
 use vettid_wire::time::Timestamp;
 
@@ -34,9 +36,9 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(rng: &mut StdRng, numbers: bool) -> Self {
+    pub(crate) fn new(rng: &mut StdRng, numbers: bool, key_kind: BrowserKeyKind) -> Self {
         let origins = vec![ORIGIN.to_owned()];
-        let rules = Rules { service_id: service_id(), origins, link_page: None, numbers, most: 64 };
+        let rules = Rules { service_id: service_id(), origins, link_page: None, numbers, key_kind, most: 64 };
         let (signing, own) = (SigningKey::random(rng), KemSecretKey::generate(Suite::X25519, rng).unwrap());
         let (issued_at, expires_at) = (Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(1_000_000));
         let draft = Draft {
@@ -70,9 +72,45 @@ impl Service {
     }
 }
 
-/// A browser shows its key for a login.
-pub(crate) fn proof(browser: &DeviceSigner, text: &str) -> BrowserProof {
-    BrowserProof { key: browser.public_key().unwrap(), signature: browser.sign(text.as_bytes()).unwrap().to_vec() }
+/// What a browser shows at a login.
+pub(crate) enum Key {
+    /// Its own key.
+    Own(DeviceSigner),
+    /// That of an authenticator.
+    Authenticator(SoftAuthenticator),
+}
+
+impl Key {
+    pub(crate) fn random(rng: &mut StdRng, kind: BrowserKeyKind) -> Self {
+        match kind {
+            BrowserKeyKind::Webcrypto => Self::Own(DeviceSigner::random(rng).unwrap()),
+            BrowserKeyKind::Webauthn => Self::Authenticator(SoftAuthenticator::random(rng).unwrap()),
+        }
+    }
+
+    pub(crate) fn public_key(&self) -> TypedKey {
+        match self {
+            Self::Own(signer) => signer.public_key().unwrap(),
+            Self::Authenticator(authenticator) => authenticator.public_key(),
+        }
+    }
+
+    /// A page of this site has it say its word for a login.
+    pub(crate) fn proof(&mut self, origin: &str, text: &str) -> BrowserProof {
+        let key = self.public_key();
+        match self {
+            Self::Own(signer) => {
+                // A key of a browser is one for each site: another site has another one.
+                let signature =
+                    if origin == ORIGIN { signer.sign(text.as_bytes()).unwrap().to_vec() } else { vec![7; 64] };
+                BrowserProof { key, signature, assertion: None }
+            }
+            Self::Authenticator(authenticator) => {
+                let (assertion, signature) = authenticator.get(origin, text).unwrap();
+                BrowserProof { key, signature, assertion: Some(assertion) }
+            }
+        }
+    }
 }
 
 /// A member: vault, app, and the browser of the device.

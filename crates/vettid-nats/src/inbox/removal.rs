@@ -1,6 +1,6 @@
 //! Takes events that are done out of the stream: a moment later and several in a row, when nothing arrives or after a
-//! second. The server syncs each removal, and holds up what arrives meanwhile; the dearest is that of the stream's last
-//! event. Must never remove an event that is not done.
+//! second. The server syncs each removal, and holds up what arrives meanwhile, so among arriving events removals keep their
+//! distance (docs/decisions/0202); the dearest is that of the stream's last event. Must never remove an event that is not done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,8 +18,12 @@ use crate::connection::{Connection, REQUEST_TIMEOUT, RequestError};
 const QUIET: Duration = Duration::from_millis(100);
 /// It begins at the latest so long after the first event of a row.
 const LONGEST: Duration = Duration::from_secs(1);
-/// It begins at the latest with so many events in a row.
+/// It begins at the latest with so many events in a row, and does not pause as long as there are as many.
 const MOST: usize = 4_096;
+/// While events arrive, removals are followed by pauses that are so many times as long as they took.
+const PAUSES: u32 = 3;
+/// The timer knows no shorter pause: until so much is due, one removal follows the other.
+const LEAST_PAUSE: Duration = Duration::from_millis(2);
 /// Events that may wait for their place in a row.
 const QUEUE: usize = 1_024;
 /// Header by which the server tells the place of a message.
@@ -58,7 +62,7 @@ impl Remover {
     /// Starts the task; it begins with what was left behind.
     pub(super) fn start(connection: Connection, left: Left) -> Self {
         let (asks, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(Removal { connection, waiting, done: BTreeSet::new() }.run(left));
+        tokio::spawn(Removal { connection, waiting, done: BTreeSet::new(), askers: Vec::new() }.run(left));
         Self(asks)
     }
 
@@ -81,6 +85,8 @@ struct Removal {
     connection: Connection,
     waiting: mpsc::Receiver<Ask>,
     done: BTreeSet<u64>,
+    /// They wait until everything that was done before is removed.
+    askers: Vec<oneshot::Sender<()>>,
 }
 
 impl Removal {
@@ -92,12 +98,16 @@ impl Removal {
             match self.row().await {
                 Ended::Quiet => self.sweep(false).await,
                 Ended::Long => self.sweep(true).await,
-                Ended::Asked(asker) => {
-                    self.sweep(false).await;
+                Ended::Asked(asker) => self.askers.push(asker),
+                Ended::Over => return self.sweep(false).await,
+            }
+            while !self.askers.is_empty() {
+                let askers = std::mem::take(&mut self.askers);
+                self.sweep(false).await;
+                for asker in askers {
                     // Whoever asked may have gone.
                     let _ = asker.send(());
                 }
-                Ended::Over => return self.sweep(false).await,
             }
         }
     }
@@ -124,19 +134,37 @@ impl Removal {
         Ended::Long
     }
 
-    /// Removes what is done, in order; while events arrive, all but the last. What cannot be removed is tried again.
+    /// Removes what is done, in order; while events arrive, all but the last, and with pauses. What cannot be removed is tried again.
     async fn sweep(&mut self, is_busy: bool) {
-        let last = if is_busy { self.done.pop_last() } else { None };
-        while let Some(sequence) = self.done.first().copied() {
-            match self.remove(sequence).await {
-                Ok(()) => self.done.remove(&sequence),
-                Err(error) => {
-                    tracing::debug!(%error, "an event that is done stays in the inbox stream for now");
-                    break;
-                }
-            };
+        let mut row = std::mem::take(&mut self.done);
+        if is_busy {
+            self.done.extend(row.pop_last());
         }
-        self.done.extend(last);
+        let mut due = Duration::ZERO;
+        while let Some(sequence) = row.first().copied() {
+            let begin = Instant::now();
+            if let Err(error) = self.remove(sequence).await {
+                tracing::debug!(%error, "an event that is done stays in the inbox stream for now");
+                break;
+            }
+            row.pop_first();
+            self.take_in();
+            due += begin.elapsed() * PAUSES;
+            if is_busy && due >= LEAST_PAUSE && self.askers.is_empty() && row.len() + self.done.len() < MOST {
+                tokio::time::sleep(std::mem::take(&mut due)).await;
+            }
+        }
+        self.done.append(&mut row);
+    }
+
+    /// What was said while a row is being removed belongs to the next one.
+    fn take_in(&mut self) {
+        while let Ok(ask) = self.waiting.try_recv() {
+            match ask {
+                Ask::Done(sequence) => drop(self.done.insert(sequence)),
+                Ask::Now(asker) => self.askers.push(asker),
+            }
+        }
     }
 
     /// Removes what an earlier process left behind.

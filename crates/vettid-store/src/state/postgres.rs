@@ -69,7 +69,9 @@ fn is_this_machine(host: &str) -> bool {
 /// The state in a database.
 #[derive(Debug)]
 pub struct PostgresState {
-    connection: PgConnection,
+    address: DatabaseAddress,
+    /// None between a session that was lost and the next one.
+    connection: Option<PgConnection>,
     generation: i64,
     /// Whether the table still holds what should be gone.
     owes_rewrite: bool,
@@ -86,9 +88,7 @@ impl PostgresState {
     }
 
     async fn open(address: &DatabaseAddress) -> Result<(Self, Contents), StoreError> {
-        let mut connection = address.0.connect().await?;
-        keeps_promises(&mut connection).await?;
-        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+        let mut connection = session(address).await?;
         MIGRATIONS.run_direct(None, &mut connection, false).await?;
         lock(&mut connection).await?;
         let mut taking = connection.begin().await?;
@@ -98,7 +98,25 @@ impl PostgresState {
             .await?;
         let contents = contents(&mut taking).await?;
         taking.commit().await?;
-        Ok((Self { connection, generation, owes_rewrite: false }, contents))
+        let connection = Some(connection);
+        Ok((Self { address: address.clone(), connection, generation, owes_rewrite: false }, contents))
+    }
+
+    /// The number is not raised: a reply that was lost would then look like another process. It need not be, since the lock is had
+    /// only after the session that was lost has ended, with whatever it had under way.
+    async fn again(&mut self) -> Result<Contents, StoreError> {
+        // The server learns that the session is over.
+        drop(self.connection.take());
+        let mut connection = session(&self.address).await?;
+        still_the_one(&mut connection, self.generation).await?;
+        lock(&mut connection).await?;
+        let mut looking = connection.begin().await?;
+        sqlx::query("SELECT 1 FROM state_head FOR UPDATE").execute(&mut *looking).await?;
+        still_the_one(&mut looking, self.generation).await?;
+        let contents = contents(&mut looking).await?;
+        looking.rollback().await?;
+        self.connection = Some(connection);
+        Ok(contents)
     }
 
     /// Reads the state of a database without taking it, as the last commit left it.
@@ -115,7 +133,7 @@ impl PostgresState {
     }
 
     async fn write(&mut self, head: &[u8], changes: &RowChanges) -> Result<(), StoreError> {
-        let mut writing = self.connection.begin().await?;
+        let mut writing = self.connection.as_mut().ok_or_else(lost)?.begin().await?;
         let claim = sqlx::query("UPDATE state_head SET head = $1 WHERE generation = $2");
         still_mine(claim.bind(head).bind(self.generation).execute(&mut *writing).await?.rows_affected())?;
         let put = changes.iter().filter_map(|(name, sealed)| Some((name.as_slice(), sealed.as_deref()?)));
@@ -138,19 +156,34 @@ impl PostgresState {
     }
 
     async fn rewrite(&mut self) -> Result<(), StoreError> {
-        let rewritten = sqlx::query("VACUUM (FULL) state_rows").execute(&mut self.connection).await;
+        let connection = self.connection.as_mut().ok_or_else(lost)?;
+        let rewritten = sqlx::query("VACUUM (FULL) state_rows").execute(connection).await;
         self.owes_rewrite = unless_waited_in_vain(rewritten)?.is_none();
         Ok(())
     }
 
     async fn is_mine(&mut self) -> Result<(), StoreError> {
-        let generation: i64 =
-            sqlx::query_scalar("SELECT generation FROM state_head").fetch_one(&mut self.connection).await?;
-        if generation != self.generation {
-            return Err(StoreError::TakenOver);
-        }
+        still_the_one(self.connection.as_mut().ok_or_else(lost)?, self.generation).await?;
         if self.owes_rewrite { self.rewrite().await } else { Ok(()) }
     }
+}
+
+/// A session of this process, not yet the one that writes.
+async fn session(address: &DatabaseAddress) -> Result<PgConnection, StoreError> {
+    let mut connection = address.0.connect().await?;
+    keeps_promises(&mut connection).await?;
+    sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Whether nobody has taken the state since.
+async fn still_the_one(connection: &mut PgConnection, generation: i64) -> Result<(), StoreError> {
+    let now: i64 = sqlx::query_scalar("SELECT generation FROM state_head").fetch_one(connection).await?;
+    if now == generation { Ok(()) } else { Err(StoreError::TakenOver) }
+}
+
+fn lost() -> StoreError {
+    StoreError::Backend(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()))
 }
 
 /// A server that answers before the disk has a commit is not used.
@@ -225,7 +258,16 @@ impl StateStore for PostgresState {
         Box::pin(self.is_mine())
     }
 
+    fn come_back(&mut self) -> Pending<'_, Option<Contents>> {
+        Box::pin(async move { self.again().await.map(Some) })
+    }
+
     fn close(self: Box<Self>) -> Pending<'static, ()> {
-        Box::pin(async move { Ok(self.connection.close().await?) })
+        Box::pin(async move {
+            match self.connection {
+                Some(connection) => Ok(connection.close().await?),
+                None => Ok(()),
+            }
+        })
     }
 }

@@ -146,6 +146,11 @@ impl StateStore for SqliteState {
         Box::pin(self.is_mine())
     }
 
+    /// After a failed write or sync, what the system holds of the file may not be what the disk holds: never in this process.
+    fn come_back(&mut self) -> Pending<'_, Option<Contents>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     fn close(self: Box<Self>) -> Pending<'static, ()> {
         Box::pin(async move { Ok(self.connection.close().await?) })
     }

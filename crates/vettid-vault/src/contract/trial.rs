@@ -1,15 +1,17 @@
 //! `contract.test`: what a contract would have handed out over the last days, by the rules that decide real requests, on the requests that
-//! the audit has. Changes nothing, uses up no rate, and no value is looked at but for whether there is one.
+//! the audit has, and what the owner's rules of today would have changed. Changes nothing, uses up no rate, and no value is looked at but for whether there is one.
 
 use super::decide::offered;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
+use crate::rule::past::Hindsight;
+use crate::rule::ruling::secret_fields;
 use crate::step::Step;
 use crate::{audit, field};
 use serde::Deserialize;
 use std::collections::{BTreeSet, VecDeque};
-use vettid_core::contract::trial::{Past, try_on};
-use vettid_core::contract::{AcceptedContract, contract_hash};
+use vettid_core::contract::trial::{Beside, ByRules, Past, try_on};
+use vettid_core::contract::{AcceptedContract, Grant, contract_hash};
 use vettid_rules::Facts;
 use vettid_wire::audit::ExportedEntry;
 use vettid_wire::base64::Base64;
@@ -18,6 +20,7 @@ use vettid_wire::contract::{Acceptance, Contract, Tier};
 use vettid_wire::event::{DataRequest, DataSnapshot, EventRow};
 use vettid_wire::id::{ConnectionId, Fingerprint};
 use vettid_wire::refusal::RefusalCode;
+use vettid_wire::rule::Verdict;
 use vettid_wire::time::Timestamp;
 use vettid_wire::trial::{ContractTrial, MAX_TRIAL_DAYS, TrialBasis, TryContract};
 
@@ -67,7 +70,11 @@ pub fn test(step: &Step<'_>, asked: &TryContract) -> Result<Result<ContractTrial
     let accepted = as_if_accepted(step, &connection, contract, &asked.optional_fields)?;
     let spent = connection::spent(&step.draft, id)?;
     let stored: BTreeSet<String> = field::list(&step.draft)?.into_iter().map(|stored| stored.field).collect();
-    let fields = try_on(&accepted, spent, past, (history.since, step.now), &|name| stored.contains(name));
+    let (secrets, mut hindsight) = (secret_fields(step)?, Hindsight::of(step)?);
+    let is_locked = |field: &str| secrets.as_ref().is_none_or(|names| names.contains(field));
+    let rules = &mut |at, field: &str, grant| by_rules(&mut hindsight, at, (id, field, grant), is_locked(field));
+    let beside = Beside { is_stored: &|name| stored.contains(name), rules };
+    let fields = try_on(&accepted, spent, past, (history.since, step.now), beside);
     Ok(Ok(ContractTrial {
         connection_id: id,
         contract_version: accepted.contract.contract_version,
@@ -76,6 +83,29 @@ pub fn test(step: &Step<'_>, asked: &TryContract) -> Result<Result<ContractTrial
         tried: u64::try_from(tried).unwrap_or(u64::MAX),
         fields,
     }))
+}
+
+/// What the owner's rules would have made of a request that the contract lets through, as in [`ruling`](crate::rule::ruling).
+fn by_rules(
+    hindsight: &mut Hindsight,
+    at: Timestamp,
+    (connection_id, field, grant): (ConnectionId, &str, Grant),
+    is_locked: bool,
+) -> ByRules {
+    let facts = Facts {
+        event_type: DataRequest::ROW.event_type(),
+        connection_id,
+        field: Some(field.to_owned()),
+        amount: None,
+        asks: grant == Grant::Consent,
+        locked: is_locked,
+    };
+    match hindsight.decide(&facts, at).ruled.verdict {
+        Verdict::Deny => ByRules::Denied,
+        Verdict::Ask if !facts.asks => ByRules::Asked,
+        Verdict::Allow => ByRules::Answered,
+        Verdict::Ask | Verdict::Contract => ByRules::Unchanged,
+    }
 }
 
 /// The owner's services but this one; ended ones too, for they asked while they lasted.

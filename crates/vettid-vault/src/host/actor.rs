@@ -113,6 +113,8 @@ pub struct Actor {
     owner_at: Instant,
     /// Its owner wants it locked; what was begun is finished first.
     is_to_be_locked: bool,
+    /// Something was committed since the ways were compared with the state.
+    is_changed: bool,
 }
 
 /// An event and what is owed to its sender.
@@ -158,6 +160,7 @@ impl Actor {
             lane: None,
             owner_at: Instant::now(),
             is_to_be_locked: false,
+            is_changed: true,
         }
     }
 
@@ -195,7 +198,9 @@ impl Actor {
                     self.handle(vec![Taken { event: Event::Tick, message: None }]).await?;
                     self.lock_if_idle().await?;
                     self.send_waiting();
-                    self.ways.close_ended(&self.vault);
+                    if std::mem::take(&mut self.is_changed) {
+                        self.ways.close_ended(&self.vault);
+                    }
                 }
                 done = self.files.next() => {
                     self.handle(vec![Taken { event: Event::Pieces(done), message: None }]).await?;
@@ -350,6 +355,7 @@ impl Actor {
         let bytes = Bytes::copy_from_slice(&prepared.sealed);
         self.sequence = self.journal.commit(self.vault.guid(), self.sequence, bytes).await?;
         self.vault.committed(prepared)?;
+        self.is_changed = true;
         Ok(())
     }
 

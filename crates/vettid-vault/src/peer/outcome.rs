@@ -40,7 +40,7 @@ pub(super) enum Marked {
 /// Why an event has no effect, and how urgent that is for the owner.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused {
-    code: RefusalCode,
+    pub(super) code: RefusalCode,
     severity: Severity,
     /// The check of the contract that failed.
     breach: Option<Breach>,

@@ -108,7 +108,11 @@ fn by_rule(
     {
         return Ok(Err(code));
     }
-    login::put(&mut step.draft, (waiting.shown.connection_id, waiting.request_id), &login)?;
+    let connection = waiting.shown.connection_id;
+    if decision == Decision::Approve {
+        login::used(&mut step.draft, step.now, (connection, &login))?;
+    }
+    login::put(&mut step.draft, (connection, waiting.request_id), &login)?;
     Ok(Ok(()))
 }
 

@@ -112,6 +112,32 @@ fn report(step: &Step<'_>, book: &RuleBook, past: Events) -> Result<TestReport, 
     Ok(TestReport { since: past.since, tried, events: events.into(), rules: tallies.into_values().collect() })
 }
 
+/// The rules of today, asked about the past in the order of time. Their counts begin at nothing and are kept nowhere.
+pub struct Hindsight {
+    /// None: they cannot be translated, so that everything is asked about.
+    book: Option<RuleBook>,
+    counters: BTreeMap<RuleId, Counter>,
+}
+
+impl Hindsight {
+    /// The rules in force.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn of(step: &Step<'_>) -> Result<Self, Failure> {
+        let rules = all(&step.draft)?.into_iter().map(|stored| stored.rule);
+        Ok(Self { book: RuleBook::new(EVENTS, rules).ok(), counters: BTreeMap::new() })
+    }
+
+    /// What they say about an event at that time.
+    pub fn decide(&mut self, facts: &Facts, at: Timestamp) -> Decided {
+        match &self.book {
+            Some(book) => decide(book, &mut self.counters, facts, at),
+            None => Decided::unknown(facts),
+        }
+    }
+}
+
 /// Decides as if the event came now, at that time.
 fn decide(book: &RuleBook, counters: &mut BTreeMap<RuleId, Counter>, facts: &Facts, at: Timestamp) -> Decided {
     let clocks = Clocks { now: at, monotonic_ms: at.unix_ms().unsigned_abs(), boot_id: BootId([0; 16]) };

@@ -12,7 +12,7 @@ use crate::projection::UnreadableState;
 use crate::request;
 use crate::step::Step;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vettid_core::rule::Counter;
 use vettid_rules::{Decided, Facts};
 use vettid_wire::auth::Decision;
@@ -90,8 +90,13 @@ fn made(step: &mut Step<'_>, facts: Facts) -> Result<Made, Failure> {
 /// A field that goes by the name of a critical secret is never handed out by a rule.
 fn names_a_secret(step: &Step<'_>, field: Option<&str>) -> Result<bool, Failure> {
     let Some(field) = field else { return Ok(false) };
-    let Ok(list) = secrets::list(step)? else { return Ok(true) };
-    Ok(list.secrets.iter().any(|secret| as_field(&secret.label) == field))
+    Ok(secret_fields(step)?.is_none_or(|names| names.contains(field)))
+}
+
+/// The critical secrets as fields would be named; `None` if that is not known.
+pub fn secret_fields(step: &Step<'_>) -> Result<Option<BTreeSet<String>>, Failure> {
+    let list = secrets::list(step)?.ok();
+    Ok(list.map(|list| list.secrets.iter().map(|secret| as_field(&secret.label)).collect()))
 }
 
 /// A label as it would be written as the name of a field.

@@ -27,7 +27,7 @@ fn link(town: &Town, login: LoginId) -> String {
     link.to_text().unwrap()
 }
 
-fn open(town: &mut Town, login: LoginId, other_device: bool) -> Result<Value, RefusalCode> {
+pub(crate) fn open(town: &mut Town, login: LoginId, other_device: bool) -> Result<Value, RefusalCode> {
     let link = link(town, login);
     let opened = town.ask(ALICE, "login.open", json!({"link": link, "other_device": other_device}));
     town.run();
@@ -69,16 +69,16 @@ fn approve_by_link(town: &mut Town, browser: &DeviceSigner, number: u8) -> (Requ
     (id, return_to.rsplit_once("code=").unwrap().1.to_owned())
 }
 
-fn finish(town: &mut Town, id: RequestId, code: &str) -> Value {
+pub(crate) fn finish(town: &mut Town, id: RequestId, code: &str) -> Value {
     send(town, "login.finished", json!({"request_id": id, "code": code}))
 }
 
-fn browsers(town: &mut Town) -> usize {
+pub(crate) fn browsers(town: &mut Town) -> usize {
     let list: BrowserList = town.ask(ALICE, "browser.list", json!({})).unwrap();
     list.browsers.len()
 }
 
-fn waiting(town: &mut Town) -> RequestList {
+pub(crate) fn waiting(town: &mut Town) -> RequestList {
     town.ask(ALICE, "request.list", json!({})).unwrap()
 }
 

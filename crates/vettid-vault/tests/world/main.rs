@@ -5,6 +5,7 @@
 mod agreements;
 mod app;
 mod attacks;
+mod authenticators;
 mod authorisations;
 mod bad_input;
 mod batches;

@@ -6,7 +6,8 @@ use serde_json::json;
 use vettid_vault::projection::Draft;
 use vettid_wire::id::ConnectionId;
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::trial::{ContractTrial, FieldTrial, TrialBasis};
+use vettid_wire::rule::RuleStored;
+use vettid_wire::trial::{ContractTrial, FieldTrial, RuleCounts, TrialBasis};
 
 fn dry_run(town: &mut Town, id: ConnectionId, days: u32, optional: &[&str]) -> Result<ContractTrial, RefusalCode> {
     town.ask(ALICE, "contract.test", json!({"connection_id": id, "days": days, "optional_fields": optional}))
@@ -63,6 +64,37 @@ fn a_dry_run_changes_nothing_and_takes_nothing_from_the_rates() {
     }
     assert_eq!((served(&town), buckets(&town), town.shop.got.len()), (before, spent, sent));
     assert_eq!(asks(&mut town, "email"), "email");
+}
+
+#[test]
+fn the_owners_rules_are_counted_beside_what_the_contract_allows() {
+    let (mut town, id) = shop_in_town(4);
+    for (field, tried) in [("email", 3), ("address", 2)] {
+        (0..tried).for_each(|_| drop(asks(&mut town, field)));
+    }
+    let before = dry_run(&mut town, id, 90, &[]).unwrap();
+    assert!(before.fields.iter().all(|field| field.by_rules == RuleCounts::default()), "{before:?}");
+    assert_eq!(of(&before, "email").handed_out, 3);
+
+    let mut put = |rule: serde_json::Value| {
+        let stored: RuleStored = town.ask(ALICE, "rule.set", json!({"rule": rule})).unwrap();
+        assert!(matches!(stored, RuleStored::Stored(_)), "{stored:?}");
+    };
+    // From the third e-mail of a day on the answer is no; every address is asked about; a rule for somebody else says nothing.
+    put(
+        json!({"rule_id": "few", "outcome": "deny", "event_type": "data.request", "field": "email", "connection_id": id,
+        "count": {"count": 2, "per": "day"}}),
+    );
+    put(json!({"rule_id": "where", "outcome": "ask", "event_type": "data.request", "field": "address"}));
+    let trial = dry_run(&mut town, id, 90, &[]).unwrap();
+    let counts = |name| of(&trial, name).by_rules;
+    assert_eq!(counts("email"), RuleCounts { denied: 1, asked: 0, answered: 0 });
+    assert_eq!(counts("address"), RuleCounts { denied: 0, asked: 2, answered: 0 });
+    let mut plain = trial.clone();
+    plain.fields.iter_mut().for_each(|field| field.by_rules = RuleCounts::default());
+    assert_eq!(plain, before, "what the contract says is the same with rules and without");
+    // It took nothing from the counts of the rules.
+    assert_eq!(dry_run(&mut town, id, 90, &[]).unwrap(), trial);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Samples of login requests and answers.
 
 use crate::sample::Samples;
-use crate::{login, value};
+use crate::{login, value, webauthn};
 use vettid_wire::auth::{AuthAssertion, AuthChallenge, AuthResponse, Decision, Display};
 
 pub(crate) fn display() -> Display {
@@ -28,6 +28,7 @@ fn challenge() -> AuthChallenge {
         link: Some(login::link()),
         browser_key: Some(value::p256()),
         browser_sig: Some(value::signature()),
+        browser_assertion: Some(webauthn::assertion()),
         number: Some(42),
         issued_at: value::at(0),
         expires_at: value::at(2),
@@ -75,7 +76,7 @@ fn response() -> AuthResponse {
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("auth");
     samples.object("Display", display());
-    let parts = &["/link", "/browser_key", "/browser_sig", "/number"];
+    let parts = &["/link", "/browser_key", "/browser_sig", "/browser_assertion", "/number"];
     samples.object("AuthChallenge", challenge()).optional(parts);
     samples.cases("Decision", [Decision::Approve, Decision::Deny]);
     samples.object("AuthAssertion", assertion());

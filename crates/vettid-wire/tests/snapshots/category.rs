@@ -5,8 +5,8 @@ use crate::sample::Samples;
 use crate::value;
 use std::collections::BTreeMap;
 use vettid_wire::category::{
-    AskComparison, Category, CategoryStatistics, ComparisonBasis, Counted, FieldCount, ListService, Listed,
-    RetentionCount, ServiceListing,
+    AmountCount, AskComparison, Category, CategoryStatistics, ComparisonBasis, Counted, FieldCount, ListService,
+    Listed, RetentionCount, ServiceListing, StorageCount,
 };
 use vettid_wire::contract::{Permission, Retention, Tier};
 
@@ -25,11 +25,18 @@ fn field() -> FieldCount {
     }
 }
 
+fn storage() -> StorageCount {
+    let quota_bytes = vec![AmountCount { amount: 4096, services: 5 }, AmountCount { amount: 65_536, services: 1 }];
+    StorageCount { quota_bytes, categories: BTreeMap::from([("receipts".to_owned(), 6)]) }
+}
+
 fn counted() -> Counted {
     Counted {
         services: 14,
         fields: BTreeMap::from([("address".to_owned(), field())]),
         permissions: BTreeMap::from([(Permission::RequestPayment, 9)]),
+        storage: Some(storage()),
+        notifications_per_hour: Some(vec![AmountCount { amount: 2, services: 3 }]),
     }
 }
 
@@ -65,7 +72,9 @@ pub(crate) fn samples() -> Samples {
     samples.object("ListService", ListService { listing: listing(), signature: value::signature() });
     samples.object("Listed", Listed { at: value::at(0) });
     samples.object("CategoryStatistics", statistics()).optional(&["/counted"]);
-    samples.object("Counted", counted());
+    samples.object("Counted", counted()).optional(&["/storage", "/notifications_per_hour"]);
+    samples.object("StorageCount", storage());
+    samples.object("AmountCount", AmountCount { amount: 4096, services: 5 });
     samples.object("FieldCount", field());
     samples.object("RetentionCount", field().retentions.remove(0));
     samples.object("AskComparison", AskComparison { service_id: value::service() });

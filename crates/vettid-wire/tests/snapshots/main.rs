@@ -57,6 +57,7 @@ mod storage;
 mod stored;
 mod text;
 mod trial;
+mod webauthn;
 
 use sample::Samples;
 use source::Declared;
@@ -117,6 +118,7 @@ fn all() -> Vec<Samples> {
         stored::samples(),
         text::samples(),
         trial::samples(),
+        webauthn::samples(),
     ]
 }
 

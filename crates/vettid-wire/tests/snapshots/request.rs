@@ -30,9 +30,15 @@ pub(crate) fn samples() -> Samples {
     samples.object("RequestList", RequestList { requests: vec![pending()] }).optional(&[
         "/requests/0/login/numbers",
         "/requests/0/login/not_before",
+        "/requests/0/login/key_kind",
         "/requests/0/login",
     ]);
-    samples.object("PendingRequest", pending()).optional(&["/login/numbers", "/login/not_before", "/login"]);
+    samples.object("PendingRequest", pending()).optional(&[
+        "/login/numbers",
+        "/login/not_before",
+        "/login/key_kind",
+        "/login",
+    ]);
     let several = Ask::DataBatch { fields: vec!["birth_date".to_owned()], purpose: "To check your age".to_owned() };
     samples.cases("Ask", [data(), several, asks_for_login()]);
     let authorisation = Ask::Authorisation(Box::new(authorisation::view()));

@@ -2,7 +2,7 @@
 
 use crate::sample::Samples;
 use crate::value;
-use vettid_wire::trial::{ContractTrial, FieldTrial, RefusedCount, TrialBasis, TryContract};
+use vettid_wire::trial::{ContractTrial, FieldTrial, RefusedCount, RuleCounts, TrialBasis, TryContract};
 
 pub(crate) fn samples() -> Samples {
     let mut samples = Samples::of("trial");
@@ -11,6 +11,8 @@ pub(crate) fn samples() -> Samples {
     samples.cases("TrialBasis", [TrialBasis::OwnRequests, TrialBasis::OtherServices]);
     let refused = RefusedCount { check: "rate".to_owned(), requests: 2 };
     samples.object("RefusedCount", refused.clone());
+    let by_rules = RuleCounts { denied: 2, asked: 1, answered: 1 };
+    samples.object("RuleCounts", by_rules);
     let field = FieldTrial {
         field: "address".to_owned(),
         is_stored: true,
@@ -21,9 +23,10 @@ pub(crate) fn samples() -> Samples {
         refused: vec![refused],
         leaves_at_once: false,
         sent: 0,
+        by_rules,
         at_most: 540,
     };
-    samples.object("FieldTrial", field.clone());
+    samples.object("FieldTrial", field.clone()).optional(&["/by_rules"]);
     let trial = ContractTrial {
         connection_id: value::connection(),
         contract_version: 2,
@@ -32,6 +35,6 @@ pub(crate) fn samples() -> Samples {
         tried: 9,
         fields: vec![field],
     };
-    samples.object("ContractTrial", trial);
+    samples.object("ContractTrial", trial).optional(&["/fields/0/by_rules"]);
     samples
 }

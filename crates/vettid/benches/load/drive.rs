@@ -8,7 +8,8 @@ use futures_util::future::try_join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
+use tokio::runtime::Handle;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 /// Each member once, with so many under way.
@@ -54,19 +55,23 @@ async fn one_after_another(service: Service, seed: usize, until: Instant) -> Res
     Ok(each)
 }
 
-/// So many a second on average, at random times, each at a random member.
+/// So many a second on average, at random times, each at a random member. A thread of its own keeps the times: timers of the runtime
+/// know milliseconds alone.
 pub(crate) async fn open(service: &Service, per_second: f64, lasting: Duration) -> Result<Samples> {
     ensure!(per_second > 0.0, "nobody comes");
-    let (mut random, mut asked) = (StdRng::seed_from_u64(7), JoinSet::new());
-    let (begin, mut due) = (Instant::now(), Duration::ZERO);
-    while due < lasting {
-        // Between two who come at random lies an exponential time.
-        due += Duration::from_secs_f64(-(1.0 - random.random::<f64>()).ln() / per_second);
-        let (service, member, when) = (service.clone(), random.random_range(0..service.members()), begin + due);
-        tokio::time::sleep_until(when.into()).await;
-        asked.spawn(async move { service.served(member).await.map(|()| when.elapsed()) });
-    }
-    let each: Result<Vec<_>> = asked.join_all().await.into_iter().collect();
+    let (service, runtime, begin) = (service.clone(), Handle::current(), Instant::now());
+    let asked = spawn_blocking(move || {
+        let (mut random, mut asked, mut due) = (StdRng::seed_from_u64(7), JoinSet::new(), Duration::ZERO);
+        while due < lasting {
+            // Between two who come at random lies an exponential time.
+            due += Duration::from_secs_f64(-(1.0 - random.random::<f64>()).ln() / per_second);
+            let (service, member, when) = (service.clone(), random.random_range(0..service.members()), begin + due);
+            std::thread::sleep(when.saturating_duration_since(Instant::now()));
+            asked.spawn_on(async move { service.served(member).await.map(|()| when.elapsed()) }, &runtime);
+        }
+        asked
+    });
+    let each: Result<Vec<_>> = asked.await?.join_all().await.into_iter().collect();
     Ok(Samples::overlapping(each?, begin.elapsed()))
 }
 

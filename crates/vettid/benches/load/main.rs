@@ -46,6 +46,8 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 const MEMBERS: usize = 1000;
+/// As in the program: after so many steps a thread looks for what arrived. Here also for who comes.
+const LOOK_AFTER: u32 = 4;
 /// Reads under way at full load.
 const AT_ONCE: usize = 64;
 /// Reads a second of the honest service beside a flood.
@@ -76,16 +78,23 @@ fn run(arguments: &[String]) -> Result<()> {
     let value = |name: &str| arguments.iter().skip_while(|word| *word != name).nth(1);
     let members = value("--members").map_or(Ok(MEMBERS), |text| text.parse()).context("--members needs a number")?;
     let seconds = value("--seconds").map_or(Ok(12), |text| text.parse()).context("--seconds needs a number")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let report = runtime.block_on(measure(members, Duration::from_secs(seconds)))?;
+    let threads =
+        value("--host-threads").map(|text| text.parse()).transpose().context("--host-threads needs a number")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(LOOK_AFTER)
+        .global_queue_interval(LOOK_AFTER)
+        .build()
+        .context("no runtime")?;
+    let report = runtime.block_on(measure(members, threads, Duration::from_secs(seconds)))?;
     report.print()?;
     say(&format!("\nwritten to {}", report.write()?.display()))
 }
 
-async fn measure(members: usize, lasting: Duration) -> Result<Report> {
+async fn measure(members: usize, host_threads: Option<usize>, lasting: Duration) -> Result<Report> {
     let folder = tempfile::tempdir()?;
     say(&format!("starting everything, then {members} members enrol and accept two contracts each …"))?;
-    let stack = Arc::new(Stack::start(folder.path(), members).await?);
+    let stack = Arc::new(Stack::start(folder.path(), members, host_threads).await?);
     let gateways = [stack.gateway("shop", UNLIMITED, members).await?, stack.gateway("flood", AGREED, members).await?];
     let begin = Instant::now();
     let tell = |done: usize| if done.is_multiple_of(100) { say(&format!("  {done} members")) } else { Ok(()) };
@@ -97,7 +106,7 @@ async fn measure(members: usize, lasting: Duration) -> Result<Report> {
     for gateway in gateways {
         gateway.stop().await;
     }
-    Ok(Report { members, settled, ..report })
+    Ok(Report { members, host_threads, settled, ..report })
 }
 
 async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Duration) -> Result<Report> {
@@ -109,6 +118,7 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
     let before = busy::of(stack.host())?;
     let full = drive::closed(shop, AT_ONCE, lasting).await?;
     let full = full.busy(busy::of(stack.host())?.saturating_sub(before));
+    let quarter = drive::open(shop, full.per_second() / 4.0, lasting).await?;
     let half = drive::open(shop, full.per_second() / 2.0, lasting).await?;
     let raw_again = raw.requests(2000).await?;
     raw.close().await;
@@ -126,8 +136,8 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
     ensure!(flood.1 > flood.0, "the flood met no limit: {flood:?}");
     let mut raw = raw_alone;
     raw.add(raw_again);
-    let (members, settled) = (0, Duration::ZERO);
-    Ok(Report { members, settled, raw, alone, full, half, quiet, flooded, flood, flood_lasted })
+    let (members, host_threads, settled) = (0, None, Duration::ZERO);
+    Ok(Report { members, host_threads, settled, raw, alone, full, quarter, half, quiet, flooded, flood, flood_lasted })
 }
 
 /// The honest service while another one asks as much as it can.

@@ -18,10 +18,13 @@ const MOST_TIMES_FLOODED: f64 = 2.0;
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) members: usize,
+    /// Threads that the host works on; absent: one for each core.
+    pub(crate) host_threads: Option<usize>,
     pub(crate) settled: Duration,
     pub(crate) raw: Samples,
     pub(crate) alone: Samples,
     pub(crate) full: Samples,
+    pub(crate) quarter: Samples,
     pub(crate) half: Samples,
     pub(crate) quiet: Samples,
     pub(crate) flooded: Samples,
@@ -38,12 +41,13 @@ pub(crate) fn say(line: &str) -> Result<()> {
 }
 
 impl Report {
-    fn rows(&self) -> [(&'static str, &'static str, &Samples); 6] {
+    fn rows(&self) -> [(&'static str, &'static str, &Samples); 7] {
         [
             ("raw_request", "raw request and reply, 128 B", &self.raw),
             ("alone", "read, one after the other", &self.alone),
             ("full", "read, 64 under way", &self.full),
-            ("half", "read, coming at half of that rate", &self.half),
+            ("quarter", "read, coming at a quarter of that", &self.quarter),
+            ("half", "read, coming at half of it", &self.half),
             ("quiet", "read, 50 a second", &self.quiet),
             ("flooded", "read, 50 a second beside a flood", &self.flooded),
         ]
@@ -63,7 +67,12 @@ impl Report {
 
     /// The table and the verdicts.
     pub(crate) fn print(&self) -> Result<()> {
-        say(&format!("\n{} members were there after {:.0} s\n", self.members, self.settled.as_secs_f64()))?;
+        say(&format!(
+            "\n{} members were there after {:.0} s; the host has threads: {}\n",
+            self.members,
+            self.settled.as_secs_f64(),
+            self.host_threads
+        ))?;
         say(&format!("{:<36} {:>8} {:>9} {:>9} {:>11}", "work", "samples", "p50 ms", "p99 ms", "per second"))?;
         for (_, title, samples) in self.rows() {
             let (p50, p99) = (samples.percentile_ms(0.5), samples.percentile_ms(0.99));
@@ -91,7 +100,7 @@ impl Report {
         let verdicts =
             self.verdicts().map(|(title, figure, is_met)| json!({"what": title, "is": figure, "met": is_met}));
         json!({
-            "members": self.members, "works": rows.into_iter().collect::<serde_json::Map<_, _>>(),
+            "members": self.members, "host_threads": self.host_threads, "works": rows.into_iter().collect::<serde_json::Map<_, _>>(),
             "flood": {"served": self.flood.0, "refused": self.flood.1}, "verdicts": verdicts,
         })
     }

@@ -41,10 +41,10 @@ struct Part {
 }
 
 impl Stack {
-    /// Starts services with their broker, and one host with room for this many members.
-    pub(crate) async fn start(folder: &Path, members: usize) -> Result<Self> {
-        let services = Part::start(folder, "services", &services_config(members)?).await?;
-        let host = Part::start(folder, "host", &host_config(&services.ready)?).await?;
+    /// Starts services with their broker, and one host with room for this many members that works on so many threads, or on one for each core.
+    pub(crate) async fn start(folder: &Path, members: usize, host_threads: Option<usize>) -> Result<Self> {
+        let services = Part::start(folder, "services", &services_config(members)?, None).await?;
+        let host = Part::start(folder, "host", &host_config(&services.ready)?, host_threads).await?;
         let authority = fs::read_to_string(said(&services.ready, "ca_file")?)?;
         let operator = Operator::new(said(&services.ready, "url")?, &authority)?;
         Ok(Self { folder: folder.to_owned(), services, host, operator, authority })
@@ -122,13 +122,14 @@ impl Drop for Stack {
 }
 
 impl Part {
-    async fn start(folder: &Path, command: &str, config: &toml::Table) -> Result<Self> {
+    async fn start(folder: &Path, command: &str, config: &toml::Table, threads: Option<usize>) -> Result<Self> {
         let path = folder.join(format!("{command}.toml"));
         fs::write(&path, toml::to_string(config)?)?;
         let log = folder.join(format!("{command}.log"));
         let errors = OpenOptions::new().create(true).append(true).open(&log)?;
         let mut program = Command::new(env!("CARGO_BIN_EXE_vettid"));
         program.arg(command).arg("--config").arg(&path).env_clear().process_group(0).kill_on_drop(true);
+        program.envs(threads.map(|threads| ("TOKIO_WORKER_THREADS", threads.to_string())));
         let mut child = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn()?;
         let id = child.id().context("it ended at once")?;
         let mut said = BufReader::new(child.stdout.take().context("no output")?).lines();

@@ -33,6 +33,8 @@ impl DirectoryApi for HttpServices {
     }
 }
 
+const OTHER_REGISTRY: &str = "your operator's registry signs with another key than before, so nothing that it says is shown; say `vettid app registry`";
+
 /// Something of a connection, with how well its service is known.
 #[derive(Debug, Serialize)]
 pub(super) struct Badged<T> {
@@ -85,6 +87,7 @@ fn show_comparison(comparison: &Comparison, page: &mut Page) {
             Some(WhyNoComparison::NotGenuine) => {
                 "Not compared: what was counted is not genuine, or too old.".to_owned()
             }
+            Some(WhyNoComparison::OtherRegistry) => format!("Not compared: {OTHER_REGISTRY}."),
             Some(WhyNoComparison::Unreachable) | None => "Not compared: your operator cannot be asked now.".to_owned(),
         });
         return;
@@ -107,6 +110,13 @@ fn unusual_words(unusual: &Unusual, all: u32) -> String {
         }
         Unusual::Retention { field, services, .. } => format!("keeps {field} so long; {} do", few(services)),
         Unusual::Permission { permission, services } => format!("may {}; {} may", may(*permission), few(services)),
+        Unusual::Quota { quota_bytes, services } => {
+            format!("may store {quota_bytes} bytes with you; {} may store as much", few(services))
+        }
+        Unusual::Category { category, services } => format!("stores {category} with you, which {} do", few(services)),
+        Unusual::Notifications { per_hour, services } => {
+            format!("may send {per_hour} messages in an hour; {} may send as many", few(services))
+        }
     }
 }
 
@@ -173,6 +183,7 @@ fn why_not(reason: Option<WhyNot>) -> &'static str {
             "somebody else has proved a domain under this name; this is not the same service"
         }
         Some(WhyNot::NotGenuine) => "what was said of it is not genuine, or too old",
+        Some(WhyNot::OtherRegistry) => OTHER_REGISTRY,
         Some(WhyNot::Unreachable) => "your operator cannot be asked now",
     }
 }
@@ -182,6 +193,22 @@ mod tests {
     use super::*;
     use vettid_wire::directory::{Certification, VerifiedDomain};
     use vettid_wire::time::Timestamp;
+
+    #[test]
+    fn what_few_store_or_send_is_said_with_how_many_do() {
+        let storage = Unusual::Quota { quota_bytes: 65_536, services: 1 };
+        let category = Unusual::Category { category: "health".to_owned(), services: 2 };
+        let messages = Unusual::Notifications { per_hour: 20, services: 0 };
+        let said = [storage, category, messages].map(|unusual| unusual_words(&unusual, 8));
+        assert_eq!(
+            said,
+            [
+                "may store 65536 bytes with you; 1 of 8 may store as much",
+                "stores health with you, which 2 of 8 do",
+                "may send 20 messages in an hour; 0 of 8 may send as many"
+            ]
+        );
+    }
 
     #[test]
     fn what_is_not_verified_is_said_so() {
@@ -197,9 +224,14 @@ mod tests {
         let word = Certification { reason: "Register".to_owned(), since: at, until: at };
         let certified = Badge { level: Level::Certified, certification: Some(word), ..verified };
         assert!(words(&certified).starts_with("certified by your operator (Register, until 2027-01-15"));
-        for reason in
-            [WhyNot::NotProved, WhyNot::NotListed, WhyNot::OtherIdentity, WhyNot::NotGenuine, WhyNot::Unreachable]
-        {
+        for reason in [
+            WhyNot::NotProved,
+            WhyNot::NotListed,
+            WhyNot::OtherIdentity,
+            WhyNot::NotGenuine,
+            WhyNot::OtherRegistry,
+            WhyNot::Unreachable,
+        ] {
             let badge = Badge { level: Level::Unverified, domain: None, certification: None, reason: Some(reason) };
             assert!(words(&badge).starts_with("NOT VERIFIED: "), "{}", words(&badge));
         }

@@ -11,7 +11,8 @@ use vettid_wire::event::{self, Nothing};
 use vettid_wire::id::ConnectionId;
 use vettid_wire::key::TypedKey;
 use vettid_wire::login::{
-    BrowserList, BrowserRef, KnownBrowser, LoginLevel, LoginLink, LoginSettings, OpenLogin, OpenedLogin, SetLogins,
+    BrowserKeyKind, BrowserList, BrowserRef, KnownBrowser, LoginCheck, LoginLevel, LoginLink, LoginSettings, OpenLogin,
+    OpenedLogin, SetLogins,
 };
 
 #[derive(Debug, Subcommand)]
@@ -100,30 +101,55 @@ pub(super) async fn browsers(wanted: Browsers, app: &Client, output: Output) -> 
     match wanted {
         Browsers::List => Ok(output.result(&app.command::<event::BrowserList>(Nothing {}).await.map_err(command)?)?),
         Browsers::Forget(Forget { connection, key }) => {
+            let kind = BrowserKeyKind::of(&key);
             let asked = BrowserRef { connection_id: connection, browser_key: key };
             app.command::<event::BrowserForget>(asked).await.map_err(command)?;
-            Ok(output.result(&Forgotten { forgotten: true })?)
+            Ok(output.result(&Forgotten { forgotten: true, kind })?)
         }
     }
 }
 
-/// A level in words.
-pub(super) fn level(level: LoginLevel) -> &'static str {
-    match level {
-        LoginLevel::SameDevice => "1 of 4: on this device; only the browser that shows the page can use your yes",
-        LoginLevel::KnownBrowser => "3 of 4: from a browser that you made known",
-        LoginLevel::Number => "4 of 4, the weakest: FROM A BROWSER THAT NOBODY KNOWS",
+/// What protects a login, in words.
+pub(super) fn protection(check: &LoginCheck) -> &'static str {
+    match (check.level, check.key_kind) {
+        (LoginLevel::SameDevice, _) => "1 of 4: on this device; only the browser that shows the page can use your yes",
+        (LoginLevel::KnownBrowser, Some(BrowserKeyKind::Webauthn)) => {
+            "3 of 4: by an authenticator that you made known (WebAuthn); somebody touched it for this login"
+        }
+        (LoginLevel::KnownBrowser, _) => "3 of 4: from a browser that you made known; it holds the key (WebCrypto)",
+        (LoginLevel::Number, _) => "4 of 4, the weakest: FROM A BROWSER THAT NOBODY KNOWS",
+    }
+}
+
+/// What keeps a key, in words.
+fn kind(browser: &KnownBrowser) -> &'static str {
+    match &browser.authenticator {
+        None => "WebCrypto: this browser, without a touch",
+        Some(authenticator) if authenticator.is_copied => {
+            "WebAuthn: a passkey that its provider keeps on several devices"
+        }
+        Some(authenticator) if authenticator.can_be_copied => {
+            "WebAuthn: a passkey that its provider may copy to other devices"
+        }
+        Some(_) => "WebAuthn: one authenticator, by what it says itself",
     }
 }
 
 #[derive(Serialize)]
 struct Forgotten {
     forgotten: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<BrowserKeyKind>,
 }
 
 impl Show for Forgotten {
     fn show(&self, page: &mut Page) {
-        page.line("Forgotten. That browser is unknown from now on.");
+        page.line(match self.kind {
+            Some(BrowserKeyKind::Webauthn) => {
+                "Forgotten. That authenticator (WebAuthn) logs nobody in from now on; the key in it may be removed there."
+            }
+            _ => "Forgotten. That browser is unknown from now on.",
+        });
     }
 }
 
@@ -161,10 +187,67 @@ impl Show for BrowserList {
 
 fn show(browser: &KnownBrowser, page: &mut Page) {
     page.line(format!("{} at {}", browser.name, browser.origin));
+    page.field("kind", kind(browser));
     page.field("known since", minute(browser.known_since));
     if let Some(used_at) = browser.used_at {
         page.field("last used", minute(used_at));
     }
     page.field("connection", browser.connection_id.to_string());
     page.field("key", browser.browser_key.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::text_of;
+    use vettid_wire::base64::Base64;
+    use vettid_wire::key::KeyAlgorithm;
+    use vettid_wire::time::Timestamp;
+    use vettid_wire::webauthn::Authenticator;
+
+    fn browser(algorithm: KeyAlgorithm, copies: Option<(bool, bool)>) -> KnownBrowser {
+        let authenticator = copies.map(|(can_be_copied, is_copied)| Authenticator {
+            credential_id: Base64::new([1; 16]),
+            sign_count: 1,
+            can_be_copied,
+            is_copied,
+        });
+        KnownBrowser {
+            connection_id: ConnectionId::from_bytes([1; 16]),
+            browser_key: TypedKey::new(algorithm, [4; 65]).unwrap(),
+            authenticator,
+            origin: "https://shop.example".to_owned(),
+            name: "Firefox".to_owned(),
+            by: LoginLevel::SameDevice,
+            known_since: Timestamp::from_unix_ms(0),
+            used_at: None,
+        }
+    }
+
+    #[test]
+    fn the_list_says_what_keeps_each_key() {
+        let cases = [
+            (browser(KeyAlgorithm::P256, None), "WebCrypto: this browser"),
+            (browser(KeyAlgorithm::WebAuthnP256, Some((false, false))), "WebAuthn: one authenticator"),
+            (browser(KeyAlgorithm::WebAuthnP256, Some((true, false))), "may copy to other devices"),
+            (browser(KeyAlgorithm::WebAuthnP256, Some((true, true))), "keeps on several devices"),
+        ];
+        for (known, words) in cases {
+            let text = text_of(&BrowserList { browsers: vec![known] });
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_says_what_protects_it() {
+        let check =
+            |level, key_kind| LoginCheck { level, numbers: vec![], not_before: None, can_remember: false, key_kind };
+        let webauthn = Some(BrowserKeyKind::Webauthn);
+        assert!(protection(&check(LoginLevel::KnownBrowser, webauthn)).contains("3 of 4: by an authenticator"));
+        let own = protection(&check(LoginLevel::KnownBrowser, Some(BrowserKeyKind::Webcrypto)));
+        assert!(own.contains("3 of 4: from a browser"));
+        // A key that is not known protects nothing.
+        assert!(protection(&check(LoginLevel::Number, webauthn)).contains("NOBODY KNOWS"));
+        assert!(protection(&check(LoginLevel::SameDevice, webauthn)).contains("1 of 4"));
+    }
 }

@@ -269,7 +269,7 @@ fn show(pending: &PendingRequest, badge: Option<&Badge>, page: &mut Page) {
 }
 
 fn show_check(check: &LoginCheck, page: &mut Page) {
-    page.field("protection", login::level(check.level));
+    page.field("protection", login::protection(check));
     if check.level == LoginLevel::Number {
         let numbers: Vec<_> = check.numbers.iter().map(ToString::to_string).collect();
         page.field("STOP", "whoever sent you here may be logging in as you: deny it unless the page is before you");

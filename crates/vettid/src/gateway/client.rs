@@ -46,6 +46,9 @@ struct Add {
     /// Its public keys as a JWK set, in place of a secret
     #[arg(long, value_name = "FILE")]
     jwks_file: Option<PathBuf>,
+    /// Only requests that it pushed before (RFC 9126) are served
+    #[arg(long)]
+    pushed_only: bool,
     /// Where browsers may be sent after a logout; may be given several times
     #[arg(long, value_name = "URL")]
     post_logout_redirect_uri: Vec<String>,
@@ -110,6 +113,7 @@ fn register(add: Add) -> Result<Added> {
         scopes: add.scope.iter().flat_map(|all| all.split_whitespace()).map(str::to_owned).collect(),
         public: add.public,
         jwks,
+        pushed_only: add.pushed_only,
         post_logout_redirect_uris: add.post_logout_redirect_uri,
         backchannel_logout_uri: add.backchannel_logout_uri,
         sector: add.sector,

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 210] = [
+const COMMANDS: [&str; 212] = [
     "",
     "app",
     "app enroll",
@@ -170,6 +170,8 @@ const COMMANDS: [&str; 210] = [
     "app unlock",
     "app keys",
     "app keys rotate",
+    "app registry",
+    "app registry trust",
     "app status",
     "app watch",
     "services",

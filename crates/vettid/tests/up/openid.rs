@@ -51,6 +51,11 @@ fn free_port() -> u16 {
 impl Owner {
     /// What the guide says: a contract, a configuration, the operator's join token.
     fn prepare(place: &Place, numbers: bool) -> Self {
+        Self::prepare_with(place, &format!("numbers = {numbers}"))
+    }
+
+    /// The same with these lines for logins.
+    fn prepare_with(place: &Place, logins: &str) -> Self {
         let folder = place.outside("site");
         fs::create_dir_all(&folder).unwrap();
         let shop: toml::Table =
@@ -64,7 +69,7 @@ impl Owner {
         let token = place.data().join("services/join/service.token");
         let config = format!(
             "version = 1\nname = \"Small Shop\"\norigins = [\"{issuer}\"]\ncontract = \"contract.json\"\nstate = \"state\"\n\
-             key_file = \"state.key\"\n[services]\nurl = {}\nca_file = {}\njoin_token_file = {:?}\n[login]\nnumbers = {numbers}\n[oidc]\n\
+             key_file = \"state.key\"\n[services]\nurl = {}\nca_file = {}\njoin_token_file = {:?}\n[login]\n{logins}\n[oidc]\n\
              issuer = \"{issuer}\"\nlisten = \"127.0.0.1:{port}\"\nclients_file = \"clients.toml\"\n[oidc.claims]\n\
              address = \"address\"\nemail = \"email\"\nbirthdate = \"date_of_birth\"\n",
             shop["services"]["url"], shop["services"]["ca_file"], token

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use vettid_wire::base64::Base64;
 use vettid_wire::contract::{Acceptance, Contract, Retention, Tier};
 use vettid_wire::id::{ConnectionId, Fingerprint};
+use vettid_wire::trial::RuleCounts;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -53,7 +54,8 @@ fn asked(minutes: i64, field: &str) -> Past {
 
 fn run(accepted: &AcceptedContract, past: &[Past], stored: &[&str]) -> Vec<FieldTrial> {
     let period = (at(0), at(0).plus_ms(10 * DAY_MS));
-    try_on(accepted, Spent::default(), past, period, &|name| stored.contains(&name))
+    let beside = Beside { is_stored: &|name| stored.contains(&name), rules: &mut |_, _, _| ByRules::Unchanged };
+    try_on(accepted, Spent::default(), past, period, beside)
 }
 
 fn refused(check: Breach, requests: u64) -> Vec<RefusedCount> {
@@ -115,6 +117,32 @@ fn what_is_sent_unasked_leaves_at_once_and_after_changes() {
     assert_eq!(seen, [(true, 2), (false, 0), (false, 0)]);
 }
 
+#[test]
+fn rules_are_asked_about_what_the_contract_lets_through_and_counted_beside_it() {
+    let contract = accepted(
+        vec![
+            field("address", Tier::OnDemand, Access::OnDemand, Some(Rate { count: 1, per_seconds: 86_400 })),
+            field("birth_date", Tier::Consent, Access::OnDemand, None),
+        ],
+        &[],
+    );
+    let past = [asked(0, "address"), asked(1, "address"), asked(2, "birth_date"), asked(3, "passport")];
+    let mut heard = vec![];
+    let rules = &mut |at: Timestamp, field: &str, grant: Grant| {
+        heard.push((at, field.to_owned(), grant));
+        if grant == Grant::Consent { ByRules::Answered } else { ByRules::Denied }
+    };
+    let period = (at(0), at(10));
+    let trials = try_on(&contract, Spent::default(), &past, period, Beside { is_stored: &|_| true, rules });
+    let told = [(at(0), "address".to_owned(), Grant::Granted), (at(2), "birth_date".to_owned(), Grant::Consent)];
+    assert_eq!(heard, told);
+    let [address, birth_date, passport] = trials.as_slice() else { unreachable!() };
+    let counts = |denied, asked, answered| RuleCounts { denied, asked, answered };
+    assert_eq!((address.handed_out, address.by_rules), (1, counts(1, 0, 0)));
+    assert_eq!((birth_date.after_consent, birth_date.by_rules), (1, counts(0, 0, 1)));
+    assert_eq!(passport.by_rules, counts(0, 0, 0));
+}
+
 fn name() -> impl Strategy<Value = &'static str> {
     prop_oneof![Just("a"), Just("b"), Just("c"), Just("d")]
 }
@@ -138,7 +166,21 @@ proptest! {
         let mut minutes = 0;
         let past: Vec<_> = asks.iter().map(|(later, name)| { minutes += later; asked(minutes, name) }).collect();
         let period = (at(0), at(minutes));
-        let trials = try_on(&contract, Spent::default(), &past, period, &|name| stored.contains(&name));
+        let mut seen = 0;
+        let is_stored = |name: &str| stored.contains(&name);
+        let rules = &mut |_: Timestamp, _: &str, _: Grant| {
+            seen += 1;
+            [ByRules::Denied, ByRules::Asked, ByRules::Answered, ByRules::Unchanged][seen % 4]
+        };
+        let trials = try_on(&contract, Spent::default(), &past, period, Beside { is_stored: &is_stored, rules });
+        let plain = Beside { is_stored: &is_stored, rules: &mut |_, _, _| ByRules::Unchanged };
+        let mut without = try_on(&contract, Spent::default(), &past, period, plain);
+        for (with, without) in trials.iter().zip(&mut without) {
+            let RuleCounts { denied, asked, answered } = with.by_rules;
+            prop_assert!(denied + asked + answered <= with.handed_out + with.after_consent + with.empty);
+            without.by_rules = with.by_rules;
+        }
+        prop_assert_eq!(&trials, &without, "rules changed what the contract says");
         for trial in &trials {
             let refused: u64 = trial.refused.iter().map(|count| count.requests).sum();
             let ended = trial.handed_out + trial.after_consent + trial.empty + refused;

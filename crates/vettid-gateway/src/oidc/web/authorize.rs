@@ -52,7 +52,11 @@ async fn serve(provider: &Provider, from: SocketAddr, headers: &HeaderMap, bytes
     let Ok(parameters) = Parameters::read(bytes) else {
         return problem(provider, "a parameter is repeated, or there are too many");
     };
-    let request = match authorize::read(&parameters, provider.clients()) {
+    let read = match authorize::reference(&parameters) {
+        Some(reference) => pushed(provider, reference),
+        None => authorize::read(&parameters, provider.clients()),
+    };
+    let request = match read {
         Ok(request) => request,
         Err(Rejected::Here(failure)) => return problem(provider, failure.description),
         Err(Rejected::ToClient { redirect_uri, state, failure }) => {
@@ -77,6 +81,15 @@ async fn serve(provider: &Provider, from: SocketAddr, headers: &HeaderMap, bytes
         return back_with(provider, &request.redirect_uri, request.state.as_deref(), failure);
     }
     begin(provider, from, headers, request, only, cookie).await
+}
+
+/// The request that a client pushed, once. Nobody knows where to send whoever brings a reference that counts no more.
+fn pushed(provider: &Provider, reference: Result<(&str, &str), Failure>) -> Result<AuthorizationRequest, Rejected> {
+    let (client_id, request_uri) = reference.map_err(Rejected::Here)?;
+    let found = provider.pushed().take(clock::now(), client_id, request_uri);
+    found.ok_or(Rejected::Here(Failure::invalid(
+        "the request_uri is unknown, used, older than a minute, or another client's",
+    )))
 }
 
 /// Whom the client insists on, by an ID token that it got earlier. It may be over; it must be genuine.

@@ -101,7 +101,9 @@ async fn by_assertion<'p>(
         provider.clients().get(&claimed).filter(|client| client.auth == ClientAuth::PrivateKeyJwt).ok_or(none)?;
     let keys = client.jwks.as_deref().and_then(|keys| ClientKeys::read(keys).ok()).ok_or(none)?;
     let claims = keys.open(token).map_err(|_| none)?;
-    let mine = [provider.issuer().as_str().to_owned(), provider.issuer().at("/token")];
+    // RFC 9126 section 2: what a client signs for one of the endpoints is meant for the provider.
+    let issuer = provider.issuer();
+    let mine = [issuer.as_str().to_owned(), issuer.at("/token"), issuer.at("/par")];
     provider
         .step(|now, book| {
             let (id, until) = checked(now, &claims, &claimed, &mine).ok_or(none)?;

@@ -32,6 +32,8 @@ fn document(provider: &Provider) -> Value {
         "userinfo_endpoint": issuer.at("/userinfo"),
         "jwks_uri": issuer.at("/jwks"),
         "revocation_endpoint": issuer.at("/revoke"),
+        "pushed_authorization_request_endpoint": issuer.at("/par"),
+        "require_pushed_authorization_requests": false,
         "end_session_endpoint": issuer.at("/logout"),
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,

@@ -1,4 +1,4 @@
-// The script of the login page. It shows the key of this browser, takes a code back to the site, and looks whether the page has
+// The script of the login page. It shows the key of this browser, or that of an authenticator at the press of a button, takes a code back to the site, and looks whether the page has
 // changed. It talks to its own site alone, reads no cookie, and can use the key of the browser but not read it.
 'use strict'
 
@@ -33,12 +33,17 @@ function given(request) {
   })
 }
 
-/** The key of this browser: made here once, kept here, and never to be read by a script. */
-async function browserKey() {
+/** What this browser keeps for this site. */
+async function keptKeys() {
   const opening = indexedDB.open('vettid-login', 1)
   opening.onupgradeneeded = () => opening.result.createObjectStore('keys')
   const database = await given(opening)
-  const keys = mode => database.transaction('keys', mode).objectStore('keys')
+  return mode => database.transaction('keys', mode).objectStore('keys')
+}
+
+/** The key of this browser: made here once, kept here, and never to be read by a script. */
+async function browserKey() {
+  const keys = await keptKeys()
   const kept = await given(keys('readonly').get('browser'))
   if (kept) return kept
   const made = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])
@@ -57,6 +62,57 @@ async function showKey() {
   const point = await crypto.subtle.exportKey('raw', key.publicKey)
   const shown = { browser_key: `p256:${base64(point)}`, signature: base64(signature) }
   await send(facts.page, facts.formKey, 'browser', shown)
+}
+
+/** Makes a key in an authenticator; this browser keeps its name. Nothing of it names a person, here or at another site. */
+async function makeKey() {
+  const [name, random] = [location.hostname, () => crypto.getRandomValues(new Uint8Array(32))]
+  const made = await navigator.credentials.create({
+    publicKey: {
+      rp: { name },
+      user: { id: random(), name, displayName: name },
+      challenge: random(),
+      pubKeyCredParams: [{ type: 'public-key', alg: -7 }],
+      authenticatorSelection: { residentKey: 'discouraged', userVerification: 'preferred' },
+      attestation: 'none',
+    },
+  })
+  // The point stands at the end of the key, which proves itself when it is used.
+  const point = made.response.getPublicKey().slice(-65)
+  const key = { id: made.rawId, point, transports: made.response.getTransports() }
+  await given((await keptKeys())('readwrite').put(key, 'authenticator'))
+  return key
+}
+
+/** Shows the key of an authenticator with its word for the names of this one login. */
+async function useKey({ id, point, transports }) {
+  const challenge = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(facts.toSign))
+  const allowCredentials = [{ type: 'public-key', id, transports }]
+  const { response } = await navigator.credentials.get({
+    publicKey: { challenge, allowCredentials, userVerification: 'preferred' },
+  })
+  const state = await send(facts.page, facts.formKey, 'browser', {
+    browser_key: `webauthn-p256:${base64(point)}`,
+    signature: base64(response.signature),
+    credential_id: base64(id),
+    authenticator_data: base64(response.authenticatorData),
+    client_data_json: base64(response.clientDataJSON),
+  })
+  if (state === 'gone') throw new Error('the key was not taken')
+}
+
+/** Offers the key of an authenticator. It waits for a button: nobody is surprised by the window of the browser. */
+async function offerKey() {
+  if (!window.PublicKeyCredential) return
+  let key = await given((await keptKeys())('readonly').get('authenticator'))
+  const press = async makes => {
+    if (makes || !key) key = await makeKey()
+    await useKey(key)
+  }
+  for (const button of document.querySelectorAll('[data-key]')) {
+    button.onclick = () => press(button.dataset.key === 'make').then(() => say('key-shown'), () => say('no-key'))
+  }
+  say(key ? 'use-key' : 'make-key')
 }
 
 /** Looks until the state is another one than the page shows. */
@@ -93,7 +149,7 @@ async function begin() {
   }
   if ('brings' in facts) return bringCode()
   // A browser that keeps no key logs in by a link each time.
-  if (facts.toSign) await showKey().catch(() => {})
+  if (facts.toSign) await ('asksForKey' in facts ? offerKey : showKey)().catch(() => {})
   if (facts.watchMs) await watch()
 }
 

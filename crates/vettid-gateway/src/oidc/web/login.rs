@@ -25,6 +25,7 @@ use vettid_wire::base64::{Base64, encode_url};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::{ConnectionId, InviteId};
 use vettid_wire::login::LoginLevel;
+use vettid_wire::webauthn::Assertion;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// A look at a login is answered after this long at the latest.
@@ -216,9 +217,9 @@ async fn invited(provider: &Provider, found: &Found, invite_id: InviteId) -> Opt
     match view.state {
         ConnectionState::Active => {
             // Taken before anything else: two looks at the same connection ask its member once.
-            let is_first = provider.waiting().connected(&found.id, invite_id, view.connection_id);
-            if is_first {
-                begin(provider, found, Some(view.connection_id)).await;
+            let whom = provider.waiting().connected(&found.id, invite_id, view.connection_id);
+            if let Some(whom) = whom {
+                begin(provider, found, Some(whom)).await;
             }
             None
         }
@@ -288,12 +289,7 @@ async fn push(provider: &Provider, found: &Found, attempt: &Attempt) {
 /// The browser shows its key. If the member who was chosen knows it, that is enough to be asked.
 async fn prove(provider: &Provider, found: &Found, attempt: &Attempt, form: &Parameters) -> Response {
     let begun = &attempt.begun;
-    let shown = form.get("browser_key").zip(form.get("signature"));
-    let shown = shown.and_then(|(key, signature)| key.parse().ok().zip(signature.parse::<Base64>().ok()));
-    let proven = shown.map(|(key, signature)| {
-        let proof = BrowserProof { key, signature: signature.as_bytes().to_vec() };
-        provider.gateway().prove_browser(begun.login_id, &begun.verifier, proof)
-    });
+    let proven = shown(form).map(|proof| provider.gateway().prove_browser(begun.login_id, &begun.verifier, proof));
     if !matches!(proven, Some(Ok(()))) {
         return problem(provider, "the key of the browser does not hold");
     }
@@ -303,6 +299,21 @@ async fn prove(provider: &Provider, found: &Found, attempt: &Attempt, form: &Par
         return told(Shown::Asked.word()).into_response();
     }
     told(Shown::Waiting.word()).into_response()
+}
+
+/// What the script of the page sends to show a key.
+fn shown(form: &Parameters) -> Option<BrowserProof> {
+    let bytes = |name: &str| form.get(name)?.parse::<Base64>().ok();
+    let assertion = match form.get("credential_id") {
+        None => None,
+        Some(_) => Some(Assertion {
+            credential_id: bytes("credential_id")?,
+            authenticator_data: bytes("authenticator_data")?,
+            client_data_json: bytes("client_data_json")?,
+        }),
+    };
+    let key = form.get("browser_key")?.parse().ok()?;
+    Some(BrowserProof { key, signature: bytes("signature")?.into_bytes(), assertion })
 }
 
 /// The browser brings the code of this very login; that of another one changes nothing.

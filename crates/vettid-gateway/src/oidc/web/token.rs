@@ -1,6 +1,6 @@
 //! `POST /token` and `POST /revoke`: codes and refresh tokens become tokens, tokens end.
 
-use super::{backchannel, client_auth};
+use super::{backchannel, client_auth, cors};
 use crate::clock;
 use crate::oidc::book::{Issued, Redeemer};
 use crate::oidc::client::Client;
@@ -63,14 +63,18 @@ pub(super) async fn serve(
 ) -> Result<Response, Failure> {
     let form = form(&headers, query.as_deref(), &body)?;
     let client = client_auth::check(&provider, &headers, &form).await?;
+    Ok(cors::by(client, issue(&provider, client, &form).await))
+}
+
+async fn issue(provider: &Provider, client: &Client, form: &Parameters) -> Result<Response, Failure> {
     let issued = match form.get("grant_type") {
-        Some("authorization_code") => by_code(&provider, client, &form).await?,
-        Some("refresh_token") => by_refresh(&provider, client, &form).await?,
-        Some(CIBA) => backchannel::fetch(&provider, client, &form).await?,
+        Some("authorization_code") => by_code(provider, client, form).await?,
+        Some("refresh_token") => by_refresh(provider, client, form).await?,
+        Some(CIBA) => backchannel::fetch(provider, client, form).await?,
         Some(_) => return Err(Failure::new("unsupported_grant_type", "no such grant_type is offered here")),
         None => return Err(Failure::invalid("grant_type is missing")),
     };
-    answer(&provider, client, &issued).await
+    answer(provider, client, &issued).await
 }
 
 /// `POST /revoke` (RFC 7009).
@@ -79,9 +83,13 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
     body: Bytes,
-) -> Result<StatusCode, Failure> {
+) -> Result<Response, Failure> {
     let form = form(&headers, query.as_deref(), &body)?;
     let client = client_auth::check(&provider, &headers, &form).await?;
+    Ok(cors::by(client, end(&provider, client, &form).await))
+}
+
+async fn end(provider: &Provider, client: &Client, form: &Parameters) -> Result<Response, Failure> {
     let token = form.get("token").ok_or(Failure::invalid("token is missing"))?;
     provider
         .step(|_, book| {
@@ -89,7 +97,7 @@ pub(super) async fn revoke(
             Ok(())
         })
         .await?;
-    Ok(StatusCode::OK)
+    Ok(StatusCode::OK.into_response())
 }
 
 /// The form in the body. What belongs there is refused in the address, where it would be logged.

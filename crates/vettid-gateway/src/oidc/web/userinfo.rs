@@ -1,6 +1,7 @@
 //! `GET` and `POST /userinfo`: what the contract allows, fresh out of the member's vault. Takes a token in the header and
 //! nowhere else.
 
+use super::cors;
 use crate::gateway::Gateway;
 use crate::oidc::book::Grant;
 use crate::oidc::claims::{shaped, wanted};
@@ -23,8 +24,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 /// By `GET`.
 pub(super) async fn serve(State(provider): State<Provider>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    let claims = claims(&provider, &headers, query.as_deref(), &[]).await;
-    claims.map_or_else(Failure::to_bearer, |claims| ([(CACHE_CONTROL, "no-store")], Json(claims)).into_response())
+    answer(&provider, &headers, query.as_deref(), &[]).await
 }
 
 /// By `POST`.
@@ -34,22 +34,25 @@ pub(super) async fn serve_form(
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
-    let claims = claims(&provider, &headers, query.as_deref(), &body).await;
-    claims.map_or_else(Failure::to_bearer, |claims| ([(CACHE_CONTROL, "no-store")], Json(claims)).into_response())
+    answer(&provider, &headers, query.as_deref(), &body).await
 }
 
-async fn claims(
-    provider: &Provider,
-    headers: &HeaderMap,
-    query: Option<&str>,
-    body: &[u8],
-) -> Result<Map<String, Value>, Failure> {
-    let grant = bearer(provider, headers, query, body).await?;
+async fn answer(provider: &Provider, headers: &HeaderMap, query: Option<&str>, body: &[u8]) -> Response {
+    let grant = match bearer(provider, headers, query, body).await {
+        Ok(grant) => grant,
+        Err(failure) => return failure.to_bearer(),
+    };
+    let claims = claims(provider, &grant).await;
+    let answer = |claims| ([(CACHE_CONTROL, "no-store")], Json(claims)).into_response();
+    cors::of(&grant.client_id, claims.map_or_else(Failure::to_bearer, answer))
+}
+
+async fn claims(provider: &Provider, grant: &Grant) -> Result<Map<String, Value>, Failure> {
     let gone = Failure::new("invalid_token", "the member has ended the connection");
     let view = provider.active(grant.login.connection_id).await.ok_or(gone)?;
     let client = provider.clients().get(&grant.client_id).ok_or(gone)?;
     let sector = client.sector().ok_or(gone)?;
-    let mut claims = read(provider, &grant, &view, &client.name).await;
+    let mut claims = read(provider, grant, &view, &client.name).await;
     claims.insert("sub".to_owned(), provider.subject(&sector, &view.member_fingerprint).into());
     Ok(claims)
 }

@@ -10,6 +10,7 @@ use crate::oidc::login::{Attempt, Ended, Pending, Stage};
 use crate::oidc::provider::Provider;
 use axum::http::StatusCode;
 use vettid_wire::id::ConnectionId;
+use vettid_wire::login::BrowserKeyKind;
 
 /// Between two looks at a page without script, in seconds; an invitation takes longer.
 const AGAIN_SECONDS: u32 = 1;
@@ -19,6 +20,17 @@ const WATCH_MS: u32 = 500;
 
 const OVER: &str = "<p role=\"alert\" data-text=\"over\" hidden>This page waits no more. If you have logged in by another tab, close this \
      one; otherwise go back to the site and try again.</p>";
+
+/// The key of a browser that an authenticator keeps; the script shows what fits. Nothing of it stands there without a script.
+const KEY: &str = "<div data-text=\"make-key\" hidden><p>To log in by a plain yes from now on, first make a key for this browser: on this \
+     device, on a security key, or on a phone beside it.</p><p><button type=\"button\" data-key=\"make\">Make a key</button></p></div>\
+     <div data-text=\"use-key\" hidden><p>This browser has a key for this site.</p>\
+     <p><button type=\"button\" data-key=\"use\">Use the key of this browser</button></p></div>\
+     <div data-text=\"no-key\" hidden><p role=\"alert\">The key was not used. Log in by the link below, or try again.</p>\
+     <p><button type=\"button\" data-key=\"use\">Use the key of this browser</button>\
+     <button type=\"button\" data-key=\"make\">Make another key</button></p></div>\
+     <p role=\"status\" data-text=\"key-shown\" hidden>The key was used. If your app does not ask by itself, open the link below, and let the app \
+     remember this browser.</p>";
 
 /// The page of a login that goes on.
 pub(super) async fn page(provider: &Provider, found: &Found, shown: Shown) -> Page {
@@ -40,6 +52,9 @@ pub(super) async fn page(provider: &Provider, found: &Found, shown: Shown) -> Pa
     }
     if let (Stage::Waiting(attempt), Shown::Waiting) = (&pending.stage, shown) {
         facts.push(("to-sign", attempt.begun.to_sign.clone()));
+        if attempt.begun.key_kind == BrowserKeyKind::Webauthn {
+            facts.push(("asks-for-key", String::new()));
+        }
     }
     let pause = if shown == Shown::Invited { INVITED_SECONDS } else { AGAIN_SECONDS };
     frame(provider, pending, content, (facts, shown.changes().then_some(pause)))
@@ -132,7 +147,10 @@ fn waiting(provider: &Provider, found: &Found, shown: Shown, attempt: &Attempt) 
         (Shown::Asked, Some(number)) => format!(
             "<p role=\"status\">Open your VettID app and approve the login, with this number if it asks for one: {number}</p>"
         ),
-        (_, number) => format!("{}{}", link(begun), other_device(provider, found, attempt, number)),
+        (_, number) => {
+            let key = if begun.key_kind == BrowserKeyKind::Webauthn { KEY } else { "" };
+            format!("{key}{}{}", link(begun), other_device(provider, found, attempt, number))
+        }
     };
     let display = &found.pending.display;
     format!(

@@ -1,13 +1,16 @@
 //! The OpenID provider over HTTP against the real broker: logins, and everything that must not be one. The cases follow the
 //! security guide of OAuth (RFC 9700).
 
+mod authenticator;
 mod decoupled;
 mod ear;
 mod logout;
 mod misuse;
+mod pushed;
 mod relay;
 mod same_device;
-mod site;
+mod scripts;
+pub(crate) mod site;
 mod vault;
 
 use crate::world::member::Member;

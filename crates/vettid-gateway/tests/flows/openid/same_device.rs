@@ -2,7 +2,7 @@
 //! everything that comes close to one.
 
 use super::site::{Answer, Browser, Site, fact, world};
-use super::vault::{Vault, brought, link_of, shown_key};
+use super::vault::{Key, Vault, borrowed, brought, link_of, shown_key};
 use crate::world::member::{Asked, Member, Service, rng};
 use crate::world::{Running, World};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub(crate) struct Scene<'s> {
     pub(crate) service: Service,
     pub(crate) vault: Vault,
     pub(crate) browser: Browser<'s>,
-    pub(crate) key: DeviceSigner,
+    pub(crate) key: Key,
 }
 
 /// A provider that lets nobody in by a number.
@@ -32,7 +32,7 @@ impl<'s> Scene<'s> {
         let gateway = world.gateway().await;
         let mut member = Member::new(world).await;
         let service = member.connect(&gateway, &[]).await;
-        let key = DeviceSigner::random(&mut rng()).unwrap();
+        let key = Key::random(world.config.login.browser_key);
         Self { gateway, member, service, vault: Vault::default(), browser: Browser::new(site), key }
     }
 
@@ -47,9 +47,8 @@ impl<'s> Scene<'s> {
 
     /// The script shows the key of the browser; gives the state.
     pub(crate) async fn show_key(&mut self, page: &str, shown: &Answer) -> String {
-        let fields = shown_key(&self.key, &fact(shown, "to-sign"));
-        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        state(&self.browser.step(page, "/browser", &fields).await)
+        let fields = self.key.shown(&self.browser.site.issuer, &fact(shown, "to-sign"));
+        state(&self.browser.step(page, "/browser", &borrowed(&fields)).await)
     }
 
     /// The member opens the link of a page; the question that follows.
@@ -229,10 +228,10 @@ async fn a_signature_counts_for_the_login_that_it_was_made_for() {
     let mut thief = Browser { site: &site, cookie: scene.browser.cookie.clone() };
     let own = scene.browser.begin(&[("prompt", "login")]).await;
     scene.browser.press_with_script(&own, "/ask").await;
-    let stolen = shown_key(&scene.key, &fact(&scene.browser.open(&own).await, "to-sign"));
+    let stolen = scene.key.shown(&site.issuer, &fact(&scene.browser.open(&own).await, "to-sign"));
     let page = thief.begin(&[("prompt", "login")]).await;
     thief.press_with_script(&page, "/ask").await;
-    let fields = stolen.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let fields = borrowed(&stolen);
     assert_eq!(thief.step(&page, "/browser", &fields).await.status.as_u16(), 400);
     for changed in [[fields[0], ("signature", "AAAA")], [("browser_key", "p256:AAAA"), fields[1]]] {
         assert_eq!(thief.step(&page, "/browser", &changed).await.status.as_u16(), 400);
@@ -243,7 +242,7 @@ async fn a_signature_counts_for_the_login_that_it_was_made_for() {
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
     assert_eq!(state(&thief.step(&page, "/browser", &fields).await), "waiting");
     assert!(thief.open(&page).await.text.contains("data-to-sign"), "nobody is asked");
-    let fields = stolen.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let fields = borrowed(&stolen);
     assert_eq!(state(&scene.browser.step(&own, "/browser", &fields).await), "asked", "where it belongs it counts");
     scene.end(world).await;
 }

@@ -67,6 +67,12 @@ pub(crate) struct Site {
 /// A world whose gateway is a provider with two clients.
 pub(crate) async fn world() -> (World, Site) {
     let mut world = World::start().await;
+    let site = provider(&mut world);
+    (world, site)
+}
+
+/// Makes the gateway of a world a provider with two clients.
+pub(crate) fn provider(world: &mut World) -> Site {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let issuer = format!("http://localhost:{port}");
     let clients_file = world.config.state.with_file_name("clients.toml");
@@ -97,7 +103,7 @@ pub(crate) async fn world() -> (World, Site) {
     let (shop, other) = (register("Shop"), register("Other"));
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    (world, Site { client, issuer, shop, other })
+    Site { client, issuer, shop, other }
 }
 
 impl Site {

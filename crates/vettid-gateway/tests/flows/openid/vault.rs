@@ -5,9 +5,11 @@ use crate::world::member::{Asked, Member, Service};
 use vettid_core::login::{self, Known, Login, Opened};
 use vettid_crypto::device::DeviceSigner;
 use vettid_nats::clock;
+use vettid_testkit::authenticator::SoftAuthenticator;
 use vettid_wire::auth::{AuthResponse, Decision};
+use vettid_wire::base64::Base64;
 use vettid_wire::json;
-use vettid_wire::login::{KnownBrowser, LoginFinished, LoginLink, LoginOpened};
+use vettid_wire::login::{BrowserKeyKind, KnownBrowser, LoginFinished, LoginLink, LoginOpened};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::request::Decide;
 
@@ -81,8 +83,50 @@ pub(crate) fn brought(site: &Site, address: &str) -> (String, String) {
     (login.to_owned(), code.to_owned())
 }
 
+/// What the script of a page sends when an authenticator was used at this site for the login of a page.
+pub(crate) fn used(of: &mut SoftAuthenticator, site: &str, to_sign: &str) -> [(&'static str, String); 5] {
+    let (assertion, signature) = of.get(site, to_sign).unwrap();
+    [
+        ("browser_key", of.public_key().to_string()),
+        ("signature", Base64::new(signature).to_string()),
+        ("credential_id", assertion.credential_id.to_string()),
+        ("authenticator_data", assertion.authenticator_data.to_string()),
+        ("client_data_json", assertion.client_data_json.to_string()),
+    ]
+}
+
+/// What a browser shows at a login of this site.
+pub(crate) enum Key {
+    /// Its own key.
+    Own(DeviceSigner),
+    /// That of an authenticator.
+    Authenticator(SoftAuthenticator),
+}
+
+impl Key {
+    pub(crate) fn random(kind: BrowserKeyKind) -> Self {
+        match kind {
+            BrowserKeyKind::Webcrypto => Self::Own(DeviceSigner::random(&mut rng()).unwrap()),
+            BrowserKeyKind::Webauthn => Self::Authenticator(SoftAuthenticator::random(&mut rng()).unwrap()),
+        }
+    }
+
+    /// What the script sends.
+    pub(crate) fn shown(&mut self, site: &str, to_sign: &str) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Own(key) => shown_key(key, to_sign).into(),
+            Self::Authenticator(authenticator) => used(authenticator, site, to_sign).into(),
+        }
+    }
+}
+
+/// Fields as they are sent.
+pub(crate) fn borrowed<'a>(fields: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    fields.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
 /// What the script of a page sends to show a key.
 pub(crate) fn shown_key(key: &DeviceSigner, to_sign: &str) -> [(&'static str, String); 2] {
-    let signature = vettid_wire::base64::Base64::new(key.sign(to_sign.as_bytes()).unwrap().to_vec());
+    let signature = Base64::new(key.sign(to_sign.as_bytes()).unwrap().to_vec());
     [("browser_key", key.public_key().unwrap().to_string()), ("signature", signature.to_string())]
 }

@@ -33,7 +33,7 @@ pub(crate) struct World {
     pub(crate) broker: TestServer,
     pub(crate) desk: Desk,
     /// The database server that has the state of the gateway, if it is not in a file.
-    database: Option<Cluster>,
+    pub(crate) database: Option<Cluster>,
     /// Holds the files of the gateway until the end of the test.
     folder: TempDir,
     pub(crate) config: Config,

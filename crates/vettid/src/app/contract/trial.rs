@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Page, Show, count, minute};
 use clap::Args;
 use vettid_wire::event::ContractTest;
-use vettid_wire::trial::{ContractTrial, FieldTrial, MAX_TRIAL_DAYS, TrialBasis, TryContract};
+use vettid_wire::trial::{ContractTrial, FieldTrial, MAX_TRIAL_DAYS, RuleCounts, TrialBasis, TryContract};
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct DryRun {
@@ -45,8 +45,27 @@ impl Show for ContractTrial {
         page.table(["FIELD", "ASKED", "HANDED OUT", "AFTER YOUR YES", "REFUSED", "AT MOST", ""], &rows);
         page.gap();
         page.line("AT MOST is how often the contract lets the service read in that time, however often it asks.");
-        page.line("Your rules are not looked at here: they may deny more. Nothing was handed out by this.");
+        show_rules(&self.fields, page);
+        page.line("Nothing was handed out by this.");
     }
+}
+
+/// What the owner's rules would have changed of it, apart from what the contract says.
+fn show_rules(fields: &[FieldTrial], page: &mut Page) {
+    let changed: Vec<_> = fields.iter().filter(|trial| trial.by_rules != RuleCounts::default()).collect();
+    if changed.is_empty() {
+        return page.line("Your rules of today would have changed nothing of this.");
+    }
+    page.gap();
+    page.line("Your rules of today would have changed, of what the contract lets through:");
+    let rows: Vec<_> = changed.into_iter().map(rule_row).collect();
+    page.table(["FIELD", "DENIED", "ASKED OF YOU", "ANSWERED FOR YOU"], &rows);
+    page.gap();
+}
+
+fn rule_row(trial: &FieldTrial) -> [String; 4] {
+    let RuleCounts { denied, asked, answered } = trial.by_rules;
+    [trial.field.clone(), denied.to_string(), asked.to_string(), answered.to_string()]
 }
 
 fn row(trial: &FieldTrial) -> [String; 7] {

@@ -146,6 +146,27 @@ impl Chromium<'_> {
         }
     }
 
+    /// An authenticator of this device (WebAuthn), ready to be touched; gives its name.
+    pub(crate) async fn add_authenticator(&self) -> String {
+        let wanted = json!({"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+            "hasUserVerification": true, "isUserConsenting": true, "isUserVerified": true});
+        let made = self.call(Method::POST, "/webauthn/authenticator", wanted).await.unwrap();
+        made.as_str().unwrap().to_owned()
+    }
+
+    /// Whether the person before the authenticator does what it asks for, or refuses.
+    pub(crate) async fn is_willing(&self, authenticator: &str, willing: bool) {
+        let path = format!("/webauthn/authenticator/{authenticator}/uv");
+        self.call(Method::POST, &path, json!({"isUserVerified": willing})).await.unwrap();
+    }
+
+    /// How often each key of the authenticator signed.
+    pub(crate) async fn counts(&self, authenticator: &str) -> Vec<u64> {
+        let path = format!("/webauthn/authenticator/{authenticator}/credentials");
+        let keys = self.call(Method::GET, &path, Value::Null).await.unwrap();
+        keys.as_array().unwrap().iter().map(|key| key["signCount"].as_u64().unwrap()).collect()
+    }
+
     /// A picture of the page (PNG).
     pub(crate) async fn picture(&self) -> Vec<u8> {
         let picture = self.call(Method::GET, "/screenshot", Value::Null).await.unwrap();
