@@ -74,7 +74,7 @@ impl<P: Ports> App<P> {
         let said = self.ports.services().standings(ServicesAddress { url: &url, trust: &trust }, &asked).await.ok();
         let found = said.and_then(|said| genuine(said.registry, self.ports.clock().now()));
         let is_believed = match &found {
-            Some(key) => self.believed(Some(key.clone())).await?.is_ok(),
+            Some(key) => self.believed(Some(*key)).await?.is_ok(),
             None => false,
         };
         let known = self.with_member(|member| member.registry).await?;
