@@ -67,11 +67,11 @@ impl Report {
 
     /// The table and the verdicts.
     pub(crate) fn print(&self) -> Result<()> {
+        let threads = self.host_threads.map_or("one for each core".to_owned(), |threads| threads.to_string());
+        let settled_s = self.settled.as_secs_f64();
         say(&format!(
-            "\n{} members were there after {:.0} s; the host has threads: {}\n",
-            self.members,
-            self.settled.as_secs_f64(),
-            self.host_threads
+            "\n{} members were there after {settled_s:.0} s; threads of the host: {threads}\n",
+            self.members
         ))?;
         say(&format!("{:<36} {:>8} {:>9} {:>9} {:>11}", "work", "samples", "p50 ms", "p99 ms", "per second"))?;
         for (_, title, samples) in self.rows() {
