@@ -12,6 +12,10 @@ use vettid_wire::subject::{Pattern, message_space, owner_space};
 use super::broker::Stream;
 use super::role::{MemberRole, OperatorRole, PAYLOAD_BYTES};
 
+/// In the account of a service each member's vault has a connection of its own while it has something to say, and keeps it for a minute
+/// (docs/decisions/0217). As many as the server takes of everybody.
+const CONNECTIONS_OF_A_SERVICE: i64 = 65_536;
+
 /// The operator's accounts, by their identity keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorAccounts {
@@ -215,7 +219,7 @@ pub fn home_message_space(
 ) -> AccountClaims {
     let (role, connections) = match kind {
         HomeKind::Vault => (MemberRole::HomeMessage, 10),
-        HomeKind::Service => (MemberRole::HomeService, 1_000),
+        HomeKind::Service => (MemberRole::HomeService, CONNECTIONS_OF_A_SERVICE),
     };
     let mut scopes = message_scopes(member, keys);
     scopes.push(member_scope(home, role, member));

@@ -71,6 +71,16 @@ fn every_account() -> Vec<(AccountPublic, AccountClaims)> {
     ]
 }
 
+#[test]
+fn the_account_of_a_service_has_room_for_the_vaults_of_its_members() {
+    let connections = |kind| {
+        let claims = account::home_message_space(guid(), kind, &public(9), &message_keys(), &public(44), 1 << 30);
+        claims.limits.connections
+    };
+    assert!(connections(HomeKind::Service) > 50_000);
+    assert_eq!(connections(HomeKind::Vault), 10);
+}
+
 fn every_grant() -> Vec<Grant> {
     let member = MemberRole::ALL.iter().map(|role| role.grant(guid()));
     member.chain(OperatorRole::ALL.iter().map(|role| role.grant())).collect()

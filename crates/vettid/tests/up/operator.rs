@@ -34,10 +34,10 @@ pub(crate) struct OperatorKeys {
     pub(crate) secrets: Vec<Canary>,
 }
 
-/// The key in a key file: 32 bytes, in base64 or as they are.
+/// The key in a key file: 32 bytes, in base64 on the first line or as they are.
 pub(crate) fn key_of(path: &Path) -> StorageKey {
     let bytes = fs::read(path).unwrap();
-    let decoded = std::str::from_utf8(&bytes).ok().and_then(|text| decode(text.trim_end()).ok());
+    let decoded = std::str::from_utf8(&bytes).ok().and_then(|text| decode(text.lines().next()?).ok());
     StorageKey::from_secret(Secret32::from_slice(&decoded.unwrap_or(bytes)).unwrap())
 }
 
