@@ -24,6 +24,8 @@ const MOST: usize = 4_096;
 const PAUSES: u32 = 3;
 /// The timer knows no shorter pause: until so much is due, one removal follows the other.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
+/// However long a removal took: whoever asks meanwhile is heard after this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Events that may wait for their place in a row.
 const QUEUE: usize = 1_024;
 /// Header by which the server tells the place of a message.
@@ -151,7 +153,7 @@ impl Removal {
             self.take_in();
             due += begin.elapsed() * PAUSES;
             if is_busy && due >= LEAST_PAUSE && self.askers.is_empty() && row.len() + self.done.len() < MOST {
-                tokio::time::sleep(std::mem::take(&mut due)).await;
+                tokio::time::sleep(std::mem::take(&mut due).min(LONGEST_PAUSE)).await;
             }
         }
         self.done.append(&mut row);
