@@ -147,6 +147,31 @@ async fn what_was_not_done_survives_a_restart_of_the_server_and_what_was_done_do
     broker.shut().await;
 }
 
+/// The next events, done soon.
+async fn take_soon(inbox: &mut Inbox, count: usize) {
+    for _ in 0..count {
+        next(inbox).await.done_soon().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_soon_is_gone_when_nothing_arrives_any_more_and_when_the_inbox_is_closed() {
+    let broker = TestServer::start().await.unwrap();
+    let member = broker.space(Placement::Hosted).await.unwrap();
+    let sender = sender(&broker, &member).await;
+    let mut inbox = host(&broker, HOST, Members::All).await;
+    send(&sender, member.member, &["one", "two", "three"]).await;
+    take_soon(&mut inbox, 3).await;
+    let gone = async { while waiting(&broker).await > 0 {} };
+    tokio::time::timeout(SOON, gone).await.unwrap();
+
+    send(&sender, member.member, &["four", "five"]).await;
+    take_soon(&mut inbox, 2).await;
+    inbox.close().await.unwrap();
+    assert_eq!(waiting(&broker).await, 0);
+    broker.shut().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_closes_gives_back_what_it_fetched_and_the_count_stays() {
     let broker = TestServer::start().await.unwrap();

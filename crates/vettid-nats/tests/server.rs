@@ -1,8 +1,10 @@
 //! The supervised server: how it starts, what it refuses, and how it comes back.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -11,10 +13,13 @@ use vettid_core::grants::role::OperatorRole;
 use vettid_core::grants::store_key::StoreKey;
 use vettid_nats::clock;
 use vettid_nats::connection::{Connection, ConnectionState};
+use vettid_nats::journal::Journal;
 use vettid_nats::server::{Server, ServerError, ServerState};
+use vettid_nats::streams::{self, StreamLimits, StreamPlan};
 use vettid_nats::tls::{CertificateAuthority, ClientTls};
 use vettid_testkit::broker::TestServer;
 use vettid_testkit::operator::fresh_secret;
+use vettid_testkit::space::Placement;
 use vettid_wire::subject::Pattern;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -81,8 +86,8 @@ async fn it_keeps_its_ports_and_streams_when_it_is_stopped_and_started() {
     broker.run().await.unwrap();
     assert_eq!(broker.server().unwrap().ports(), ports);
     let admin = broker.connect(OperatorRole::HostAdmin, "admin").await.unwrap();
-    let plan = vettid_nats::streams::StreamPlan::hosts(vettid_nats::streams::StreamLimits::default());
-    vettid_nats::streams::initialise(&admin, &plan, &broker.mark()).await.unwrap();
+    let plan = StreamPlan::hosts(StreamLimits::default());
+    streams::initialise(&admin, &plan, &broker.mark()).await.unwrap();
     broker.shut().await;
 }
 
@@ -140,6 +145,35 @@ async fn a_store_of_another_key_is_refused_before_anything_starts() {
 
     std::fs::write(&fingerprint, kept).unwrap();
     broker.run().await.unwrap();
+    broker.shut().await;
+}
+
+/// A store that an earlier version sealed with another cipher.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_the_former_cipher_is_read() {
+    let mut broker = TestServer::stopped().unwrap();
+    let plan = broker.plan().unwrap();
+    let (former, file) = (broker.folder().join("former"), plan.folder.join("nats-server.conf"));
+    let cipher =
+        || std::fs::read_to_string(&file).unwrap().lines().find(|line| line.contains("cipher")).unwrap().to_owned();
+    let (program, configuration) = (plan.program.display(), file.display());
+    let script = format!("#!/bin/sh\nsed -i '/cipher/s/aes/chacha/' '{configuration}'\nexec '{program}' \"$@\"\n");
+    std::fs::write(&former, script).unwrap();
+    std::fs::set_permissions(&former, Permissions::from_mode(0o755)).unwrap();
+    broker.run_as(former).await.unwrap();
+    assert!(cipher().contains("chacha"), "{}", cipher());
+    let admin = broker.connect(OperatorRole::HostAdmin, "admin").await.unwrap();
+    streams::initialise(&admin, &StreamPlan::hosts(StreamLimits::default()), &broker.mark()).await.unwrap();
+    let member = broker.space(Placement::Hosted).await.unwrap().member;
+    let journal = Journal::new(broker.connect(OperatorRole::HostPublishing, "host-1").await.unwrap());
+    journal.commit(member, 0, vec![7; 3_000].into()).await.unwrap();
+
+    broker.stop().await.unwrap();
+    broker.run().await.unwrap();
+    assert!(cipher().contains("aes"), "{}", cipher());
+    let journal = Journal::new(broker.connect(OperatorRole::HostPublishing, "host-1").await.unwrap());
+    let records = journal.load(member).collect().await.unwrap();
+    assert_eq!(records.iter().map(|record| record.bytes.as_ref()).collect::<Vec<_>>(), [[7; 3_000]]);
     broker.shut().await;
 }
 

@@ -78,7 +78,15 @@ impl TestServer {
     /// # Errors
     /// If it does not start.
     pub async fn run(&mut self) -> anyhow::Result<()> {
-        self.server = Some(Server::start(self.plan()?).await?);
+        self.run_as(self.program.clone()).await
+    }
+
+    /// The same with another program.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn run_as(&mut self, program: PathBuf) -> anyhow::Result<()> {
+        self.server = Some(Server::start(ServerPlan { program, ..self.plan()? }).await?);
         self.provisioner = Some(Provisioner::new(self.connect(OperatorRole::Provisioner, "tests").await?));
         Ok(())
     }

@@ -1,11 +1,13 @@
-//! Takes events that are done out of the stream: a moment later and several in a row, when nothing arrives or after a
-//! second. The server syncs each removal, and holds up what arrives meanwhile, so among arriving events removals keep their
-//! distance (docs/decisions/0202); the dearest is that of the stream's last event. Must never remove an event that is not done.
+//! Takes events that are done out of the stream: a moment later and several in a row. The server syncs each removal, and holds up
+//! what arrives meanwhile, so among arriving events removals keep their distance (docs/decisions/0202), but none waits long: to
+//! remove an old event is much dearer than a young one (docs/decisions/0224). The dearest is that of the stream's last event. Must
+//! never remove an event that is not done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -15,11 +17,15 @@ use crate::api::{ApiError, Done, MESSAGE_NOT_FOUND};
 use crate::connection::{Connection, REQUEST_TIMEOUT, RequestError};
 
 /// After so long without another event the removal begins.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(50);
 /// It begins at the latest so long after the first event of a row.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_millis(100);
 /// It begins at the latest with so many events in a row, and does not pause as long as there are as many.
 const MOST: usize = 4_096;
+/// Removals under way at once.
+const AT_ONCE: usize = 4;
+/// A row does not pause any more after so long: its events are to be gone before a second is over.
+const PAUSES_END: Duration = Duration::from_millis(300);
 /// While events arrive, removals are followed by pauses that are so many times as long as they took.
 const PAUSES: u32 = 3;
 /// The timer knows no shorter pause: until so much is due, one removal follows the other.
@@ -142,17 +148,25 @@ impl Removal {
         if is_busy {
             self.done.extend(row.pop_last());
         }
-        let mut due = Duration::ZERO;
-        while let Some(sequence) = row.first().copied() {
+        let (mut due, pauses_end) = (Duration::ZERO, Instant::now() + PAUSES_END);
+        while !row.is_empty() {
             let begin = Instant::now();
-            if let Err(error) = self.remove(sequence).await {
+            let removals = row.iter().take(AT_ONCE).map(|sequence| async { (*sequence, self.remove(*sequence).await) });
+            let mut failed = None;
+            for (sequence, outcome) in join_all(removals).await {
+                match outcome {
+                    Ok(()) => drop(row.remove(&sequence)),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
                 tracing::debug!(%error, "an event that is done stays in the inbox stream for now");
                 break;
             }
-            row.pop_first();
             self.take_in();
             due += begin.elapsed() * PAUSES;
-            if is_busy && due >= LEAST_PAUSE && self.askers.is_empty() && row.len() + self.done.len() < MOST {
+            let may_pause = is_busy && self.askers.is_empty() && row.len() + self.done.len() < MOST;
+            if may_pause && due >= LEAST_PAUSE && Instant::now() < pauses_end {
                 tokio::time::sleep(std::mem::take(&mut due).min(LONGEST_PAUSE)).await;
             }
         }

@@ -92,7 +92,7 @@ pub(super) fn text(plan: &ServerPlan, ports: Ports) -> String {
             "store_dir": layout.folder.join(STREAMS),
             "max_memory_store": 0,
             "max_file_store": plan.disk_bytes,
-            "cipher": "chacha",
+            "cipher": "aes",
             "key": KEY_PLACE.trim_matches('"'),
             "sync_interval": "always",
         },
