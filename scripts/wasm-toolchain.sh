@@ -11,6 +11,8 @@ set -euo pipefail
 target=wasm32-unknown-unknown
 cache=${VETTID_WASM_TOOLCHAIN:-${XDG_CACHE_HOME:-$HOME/.cache}/vettid-wasm-toolchain}
 compiler=$cache/bin/rustc
+# What the handlers ask for.
+least=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$(dirname "$0")/../handlers/Cargo.toml")
 
 say() { echo "wasm-toolchain: $*" >&2; }
 
@@ -27,11 +29,17 @@ has_target() {
 
 may_download() { command -v rustup >/dev/null && [ "${RUSTUP_AUTO_INSTALL:-1}" != 0 ]; }
 
-# The five packages of one version; the candidate's, so that they fit together.
+is_new_enough() { dpkg --compare-versions "$1" ge "$least"; }
+
+is_complete() {
+  [ -f "$cache/COMPLETE" ] && has_target "$compiler" && is_new_enough "$("$compiler" --version | awk '{print $2}')"
+}
+
+# The five packages of one version; the candidate's, so that they fit together. Old package lists name an old one.
 download() {
   local version series llvm
   version=$(apt-cache policy rustc-web | awk '/Candidate:/ {print $2}')
-  [ -n "$version" ] && [ "$version" != "(none)" ] || return 1
+  [ -n "$version" ] && [ "$version" != "(none)" ] && is_new_enough "$version" || return 1
   series=$(echo "$version" | cut -d. -f1,2)
   llvm=$(apt-cache depends "libstd-rust-web-$series" | awk '/Depends: libllvm/ {print $2}')
   apt-get download -q -o APT::Sandbox::User=root \
@@ -44,7 +52,7 @@ unpack() {
   mkdir -p "$cache/debs" "$cache/bin"
   cd "$cache/debs"
   download || { say "refreshing the package lists"; apt-get update -qq >&2; rm -f ./*.deb; download; } ||
-    fail "rustc-web is not to be had here"
+    fail "rustc-web $least or newer is not to be had here"
   for package in *.deb; do dpkg -x "$package" "$cache"; done
   sha256sum ./*.deb > "$cache/DEBS.sha256"
   source=$(find "$cache/usr/src" -maxdepth 1 -name 'rustc-*' | head -n 1)
@@ -91,7 +99,7 @@ if [ -z "${VETTID_WASM_FORCE_DEBIAN:-}" ]; then
   if may_download && rustup target add $target >&2 && has_target rustc; then exit 0; fi
 fi
 
-if ! { [ -f "$cache/COMPLETE" ] && has_target "$compiler"; }; then
+if ! is_complete; then
   command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
     fail "no $target: run 'rustup target add $target', or use a system with apt-get"
   unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
