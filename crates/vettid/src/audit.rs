@@ -37,7 +37,7 @@ struct Verify {
     /// The export: JSON Lines, as `vettid app audit export` writes them
     file: PathBuf,
     /// Fingerprint of the vault that the export must come from
-    #[arg(long, value_name = "FINGERPRINT")]
+    #[arg(long, value_name = "FINGERPRINT", allow_hyphen_values = true)]
     vault: Option<Fingerprint>,
 }
 

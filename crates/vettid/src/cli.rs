@@ -70,4 +70,18 @@ mod tests {
     fn the_command_line_is_sound() {
         <CommandLine as clap::CommandFactory>::command().debug_assert();
     }
+
+    /// One of 64 does.
+    #[test]
+    fn a_fingerprint_may_begin_with_a_hyphen() {
+        let fingerprint = format!("-{}", "A".repeat(42));
+        for words in [
+            ["verify", "record.json", "--party", &fingerprint].as_slice(),
+            &["audit", "verify", "export.jsonl", "--vault", &fingerprint],
+            &["app", "registry", "trust", &fingerprint],
+        ] {
+            let parsed = CommandLine::try_parse_from(std::iter::once(&"vettid").chain(words));
+            assert!(parsed.is_ok(), "{words:?}: {:?}", parsed.err());
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Fingerprint of a party that must be one of the two; may be given twice. Of a statement: the vault's
-    #[arg(long, value_name = "FINGERPRINT")]
+    #[arg(long, value_name = "FINGERPRINT", allow_hyphen_values = true)]
     party: Vec<Fingerprint>,
 }
 

@@ -132,7 +132,14 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let place = Place::take(&config.state, database(&config)?.as_ref()).await?;
     let StateKey { key, made_at } = key_file::storage_key(&config.key_file, place.holds_state(), clock::now())?;
     let (state, loaded) = State::open(place, key).await?;
-    let prepared = prepare(&config, &offer, &state, &loaded).await?;
+    let prepared = match prepare(&config, &offer, &state, &loaded).await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // Whoever tries again in this process finds the state free.
+            state.close().await;
+            return Err(error);
+        }
+    };
     let Prepared { identity, registration, published, contracts } = prepared;
     let endpoint = Endpoint { address: registration.nats_endpoint.clone(), tls: tls.clone() };
     let (home, arrivals) = Home::open(&identity, &endpoint, &config.state, config.limits.inbox_bytes).await?;

@@ -211,8 +211,8 @@ async fn a_gateway_registers_once_and_only_with_the_right_token_at_the_right_des
     let other = Desk::open(&world.broker, elsewhere.path()).await;
     let own = std::mem::replace(&mut world.config.services.url, other.url());
     std::fs::write(&token, &right).unwrap();
-    let refused = Running::start(world.config.clone()).await;
-    assert!(matches!(refused.err(), Some(StartError::Registration(_))));
+    let refused = Running::start(world.config.clone()).await.err();
+    assert!(matches!(refused, Some(StartError::Registration(_))), "{refused:?}");
     assert_eq!(other.registrations(), 0);
     world.config.services.url = own;
     let gateway = world.gateway().await;

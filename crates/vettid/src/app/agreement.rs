@@ -71,7 +71,7 @@ pub(super) struct Approve {
     #[arg(value_name = "ID")]
     pub(super) id: AgreementId,
     /// The terms that you saw, by the hash that `show` prints; without it they are shown and you are asked
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", allow_hyphen_values = true)]
     pub(super) terms: Option<Digest>,
     /// For a login from a browser that nobody knows: the number that the page shows
     #[arg(long, value_name = "NUMBER")]

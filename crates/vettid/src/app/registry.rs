@@ -26,7 +26,7 @@ enum Command {
     /// Do that only after your operator has told you, in another way than by this app, that its registry has a new key and which.
     Trust {
         /// The fingerprint of the new key, as your operator told it
-        #[arg(value_name = "FINGERPRINT")]
+        #[arg(value_name = "FINGERPRINT", allow_hyphen_values = true)]
         fingerprint: Fingerprint,
     },
 }
