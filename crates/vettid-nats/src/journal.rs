@@ -10,6 +10,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::Instant;
 use vettid_core::grants::broker::Stream;
 use vettid_wire::base64::Base64;
 use vettid_wire::id::MemberId;
@@ -30,6 +31,10 @@ const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 const ATTEMPTS: u32 = 6;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
+/// Between two steps of a purge nothing happens for so many times as long as the step took.
+const PURGE_PAUSES: u32 = 3;
+/// However long a step took: the next one begins after this.
+const LONGEST_PURGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// One commit as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,6 +214,32 @@ impl Journal {
     pub async fn purge_below(&self, member: MemberId, sequence: u64) -> Result<(), JournalError> {
         if sequence > self.last_sequence(member).await? {
             return Err(JournalError::KeepsLast);
+        }
+        Ok(self.purge(member, sequence).await?)
+    }
+
+    /// Removes the records of a vault below the last of these places, in steps that end at each of them; they rise. The server holds up
+    /// every vault while it removes, about a millisecond for each of its files in which the vault has records, so the pauses between the
+    /// steps are longer than the steps (docs/decisions/0225). Whoever stops on the way has removed the oldest records.
+    ///
+    /// # Errors
+    /// [`JournalError::KeepsLast`] if nothing would stay.
+    pub async fn purge_in_steps(&self, member: MemberId, places: &[u64]) -> Result<(), JournalError> {
+        if places.last() > Some(&self.last_sequence(member).await?) {
+            return Err(JournalError::KeepsLast);
+        }
+        for place in places {
+            let begin = Instant::now();
+            self.purge(member, *place).await?;
+            tokio::time::sleep((begin.elapsed() * PURGE_PAUSES).min(LONGEST_PURGE_PAUSE)).await;
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, member: MemberId, sequence: u64) -> Result<(), ApiError> {
+        // Nothing lies below the first place, and the server takes 0 for no bound at all.
+        if sequence <= 1 {
+            return Ok(());
         }
         let filter = Subject::Journal(member).to_string();
         self.0.api::<Done>(&Stream::Journal.purge(), &json!({ "filter": filter, "seq": sequence })).await?;

@@ -221,6 +221,45 @@ async fn a_purge_keeps_the_last_record_and_its_fence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_purge_in_steps_takes_the_oldest_first_and_keeps_all_from_its_last_place_on() {
+    let broker = TestServer::start().await.unwrap();
+    let journal = journal(&broker).await;
+    let (member, other) = (fresh_member(), fresh_member());
+    let (mut sequences, mut last) = (Vec::new(), 0);
+    for number in 0..40 {
+        last = journal.commit(member, last, record(&number.to_string())).await.unwrap();
+        sequences.push(last);
+    }
+    journal.commit(other, 0, record("other")).await.unwrap();
+    let all: Vec<_> = (0..40).map(|number| number.to_string()).collect();
+
+    // Nothing lies below the first record of the stream, and 0 would be everything for the server.
+    assert_eq!(sequences[0], 1);
+    for nothing in [0, 1] {
+        journal.purge_below(member, nothing).await.unwrap();
+    }
+    journal.purge_in_steps(member, &sequences[..1]).await.unwrap();
+    journal.purge_in_steps(member, &[]).await.unwrap();
+    assert_eq!(texts(&journal, member).await, all);
+
+    let beyond = [sequences[8], last + 1];
+    assert!(matches!(journal.purge_in_steps(member, &beyond).await, Err(JournalError::KeepsLast)));
+    assert_eq!(texts(&journal, member).await, all, "what is refused has removed nothing");
+
+    // Whoever does not wait for the end: what is left has no hole.
+    let places: Vec<_> = sequences[..36].iter().copied().step_by(5).collect();
+    let begun = tokio::time::timeout(Duration::from_millis(1), journal.purge_in_steps(member, &places)).await;
+    let left = texts(&journal, member).await;
+    assert_eq!(left, all[40 - left.len()..], "{begun:?}");
+
+    journal.purge_in_steps(member, &places).await.unwrap();
+    assert_eq!(texts(&journal, member).await, all[35..]);
+    journal.commit(member, last, record("40")).await.unwrap();
+    assert_eq!(texts(&journal, other).await, ["other"], "another vault's records stay");
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_too_large_is_refused_before_it_is_sent_and_the_largest_is_not() {
     let broker = TestServer::start().await.unwrap();
     let journal = journal(&broker).await;

@@ -154,6 +154,7 @@ pub struct Vault {
     endpoint: String,
     dropped: u64,
     since_snapshot: u64,
+    states: Vec<String>,
 }
 
 /// What the journal gives.
@@ -164,6 +165,7 @@ struct Parts {
     identity: VaultIdentity,
     feed: Index,
     since_snapshot: u64,
+    states: Vec<String>,
 }
 
 impl Vault {
@@ -186,12 +188,13 @@ impl Vault {
         let changes = draft.into_changes();
         let chain = Chain::default();
         let prepared = prepare(&journal, &chain, RecordKind::Commit, changes, rng);
-        let parts = Parts { projection, chain, journal, identity, feed: Index::default(), since_snapshot: 0 };
+        let (feed, states) = (Index::default(), Vec::new());
+        let parts = Parts { projection, chain, journal, identity, feed, since_snapshot: 0, states };
         Ok((Self::of(parts, handlers, endpoint), prepared))
     }
 
-    /// A vault from its journal, oldest record first. `snapshot` gives the stored object of the first record, if that
-    /// record names one.
+    /// A vault from its journal, oldest record first. `snapshot` gives the stored object that
+    /// [`snapshot_name`](Self::snapshot_name) names, if it names one.
     pub fn load(
         guid: MemberId,
         storage_key: StorageKey,
@@ -202,15 +205,21 @@ impl Vault {
     ) -> Result<Self, CannotStart> {
         let journal = SealedJournal::new(guid, storage_key);
         let (mut projection, mut chain) = (Projection::default(), Chain::default());
-        let mut since_snapshot = 0;
-        for (index, sealed) in records.iter().enumerate() {
+        let (mut since_snapshot, mut states) = (0, Vec::new());
+        let beginning = journal.beginning(records)?;
+        for (index, sealed) in records.iter().enumerate().skip(beginning) {
             let bytes = journal.open_record(sealed)?;
             let record = Record::from_bytes(&bytes)?;
             chain.follow(&record, &bytes)?;
             since_snapshot += 1;
+            if index == beginning && index > 0 {
+                // Of what was before a beginning in the middle, stored states may be left.
+                states.extend(SealedJournal::names_before(&record));
+            }
+            states.extend(SealedJournal::snapshot_name(&record));
             match record.kind {
                 RecordKind::Commit => projection.apply(&record.changes),
-                RecordKind::Snapshot if index == 0 => {
+                RecordKind::Snapshot if index == beginning => {
                     projection.replace(journal.open_snapshot(&record, snapshot)?);
                     since_snapshot = 0;
                 }
@@ -222,12 +231,12 @@ impl Vault {
             return Err(CannotStart::OtherVault);
         }
         let feed = feed::load(&projection)?;
-        let parts = Parts { projection, chain, journal, identity, feed, since_snapshot };
+        let parts = Parts { projection, chain, journal, identity, feed, since_snapshot, states };
         Ok(Self::of(parts, handlers, endpoint))
     }
 
     fn of(parts: Parts, handlers: Handlers, endpoint: String) -> Self {
-        let Parts { projection, chain, journal, identity, feed, since_snapshot } = parts;
+        let Parts { projection, chain, journal, identity, feed, since_snapshot, states } = parts;
         Self {
             projection,
             chain,
@@ -246,6 +255,7 @@ impl Vault {
             endpoint,
             dropped: 0,
             since_snapshot,
+            states,
         }
     }
 
@@ -255,9 +265,14 @@ impl Vault {
         Self { limits, ..self }
     }
 
-    /// The stored object that a first record names, if it is a snapshot.
-    pub fn snapshot_name(guid: MemberId, storage_key: StorageKey, first: &[u8]) -> Result<Option<String>, CannotStart> {
+    /// The stored object that it takes to load a vault from these records, if it takes one.
+    pub fn snapshot_name(
+        guid: MemberId,
+        storage_key: StorageKey,
+        records: &[Vec<u8>],
+    ) -> Result<Option<String>, CannotStart> {
         let journal = SealedJournal::new(guid, storage_key);
+        let Some(first) = records.get(journal.beginning(records)?) else { return Ok(None) };
         let record = Record::from_bytes(&journal.open_record(first)?)?;
         Ok(SealedJournal::snapshot_name(&record))
     }
@@ -316,7 +331,8 @@ impl Vault {
     /// The state of `earlier` in the place of that of this vault, as the next record of this vault's journal: a stored object (name
     /// and bytes), and the record that names it. The object is stored first, and what is before the record goes after it.
     pub fn replaced_by(&self, earlier: &Self, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Prepared) {
-        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, earlier.projection.all(), rng);
+        let (state, before) = (earlier.projection.all(), &self.states);
+        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, state, before, rng);
         (name, object, prepare(&self.journal, &self.chain, RecordKind::Snapshot, changes, rng))
     }
 
@@ -393,6 +409,7 @@ impl Vault {
             self.follow_identity(&prepared.record.changes);
         } else {
             self.since_snapshot = 0;
+            self.states.extend(SealedJournal::snapshot_name(&prepared.record));
         }
         Ok(())
     }
@@ -429,8 +446,21 @@ impl Vault {
 
     /// The whole state as a stored object (name and bytes), and the record that names it. The object is stored first.
     pub fn snapshot(&self, rng: &mut dyn CryptoRng) -> (String, Vec<u8>, Prepared) {
-        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, self.projection.all(), rng);
+        let (state, before) = (self.projection.all(), &self.states);
+        let (name, object, changes) = self.journal.seal_snapshot(&self.chain, state, before, rng);
         (name, object, prepare(&self.journal, &self.chain, RecordKind::Snapshot, changes, rng))
+    }
+
+    /// The stored states that snapshots of the journal name, oldest first. The journal may begin at the last; the others are to go with
+    /// the records before it.
+    #[must_use]
+    pub fn states(&self) -> &[String] {
+        &self.states
+    }
+
+    /// These stored states are gone.
+    pub fn forget_states(&mut self, gone: &[String]) {
+        self.states.retain(|name| !gone.contains(name));
     }
 
     /// Items of the outbox that still have to arrive.

@@ -2,6 +2,7 @@
 //! world at every moment; if a commit is not certain, the vault stops and is loaded again.
 
 use super::clock;
+use super::loader::APART;
 use super::lock::lane::Lane;
 use super::pieces::Store;
 use super::turns::Turn;
@@ -25,6 +26,7 @@ use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::Pieces;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, SigningKeysRotated, VaultDeployed};
+use vettid_wire::id::MemberId;
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
 
@@ -105,8 +107,10 @@ pub struct Actor {
     is_announcing: bool,
     /// How often events could not be handled, by their place in the inbox.
     failures: HashMap<u64, u32>,
-    /// The stored state that the journal begins with.
-    stored: Option<String>,
+    /// Sequences of some records of the journal, in order and [`APART`] records apart.
+    places: Vec<u64>,
+    /// Removes what is before the last snapshot. Gives the stored states that are gone, too.
+    removal: JoinSet<Vec<String>>,
     /// The unlock lane.
     lane: Option<Lane>,
     /// When the owner commanded something last.
@@ -133,15 +137,14 @@ impl Taken {
 }
 
 impl Actor {
-    /// A vault whose last record has this sequence.
+    /// A vault whose last record has this sequence, and some of whose records have those.
     pub(super) fn new(
         vault: Vault,
-        sequence: u64,
+        (sequence, places): (u64, Vec<u64>),
         journal: Journal,
         (objects, pieces): (Objects, Pieces),
         sender: Sender,
         work: mpsc::Receiver<Work>,
-        stored: Option<String>,
     ) -> Self {
         let (ways, files) = (Ways::new(vault.guid(), sender), Store::new(vault.guid(), pieces));
         Self {
@@ -156,7 +159,8 @@ impl Actor {
             cutting: HashSet::new(),
             is_announcing: false,
             failures: HashMap::new(),
-            stored,
+            places,
+            removal: JoinSet::new(),
             lane: None,
             owner_at: Instant::now(),
             is_to_be_locked: false,
@@ -206,6 +210,7 @@ impl Actor {
                     self.handle(vec![Taken { event: Event::Pieces(done), message: None }]).await?;
                 }
                 Some(_) = self.acknowledgements.join_next() => {}
+                Some(gone) = self.removal.join_next() => self.vault.forget_states(&gone.unwrap_or_default()),
             }
         }
         Ok(())
@@ -355,6 +360,9 @@ impl Actor {
         let bytes = Bytes::copy_from_slice(&prepared.sealed);
         self.sequence = self.journal.commit(self.vault.guid(), self.sequence, bytes).await?;
         self.vault.committed(prepared)?;
+        if self.vault.since_snapshot().is_multiple_of(APART) {
+            self.places.push(self.sequence);
+        }
         self.is_changed = true;
         Ok(())
     }
@@ -479,25 +487,42 @@ impl Actor {
         Ok(())
     }
 
-    /// Stores the whole state, names it in the journal, and only then removes older records.
+    /// Stores the whole state and names it in the journal. Only then older records begin to be removed, while the vault goes on.
     async fn snapshot_if_due(&mut self) -> Result<(), Stopped> {
-        if self.vault.since_snapshot() < SNAPSHOT_AFTER {
+        if self.vault.since_snapshot() < SNAPSHOT_AFTER || !self.removal.is_empty() {
             return Ok(());
         }
         let (name, object, prepared) = self.vault.snapshot(&mut UnwrapErr(SysRng));
         self.objects.put(&name, &Bytes::from(object)).await?;
         self.commit(&prepared).await?;
-        let before = self.stored.replace(name);
-        if let Err(error) = self.journal.purge_below(self.vault.guid(), self.sequence).await {
-            tracing::warn!(%error, "old journal records stay for now");
-            return Ok(());
-        }
-        // Nothing names the object before this one any more.
-        if let Some(before) = before
-            && let Err(error) = self.objects.delete(&before).await
-        {
-            tracing::warn!(%error, "an old stored state stays");
-        }
+        let mut places = std::mem::take(&mut self.places);
+        places.retain(|place| *place < self.sequence);
+        places.push(self.sequence);
+        let before = self.vault.states().iter().filter(|state| **state != name).cloned().collect();
+        self.removal.spawn(remove(self.journal.clone(), self.objects.clone(), self.vault.guid(), places, before));
         Ok(())
     }
+}
+
+/// Removes the records below these places and then these stored states, which nothing names any more; gives those that are gone.
+/// Whatever stays is removed after the next snapshot.
+async fn remove(
+    journal: Journal,
+    objects: Objects,
+    member: MemberId,
+    places: Vec<u64>,
+    states: Vec<String>,
+) -> Vec<String> {
+    if let Err(error) = journal.purge_in_steps(member, &places).await {
+        tracing::warn!(%error, "old journal records stay for now");
+        return Vec::new();
+    }
+    let mut gone = Vec::new();
+    for state in states {
+        match objects.delete(&state).await {
+            Ok(()) | Err(ObjectError::NotFound) => gone.push(state),
+            Err(error) => tracing::warn!(%error, "an old stored state stays for now"),
+        }
+    }
+    gone
 }

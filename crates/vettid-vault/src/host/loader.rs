@@ -19,6 +19,8 @@ use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::Pieces;
 use vettid_wire::id::MemberId;
 
+/// Records of a vault between two places that are remembered: no more are removed at once.
+pub(super) const APART: u64 = 16;
 /// Largest stored state of one vault, in bytes.
 const MAX_SNAPSHOT_BYTES: u64 = 1 << 30;
 
@@ -40,8 +42,8 @@ pub(super) struct Loaded {
     pub(super) vault: Vault,
     /// Sequence of its last record.
     pub(super) sequence: u64,
-    /// The stored state that its journal begins with.
-    pub(super) stored: Option<String>,
+    /// Sequences of some of its records, at most [`APART`] records apart.
+    pub(super) places: Vec<u64>,
     /// The storage key of a vault with a lock, which nobody else could load again.
     pub(super) key: Option<StorageKey>,
 }
@@ -88,8 +90,11 @@ impl Loader {
     /// A vault from its journal. One that has none is new. `key` is the storage key of a vault with a lock.
     pub(super) async fn load(&self, member: MemberId, key: Option<&StorageKey>) -> Result<Loaded, HostFailed> {
         match self.read(member, key).await {
-            // The stored state was replaced by a newer one after the journal was read.
-            Err(HostFailed::Object(ObjectError::NotFound | ObjectError::Damaged)) => self.read(member, key).await,
+            // The stored state was replaced by a newer one after the journal was read, or older records went meanwhile.
+            Err(
+                HostFailed::Object(ObjectError::NotFound | ObjectError::Damaged)
+                | HostFailed::Vault(CannotStart::Broken(_)),
+            ) => self.read(member, key).await,
             outcome => outcome,
         }
     }
@@ -102,18 +107,19 @@ impl Loader {
         let records = self.journal.load(member).collect().await?;
         let sequence = records.last().map_or(0, |record| record.sequence);
         let bytes: Vec<Vec<u8>> = records.iter().map(|record| record.bytes.to_vec()).collect();
-        let Some(first) = bytes.first() else {
+        if bytes.is_empty() {
             // A new vault has no lock.
             return self.found(member, key()?).await;
-        };
-        let stored = Vault::snapshot_name(member, key()?, first)?;
-        let snapshot = match &stored {
-            Some(name) => Some(self.objects.get(name, MAX_SNAPSHOT_BYTES).await?),
+        }
+        let snapshot = match Vault::snapshot_name(member, key()?, &bytes)? {
+            Some(name) => Some(self.objects.get(&name, MAX_SNAPSHOT_BYTES).await?),
             None => None,
         };
+        let places =
+            records.iter().step_by(usize::try_from(APART).unwrap_or(1)).map(|record| record.sequence).collect();
         let (handlers, endpoint) = (self.handlers.clone(), self.endpoint.clone());
         let vault = Vault::load(member, key()?, handlers, endpoint, &bytes, snapshot.as_deref())?;
-        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, stored, key: given.map(duplicate) })
+        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, places, key: given.map(duplicate) })
     }
 
     /// A new vault: its first commit is its identity.
@@ -122,6 +128,6 @@ impl Loader {
         let (mut vault, first) = Vault::found(member, key, handlers, endpoint, clock::now(), &mut UnwrapErr(SysRng))?;
         let sequence = self.journal.commit(member, 0, Bytes::copy_from_slice(&first.sealed)).await?;
         vault.committed(&first).map_err(CannotStart::from)?;
-        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, stored: None, key: None })
+        Ok(Loaded { vault: vault.limited_to(self.limits), sequence, places: Vec::new(), key: None })
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use vettid_core::credential::attempts::{BootId, Clocks};
 use vettid_nats::connection::{Connection, Endpoint};
 use vettid_nats::journal::Journal;
-use vettid_nats::objects::Objects;
+use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::Pieces;
 use vettid_wire::base64::Base64;
 use vettid_wire::id::MemberId;
@@ -122,8 +122,11 @@ impl States {
         let sequence = self.loader.journal.commit(member, present.sequence, bytes).await?;
         // From here on the journal begins with the earlier state; before, nothing had happened.
         self.loader.journal.purge_below(member, sequence).await?;
-        if let Some(stored) = present.stored {
-            self.loader.objects.delete(&stored).await?;
+        for stored in present.vault.states() {
+            match self.loader.objects.delete(stored).await {
+                Ok(()) | Err(ObjectError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(known)
     }
@@ -153,18 +156,20 @@ impl States {
     }
 
     fn object_of(&self, state: &KeptState) -> Result<Option<String>, HostFailed> {
-        let Some(first) = state.records.first() else { return Err(CannotStart::NoIdentity.into()) };
         let key = self.loader.storage_keys.get(state.member)?.ok_or(HostFailed::StorageKeyLost)?;
-        Ok(Vault::snapshot_name(state.member, key, first.as_bytes())?)
+        Ok(Vault::snapshot_name(state.member, key, &records(state))?)
     }
 
     fn open_state(&self, state: &KeptState) -> Result<Vault, HostFailed> {
         let key = self.loader.storage_keys.get(state.member)?.ok_or(HostFailed::StorageKeyLost)?;
-        let records: Vec<Vec<u8>> = state.records.iter().map(|record| record.as_bytes().to_vec()).collect();
         let object = state.object.as_ref().map(|(_, object)| object.as_bytes());
         let (handlers, endpoint) = (self.loader.handlers.clone(), self.loader.endpoint.clone());
-        Ok(Vault::load(state.member, key, handlers, endpoint, &records, object)?)
+        Ok(Vault::load(state.member, key, handlers, endpoint, &records(state), object)?)
     }
+}
+
+fn records(state: &KeptState) -> Vec<Vec<u8>> {
+    state.records.iter().map(|record| record.as_bytes().to_vec()).collect()
 }
 
 /// No wait of a credential is judged here, so the run of the machine does not matter.

@@ -88,7 +88,7 @@ impl Host {
     }
 
     pub(super) async fn run_vault(&mut self, loaded: Loaded) -> Result<(), HostFailed> {
-        let Loaded { vault, sequence, stored, key } = loaded;
+        let Loaded { vault, sequence, places, key } = loaded;
         let member = vault.guid();
         let (work, queue) = mpsc::channel(QUEUE);
         let sender = Sender {
@@ -99,7 +99,7 @@ impl Host {
         };
         let (journal, stores) =
             (self.loader.journal.clone(), (self.loader.objects.clone(), self.loader.pieces.clone()));
-        let actor = Actor::new(vault, sequence, journal, stores, sender, queue, stored).behind(self.lanes.of(member));
+        let actor = Actor::new(vault, (sequence, places), journal, stores, sender, queue).behind(self.lanes.of(member));
         self.running.spawn(async move { (member, actor.run().await) });
         self.vaults.insert(member, Running { work, key });
         self.publish_event_types(member).await;

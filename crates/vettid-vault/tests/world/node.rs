@@ -1,5 +1,6 @@
 //! A vault with its journal: commits are kept here, and a crash loads it from them again.
 
+use rand::RngExt as _;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
 use vettid_core::allowance::Limits;
@@ -31,7 +32,7 @@ pub(crate) enum Crash {
 #[derive(Clone)]
 pub(crate) struct Backup {
     records: Vec<Vec<u8>>,
-    snapshot: Option<Vec<u8>>,
+    objects: BTreeMap<String, Vec<u8>>,
 }
 
 pub(crate) struct Node {
@@ -40,7 +41,7 @@ pub(crate) struct Node {
     key: [u8; 32],
     endpoint: String,
     records: Vec<Vec<u8>>,
-    snapshot: Option<Vec<u8>>,
+    objects: BTreeMap<String, Vec<u8>>,
     limits: Limits,
     /// Stored pieces of files, by name and place.
     pub(crate) pieces: BTreeMap<(FileId, u32), Vec<u8>>,
@@ -61,7 +62,7 @@ impl Node {
             key,
             endpoint: endpoint.into(),
             records: vec![first.sealed],
-            snapshot: None,
+            objects: BTreeMap::new(),
             limits: Limits::default(),
             pieces: BTreeMap::new(),
             most_pieces: usize::MAX,
@@ -73,8 +74,8 @@ impl Node {
     pub(crate) fn loaded(&self) -> Vault {
         let handlers = vettid_handlers::native().build().unwrap();
         let key = || storage_key(self.key);
-        let name = Vault::snapshot_name(self.guid, key(), &self.records[0]).unwrap();
-        let snapshot = name.and(self.snapshot.as_deref());
+        let name = Vault::snapshot_name(self.guid, key(), &self.records).unwrap();
+        let snapshot = name.map(|name| self.objects[&name].as_slice());
         Vault::load(self.guid, key(), handlers, self.endpoint.clone(), &self.records, snapshot)
             .unwrap()
             .limited_to(self.limits)
@@ -88,12 +89,12 @@ impl Node {
 
     /// The state as it is stored now, for a later restore.
     pub(crate) fn backup(&self) -> Backup {
-        Backup { records: self.records.clone(), snapshot: self.snapshot.clone() }
+        Backup { records: self.records.clone(), objects: self.objects.clone() }
     }
 
     /// Somebody puts the state there without a word.
     pub(crate) fn continued_from(&mut self, backup: &Backup) {
-        self.snapshot.clone_from(&backup.snapshot);
+        self.objects.clone_from(&backup.objects);
         self.continued(backup.records.clone());
     }
 
@@ -212,12 +213,21 @@ impl Node {
         self.records.push(prepared.sealed.clone());
     }
 
-    /// Stores the whole state and removes what was before it.
+    /// Stores the whole state and removes what was before it: every other time all of it, else so much as a removal had done that
+    /// did not come to its end.
     pub(crate) fn take_snapshot(&mut self, rng: &mut StdRng) {
-        let (_, object, prepared) = self.vault.snapshot(rng);
+        let (name, object, prepared) = self.vault.snapshot(rng);
+        self.objects.insert(name, object);
         self.keep(&prepared);
-        self.records = vec![prepared.sealed];
-        self.snapshot = Some(object);
+        let older = self.records.len() - 1;
+        let gone = if rng.random() { older } else { rng.random_range(0..=older) };
+        self.records.drain(..gone);
+        if gone == older {
+            let before: Vec<_> = self.vault.states().iter().rev().skip(1).cloned().collect();
+            self.objects.retain(|name, _| !before.contains(name));
+            self.vault.forget_states(&before);
+            assert_eq!(self.objects.len(), 1, "a stored state was forgotten");
+        }
     }
 }
 

@@ -50,6 +50,8 @@ const MEMBERS: usize = 1000;
 const LOOK_AFTER: u32 = 4;
 /// Reads under way at full load.
 const AT_ONCE: usize = 64;
+/// Half of the reads a second that are wanted of one core of the host.
+const HALF_OF_WANTED: f64 = 500.0;
 /// Reads a second of the honest service beside a flood.
 const HONEST_PER_SECOND: f64 = 50.0;
 /// Alternations of quiet and flood.
@@ -120,6 +122,7 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
     let full = full.busy(busy::of(stack.host())?.saturating_sub(before));
     let quarter = drive::open(shop, full.per_second() / 4.0, lasting).await?;
     let half = drive::open(shop, full.per_second() / 2.0, lasting).await?;
+    let wanted = drive::open(shop, HALF_OF_WANTED, lasting).await?;
     let raw_again = raw.requests(2000).await?;
     raw.close().await;
     let (mut quiet, mut flooded, mut flood, mut flood_lasted) =
@@ -137,7 +140,21 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
     let mut raw = raw_alone;
     raw.add(raw_again);
     let (members, host_threads, settled) = (0, None, Duration::ZERO);
-    Ok(Report { members, host_threads, settled, raw, alone, full, quarter, half, quiet, flooded, flood, flood_lasted })
+    Ok(Report {
+        members,
+        host_threads,
+        settled,
+        raw,
+        alone,
+        full,
+        quarter,
+        half,
+        wanted,
+        quiet,
+        flooded,
+        flood,
+        flood_lasted,
+    })
 }
 
 /// The honest service while another one asks as much as it can.

@@ -26,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) full: Samples,
     pub(crate) quarter: Samples,
     pub(crate) half: Samples,
+    /// At half of what is wanted of one core of the host.
+    pub(crate) wanted: Samples,
     pub(crate) quiet: Samples,
     pub(crate) flooded: Samples,
     /// What the flood got: served and refused.
@@ -41,26 +43,29 @@ pub(crate) fn say(line: &str) -> Result<()> {
 }
 
 impl Report {
-    fn rows(&self) -> [(&'static str, &'static str, &Samples); 7] {
+    fn rows(&self) -> [(&'static str, &'static str, &Samples); 8] {
         [
             ("raw_request", "raw request and reply, 128 B", &self.raw),
             ("alone", "read, one after the other", &self.alone),
             ("full", "read, 64 under way", &self.full),
             ("quarter", "read, coming at a quarter of that", &self.quarter),
             ("half", "read, coming at half of it", &self.half),
+            ("wanted", "read, coming at 500 a second", &self.wanted),
             ("quiet", "read, 50 a second", &self.quiet),
             ("flooded", "read, 50 a second beside a flood", &self.flooded),
         ]
     }
 
     /// Each figure that something was asked of: its name, itself, whether it is met.
-    fn verdicts(&self) -> [(&'static str, f64, bool); 3] {
+    fn verdicts(&self) -> [(&'static str, f64, bool); 4] {
         let of_core = self.full.per_core_second().unwrap_or(f64::NAN);
         let half = self.half.percentile_ms(0.99);
+        let wanted = self.wanted.percentile_ms(0.99);
         let times = self.flooded.percentile_ms(0.99) / self.quiet.percentile_ms(0.99);
         [
             ("reads a second of one core of the host (at least 1,000)", of_core, of_core >= LEAST_PER_CORE),
-            ("p99 at half load, ms (at most 5)", half, half <= MOST_P99_MS),
+            ("p99 at half of the full rate, ms (at most 5)", half, half <= MOST_P99_MS),
+            ("p99 at 500 reads a second, half of those 1,000, ms (at most 5)", wanted, wanted <= MOST_P99_MS),
             ("p99 beside a flood / p99 without (at most 2)", times, times <= MOST_TIMES_FLOODED),
         ]
     }
