@@ -11,6 +11,7 @@ mod mailbox;
 #[path = "../world/node.rs"]
 #[expect(dead_code, reason = "the pure world uses more of it")]
 mod node;
+mod older_records;
 mod owner;
 mod poison;
 mod put_back;
