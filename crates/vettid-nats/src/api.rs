@@ -31,6 +31,8 @@ pub enum ApiError {
 pub(crate) const STREAM_NOT_FOUND: u64 = 10059;
 /// The consumer does not exist.
 pub(crate) const CONSUMER_NOT_FOUND: u64 = 10014;
+/// The consumer could not be made.
+pub(crate) const CONSUMER_NOT_MADE: u64 = 10012;
 /// Another message has the subject's last place (compare and set failed).
 pub(crate) const WRONG_LAST_SEQUENCE: u64 = 10071;
 /// The same, when the server found it out later.

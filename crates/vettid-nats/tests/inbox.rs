@@ -1,10 +1,11 @@
 //! Durable events on the real server: stored before the sender is told, delivered until they are done, in order, to the
 //! host that serves the member.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod raw;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_core::grants::role::OperatorRole;
+use vettid_nats::api::ApiError;
 use vettid_nats::connection::Connection;
 use vettid_nats::inbox::{Inbox, InboxError, InboxMessage, Members, deliver};
 use vettid_testkit::broker::TestServer;
@@ -339,4 +341,44 @@ async fn retaken(inbox: &mut Inbox) -> String {
     })
     .await
     .unwrap()
+}
+
+/// The folder in which the server keeps the consumers of the inbox stream.
+fn consumers(folder: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    while let Some(folder) = folders.pop() {
+        if folder.ends_with("INBOX/obs") {
+            return folder;
+        }
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        folders.extend(entries.filter(|path| path.is_dir()));
+    }
+    panic!("the server keeps no consumers");
+}
+
+/// The server may still be removing what it kept of a consumer when one of the same name is made; here something else is in the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_cannot_be_made_at_once_is_tried_again() {
+    let broker = TestServer::start().await.unwrap();
+    let space = broker.space(Placement::Hosted).await.unwrap();
+    let connection = broker.connect(OperatorRole::HostSubscribing, HOST).await.unwrap();
+    Inbox::open(&connection, HOST, Members::All).await.unwrap();
+    Inbox::open(&connection, HOST, Members::Only(BTreeSet::new())).await.unwrap();
+    let in_the_way = consumers(broker.folder()).join(HOST);
+    std::fs::write(&in_the_way, "").unwrap();
+    assert!(
+        matches!(Inbox::open(&connection, HOST, Members::All).await, Err(InboxError::Api(ApiError::Refused { .. }))),
+        "what stays in the way is told"
+    );
+    let opening = tokio::spawn({
+        let connection = connection.clone();
+        async move { Inbox::open(&connection, HOST, Members::All).await }
+    });
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    std::fs::remove_file(&in_the_way).unwrap();
+    let mut inbox = opening.await.unwrap().unwrap();
+    send(&sender(&broker, &space).await, space.member, &["here"]).await;
+    assert_eq!(take(&mut inbox, 1).await, ["here"]);
+    broker.shut().await;
 }

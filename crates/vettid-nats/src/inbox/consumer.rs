@@ -2,6 +2,7 @@
 //! before its filter wanted them; where there are such events it is made anew, which delivers again what is not done.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer::pull};
@@ -12,12 +13,15 @@ use vettid_wire::id::MemberId;
 
 use super::removal::Left;
 use super::{InboxError, Members};
-use crate::api::{ApiError, CONSUMER_NOT_FOUND, Done};
+use crate::api::{ApiError, CONSUMER_NOT_FOUND, CONSUMER_NOT_MADE, Done};
 use crate::connection::{Connection, REQUEST_TIMEOUT, RequestError};
 
 /// An event that is neither done nor given back within this time is delivered again.
 const ACK_WAIT_NS: u64 = 30_000_000_000;
 const MAX_UNDONE: u32 = 2_000;
+/// The server may still be removing the folder of a consumer of the same name that was deleted a moment ago, and then fails to make this one.
+const ATTEMPTS: u32 = 5;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 
 const STREAM: Stream = Stream::Inbox;
 
@@ -162,7 +166,17 @@ impl Consumer {
             config.insert("filter_subjects".to_owned(), subjects.into_iter().collect());
         }
         let request = json!({ "stream_name": STREAM.name(), "config": config });
-        connection.api::<Done>(&STREAM.consumer_create(&self.name), &request).await.map(|_| ())
+        let mut attempt = 1;
+        loop {
+            match connection.api::<Done>(&STREAM.consumer_create(&self.name), &request).await {
+                Err(error) if error.number() == Some(CONSUMER_NOT_MADE) && attempt < ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "the consumer was not made; it is tried again");
+                    tokio::time::sleep(ATTEMPT_PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                outcome => return outcome.map(|_| ()),
+            }
+        }
     }
 
     async fn delete(&self, connection: &Connection) -> Result<(), ApiError> {

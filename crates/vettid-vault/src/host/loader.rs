@@ -19,7 +19,8 @@ use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::Pieces;
 use vettid_wire::id::MemberId;
 
-/// Records of a vault between two places that are remembered: no more are removed at once.
+/// Records of a vault between two places that are remembered, and so the most that are removed at once; up to twice as many where it was
+/// loaded.
 pub(super) const APART: u64 = 16;
 /// Largest stored state of one vault, in bytes.
 const MAX_SNAPSHOT_BYTES: u64 = 1 << 30;
@@ -42,7 +43,7 @@ pub(super) struct Loaded {
     pub(super) vault: Vault,
     /// Sequence of its last record.
     pub(super) sequence: u64,
-    /// Sequences of some of its records, at most [`APART`] records apart.
+    /// Sequences of some of its records, in order and [`APART`] records apart.
     pub(super) places: Vec<u64>,
     /// The storage key of a vault with a lock, which nobody else could load again.
     pub(super) key: Option<StorageKey>,
