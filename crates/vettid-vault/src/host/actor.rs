@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use vettid_core::journal::BrokenJournal;
 use vettid_nats::inbox::InboxMessage;
@@ -109,8 +109,8 @@ pub struct Actor {
     failures: HashMap<u64, u32>,
     /// Sequences of some records of the journal, in order and [`APART`] records apart.
     places: Vec<u64>,
-    /// Removes what is before the last snapshot. Gives the stored states that are gone, too.
-    removal: JoinSet<Vec<String>>,
+    /// Removes what is before the last snapshot.
+    removal: JoinSet<Removed>,
     /// The unlock lane.
     lane: Option<Lane>,
     /// When the owner commanded something last.
@@ -210,7 +210,7 @@ impl Actor {
                     self.handle(vec![Taken { event: Event::Pieces(done), message: None }]).await?;
                 }
                 Some(_) = self.acknowledgements.join_next() => {}
-                Some(gone) = self.removal.join_next() => self.vault.forget_states(&gone.unwrap_or_default()),
+                Some(removed) = self.removal.join_next() => self.forget(removed),
             }
         }
         Ok(())
@@ -495,34 +495,52 @@ impl Actor {
         let (name, object, prepared) = self.vault.snapshot(&mut UnwrapErr(SysRng));
         self.objects.put(&name, &Bytes::from(object)).await?;
         self.commit(&prepared).await?;
-        let mut places = std::mem::take(&mut self.places);
-        places.retain(|place| *place < self.sequence);
-        places.push(self.sequence);
+        // The snapshot itself is the last of them.
+        let places = self.places.clone();
         let before = self.vault.states().iter().filter(|state| **state != name).cloned().collect();
         self.removal.spawn(remove(self.journal.clone(), self.objects.clone(), self.vault.guid(), places, before));
         Ok(())
     }
+
+    /// What was removed is not removed again; whatever stayed is tried again after the next snapshot.
+    fn forget(&mut self, removed: Result<Removed, JoinError>) {
+        match removed {
+            Ok(Removed { below, states }) => {
+                self.places.retain(|place| *place > below);
+                self.vault.forget_states(&states);
+            }
+            Err(error) => tracing::error!(%error, "the removal of old journal records did not come to its end"),
+        }
+    }
 }
 
-/// Removes the records below these places and then these stored states, which nothing names any more; gives those that are gone.
-/// Whatever stays is removed after the next snapshot.
+/// What is gone for good.
+struct Removed {
+    /// The records below this place.
+    below: u64,
+    states: Vec<String>,
+}
+
+/// Removes the records below these places and then these stored states, which nothing names any more.
 async fn remove(
     journal: Journal,
     objects: Objects,
     member: MemberId,
     places: Vec<u64>,
     states: Vec<String>,
-) -> Vec<String> {
+) -> Removed {
     if let Err(error) = journal.purge_in_steps(member, &places).await {
-        tracing::warn!(%error, "old journal records stay for now");
-        return Vec::new();
+        tracing::warn!(%error, "old journal records are not all removed; it is tried again after the next snapshot");
+        return Removed { below: 0, states: Vec::new() };
     }
-    let mut gone = Vec::new();
+    let mut removed = Removed { below: places.last().copied().unwrap_or(0), states: Vec::new() };
     for state in states {
         match objects.delete(&state).await {
-            Ok(()) | Err(ObjectError::NotFound) => gone.push(state),
-            Err(error) => tracing::warn!(%error, "an old stored state stays for now"),
+            Ok(()) | Err(ObjectError::NotFound) => removed.states.push(state),
+            Err(error) => {
+                tracing::warn!(%error, "an old stored state is not removed; it is tried again after the next snapshot");
+            }
         }
     }
-    gone
+    removed
 }
