@@ -23,8 +23,8 @@ use vettid_wire::id::MemberId;
 use vettid_wire::json;
 use vettid_wire::profile::SignedProfile;
 
-/// A fresh account may take a moment to reach the server that is asked.
-const CONNECT_TIMES: u32 = 6;
+/// A fresh account may take a moment to reach the server that is asked, and a server that just came up to serve it.
+const OPENING_ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why the gateway cannot work on the broker.
@@ -56,6 +56,18 @@ pub enum HomeError {
     Form(#[from] json::JsonError),
 }
 
+impl HomeError {
+    /// Whether the same may succeed a moment later: the broker is not there yet, or does not serve the account yet.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Inbox(_) | Self::Streams(StreamError::Api(_)) => true,
+            Self::Request(error) => !matches!(error, RequestError::Denied(_)),
+            Self::Streams(StreamError::Lost(_) | StreamError::Different(_) | StreamError::Mark(_)) => false,
+            Self::Key(_) | Self::Token(_) | Self::Profile(_) | Self::Form(_) => false,
+        }
+    }
+}
+
 /// The own connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
@@ -74,7 +86,8 @@ pub(crate) struct Arrivals {
 }
 
 impl Home {
-    /// Connects, makes the streams if they are new, and subscribes. Events arrive from when this returns.
+    /// Connects, makes the streams if they are new, and subscribes; tries again for a while as long as the broker is only
+    /// just coming up itself. Events arrive from when this returns.
     ///
     /// # Errors
     /// See [`HomeError`].
@@ -84,18 +97,44 @@ impl Home {
         state: &Path,
         inbox_bytes: i64,
     ) -> Result<(Self, Arrivals), HomeError> {
-        let key = Arc::new(UserKey::random(&mut random::system())?);
-        let connection = connect(endpoint, || credential(identity, &key)).await?;
-        let home = Self { connection, guid: identity.guid, key };
         let plan = StreamPlan::home(Receiver::Service, StreamLimits { inbox_bytes, ..StreamLimits::default() });
-        initialise(&home.connection, &plan, &InitialisationMark::at(state.join("streams-made"))).await?;
+        let mark = InitialisationMark::at(state.join("streams-made"));
+        let mut patience = Patience::new();
+        loop {
+            match Self::open_once(identity, endpoint, &plan, &mark).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) => patience.wait_after(error).await?,
+            }
+        }
+    }
+
+    async fn open_once(
+        identity: &Identity,
+        endpoint: &Endpoint,
+        plan: &StreamPlan,
+        mark: &InitialisationMark,
+    ) -> Result<(Self, Arrivals), HomeError> {
+        let key = Arc::new(UserKey::random(&mut random::system())?);
+        let connection = Connection::open(endpoint, credential(identity, &key)?).await?;
+        let home = Self { connection, guid: identity.guid, key };
+        match home.arrivals(plan, mark).await {
+            Ok(arrivals) => Ok((home, arrivals)),
+            Err(error) => {
+                home.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn arrivals(&self, plan: &StreamPlan, mark: &InitialisationMark) -> Result<Arrivals, HomeError> {
+        initialise(&self.connection, plan, mark).await?;
         let mut subscriptions = Vec::new();
         for pattern in Receiver::Service.best_effort() {
-            subscriptions.push(home.connection.subscribe(&of_member(pattern, home.guid)).await?);
+            subscriptions.push(self.connection.subscribe(&of_member(pattern, self.guid)).await?);
         }
-        home.connection.settle().await?;
-        let inbox = home.inbox_from_the_first().await?;
-        Ok((home, Arrivals { inbox, subscriptions }))
+        self.connection.settle().await?;
+        let inbox = self.inbox_from_the_first().await?;
+        Ok(Arrivals { inbox, subscriptions })
     }
 
     /// Opens the inbox at the first event that is not done. Events that an earlier process had in hand when it was killed
@@ -174,18 +213,51 @@ fn credential(identity: &Identity, key: &Arc<UserKey>) -> Result<Credential, Hom
     Ok(Credential::member(&who, identity.guid, Arc::clone(key), minted.jwt, now)?)
 }
 
-async fn connect(
-    endpoint: &Endpoint,
-    credential: impl Fn() -> Result<Credential, HomeError>,
-) -> Result<Connection, HomeError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..CONNECT_TIMES {
-        match Connection::open(endpoint, credential()?).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => tracing::info!(%error, "the broker does not take the gateway yet"),
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
+/// How often it is tried, with pauses that grow.
+struct Patience {
+    failures: u32,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { failures: 0, pause: FIRST_PAUSE }
     }
-    Ok(Connection::open(endpoint, credential()?).await?)
+
+    /// Waits for the next attempt; gives the error back if there is to be none.
+    async fn wait_after(&mut self, error: HomeError) -> Result<(), HomeError> {
+        self.failures += 1;
+        if !error.may_pass() || self.failures == OPENING_ATTEMPTS {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the broker does not serve the gateway yet");
+        tokio::time::sleep(self.pause).await;
+        self.pause *= 2;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_does_not_answer_yet_is_asked_again_for_a_while() {
+        let silent = || HomeError::from(InboxError::from(RequestError::TimedOut));
+        let (start, mut patience) = (Instant::now(), Patience::new());
+        for _ in 1..OPENING_ATTEMPTS {
+            patience.wait_after(silent()).await.unwrap();
+        }
+        assert_eq!(start.elapsed().as_millis(), 200 + 400 + 800 + 1_600 + 3_200);
+        assert!(matches!(patience.wait_after(silent()).await, Err(HomeError::Inbox(_))), "the last failure is told");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_as_it_is_is_told_at_once() {
+        let start = Instant::now();
+        let lost = Patience::new().wait_after(StreamError::Lost("INBOX").into()).await;
+        assert!(matches!(lost, Err(HomeError::Streams(StreamError::Lost(_)))));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
 }

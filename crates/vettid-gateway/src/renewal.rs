@@ -40,19 +40,39 @@ pub(crate) fn keep_up(
         return Ok(false);
     }
     let issued_at = live.record.credential_issued_at.unwrap_or(live.record.created_at);
+    let ran_out = || expires_at(now, live.record.member.jwt.as_deref()).is_none();
+    let Some(Issue { asks }) = due(now, issued_at, own.identity.signing_from(), ran_out) else {
+        return Ok(false);
+    };
+    issue(now, rng, own, live, asks)?;
+    Ok(true)
+}
+
+/// A fresh credential is to be issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Issue {
+    /// With the word that this side needs one, too.
+    asks: bool,
+}
+
+/// Whether a credential is to be issued, where the last one was issued at `issued_at`, the keys that sign are in use since `signing_from` (if
+/// they were ever changed), and the own credential has run out or not.
+fn due(
+    now: Timestamp,
+    issued_at: Timestamp,
+    signing_from: Option<Timestamp>,
+    ran_out: impl FnOnce() -> bool,
+) -> Option<Issue> {
     let age_ms = now.since_ms(issued_at);
     // What former keys signed is replaced before the broker forgets them.
-    let is_of_former_keys = own.identity.signing_from().is_some_and(|from| issued_at < from);
+    let is_of_former_keys = signing_from.is_some_and(|from| issued_at < from);
     let is_due = is_of_former_keys || age_ms >= RENEW_AFTER_MS;
     // Each answer comes by here, and to look at the own credential is to verify a signature.
     if !is_due && age_ms < ASK_AGAIN_MS {
-        return Ok(false);
+        return None;
     }
-    let asks = expires_at(now, live.record.member.jwt.as_deref()).is_none();
-    if is_due || asks {
-        issue(now, rng, own, live, asks)?;
-    }
-    Ok(is_due || asks)
+    let asks = ran_out();
+    (is_due || asks).then_some(Issue { asks })
 }
 
 /// The member sent a fresh credential; if the member's own ran out, the member gets one at once. `false` if it does not count.
@@ -129,4 +149,43 @@ fn issue(
     let give_up_at = now.plus_ms(GIVE_UP_AFTER_MS);
     live.record.outbox.push(Post { message: event_id, route, subject, bytes: Base64::new(bytes), give_up_at });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISSUED: i64 = 1_767_225_600_000;
+    const FRESH: Issue = Issue { asks: false };
+    const ASKING: Issue = Issue { asks: true };
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(ISSUED + ms)
+    }
+
+    fn after(ms: i64, ran_out: bool) -> Option<Issue> {
+        due(at(ms), at(0), None, || ran_out)
+    }
+
+    #[test]
+    fn the_members_credential_is_renewed_at_half_of_its_life() {
+        assert_eq!(after(RENEW_AFTER_MS - 1, false), None);
+        assert_eq!(after(RENEW_AFTER_MS, false), Some(FRESH));
+        assert_eq!(after(RENEW_AFTER_MS, true), Some(ASKING), "and this side asks in the same message");
+    }
+
+    #[test]
+    fn a_credential_that_ran_out_is_asked_for_once_a_day() {
+        assert_eq!(due(at(ASK_AGAIN_MS - 1), at(0), None, || panic!("not looked at yet")), None);
+        assert_eq!(after(ASK_AGAIN_MS, true), Some(ASKING), "long before the next renewal");
+        assert_eq!(after(ASK_AGAIN_MS, false), None);
+        const { assert!(ASK_AGAIN_MS == 24 * 3600 * 1000 && ASK_AGAIN_MS < RENEW_AFTER_MS) };
+    }
+
+    #[test]
+    fn what_former_keys_signed_is_replaced_at_once() {
+        assert_eq!(due(at(1), at(0), Some(at(1)), || false), Some(FRESH));
+        assert_eq!(due(at(1), at(0), Some(at(1)), || true), Some(ASKING));
+        assert_eq!(due(at(1), at(0), Some(at(0)), || false), None, "the keys of today signed it");
+    }
 }

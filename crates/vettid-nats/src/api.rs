@@ -83,8 +83,14 @@ impl Connection {
     /// One request to the JetStream API.
     pub(crate) async fn api<T: DeserializeOwned>(&self, subject: &str, body: &impl Serialize) -> Result<T, ApiError> {
         let body = serde_json::to_vec(body).map_err(|error| ApiError::Malformed(error.into()))?;
-        let message = self.exchange(subject, HeaderMap::new(), body.into(), REQUEST_TIMEOUT).await?;
-        answer(&message.payload)
+        match self.exchange(subject, HeaderMap::new(), body.into(), REQUEST_TIMEOUT).await {
+            Ok(message) => answer(&message.payload),
+            Err(error) => {
+                // Callers see only that something failed; which request it was is worth knowing.
+                tracing::warn!(%error, subject, "a request to jetstream failed");
+                Err(error.into())
+            }
+        }
     }
 }
 
