@@ -104,7 +104,6 @@ struct Config {
     allow_direct: bool,
     allow_rollup_hdrs: bool,
     deny_delete: bool,
-    deny_purge: bool,
 }
 
 impl Config {
@@ -128,7 +127,6 @@ impl Config {
             allow_direct: true,
             allow_rollup_hdrs: false,
             deny_delete: false,
-            deny_purge: false,
         }
     }
 
@@ -139,7 +137,6 @@ impl Config {
             max_age: INBOX_AGE_NS,
             max_msgs_per_subject: limits.waiting_per_subject,
             discard_new_per_subject: true,
-            deny_purge: true,
             ..Self::new(Stream::Inbox, subjects, limits.replicas)
         }
     }

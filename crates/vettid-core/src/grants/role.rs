@@ -256,6 +256,7 @@ fn consumer_subjects() -> Vec<String> {
         stream.acknowledge(name),
         stream.direct_get(),
         stream.message_delete(),
+        stream.purge(),
     ]
 }
 

@@ -72,7 +72,7 @@ async fn take_durable(shared: &Arc<Shared>, message: InboxMessage) {
         }
     };
     let told = match taken {
-        Ok(()) => message.done().await,
+        Ok(()) => message.done_soon().await,
         Err(error) => {
             tracing::error!(%error, "an event could not be stored");
             message.later(AGAIN_AFTER).await

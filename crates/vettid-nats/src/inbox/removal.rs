@@ -1,9 +1,10 @@
-//! Takes events that are done out of the stream: a moment later and several in a row. The server syncs each removal, and holds up
-//! what arrives meanwhile, so among arriving events removals keep their distance (docs/decisions/0202), but none waits long: to
-//! remove an old event is much dearer than a young one (docs/decisions/0224). The dearest is that of the stream's last event. Must
-//! never remove an event that is not done.
+//! Takes events that are done out of the stream: a moment later and several in a row. Where the stream begins with events that are all done
+//! here, they go together (docs/decisions/0226). Any other is removed by itself: the server syncs each removal, and holds up what
+//! arrives meanwhile, so among arriving events removals keep their distance (docs/decisions/0202), but none waits long: to remove an
+//! old event is much dearer than a young one (docs/decisions/0224). The dearest is that of the stream's last event. Must never
+//! remove an event that is not done.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -32,8 +33,14 @@ const PAUSES: u32 = 3;
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
 /// However long a removal took: whoever asks meanwhile is heard after this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// Where events go together, one that is done waits at most so long for those before it.
+const TOGETHER: Duration = Duration::from_millis(300);
 /// Events that may wait for their place in a row.
 const QUEUE: usize = 1_024;
+/// Fewer are removed one by one.
+const FEWEST_TOGETHER: u64 = 2;
+/// Matches every subject.
+const EVERYTHING: &str = ">";
 /// Header by which the server tells the place of a message.
 const PLACE: &str = "Nats-Sequence";
 
@@ -70,7 +77,9 @@ impl Remover {
     /// Starts the task; it begins with what was left behind.
     pub(super) fn start(connection: Connection, left: Left) -> Self {
         let (asks, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(Removal { connection, waiting, done: BTreeSet::new(), askers: Vec::new() }.run(left));
+        let removal =
+            Removal { connection, waiting, done: BTreeMap::new(), begin: 1, goes_together: true, askers: Vec::new() };
+        tokio::spawn(removal.run(left));
         Self(asks)
     }
 
@@ -92,7 +101,12 @@ impl Remover {
 struct Removal {
     connection: Connection,
     waiting: mpsc::Receiver<Ask>,
-    done: BTreeSet<u64>,
+    /// The places of what is done, and since when.
+    done: BTreeMap<u64, Instant>,
+    /// The stream holds nothing before this place.
+    begin: u64,
+    /// Whether the server takes out several events at once.
+    goes_together: bool,
     /// They wait until everything that was done before is removed.
     askers: Vec<oneshot::Sender<()>>,
 }
@@ -133,7 +147,7 @@ impl Removal {
                 },
             };
             match next {
-                Some(Ask::Done(sequence)) => self.done.insert(sequence),
+                Some(Ask::Done(sequence)) => self.done.insert(sequence, Instant::now()),
                 Some(Ask::Now(asker)) => return Ended::Asked(asker),
                 None => return Ended::Over,
             };
@@ -145,17 +159,24 @@ impl Removal {
     /// Removes what is done, in order; while events arrive, all but the last, and with pauses. What cannot be removed is tried again.
     async fn sweep(&mut self, is_busy: bool) {
         let mut row = std::mem::take(&mut self.done);
+        let last = row.pop_last();
+        if self.remove_together(&mut row).await && is_busy {
+            // Those before them may be done by the next time.
+            self.done.extend(row.extract_if(.., |_, since| since.elapsed() < TOGETHER));
+        }
         if is_busy {
-            self.done.extend(row.pop_last());
+            self.done.extend(last);
+        } else {
+            row.extend(last);
         }
         let (mut due, pauses_end) = (Duration::ZERO, Instant::now() + PAUSES_END);
         while !row.is_empty() {
             let begin = Instant::now();
-            let removals = row.iter().take(AT_ONCE).map(|sequence| async { (*sequence, self.remove(*sequence).await) });
+            let removals = row.keys().take(AT_ONCE).map(|sequence| async { (*sequence, self.remove(*sequence).await) });
             let mut failed = None;
             for (sequence, outcome) in join_all(removals).await {
                 match outcome {
-                    Ok(()) => drop(row.remove(&sequence)),
+                    Ok(()) => _ = row.remove(&sequence),
                     Err(error) => failed = Some(error),
                 }
             }
@@ -173,11 +194,46 @@ impl Removal {
         self.done.append(&mut row);
     }
 
+    /// Removes those of a row with which the stream begins, without a gap, with one request. What the stream holds before the first of them, or
+    /// between them, may be somebody else's or not done yet. Gives whether there were any.
+    async fn remove_together(&mut self, row: &mut BTreeMap<u64, Instant>) -> bool {
+        if !self.goes_together || row.is_empty() {
+            return false;
+        }
+        match self.purge_begin(row).await {
+            Ok(gone) => gone,
+            Err(ApiError::Refused { number, description }) => {
+                tracing::info!(number, description, "the inbox stream lets no events be removed together");
+                self.goes_together = false;
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "events that are done stay in the inbox stream for now");
+                false
+            }
+        }
+    }
+
+    async fn purge_begin(&mut self, row: &mut BTreeMap<u64, Instant>) -> Result<bool, ApiError> {
+        if !row.contains_key(&self.begin) {
+            let Some(first) = self.next(EVERYTHING, self.begin).await? else { return Ok(false) };
+            self.begin = first;
+        }
+        let end = end_of_run(row, self.begin);
+        if end - self.begin < FEWEST_TOGETHER {
+            return Ok(false);
+        }
+        self.connection.api::<Done>(&Stream::Inbox.purge(), &json!({ "seq": end })).await?;
+        self.begin = end;
+        *row = row.split_off(&end);
+        Ok(true)
+    }
+
     /// What was said while a row is being removed belongs to the next one.
     fn take_in(&mut self) {
         while let Ok(ask) = self.waiting.try_recv() {
             match ask {
-                Ask::Done(sequence) => drop(self.done.insert(sequence)),
+                Ask::Done(sequence) => _ = self.done.insert(sequence, Instant::now()),
                 Ask::Now(asker) => self.askers.push(asker),
             }
         }
@@ -207,6 +263,12 @@ impl Removal {
     async fn remove(&self, sequence: u64) -> Result<(), ApiError> {
         remove(&self.connection, sequence).await
     }
+}
+
+/// The first place from `begin` on that is not in the row.
+fn end_of_run(row: &BTreeMap<u64, Instant>, begin: u64) -> u64 {
+    let run = row.range(begin..).zip(begin..).take_while(|((place, _), expected)| *place == expected);
+    begin + u64::try_from(run.count()).unwrap_or(0)
 }
 
 /// Removes one event. One that is not there is removed.

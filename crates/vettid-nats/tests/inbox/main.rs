@@ -2,7 +2,9 @@
 //! host that serves the member.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "../raw/mod.rs"]
 mod raw;
+mod removal;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -156,6 +158,12 @@ async fn take_soon(inbox: &mut Inbox, count: usize) {
     }
 }
 
+/// Waits until the stream of the hosts holds so many events.
+async fn left(broker: &TestServer, count: u64) {
+    let fewer = async { while waiting(broker).await != count {} };
+    tokio::time::timeout(SOON, fewer).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_soon_is_gone_when_nothing_arrives_any_more_and_when_the_inbox_is_closed() {
     let broker = TestServer::start().await.unwrap();
@@ -164,8 +172,7 @@ async fn what_is_done_soon_is_gone_when_nothing_arrives_any_more_and_when_the_in
     let mut inbox = host(&broker, HOST, Members::All).await;
     send(&sender, member.member, &["one", "two", "three"]).await;
     take_soon(&mut inbox, 3).await;
-    let gone = async { while waiting(&broker).await > 0 {} };
-    tokio::time::timeout(SOON, gone).await.unwrap();
+    left(&broker, 0).await;
 
     send(&sender, member.member, &["four", "five"]).await;
     take_soon(&mut inbox, 2).await;
