@@ -10,6 +10,10 @@ use vettid_wire::id::ServiceId;
 
 /// Events of one service that may be under way in all vaults of the host while other services are there, too.
 const SHARE: usize = 2;
+/// The same once [`LONG`] of its events wait.
+const SHARE_OF_LONG: usize = 1;
+/// A line that is so long belongs to a service that asks more than its share.
+const LONG: usize = 32;
 /// The same while it is alone.
 const ALONE: usize = 512;
 /// A service counts as there for this long after its last event.
@@ -117,7 +121,12 @@ impl<T> Turns<T> {
     fn most(&self, now: Instant, service: &ServiceId) -> usize {
         let is_there = |line: &Line<T>| line.under_way > 0 || now.saturating_duration_since(line.last) < THERE;
         let has_company = self.lines.iter().any(|(other, line)| other != service && is_there(line));
-        if has_company { SHARE } else { ALONE }
+        let is_long = self.lines.get(service).is_some_and(|line| line.waiting.len() >= LONG);
+        match (has_company, is_long) {
+            (false, _) => ALONE,
+            (true, false) => SHARE,
+            (true, true) => SHARE_OF_LONG,
+        }
     }
 
     /// How many events of one service may wait.
@@ -174,6 +183,30 @@ mod tests {
             gone.extend(turns.next(now, &ended));
         }
         assert_eq!(gone.iter().map(|(event, _)| *event).collect::<Vec<_>>(), [10]);
+    }
+
+    #[tokio::test]
+    async fn a_service_whose_line_is_long_has_less_until_it_is_short_again() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        let (shop, flood) = (service("shop"), service("flood"));
+        drop(goes(turns.arrived(now, &shop, 0)));
+        let mut under_way: Vec<_> = (0..SHARE).map(|n| goes(turns.arrived(now, &flood, n)).unwrap()).collect();
+        (0..LONG + 2).for_each(|n| assert!(matches!(turns.arrived(now, &flood, SHARE + n), Given::Waits)));
+        // One of the shop and two of the flood ended: one of the flood may go.
+        under_way.clear();
+        let mut gone = Vec::new();
+        for _ in 0..=SHARE {
+            let ended = turns.ended().await;
+            gone.extend(turns.next(now, &ended));
+        }
+        assert_eq!(gone.iter().map(|(event, _)| *event).collect::<Vec<_>>(), [SHARE]);
+        // The second of these leaves the line short.
+        for expected in [1, 1, 2] {
+            drop(std::mem::take(&mut gone));
+            let ended = turns.ended().await;
+            gone = turns.next(now, &ended);
+            assert_eq!(gone.len(), expected);
+        }
     }
 
     #[tokio::test]

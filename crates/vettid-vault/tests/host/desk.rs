@@ -176,6 +176,7 @@ impl Desk {
         // A test sends more than a member may.
         let messages = Rate { count: 1_000_000, per_seconds: 60 };
         let connection = Limit { messages, bytes: None, ..Limit::CONNECTION };
+        let session = Limit { messages, bytes: None, ..Limit::SESSION };
         HostConfig {
             host_id: host.parse().unwrap(),
             state: self.state(host),
@@ -184,7 +185,7 @@ impl Desk {
             public_endpoint: None,
             peers: Arc::default(),
             files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
-            limits: Limits { connection, ..Limits::default() },
+            limits: Limits { connection, session, ..Limits::default() },
         }
     }
 

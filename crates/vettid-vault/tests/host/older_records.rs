@@ -52,6 +52,16 @@ async fn older_records_go_while_the_vault_goes_on_and_it_comes_back_from_any_par
     host.kill().await;
     let host = desk.run("host-1").await;
     assert_eq!(number(&alice, &mut town, ALICE).await, last);
+
+    // The second time, of records that this host wrote itself.
+    for value in 1..=COMMITS {
+        let set = json!({"field": "number", "value": value + COMMITS});
+        alice.command::<Value>(&mut town, ALICE, "data.set", set).await.unwrap().unwrap();
+    }
+    until("Alice's next older records are gone", async || stored(&desk, &town, ALICE).await.len() < 50).await;
+    host.kill().await;
+    let host = desk.run("host-1").await;
+    assert_eq!(number(&alice, &mut town, ALICE).await, json!(2 * COMMITS));
     host.stop().await;
 
     let whole = stored(&desk, &town, BOB).await;
