@@ -77,8 +77,7 @@ impl Remover {
     /// Starts the task; it begins with what was left behind.
     pub(super) fn start(connection: Connection, left: Left) -> Self {
         let (asks, waiting) = mpsc::channel(QUEUE);
-        let removal =
-            Removal { connection, waiting, done: BTreeMap::new(), begin: 1, goes_together: true, askers: Vec::new() };
+        let removal = Removal { connection, waiting, done: BTreeMap::new(), goes_together: true, askers: Vec::new() };
         tokio::spawn(removal.run(left));
         Self(asks)
     }
@@ -103,8 +102,6 @@ struct Removal {
     waiting: mpsc::Receiver<Ask>,
     /// The places of what is done, and since when.
     done: BTreeMap<u64, Instant>,
-    /// The stream holds nothing before this place.
-    begin: u64,
     /// Whether the server takes out several events at once.
     goes_together: bool,
     /// They wait until everything that was done before is removed.
@@ -214,17 +211,14 @@ impl Removal {
         }
     }
 
-    async fn purge_begin(&mut self, row: &mut BTreeMap<u64, Instant>) -> Result<bool, ApiError> {
-        if !row.contains_key(&self.begin) {
-            let Some(first) = self.next(EVERYTHING, self.begin).await? else { return Ok(false) };
-            self.begin = first;
-        }
-        let end = end_of_run(row, self.begin);
-        if end - self.begin < FEWEST_TOGETHER {
+    async fn purge_begin(&self, row: &mut BTreeMap<u64, Instant>) -> Result<bool, ApiError> {
+        // Asked for each time: a store that was put back holds earlier events again.
+        let Some(first) = self.next(EVERYTHING, 1).await? else { return Ok(false) };
+        let end = end_of_run(row, first);
+        if end - first < FEWEST_TOGETHER {
             return Ok(false);
         }
         self.connection.api::<Done>(&Stream::Inbox.purge(), &json!({ "seq": end })).await?;
-        self.begin = end;
         *row = row.split_off(&end);
         Ok(true)
     }

@@ -39,9 +39,13 @@ async fn events_with_which_the_stream_begins_go_together() {
     }
     let mut inbox = host(&broker, HOST, Members::All).await;
     let sender = sender(&broker, &member).await;
+    let event = fresh_event();
+    deliver(&sender, &text_for(member.member), event, "first".into()).await.unwrap();
     send_numbered(&sender, member.member, EVENTS).await;
-    take_soon(&mut inbox, EVENTS).await;
+    take_soon(&mut inbox, 1 + EVENTS).await;
     left(&broker, 0).await;
+    deliver(&sender, &text_for(member.member), event, "first".into()).await.unwrap();
+    assert_eq!(waiting(&broker).await, 0, "the server still knows what it took");
     send(&sender, member.member, &["the end"]).await;
     let (mut together, mut single) = (0, 0);
     loop {
