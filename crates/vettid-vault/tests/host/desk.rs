@@ -185,7 +185,7 @@ impl Desk {
             public_endpoint: None,
             peers: Arc::default(),
             files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
-            limits: Limits { connection, session, ..Limits::default() },
+            limits: Limits { connection, session },
         }
     }
 
