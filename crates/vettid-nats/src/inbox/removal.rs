@@ -205,7 +205,7 @@ impl Removal {
                 false
             }
             Err(error) => {
-                tracing::debug!(%error, "events that are done stay in the inbox stream for now");
+                tracing::debug!(%error, "events that are done could not be removed together; they are removed one by one");
                 false
             }
         }

@@ -4,14 +4,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::sync::mpsc::unbounded_channel;
 use vettid_core::grants::role::OperatorRole;
 use vettid_nats::connection::{Connection, ConnectionState};
 use vettid_nats::inbox::{Inbox, InboxMessage, Members, deliver};
 use vettid_testkit::broker::TestServer;
+use vettid_testkit::observer::Power;
 use vettid_testkit::space::{Placement, fresh_event};
 use vettid_wire::id::MemberId;
 
-use super::{HOST, SOON, host, left, next, send, sender, take, take_soon, text_for, waiting};
+use super::{HOST, SOON, host, left, next, raw, send, sender, take, take_soon, text_for, waiting};
 
 fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
@@ -58,6 +60,28 @@ async fn events_with_which_the_stream_begins_go_together() {
     }
     assert!(together > 0, "{single} singly");
     assert!(together + single < EVENTS / 4, "{together} times together, {single} singly");
+    broker.shut().await;
+}
+
+/// As streams were made before: the server never takes back that a stream refuses purges.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_refuses_purges_is_emptied_one_by_one() {
+    let broker = TestServer::start().await.unwrap();
+    let member = broker.space(Placement::Hosted).await.unwrap();
+    let anybody = broker.intruder(&broker.operator.accounts.vault_host, Power::Everything).await.unwrap();
+    let client = raw::connect(&broker.endpoint().unwrap(), anybody, unbounded_channel().0).await;
+    let shown = client.request("$JS.API.STREAM.INFO.INBOX", "".into()).await.unwrap();
+    let mut shown: serde_json::Value = serde_json::from_slice(&shown.payload).unwrap();
+    let mut config = shown["config"].take();
+    config["deny_purge"] = true.into();
+    let updated = client.request("$JS.API.STREAM.UPDATE.INBOX", config.to_string().into()).await.unwrap();
+    let updated: serde_json::Value = serde_json::from_slice(&updated.payload).unwrap();
+    assert_eq!(updated["config"]["deny_purge"], true, "{updated}");
+
+    let mut inbox = host(&broker, HOST, Members::All).await;
+    send_numbered(&sender(&broker, &member).await, member.member, 40).await;
+    take_soon(&mut inbox, 40).await;
+    left(&broker, 0).await;
     broker.shut().await;
 }
 
