@@ -111,10 +111,11 @@ impl Shop {
         self.send(&sign_claim(&self.identity, &self.account, claim).unwrap()).await.ok()
     }
 
-    /// What the registry says, checked with its key.
+    /// What the registry says, checked with its key. It may be over a moment after it was said, so the time is that at which it was asked.
     async fn standing(&self) -> ServiceStanding {
+        let asked_at = clock::now();
         let entry: DirectoryEntry = self.world.get("/v1/registry/services/shop", None).await.ok();
-        verify_standing(&self.registry().await, entry.standing, clock::now()).unwrap().into_inner()
+        verify_standing(&self.registry().await, entry.standing, asked_at).unwrap().into_inner()
     }
 
     async fn registry(&self) -> VerifyingKey {

@@ -14,6 +14,9 @@ use tokio::net::{TcpListener, UdpSocket};
 const TTL_SECONDS: u32 = 300;
 const LOOPBACK: &str = "127.0.0.1:0";
 
+/// Tries for a port that is free for both protocols.
+const TRIES: usize = 8;
+
 /// A running server.
 pub struct DnsServer {
     zone: Arc<InMemoryZoneHandler>,
@@ -41,9 +44,7 @@ impl DnsServer {
         let handler = Arc::new(handler);
         let mut catalog = Catalog::new();
         catalog.upsert(origin.into(), vec![handler.clone() as Arc<dyn ZoneHandler>]);
-        let listener = TcpListener::bind(LOOPBACK).await?;
-        let address = listener.local_addr()?;
-        let socket = UdpSocket::bind(address).await.context("the port is taken for udp")?;
+        let (listener, socket, address) = sockets().await?;
         let mut server = Server::new(catalog);
         server.register_socket(socket);
         server.register_listener(listener, Duration::from_secs(5), 4096);
@@ -78,4 +79,18 @@ impl DnsServer {
     pub async fn stop(mut self) -> Result<()> {
         Ok(self.server.shutdown_gracefully().await?)
     }
+}
+
+/// A port that is free for TCP may be taken for UDP by whoever asks another server at the moment; then another one is taken.
+async fn sockets() -> Result<(TcpListener, UdpSocket, SocketAddr)> {
+    let mut taken = None;
+    for _ in 0..TRIES {
+        let listener = TcpListener::bind(LOOPBACK).await?;
+        let address = listener.local_addr()?;
+        match UdpSocket::bind(address).await {
+            Ok(socket) => return Ok((listener, socket, address)),
+            Err(error) => taken = Some(error),
+        }
+    }
+    Err(taken.context("nothing was tried")?).context("no port is free for tcp and udp")
 }
