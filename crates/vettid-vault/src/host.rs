@@ -6,6 +6,7 @@ pub mod brokers;
 pub mod clock;
 pub mod config;
 mod control;
+mod failures;
 mod loader;
 mod lock;
 mod pieces;
@@ -18,10 +19,11 @@ mod vaults;
 pub mod ways;
 
 use crate::manager::CannotStart;
-use actor::{QUEUE, Stopped, Work};
+use actor::{Ended, QUEUE, Work};
 use brokers::Brokers;
 use bytes::Bytes;
 use config::HostConfig;
+use failures::Failures;
 use getrandom::SysRng;
 use loader::{Loaded, Loader};
 use lock::lane::Lanes;
@@ -44,7 +46,6 @@ use vettid_crypto::nats::key::{InvalidKey, UserKey};
 use vettid_crypto::nats::token::{TokenError, UserJwt};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{KemPublicKey, SuiteError};
-use vettid_handler::handlers::BuildError;
 use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError};
 use vettid_nats::inbox::{Inbox, InboxError, InboxMessage, Members};
 use vettid_nats::journal::{Journal, JournalError};
@@ -107,9 +108,9 @@ pub enum HostFailed {
     /// A vault cannot start.
     #[error(transparent)]
     Vault(#[from] CannotStart),
-    /// The table of handlers is not sound.
-    #[error(transparent)]
-    Handlers(#[from] BuildError),
+    /// A vault cannot be loaded because of a fault of the program.
+    #[error("the program fell over a fault of its own while it loaded the vault")]
+    Fell,
     /// An own key cannot be made.
     #[error(transparent)]
     Key(#[from] InvalidKey),
@@ -144,6 +145,7 @@ impl HostFailed {
             Self::Vault(_)
                 | Self::StorageKey(_)
                 | Self::StorageKeyLost
+                | Self::Fell
                 | Self::Object(ObjectError::NotFound | ObjectError::Damaged | ObjectError::TooLarge(_))
         )
     }
@@ -161,7 +163,9 @@ pub struct Host {
     inbox: Inbox,
     /// Vaults that run.
     vaults: HashMap<MemberId, Running>,
-    running: JoinSet<(MemberId, Result<(), Stopped>)>,
+    running: JoinSet<(MemberId, Ended)>,
+    /// What went wrong with the events of vaults that stopped.
+    failures: HashMap<MemberId, Failures>,
     /// Vaults that stopped and are being loaded again.
     coming_back: BTreeSet<MemberId>,
     returning: JoinSet<(MemberId, Result<Loaded, HostFailed>)>,
@@ -282,7 +286,7 @@ impl Host {
             journal: Journal::new(publisher.clone()),
             objects: Objects::open(&publisher).await?,
             pieces: Pieces::new(publisher.clone(), config.files_bytes),
-            handlers: vettid_handlers::native().build()?,
+            handlers: config.handlers.clone(),
             endpoint: public,
             limits: config.limits,
         };
@@ -313,6 +317,7 @@ impl Host {
             inbox,
             vaults: HashMap::new(),
             running: JoinSet::new(),
+            failures: HashMap::new(),
             coming_back: BTreeSet::new(),
             returning: JoinSet::new(),
             reloads: 0,
@@ -395,7 +400,7 @@ impl Host {
         self.returning.shutdown().await;
         self.vaults.clear();
         while let Some(ended) = self.running.join_next().await {
-            if let Ok((_, Err(error))) = ended {
+            if let Ok((_, (Err(error), _))) = ended {
                 tracing::error!(%error, "a vault did not stop in good order");
             }
         }

@@ -225,6 +225,7 @@ async fn serve(path: &Path) -> Result<()> {
         public_endpoint: file.public_endpoint,
         peers: Arc::new(file.peer_brokers),
         files_bytes: file.files_bytes,
+        handlers: vettid_handlers::native().build().context("the table of handlers is not sound")?,
         limits: file.limits.limits(),
     };
     LimitsFile::warn_of_high_ones(&config.limits);

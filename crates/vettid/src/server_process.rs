@@ -14,7 +14,17 @@ pub(crate) fn log(level: &str) -> Result<()> {
     let filter = EnvFilter::try_new(level).context("the log level in the configuration is not one")?;
     let started =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
-    started.map_err(|error| anyhow::anyhow!("logging does not start: {error}"))
+    started.map_err(|error| anyhow::anyhow!("logging does not start: {error}"))?;
+    log_faults();
+    Ok(())
+}
+
+/// A panic is logged with its place alone: its text may hold whatever was being handled.
+fn log_faults() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a fault of the program");
+    }));
 }
 
 /// Says in one JSON line that the process is ready.
@@ -45,4 +55,37 @@ pub(crate) fn read_config<T: serde::de::DeserializeOwned>(path: &Path) -> Result
 /// A path of a configuration counts from the folder of its file.
 pub(crate) fn beside(config: &Path, path: &Path) -> std::path::PathBuf {
     config.parent().unwrap_or_else(|| Path::new(".")).join(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_says_where_a_fault_was_and_not_what_was_being_handled() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            log_faults();
+            std::panic::catch_unwind(|| panic!("open sesame")).unwrap_err();
+        });
+        let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("a fault of the program") && log.contains("server_process.rs"), "{log}");
+        assert!(!log.contains("sesame"), "{log}");
+    }
 }

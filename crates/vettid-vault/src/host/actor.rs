@@ -2,6 +2,7 @@
 //! world at every moment; if a commit is not certain, the vault stops and is loaded again.
 
 use super::clock;
+use super::failures::{Failed, Failures};
 use super::loader::APART;
 use super::lock::lane::Lane;
 use super::pieces::Store;
@@ -12,10 +13,12 @@ use crate::lock;
 use crate::manager::{Commanded, Event, Handled, Prepared, Vault};
 use crate::outbox::Post;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
@@ -40,10 +43,6 @@ pub const QUEUE: usize = 1024;
 const TICK: Duration = Duration::from_secs(1);
 /// A vault that could not handle an event gets it again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// After so many failures an event that cannot be handled is put into quarantine.
-const MOST_FAILURES: u32 = 5;
-/// Events whose failures are counted at once; what fails beyond that comes again until there is a place.
-const MOST_FAILING: usize = 1_024;
 /// An event that the quarantine has no room for comes again after so many milliseconds.
 const NO_ROOM_PAUSE_MS: i64 = 600_000;
 /// Commits after which the state is stored as a whole and older records are removed.
@@ -91,7 +90,13 @@ pub enum Stopped {
     /// It is locked; only its member brings it back.
     #[error("the vault was locked")]
     Locked,
+    /// The program panicked: what it held of the vault counts no more, and the journal decides.
+    #[error("the program fell over a fault of its own")]
+    Fell,
 }
+
+/// How a vault ended, and what went wrong with its events until then.
+pub(super) type Ended = (Result<(), Stopped>, Failures);
 
 /// A running vault.
 pub struct Actor {
@@ -105,8 +110,10 @@ pub struct Actor {
     acknowledgements: JoinSet<()>,
     cutting: HashSet<String>,
     is_announcing: bool,
-    /// How often events could not be handled, by their place in the inbox.
-    failures: HashMap<u64, u32>,
+    /// What went wrong with its events, also before it was loaded again.
+    failures: Failures,
+    /// Events that are being handled.
+    in_hand: Vec<Option<InboxMessage>>,
     /// Sequences of some records of the journal, in order and [`APART`] records apart.
     places: Vec<u64>,
     /// Removes what is before the last snapshot.
@@ -158,7 +165,8 @@ impl Actor {
             acknowledgements: JoinSet::new(),
             cutting: HashSet::new(),
             is_announcing: false,
-            failures: HashMap::new(),
+            failures: Failures::default(),
+            in_hand: Vec::new(),
             places,
             removal: JoinSet::new(),
             lane: None,
@@ -179,14 +187,41 @@ impl Actor {
         self
     }
 
-    /// Runs until nobody gives it work any more; what was begun is finished.
-    pub async fn run(mut self) -> Result<(), Stopped> {
-        let ended = self.serve().await;
-        if matches!(ended, Ok(()) | Err(Stopped::Locked)) {
-            while self.acknowledgements.join_next().await.is_some() {}
-            self.files.finish().await;
+    /// With what is known of the failures of its events.
+    pub(super) fn after(self, failures: Failures) -> Self {
+        Self { failures, ..self }
+    }
+
+    /// Runs until nobody gives it work any more; what was begun is finished. A panic ends this vault alone: what is in its memory is
+    /// used no more but for the events in hand.
+    pub(super) async fn run(mut self) -> Ended {
+        let ended = AssertUnwindSafe(self.serve()).catch_unwind().await.unwrap_or(Err(Stopped::Fell));
+        match ended {
+            Ok(()) | Err(Stopped::Locked) => {
+                while self.acknowledgements.join_next().await.is_some() {}
+                self.files.finish().await;
+            }
+            Err(Stopped::Fell) => self.fell().await,
+            Err(_) => {}
         }
-        ended
+        (ended, self.failures)
+    }
+
+    /// What was in hand comes again, each by itself, and what was waiting comes again, too.
+    async fn fell(&mut self) {
+        let mut owed: Vec<_> = std::mem::take(&mut self.in_hand).into_iter().flatten().collect();
+        self.failures.fell(Instant::now(), owed.iter().map(|message| message.sequence));
+        self.work.close();
+        while let Ok(work) = self.work.try_recv() {
+            if let Work::Durable(message, _) = work {
+                owed.push(*message);
+            }
+        }
+        for message in owed {
+            if let Err(error) = message.later(AGAIN_AFTER).await {
+                tracing::warn!(%error, "an event of a vault that fell comes again later than it could");
+            }
+        }
     }
 
     async fn serve(&mut self) -> Result<(), Stopped> {
@@ -230,6 +265,11 @@ impl Actor {
         let mut next = Some(first);
         while let Some(work) = next {
             match work {
+                Work::Durable(message, turn) if self.failures.is_suspect(message.sequence) => {
+                    self.handle(std::mem::take(&mut taken)).await?;
+                    self.handle_suspect(*message).await?;
+                    drop(turn);
+                }
                 Work::Durable(message, turn) => {
                     let event = Event::Message { subject: message.subject.clone(), bytes: message.payload.to_vec() };
                     turns.extend(turn);
@@ -273,6 +313,16 @@ impl Actor {
         handled
     }
 
+    /// An event with which the program fell: nothing else is in hand this time. One that made it fall again and again is not tried any
+    /// more.
+    async fn handle_suspect(&mut self, message: InboxMessage) -> Result<(), Stopped> {
+        if self.failures.is_spent(message.sequence) {
+            return self.quarantine(message).await;
+        }
+        let event = Event::Message { subject: message.subject.clone(), bytes: message.payload.to_vec() };
+        self.handle(vec![Taken { event, message: Some(message) }]).await
+    }
+
     fn cut_off(&mut self, nkey: String, done: bool, taken: &mut Vec<Taken>) {
         self.cutting.remove(&nkey);
         if done {
@@ -296,8 +346,10 @@ impl Actor {
     /// One batch: commit, then acknowledge and send.
     async fn handle_one(&mut self, taken: Vec<Taken>) -> Result<Vec<Event>, Stopped> {
         let (events, messages): (Vec<_>, Vec<_>) = taken.into_iter().map(|t| (t.event, t.message)).unzip();
+        self.in_hand = messages;
         self.vault.lock().is_set = self.lane.as_ref().is_some_and(Lane::has_lock);
         let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &events);
+        let messages = std::mem::take(&mut self.in_hand);
         // Held back from before the commit on, so that nothing leaves after the tombstone.
         batch.ended.iter().for_each(|ended| self.ways.end(ended));
         if let Some(prepared) = &batch.commit {
@@ -309,7 +361,7 @@ impl Actor {
             match message {
                 Some(message) if *handled == Handled::Again => self.failed(message).await?,
                 Some(message) => {
-                    self.failures.remove(&message.sequence);
+                    self.failures.forget(message.sequence);
                     self.acknowledge(message, *handled);
                 }
                 None => {}
@@ -389,18 +441,13 @@ impl Actor {
 
     /// An event could not be handled. What was only held back does not count, so deliveries are no measure.
     async fn failed(&mut self, message: InboxMessage) -> Result<(), Stopped> {
-        let is_known = self.failures.contains_key(&message.sequence);
-        if !is_known && self.failures.len() >= MOST_FAILING {
-            self.acknowledge(message, Handled::Again);
-            return Ok(());
+        match self.failures.failed(message.sequence) {
+            Failed::TooOften => self.quarantine(message).await,
+            Failed::Again => {
+                self.acknowledge(message, Handled::Again);
+                Ok(())
+            }
         }
-        let failures = self.failures.entry(message.sequence).or_default();
-        *failures += 1;
-        if *failures >= MOST_FAILURES {
-            return self.quarantine(message).await;
-        }
-        self.acknowledge(message, Handled::Again);
-        Ok(())
     }
 
     /// An event that cannot be handled time after time is kept apart, sealed as it came, and not delivered any more. Where
@@ -414,7 +461,7 @@ impl Actor {
         }
         self.send(batch.posts);
         if self.quarantined() > before {
-            self.failures.remove(&message.sequence);
+            self.failures.forget(message.sequence);
             self.acknowledgements.spawn(async move {
                 if let Err(error) = message.give_up().await {
                     tracing::warn!(%error, "an event in quarantine will come again");

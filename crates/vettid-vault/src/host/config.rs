@@ -4,6 +4,7 @@ use super::sealer::SealerConfig;
 use std::path::PathBuf;
 use std::sync::Arc;
 use vettid_core::allowance::Limits;
+use vettid_handler::handlers::Handlers;
 use vettid_nats::tls::ClientTls;
 use vettid_wire::id::HostId;
 
@@ -24,6 +25,8 @@ pub struct HostConfig {
     pub peers: Arc<Vec<String>>,
     /// Room for the large values of all vaults here, in bytes: pieces of files, and stored states.
     pub files_bytes: u64,
+    /// What vaults do with events.
+    pub handlers: Handlers,
     /// How much each sender may send to a vault. Only a test or a measurement takes more than the standard.
     pub limits: Limits,
 }

@@ -6,9 +6,11 @@ use super::storage_key::StorageKeys;
 use super::{HostFailed, clock};
 use crate::manager::{CannotStart, Vault};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use vettid_core::allowance::Limits;
@@ -100,7 +102,13 @@ impl Loader {
         }
     }
 
+    /// A panic is a fault of the program with this vault, and no reason for the others not to run.
     async fn read(&self, member: MemberId, given: Option<&StorageKey>) -> Result<Loaded, HostFailed> {
+        let read = AssertUnwindSafe(self.read_unguarded(member, given)).catch_unwind();
+        read.await.unwrap_or(Err(HostFailed::Fell))
+    }
+
+    async fn read_unguarded(&self, member: MemberId, given: Option<&StorageKey>) -> Result<Loaded, HostFailed> {
         let key = || match given {
             Some(key) => Ok(duplicate(key)),
             None => self.storage_keys.get(member)?.ok_or(HostFailed::Vault(CannotStart::NoIdentity)),

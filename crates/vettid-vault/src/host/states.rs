@@ -77,7 +77,7 @@ impl States {
             journal: Journal::new(publisher.clone()),
             objects: Objects::open(&publisher).await?,
             pieces: Pieces::new(publisher.clone(), config.files_bytes),
-            handlers: vettid_handlers::native().build()?,
+            handlers: config.handlers.clone(),
             endpoint: config.public_endpoint.clone().unwrap_or(endpoint.address),
             limits: config.limits,
         };

@@ -1,14 +1,13 @@
 //! The vaults of a host: each runs by itself, comes back after it stopped, or stays down if it is broken. One vault must
 //! never hold up the others.
 
-use super::actor::{Actor, QUEUE, Stopped};
+use super::actor::{Actor, Ended, QUEUE, Stopped};
 use super::loader::Loaded;
 use super::ways::Sender;
 use super::{Host, HostFailed, Running, clock};
 use bytes::Bytes;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use vettid_core::grants::delivery::{self, Receiver};
@@ -17,16 +16,13 @@ use vettid_nats::profiles;
 use vettid_wire::id::MemberId;
 use vettid_wire::subject::{Pattern, Subject};
 
-/// A vault that stopped is loaded again after this time.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
-
 impl Host {
     /// A vault stopped: its journal decides what it is, so it is loaded again.
-    pub(super) async fn ended(
-        &mut self,
-        ended: Result<(MemberId, Result<(), Stopped>), JoinError>,
-    ) -> Result<(), HostFailed> {
-        let (member, why) = ended.map_err(|error| HostFailed::Control(format!("a vault failed: {error}")))?;
+    pub(super) async fn ended(&mut self, ended: Result<(MemberId, Ended), JoinError>) -> Result<(), HostFailed> {
+        let (member, (why, failures)) =
+            ended.map_err(|error| HostFailed::Control(format!("a vault failed: {error}")))?;
+        let rest = failures.rest();
+        self.failures.insert(member, failures);
         if matches!(why, Err(Stopped::Locked)) {
             return self.locked_itself(member).await;
         }
@@ -35,7 +31,7 @@ impl Host {
             tracing::error!(%member, %error, "a vault stopped and is loaded again");
         }
         self.coming_back.insert(member);
-        self.returning.spawn(self.loader.clone().load_again(member, RESTART_AFTER, key));
+        self.returning.spawn(self.loader.clone().load_again(member, rest, key));
         Ok(())
     }
 
@@ -99,7 +95,9 @@ impl Host {
         };
         let (journal, stores) =
             (self.loader.journal.clone(), (self.loader.objects.clone(), self.loader.pieces.clone()));
-        let actor = Actor::new(vault, (sequence, places), journal, stores, sender, queue).behind(self.lanes.of(member));
+        let failures = self.failures.remove(&member).unwrap_or_default();
+        let actor = Actor::new(vault, (sequence, places), journal, stores, sender, queue);
+        let actor = actor.behind(self.lanes.of(member)).after(failures);
         self.running.spawn(async move { (member, actor.run().await) });
         self.vaults.insert(member, Running { work, key });
         self.publish_event_types(member).await;

@@ -18,6 +18,7 @@ use vettid_core::grants::role::OperatorRole;
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::nats::key::Account;
 use vettid_crypto::suite::{KemSecretKey, Suite};
+use vettid_handler::handlers::Handlers;
 use vettid_nats::clock;
 use vettid_nats::journal::Journal;
 use vettid_testkit::broker::TestServer;
@@ -43,6 +44,8 @@ pub(crate) struct Desk {
     services_kem: String,
     folder: TempDir,
     commands: u64,
+    /// What vaults do with events; the first-party handlers if it is not said.
+    pub(crate) handlers: Option<Handlers>,
 }
 
 /// A host that runs.
@@ -96,6 +99,7 @@ impl Desk {
             services_kem: kem.public_key().typed().to_string(),
             folder: tempfile::tempdir().unwrap(),
             commands: 0,
+            handlers: None,
         }
     }
 
@@ -185,6 +189,7 @@ impl Desk {
             public_endpoint: None,
             peers: Arc::default(),
             files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
+            handlers: self.handlers.clone().unwrap_or_else(|| vettid_handlers::native().build().unwrap()),
             limits: Limits { connection, session },
         }
     }

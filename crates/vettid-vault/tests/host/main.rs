@@ -5,6 +5,7 @@
 mod app;
 mod broken;
 mod desk;
+mod fallen;
 mod killed;
 mod lock;
 mod mailbox;

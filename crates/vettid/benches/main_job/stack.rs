@@ -150,6 +150,7 @@ impl Plan {
             public_endpoint: None,
             peers: Arc::default(),
             files_bytes: vettid_nats::pieces::DEFAULT_MOST_BYTES,
+            handlers: vettid_handlers::native().build()?,
             limits: unlimited(),
         })
     }
