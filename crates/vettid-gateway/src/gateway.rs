@@ -17,6 +17,7 @@ mod verification;
 mod webhooks;
 
 pub use crate::api_key::{ApiKeyView, NewApiKey};
+pub use crate::tasks::Lost;
 pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
 pub use logins::LoginFailed;
@@ -44,6 +45,7 @@ use crate::random;
 use crate::requests::Requests;
 use crate::revocation;
 use crate::state::{Draft, State, StateError};
+use crate::tasks::Tasks;
 use crate::versions::Versions;
 use crate::view::{ConnectionView, Invitation, RequestView};
 use crate::webhook::{Event, EventKind};
@@ -55,7 +57,6 @@ use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock, RwLock
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use values::Values;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
@@ -120,7 +121,7 @@ struct Shared {
     /// Somebody asked for new signing keys.
     signing_wanted: Notify,
     stop: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 #[derive(Debug, Default)]
@@ -160,17 +161,19 @@ impl Gateway {
         self.0.stop.cancel();
         // Tasks may wait for a commit.
         self.0.state.wait_no_more();
-        self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.peers.close_all().await;
         self.0.home.clone().close().await;
         self.0.state.close().await;
     }
 
-    /// Waits until nothing can be stored any more before the next start; says why. A database that is away and may come back is
+    /// Waits until the gateway can only go on after its next start; says why. A database that is away and may come back is
     /// waited for instead.
-    pub async fn lost(&self) -> Arc<str> {
-        self.0.state.lost().await
+    pub async fn lost(&self) -> Lost {
+        tokio::select! {
+            why = self.0.state.lost() => Lost::State(why),
+            what = self.0.tasks.fallen() => Lost::Task(what),
+        }
     }
 
     /// Whether the database is away and waited for. Nothing is begun meanwhile.

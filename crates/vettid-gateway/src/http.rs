@@ -35,10 +35,10 @@ pub use scope::Scope;
 use crate::config::Http;
 use crate::gateway::Gateway;
 use crate::key_file::{ApiKey, KeyFileError};
+use crate::tasks::Tasks;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Why the face is not served.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub enum HttpError {
 pub(crate) async fn serve(
     gateway: Gateway,
     http: &Http,
-    tasks: &TaskTracker,
+    tasks: &Tasks,
     stop: CancellationToken,
 ) -> Result<SocketAddr, HttpError> {
     gateway.key_table().set_first(ApiKey::read_or_make(&http.api_key_file)?);
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     let listener = TcpListener::bind(http.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let router = router::router(gateway, http.demo_page, tasks);
-    tasks.spawn(async move {
+    tasks.keep("the http face", async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, "the http face ended");

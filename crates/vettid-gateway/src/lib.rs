@@ -33,6 +33,7 @@ mod revocation;
 mod rotation;
 mod signing;
 mod state;
+mod tasks;
 pub mod versions;
 pub mod view;
 mod webhook;

@@ -28,12 +28,12 @@ pub(crate) use provider::{Kept, Provider};
 pub use registering::{Registered, Registration, register};
 
 use crate::gateway::Gateway;
+use crate::tasks::Tasks;
 use settings::Oidc;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Between two rounds of tidying up.
 const ROUND: Duration = Duration::from_secs(30);
@@ -43,17 +43,17 @@ pub(crate) async fn serve(
     gateway: Gateway,
     oidc: &Oidc,
     kept: Kept,
-    tasks: &TaskTracker,
+    tasks: &Tasks,
     stop: CancellationToken,
 ) -> Result<SocketAddr, OidcError> {
     let failed = |source| OidcError::Listen { address: oidc.listen, source };
     let listener = TcpListener::bind(oidc.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let provider = Provider::open(gateway, oidc.clone(), kept, tasks.clone(), stop.clone()).await?;
-    tasks.spawn(keep_tidy(provider.clone(), stop.clone()));
-    tasks.spawn(messenger::run(provider.clone(), stop.clone()));
+    tasks.keep("tidying up of the openid provider", keep_tidy(provider.clone(), stop.clone()));
+    tasks.keep("telling clients of logouts", messenger::run(provider.clone(), stop.clone()));
     let router = web::router(provider).into_make_service_with_connect_info::<SocketAddr>();
-    tasks.spawn(async move {
+    tasks.keep("the openid provider", async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, "the openid provider ended");

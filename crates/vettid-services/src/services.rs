@@ -83,6 +83,15 @@ pub enum StopError {
     Broker(#[from] ServerError),
 }
 
+/// What failed in running services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// The broker, for good.
+    Broker,
+    /// A task, over a fault of the program or of the system.
+    Task,
+}
+
 /// Running services.
 pub struct Services {
     plane: Arc<ControlPlane>,
@@ -93,6 +102,17 @@ pub struct Services {
     api: JoinHandle<io::Result<()>>,
     tasks: [JoinHandle<()>; 3],
     stop: CancellationToken,
+    /// One of the tasks ended.
+    lost: CancellationToken,
+}
+
+/// Begins a task that services cannot do without.
+fn keep<T: Send + 'static>(lost: &CancellationToken, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    let end = lost.clone().drop_guard();
+    tokio::spawn(async move {
+        let _end = end;
+        task.await
+    })
 }
 
 impl std::fmt::Debug for Services {
@@ -129,16 +149,16 @@ impl Services {
         let limits = config.limits;
         let parts = Parts { keys, bootstraps, member_keys, broker, registry, resolver, periods, public_url, limits };
         let plane = Arc::new(ControlPlane::new(Arc::new(ledger.clone()), parts));
-        let (http, stop) = (Handle::new(), CancellationToken::new());
+        let (http, stop, lost) = (Handle::new(), CancellationToken::new(), CancellationToken::new());
         let router = http::router(plane.clone());
-        let api = tokio::spawn(listener::serve(listener, tls, router, http.clone()));
+        let api = keep(&lost, listener::serve(listener, tls, router, http.clone()));
         let tasks = [
-            tokio::spawn(serve_vaults(plane.clone(), from_vaults, stop.clone())),
-            tokio::spawn(keep_identities(plane.clone(), stop.clone())),
-            tokio::spawn(keep_verified(plane.clone(), stop.clone())),
+            keep(&lost, serve_vaults(plane.clone(), from_vaults, stop.clone())),
+            keep(&lost, keep_identities(plane.clone(), stop.clone())),
+            keep(&lost, keep_verified(plane.clone(), stop.clone())),
         ];
         let authority_pem = authority.certificate_pem().to_owned();
-        Ok(Self { plane, ledger, address, authority_pem, http, api, tasks, stop })
+        Ok(Self { plane, ledger, address, authority_pem, http, api, tasks, stop, lost })
     }
 
     /// The address of the HTTP API as members reach it.
@@ -189,11 +209,15 @@ impl Services {
         self.plane.keys.service_token.expose()
     }
 
-    /// Waits until the broker has failed for good; services should then be stopped.
-    pub async fn failed(&self) {
+    /// Waits until services cannot go on and should be stopped: the broker has failed for good, or a task ended, of which
+    /// [`Self::stop`] says what became.
+    pub async fn failed(&self) -> Failed {
         let mut state = self.plane.broker.state();
-        // An error means that the supervisor is gone, which is a failure too.
-        let _ = state.wait_for(|state| *state == ServerState::Failed).await;
+        tokio::select! {
+            // An error means that the supervisor is gone, which is a failure too.
+            _ = state.wait_for(|state| *state == ServerState::Failed) => Failed::Broker,
+            () = self.lost.cancelled() => Failed::Task,
+        }
     }
 
     /// Ends running requests within a few seconds, then connections, broker and ledger.
@@ -250,13 +274,19 @@ fn resolver(servers: &[SocketAddr]) -> DnsServers {
     })
 }
 
-/// Serves vaults one request after the other; a lost subscription is made anew.
+/// Serves vaults one request after the other; a lost subscription is made anew. A fault of the program costs the request that meets it.
 async fn serve_vaults(plane: Arc<ControlPlane>, mut subscription: Subscription, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             incoming = subscription.next() => match incoming {
-                Some(Ok(incoming)) => plane.serve_vault(incoming).await,
+                Some(Ok(incoming)) => {
+                    let plane = plane.clone();
+                    let served = tokio::spawn(async move { plane.serve_vault(incoming).await }).await;
+                    if served.is_err() {
+                        tracing::error!("the program fell over a request of a vault, which stays without an answer");
+                    }
+                }
                 lost => {
                     tracing::error!(?lost, "services do not hear vaults any more; subscribing again");
                     let Some(again) = resubscribed(&plane, &stop).await else { return };
@@ -320,4 +350,24 @@ fn write_join_tokens(data_dir: &Path, keys: &Keys) -> Result<(), SealedError> {
         sealed::write_new(&path, text.as_bytes()).map_err(|source| SealedError::File { path, source })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_is_missed_whatever_it_ended_with() {
+        let lost = CancellationToken::new();
+        let task = keep(&lost, std::future::pending::<()>());
+        tokio::task::yield_now().await;
+        assert!(!lost.is_cancelled());
+        task.abort();
+        task.await.unwrap_err();
+        assert!(lost.is_cancelled());
+
+        let fallen = CancellationToken::new();
+        keep(&fallen, async { panic!("a fault of the program") }).await.unwrap_err();
+        assert!(fallen.is_cancelled());
+    }
 }

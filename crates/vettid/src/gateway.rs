@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use vettid_gateway::config::Config;
-use vettid_gateway::gateway::Gateway;
+use vettid_gateway::gateway::{Gateway, Lost};
 use vettid_wire::id::{Fingerprint, MemberId};
 
 /// Options of `vettid gateway`.
@@ -102,7 +102,10 @@ async fn serve(path: &Path, level: &str) -> Result<(), Failure> {
     };
     gateway.stop().await;
     lost.map_or(Ok(()), |why| {
-        Err(Failure::new(Exit::State, format!("the gateway lost its state: {why}"))
-            .next("check its disk and its database, and start it again; it goes on with what is stored there"))
+        let (exit, next) = match why {
+            Lost::State(_) => (Exit::State, "check its disk and its database, and start it again"),
+            Lost::Task(_) => (Exit::Other, "start it again, and report what its log says of the fault"),
+        };
+        Err(Failure::new(exit, why.to_string()).next(format!("{next}; it goes on with what is stored")))
     })
 }

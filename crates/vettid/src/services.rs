@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use vettid_services::config::{Config, DEFAULT_BROKER_DISK_BYTES, Dns, Limits};
-use vettid_services::services::Services;
+use vettid_services::services::{Failed, Services};
 use vettid_wire::contract::Rate;
 use vettid_wire::id::Fingerprint;
 
@@ -128,11 +128,15 @@ async fn serve(path: &Path) -> Result<()> {
         registry: services.registry_fingerprint(),
     })?;
     let failed = tokio::select! {
-        () = stop.cancelled() => false,
-        () = services.failed() => true,
+        () = stop.cancelled() => None,
+        failed = services.failed() => Some(failed),
     };
     services.stop().await.context("services did not stop in good order")?;
-    if failed { bail!("the broker failed for good; see its log in the data folder") } else { Ok(()) }
+    match failed {
+        None => Ok(()),
+        Some(Failed::Broker) => bail!("the broker failed for good; see its log in the data folder"),
+        Some(Failed::Task) => bail!("a task of services ended; see their log, and start them again"),
+    }
 }
 
 fn checked(path: &Path, file: File) -> Result<Config> {

@@ -26,6 +26,8 @@ use vettid_wire::subject::Subject;
 const AT_ONCE: usize = 256;
 /// An event that could not be stored is taken up again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// The longest time before an event over which the program fell is taken up again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Between two attempts to open the inbox again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -63,24 +65,40 @@ async fn reopened(shared: &Shared) -> Option<Inbox> {
 }
 
 async fn take_durable(shared: &Arc<Shared>, message: InboxMessage) {
-    let taken = match &message.subject {
-        Subject::Invite(_, invite_id) => take_handshake(shared, *invite_id, &message.payload).await,
-        Subject::ForOwner(_, id, _) => take_event(shared, *id, &message.subject, &message.payload).await,
-        _ => {
-            shared.count_dropped();
-            Ok(())
+    let (owner, subject, payload) = (Arc::clone(shared), message.subject.clone(), message.payload.clone());
+    // In a task of its own, so that a fault of the program costs this event alone.
+    let taken = shared.tasks.spawn(async move {
+        match &subject {
+            Subject::Invite(_, invite_id) => take_handshake(&owner, *invite_id, &payload).await,
+            Subject::ForOwner(_, id, _) => take_event(&owner, *id, &subject, &payload).await,
+            _ => {
+                owner.count_dropped();
+                Ok(())
+            }
         }
-    };
-    let told = match taken {
-        Ok(()) => message.done_soon().await,
-        Err(error) => {
+    });
+    let told = match taken.await {
+        Ok(Ok(())) => message.done_soon().await,
+        Ok(Err(error)) => {
             tracing::error!(%error, "an event could not be stored");
             message.later(AGAIN_AFTER).await
+        }
+        Err(_) => {
+            let pause = pause_after(message.deliveries);
+            tracing::error!(?pause, "the program fell over an event; it comes again after a pause");
+            message.later(pause).await
         }
     };
     if let Err(error) = told {
         tracing::debug!(%error, "the broker was not told of an event; it comes again");
     }
+}
+
+/// Before an event over which the program fell comes again. It is kept until its time in the inbox is over: the next program may
+/// know what to do with it.
+fn pause_after(deliveries: u64) -> Duration {
+    let doublings = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+    (AGAIN_AFTER * 2_u32.pow(doublings)).min(LONGEST_PAUSE)
 }
 
 async fn take_handshake(shared: &Arc<Shared>, invite_id: InviteId, bytes: &[u8]) -> Result<(), StateError> {
@@ -330,5 +348,16 @@ fn note_refusal(live: &mut Live, answer: Answer) {
             code: refused.code,
             at: clock::now(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_over_which_the_program_falls_comes_less_and_less_often() {
+        let pauses: Vec<_> = [1, 2, 3, 10, 11, u64::MAX].map(|deliveries| pause_after(deliveries).as_secs()).into();
+        assert_eq!(pauses, [5, 10, 20, 2560, 3600, 3600]);
     }
 }

@@ -26,6 +26,7 @@ use crate::random;
 use crate::registration::{self, Registration, RegistrationError};
 use crate::requests::Requests;
 use crate::state::{Loaded, Place, State, StateError};
+use crate::tasks::Tasks;
 use crate::versions::{self, NotNewer, Version, Versions};
 use crate::webhook::sender::{Sender, SenderError};
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,6 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use vettid_crypto::nats::key::InvalidKey;
 use vettid_nats::connection::Endpoint;
 use vettid_nats::tls::{ClientTls, TlsError};
@@ -178,7 +178,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         state_key_made_at: made_at,
         signing_wanted: Notify::new(),
         stop: CancellationToken::new(),
-        tasks: TaskTracker::new(),
+        tasks: Tasks::new(),
     });
     let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
     run(&shared, arrivals, kept).await
@@ -217,9 +217,9 @@ async fn set_going(
     restored: Restored,
 ) -> Result<(), StartError> {
     publish(shared).await?;
-    shared.tasks.spawn(arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
+    shared.tasks.keep("the inbox", arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
-        shared.tasks.spawn(arrivals::serve_subscription(Arc::clone(shared), subscription));
+        shared.tasks.keep("taking of answers", arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
     for (question, ended) in restored.questions {
         let request = shared.requests.add(question, true);
@@ -237,12 +237,12 @@ async fn set_going(
         }
     }
     resume_posts(shared).await;
-    shared.tasks.spawn(webhooks::serve(Arc::clone(shared)));
-    shared.tasks.spawn(keep_tidy(Arc::clone(shared)));
-    shared.tasks.spawn(keep_credential(Arc::clone(shared)));
-    shared.tasks.spawn(keep_published(Arc::clone(shared)));
-    shared.tasks.spawn(signing::keep(Arc::clone(shared)));
-    shared.tasks.spawn(verification::keep_listed(Arc::clone(shared)));
+    shared.tasks.keep("sending of events", webhooks::serve(Arc::clone(shared)));
+    shared.tasks.keep("tidying up", keep_tidy(Arc::clone(shared)));
+    shared.tasks.keep("renewal of the credential", keep_credential(Arc::clone(shared)));
+    shared.tasks.keep("publication", keep_published(Arc::clone(shared)));
+    shared.tasks.keep("renewal of signing keys", signing::keep(Arc::clone(shared)));
+    shared.tasks.keep("the entry in the directory", verification::keep_listed(Arc::clone(shared)));
     if let Some(http) = &shared.config.http {
         let address = http::serve(gateway.clone(), http, &shared.tasks, shared.stop.clone()).await?;
         *lock(&shared.http_address) = Some(address);

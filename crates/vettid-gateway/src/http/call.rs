@@ -2,6 +2,7 @@
 //! away in the middle.
 
 use super::failure::ApiFailure;
+use crate::tasks::Tasks;
 use crate::{clock, random};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -9,7 +10,6 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::time::Duration;
-use tokio_util::task::TaskTracker;
 use vettid_wire::id::EventId;
 
 /// Largest body of a call in bytes.
@@ -52,7 +52,7 @@ pub(super) async fn take_body(request: Request, next: Next) -> Response {
 }
 
 /// Runs the call as a task of the gateway: what was begun is finished although nobody waits for it any more.
-pub(super) async fn finish(State(tasks): State<TaskTracker>, request: Request, next: Next) -> Response {
+pub(super) async fn finish(State(tasks): State<Tasks>, request: Request, next: Next) -> Response {
     match tasks.spawn(next.run(request)).await {
         Ok(response) => response,
         Err(error) => super::failure::unavailable(&error).into_response(),

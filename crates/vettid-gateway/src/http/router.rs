@@ -7,10 +7,10 @@ use super::{
     messages, page, probes, requests, stored, values, verification, webhooks,
 };
 use crate::gateway::Gateway;
+use crate::tasks::Tasks;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
-use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 /// The resources: one file and one row each.
@@ -40,7 +40,7 @@ pub(super) fn calls() -> OpenApiRouter<Gateway> {
 }
 
 /// Everything that is served.
-pub(super) fn router(gateway: Gateway, demo_page: bool, tasks: &TaskTracker) -> Router {
+pub(super) fn router(gateway: Gateway, demo_page: bool, tasks: &Tasks) -> Router {
     let (calls, document) = calls().split_for_parts();
     let access = Access::new(&document, gateway.clone());
     let calls = calls

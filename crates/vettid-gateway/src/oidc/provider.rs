@@ -15,13 +15,13 @@ use crate::clock;
 use crate::gateway::Gateway;
 use crate::random;
 use crate::state::{Loaded, StateError};
+use crate::tasks::Tasks;
 use crate::view::ConnectionView;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use vettid_crypto::jose::TokenKey;
 use vettid_crypto::kdf;
 use vettid_crypto::secret::Secret32;
@@ -104,7 +104,7 @@ struct Inner {
     waiting: SyncMutex<Waiting>,
     pushed: SyncMutex<Pushed>,
     news: Notify,
-    tasks: TaskTracker,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
@@ -114,7 +114,7 @@ impl Provider {
         gateway: Gateway,
         settings: Oidc,
         kept: Kept,
-        tasks: TaskTracker,
+        tasks: Tasks,
         stop: CancellationToken,
     ) -> Result<Self, OidcError> {
         let clients = Registry::read(&settings.clients_file)?;
@@ -152,7 +152,7 @@ impl Provider {
         &self.0.gateway
     }
 
-    pub(super) fn tasks(&self) -> &TaskTracker {
+    pub(super) fn tasks(&self) -> &Tasks {
         &self.0.tasks
     }
 

@@ -88,7 +88,7 @@ async fn a_gateway_that_was_overtaken_says_so_and_why() {
     let lost = gateway.begin(|gateway| async move { gateway.lost().await.to_string() });
     SqliteState::take(&world.config.state.join("state.sqlite")).await.unwrap();
     let why = tokio::time::timeout(PATIENCE, lost).await.unwrap().unwrap();
-    assert_eq!(why, "another process has taken the state over");
+    assert_eq!(why, "the gateway lost its state: another process has taken the state over");
     let problems = until_ready(&program, false).await;
     assert!(problems.contains("the state cannot be written"), "{problems}");
     gateway.stop().await;
