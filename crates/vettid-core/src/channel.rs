@@ -194,6 +194,23 @@ impl Channel {
         self.unsaved = false;
     }
 
+    /// Whether few reserved sequences are left.
+    #[must_use]
+    pub fn runs_low(&self) -> bool {
+        self.used.is_some_and(|used| self.reserved.saturating_sub(used) <= RESERVE / 4)
+    }
+
+    /// Reserves further sequences if few are left, so that no message has to wait until the channel is stored. Whether it did: the channel is
+    /// to be stored then.
+    pub fn reserve_ahead(&mut self) -> bool {
+        let runs_low = self.runs_low();
+        if runs_low {
+            self.reserved = self.sent() + RESERVE;
+            self.unsaved = true;
+        }
+        runs_low
+    }
+
     /// Seals an event for the other side; gives the bytes that go on the wire.
     pub fn seal<T: Serialize>(
         &mut self,
@@ -443,5 +460,26 @@ mod tests {
         let next = seal(&mut again, &mut rng).sequence;
         assert!(sent.iter().all(|&sequence| sequence < next));
         assert_eq!(sent.len(), usize::try_from(RESERVE).unwrap());
+    }
+
+    #[test]
+    fn who_reserves_ahead_never_waits_and_leaves_no_larger_gap() {
+        let (mut a, _, mut rng) = pair();
+        a.stored();
+        let mut stored = serde_json::to_vec(&a).unwrap();
+        for _ in 0..5 * RESERVE {
+            let sequence = seal(&mut a, &mut rng).sequence;
+            assert!(!a.must_store(), "{sequence} had to wait");
+            let mut again: Channel = serde_json::from_slice(&stored).unwrap();
+            let next = seal(&mut again, &mut rng).sequence;
+            assert!(sequence < next && next <= sequence + RESERVE + 1, "{sequence} and then {next}");
+            if a.runs_low() {
+                assert!(a.reserve_ahead() && a.must_store() && !a.reserve_ahead());
+                a.stored();
+                stored = serde_json::to_vec(&a).unwrap();
+            }
+        }
+        let mut read: Channel = serde_json::from_slice(&stored).unwrap();
+        assert!(!read.reserve_ahead(), "one that was just read reserves with its first message");
     }
 }

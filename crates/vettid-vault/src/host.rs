@@ -10,6 +10,7 @@ mod failures;
 mod loader;
 mod lock;
 mod pieces;
+mod removal;
 pub mod sealer;
 pub mod states;
 pub mod storage_key;

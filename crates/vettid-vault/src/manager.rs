@@ -16,7 +16,7 @@ use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation, send};
+use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
@@ -27,7 +27,7 @@ use vettid_core::journal::{BrokenJournal, Chain, Changes, Record, RecordKind};
 use vettid_crypto::at_rest::StorageKey;
 use vettid_handler::handlers::Handlers;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, RotateSigningKeys, SigningKeysRotated, VaultDeployed};
-use vettid_wire::event::FeedItem;
+use vettid_wire::feed::FeedEntry;
 use vettid_wire::id::{Fingerprint, MemberId, OperationId};
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
@@ -57,6 +57,8 @@ pub enum Event {
     Lock(lock::News),
     /// Something was done with stored pieces of files.
     Pieces(Done),
+    /// New entries of the feed are committed: the app is told of them.
+    Told(Vec<FeedEntry>),
     /// A message that could not be handled again and again: it is kept apart.
     Quarantine {
         /// Where it arrived.
@@ -345,7 +347,11 @@ impl Vault {
     ) -> Result<Commanded<T>, Failure> {
         let mut step = self.step(clocks, rng);
         let before = step.savepoint();
-        let done = match command(&mut step).and_then(|done| tell_app(&mut step, 0).map(|()| done)) {
+        let done = command(&mut step).and_then(|done| {
+            let told = std::mem::take(&mut step.told);
+            receive::tell_app(&mut step, &told).map(|()| done)
+        });
+        let done = match done {
             Ok(done) => done,
             Err(failure) => {
                 step.roll_back(before);
@@ -530,10 +536,13 @@ pub struct Commanded<T> {
 /// Handles one event in its own step.
 fn one(step: &mut Step<'_>, event: &Event) -> Handled {
     let (before, told) = (step.savepoint(), step.told.len());
-    let done = receive::one(step, event).and_then(|()| tell_app(step, told));
+    let done = receive::one(step, event);
     match done {
         Ok(()) => {
             step.keep();
+            // Nobody waits for it, so what somebody does wait for leaves first.
+            let told = step.told.split_off(told);
+            step.afterwards.extend((!told.is_empty()).then_some(Event::Told(told)));
             Handled::Done
         }
         Err(Failure::Wait(wait_ms)) => {
@@ -546,12 +555,6 @@ fn one(step: &mut Step<'_>, event: &Event) -> Handled {
             Handled::Again
         }
     }
-}
-
-/// Pushes new feed entries to the app.
-fn tell_app(step: &mut Step<'_>, from: usize) -> Result<(), Failure> {
-    let entries: Vec<_> = step.told.iter().skip(from).cloned().collect();
-    entries.iter().try_for_each(|entry| send::push::<FeedItem>(step, entry))
 }
 
 fn prepare(

@@ -5,11 +5,12 @@ use crate::manager::Event;
 use crate::pause::{Pause, Sender};
 use crate::step::Step;
 use crate::{
-    bootstrap, credential, establish, expiry, file, lock, outbox, owner, peer, quarantine, restore, revocation,
+    bootstrap, credential, establish, expiry, file, lock, outbox, owner, peer, quarantine, restore, revocation, send,
     signing_keys,
 };
 use vettid_wire::envelope::Envelope;
-use vettid_wire::event::{self, Lane};
+use vettid_wire::event::{self, FeedItem, Lane};
+use vettid_wire::feed::FeedEntry;
 use vettid_wire::subject::Subject;
 
 /// A vault that was put back takes nothing before its owner's word: what others sent comes again after so many milliseconds.
@@ -28,12 +29,18 @@ pub fn one(step: &mut Step<'_>, event: &Event) -> Result<(), Failure> {
         Event::Compare(op_id) => credential::operation::compare(step, *op_id),
         Event::Lock(news) => lock::news(step, *news),
         Event::Pieces(done) => file::done(step, done),
+        Event::Told(entries) => tell_app(step, entries),
         Event::CutOff(user_nkey) => {
             revocation::was_cut_off(&mut step.draft, user_nkey);
             Ok(())
         }
         Event::SigningKeysRotated(done) => signing_keys::confirmed(step, *done),
     }
+}
+
+/// Pushes new entries of the feed to the app.
+pub fn tell_app(step: &mut Step<'_>, entries: &[FeedEntry]) -> Result<(), Failure> {
+    entries.iter().try_for_each(|entry| send::push::<FeedItem>(step, entry))
 }
 
 fn message(step: &mut Step<'_>, subject: &Subject, bytes: &[u8]) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use vettid_core::channel::Channel;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::refusal::RefusalCode;
@@ -77,11 +78,14 @@ pub(super) async fn ask(
         return Err(RequestError::Invalid);
     }
     shared.requests.check_room().map_err(|_| RequestError::TooManyOpen)?;
-    let (question, address) = seal(shared, id, ask).await?;
+    let Sealed { question, address, runs_low } = seal(shared, id, ask).await?;
     let stored = must_store(&question);
     let request = shared.requests.add(question, stored);
     spawn(shared, Arc::clone(&request), Some(address));
     let view = wait_for(shared, &request, wait).await;
+    if runs_low {
+        shared.tasks.spawn(reserve_ahead(Arc::clone(shared), id));
+    }
     if view.status.is_open() {
         keep(shared, &request).await?;
         return Ok(present(&request));
@@ -100,9 +104,33 @@ fn must_store(question: &Question) -> bool {
     once::is_named() || matches!(question.kind, Kind::Authorisation(_) | Kind::Message { .. })
 }
 
+/// A question that may leave.
+struct Sealed {
+    question: Question,
+    address: Arc<PeerAddress>,
+    /// Few sequences are left before the channel is to be stored again.
+    runs_low: bool,
+}
+
+/// Stores the channel before a question has to wait for that.
+async fn reserve_ahead(shared: Arc<Shared>, id: ConnectionId) {
+    let Some(mut live) = shared.lock_live(id).await else { return };
+    if !live.channel.as_mut().is_some_and(Channel::reserve_ahead) {
+        return;
+    }
+    let mut draft = shared.state.draft();
+    let stored = match put_channel(&mut draft, id, &mut live) {
+        Ok(()) => shared.commit(draft).await,
+        unwritten => unwritten,
+    };
+    if let Err(error) = stored {
+        tracing::error!(%error, "a channel could not be stored ahead");
+    }
+}
+
 /// Seals a question. The lock on the connection is held over the commit, if one is due, so that no sequence leaves that
 /// the stored channel does not cover.
-async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, Arc<PeerAddress>), RequestError> {
+async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<Sealed, RequestError> {
     let mut live = shared.lock_live(id).await.ok_or(RequestError::UnknownConnection)?;
     let service_id = &shared.presentation.service_id;
     let address = live.address(service_id).map_err(|_| RequestError::NotConnected)?;
@@ -120,6 +148,7 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
         };
         Question::seal(clock::now(), &mut random::system(), asker, channel, ask)?
     };
+    let runs_low = channel.runs_low();
     let mut draft = shared.state.draft();
     if channel.must_store() {
         put_channel(&mut draft, id, live)?;
@@ -131,7 +160,7 @@ async fn seal(shared: &Shared, id: ConnectionId, ask: Ask) -> Result<(Question, 
         once::request(&mut draft, question.request_id)?;
     }
     shared.commit(draft).await?;
-    Ok((question, address))
+    Ok(Sealed { question, address, runs_low })
 }
 
 /// Stores a request before its id is told to anybody. One that ended meanwhile is told as ended.

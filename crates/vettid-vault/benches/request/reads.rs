@@ -70,16 +70,22 @@ impl Reads {
         let begin = core_time();
         node.vault.committed(&prepared).unwrap();
         let applied = core_time() - begin;
+        let begin = core_time();
+        let told = node.vault.handle(clocks(*now), rng, &batch.afterwards);
+        // Now and then the channel reserves sequences.
+        told.commit.iter().for_each(|prepared| node.vault.committed(prepared).unwrap());
+        let told_in = core_time() - begin;
 
-        assert_eq!(batch.handled, [Handled::Done]);
-        let post_bytes = batch.posts.iter().map(|post| post.bytes.as_bytes().len()).collect();
+        assert_eq!((batch.handled, told.handled), (vec![Handled::Done], vec![Handled::Done]));
+        assert!(told.posts.len() == 1 && told.afterwards.is_empty());
+        let post_bytes = batch.posts.iter().chain(&told.posts).map(|post| post.bytes.as_bytes().len()).collect();
         for post in &batch.posts {
             if matches!(&post.subject, Subject::ForOwner(to, ..) if *to == shop.guid) {
                 shop.receive(&post.subject, post.bytes.as_bytes(), *now, rng);
             }
         }
         self.check();
-        Read { handled, applied, question_bytes, post_bytes, commit_bytes: prepared.sealed.len() }
+        Read { handled: handled + told_in, applied, question_bytes, post_bytes, commit_bytes: prepared.sealed.len() }
     }
 
     /// The service got the value and its proof, once.

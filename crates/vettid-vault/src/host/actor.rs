@@ -6,6 +6,7 @@ use super::failures::{Failed, Failures};
 use super::loader::APART;
 use super::lock::lane::Lane;
 use super::pieces::Store;
+use super::removal::{Removed, remove};
 use super::turns::Turn;
 use super::ways::{Sender, Ways};
 use crate::failure::Failure;
@@ -29,7 +30,6 @@ use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::Pieces;
 use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, SigningKeysRotated, VaultDeployed};
-use vettid_wire::id::MemberId;
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
 
@@ -135,6 +135,11 @@ struct Taken {
 }
 
 impl Taken {
+    /// An event of the vault's own.
+    fn own(event: Event) -> Self {
+        Self { event, message: None }
+    }
+
     fn len(&self) -> usize {
         match &self.event {
             Event::Message { bytes, .. } => bytes.len(),
@@ -234,7 +239,7 @@ impl Actor {
                     None => break,
                 },
                 _ = tick.tick() => {
-                    self.handle(vec![Taken { event: Event::Tick, message: None }]).await?;
+                    self.handle(vec![Taken::own(Event::Tick)]).await?;
                     self.lock_if_idle().await?;
                     self.send_waiting();
                     if std::mem::take(&mut self.is_changed) {
@@ -242,7 +247,7 @@ impl Actor {
                     }
                 }
                 done = self.files.next() => {
-                    self.handle(vec![Taken { event: Event::Pieces(done), message: None }]).await?;
+                    self.handle(vec![Taken::own(Event::Pieces(done))]).await?;
                 }
                 Some(_) = self.acknowledgements.join_next() => {}
                 Some(removed) = self.removal.join_next() => self.forget(removed),
@@ -280,15 +285,15 @@ impl Actor {
                 }
                 Work::Sent(number) => {
                     self.ways.ended(number);
-                    taken.push(Taken { event: Event::Sent(vec![number]), message: None });
+                    taken.push(Taken::own(Event::Sent(vec![number])));
                 }
                 Work::NotSent(number) => self.ways.ended(number),
-                Work::Lock(news) => taken.push(Taken { event: Event::Lock(news), message: None }),
+                Work::Lock(news) => taken.push(Taken::own(Event::Lock(news))),
                 Work::CutOff(nkey, done) => self.cut_off(nkey, done, &mut taken),
                 Work::SigningKeysRotated(done) => {
                     self.is_announcing = false;
                     let done = done.map(Event::SigningKeysRotated);
-                    taken.extend(done.map(|event| Taken { event, message: None }));
+                    taken.extend(done.map(Taken::own));
                 }
                 Work::Enrol(asked, answer) => self.enrol(&asked, answer).await?,
                 Work::Recover(asked, answer) => {
@@ -317,7 +322,8 @@ impl Actor {
     /// more.
     async fn handle_suspect(&mut self, message: InboxMessage) -> Result<(), Stopped> {
         if self.failures.is_spent(message.sequence) {
-            return self.quarantine(message).await;
+            let afterwards = self.quarantine(message).await?;
+            return self.handle(afterwards.into_iter().map(Taken::own).collect()).await;
         }
         let event = Event::Message { subject: message.subject.clone(), bytes: message.payload.to_vec() };
         self.handle(vec![Taken { event, message: Some(message) }]).await
@@ -326,7 +332,7 @@ impl Actor {
     fn cut_off(&mut self, nkey: String, done: bool, taken: &mut Vec<Taken>) {
         self.cutting.remove(&nkey);
         if done {
-            taken.push(Taken { event: Event::CutOff(nkey), message: None });
+            taken.push(Taken::own(Event::CutOff(nkey)));
         }
     }
 
@@ -334,7 +340,7 @@ impl Actor {
     async fn handle(&mut self, mut taken: Vec<Taken>) -> Result<(), Stopped> {
         while !taken.is_empty() {
             let afterwards = self.handle_one(taken).await?;
-            taken = afterwards.into_iter().map(|event| Taken { event, message: None }).collect();
+            taken = afterwards.into_iter().map(Taken::own).collect();
         }
         if self.is_to_be_locked {
             return Err(Stopped::Locked);
@@ -352,14 +358,20 @@ impl Actor {
         let messages = std::mem::take(&mut self.in_hand);
         // Held back from before the commit on, so that nothing leaves after the tombstone.
         batch.ended.iter().for_each(|ended| self.ways.end(ended));
+        let (mut posts, mut afterwards) = (batch.posts, batch.afterwards);
         if let Some(prepared) = &batch.commit {
-            self.commit(prepared).await?;
+            self.write(prepared).await?;
             tracing::debug!(durable = ?batch.durable, "committed");
+            self.grant_wishes();
+            // What the journal has may leave; only a new way needs what memory is about to learn.
+            posts = self.ways.send_on_open(posts);
+            self.follow(prepared)?;
+        } else {
+            self.grant_wishes();
         }
-        self.grant_wishes();
         for (message, handled) in messages.into_iter().zip(&batch.handled) {
             match message {
-                Some(message) if *handled == Handled::Again => self.failed(message).await?,
+                Some(message) if *handled == Handled::Again => afterwards.extend(self.failed(message).await?),
                 Some(message) => {
                     self.failures.forget(message.sequence);
                     self.acknowledge(message, *handled);
@@ -367,9 +379,9 @@ impl Actor {
                 None => {}
             }
         }
-        self.send(batch.posts);
+        self.send(posts);
         batch.wishes.into_iter().for_each(|wish| self.files.begin(wish));
-        Ok(batch.afterwards)
+        Ok(afterwards)
     }
 
     /// What the commit wishes of the lock; a permit is with the lane before the app hears of it.
@@ -404,13 +416,24 @@ impl Actor {
         if !is_due {
             return Ok(());
         }
-        self.handle(vec![Taken { event: Event::Lock(lock::News::Idle), message: None }]).await?;
+        self.handle(vec![Taken::own(Event::Lock(lock::News::Idle))]).await?;
         Err(Stopped::Locked)
     }
 
     async fn commit(&mut self, prepared: &Prepared) -> Result<(), Stopped> {
+        self.write(prepared).await?;
+        self.follow(prepared)
+    }
+
+    /// The record is in the journal when this returns.
+    async fn write(&mut self, prepared: &Prepared) -> Result<(), Stopped> {
         let bytes = Bytes::copy_from_slice(&prepared.sealed);
         self.sequence = self.journal.commit(self.vault.guid(), self.sequence, bytes).await?;
+        Ok(())
+    }
+
+    /// Memory follows the journal.
+    fn follow(&mut self, prepared: &Prepared) -> Result<(), Stopped> {
         self.vault.committed(prepared)?;
         if self.vault.since_snapshot().is_multiple_of(APART) {
             self.places.push(self.sequence);
@@ -440,19 +463,19 @@ impl Actor {
     }
 
     /// An event could not be handled. What was only held back does not count, so deliveries are no measure.
-    async fn failed(&mut self, message: InboxMessage) -> Result<(), Stopped> {
+    async fn failed(&mut self, message: InboxMessage) -> Result<Vec<Event>, Stopped> {
         match self.failures.failed(message.sequence) {
             Failed::TooOften => self.quarantine(message).await,
             Failed::Again => {
                 self.acknowledge(message, Handled::Again);
-                Ok(())
+                Ok(vec![])
             }
         }
     }
 
     /// An event that cannot be handled time after time is kept apart, sealed as it came, and not delivered any more. Where
     /// there is no room for it, it stays at the broker.
-    async fn quarantine(&mut self, message: InboxMessage) -> Result<(), Stopped> {
+    async fn quarantine(&mut self, message: InboxMessage) -> Result<Vec<Event>, Stopped> {
         let before = self.quarantined();
         let event = Event::Quarantine { subject: message.subject.clone(), bytes: message.payload.to_vec() };
         let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &[event]);
@@ -471,7 +494,7 @@ impl Actor {
             tracing::error!("an event can be neither handled nor put into quarantine");
             self.acknowledge(message, Handled::Later(NO_ROOM_PAUSE_MS));
         }
-        Ok(())
+        Ok(batch.afterwards)
     }
 
     fn quarantined(&self) -> u64 {
@@ -559,35 +582,4 @@ impl Actor {
             Err(error) => tracing::error!(%error, "the removal of old journal records did not come to its end"),
         }
     }
-}
-
-/// What is gone for good.
-struct Removed {
-    /// The records below this place.
-    below: u64,
-    states: Vec<String>,
-}
-
-/// Removes the records below these places and then these stored states, which nothing names any more.
-async fn remove(
-    journal: Journal,
-    objects: Objects,
-    member: MemberId,
-    places: Vec<u64>,
-    states: Vec<String>,
-) -> Removed {
-    if let Err(error) = journal.purge_in_steps(member, &places).await {
-        tracing::warn!(%error, "old journal records are not all removed; it is tried again after the next snapshot");
-        return Removed { below: 0, states: Vec::new() };
-    }
-    let mut removed = Removed { below: places.last().copied().unwrap_or(0), states: Vec::new() };
-    for state in states {
-        match objects.delete(&state).await {
-            Ok(()) | Err(ObjectError::NotFound) => removed.states.push(state),
-            Err(error) => {
-                tracing::warn!(%error, "an old stored state is not removed; it is tried again after the next snapshot");
-            }
-        }
-    }
-    removed
 }

@@ -88,14 +88,31 @@ impl Ways {
 
     /// Sends a post, unless it is on its way already. What cannot be queued now is tried again with the next tick.
     pub fn send(&mut self, vault: &Vault, post: Post) {
+        let lane = self.lane(vault, &post.route);
+        self.queue(lane, post);
+    }
+
+    fn queue(&mut self, lane: Option<mpsc::Sender<Post>>, post: Post) {
         let number = (post.delivery == Delivery::Durable).then_some(post.number);
         if number.is_some_and(|number| !self.on_the_way.insert(number)) {
             return;
         }
-        let queued = self.lane(vault, &post.route).is_some_and(|lane| lane.try_send(post).is_ok());
+        let queued = lane.is_some_and(|lane| lane.try_send(post).is_ok());
         if let Some(number) = number.filter(|_| !queued) {
             self.on_the_way.remove(&number);
         }
+    }
+
+    /// Sends the posts whose way is open, as [`Self::send`] does; gives back the others.
+    pub fn send_on_open(&mut self, posts: Vec<Post>) -> Vec<Post> {
+        let mut others = Vec::new();
+        for post in posts {
+            match self.open_lane(&post.route) {
+                Some(lane) => self.queue(Some(lane), post),
+                None => others.push(post),
+            }
+        }
+        others
     }
 
     /// A post arrived, or has to be tried again.
@@ -135,10 +152,15 @@ impl Ways {
         });
     }
 
-    /// The open lane of a route.
+    /// The lane of a route, if it is open.
+    fn open_lane(&self, route: &Route) -> Option<mpsc::Sender<Post>> {
+        self.lanes.get(route).filter(|lane| !lane.posts.is_closed()).map(|lane| lane.posts.clone())
+    }
+
+    /// The lane of a route; it is opened if it is not open.
     fn lane(&mut self, vault: &Vault, route: &Route) -> Option<mpsc::Sender<Post>> {
-        if let Some(lane) = self.lanes.get(route).filter(|lane| !lane.posts.is_closed()) {
-            return Some(lane.posts.clone());
+        if let Some(lane) = self.open_lane(route) {
+            return Some(lane);
         }
         let way = self.way(vault, route)?;
         let (lane, posts) = mpsc::channel(QUEUE);
@@ -434,161 +456,4 @@ async fn through_peer(connection: &Connection, post: &Post, bytes: Bytes) -> Sen
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use vettid_testkit::broker::TestServer;
-    use vettid_testkit::operator::fresh_key;
-    use vettid_testkit::space::{Placement, fresh_event};
-    use vettid_wire::base64::Base64;
-    use vettid_wire::id::ConnectionId;
-    use vettid_wire::time::Timestamp;
-
-    /// Shorter than the time after which an idle way ends by itself.
-    const AT_ONCE: Duration = Duration::from_secs(20);
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_way_that_was_cut_off_ends_at_once() {
-        let broker = TestServer::start().await.unwrap();
-        let peer = broker.space(Placement::Hosted).await.unwrap();
-        let (id, key) = (ConnectionId::from_bytes([7; 16]), Arc::new(fresh_key().unwrap()));
-        let identity = MemberIdentity::Connection(id);
-        let minted = peer.mint(&identity, key.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
-        let endpoint = broker.endpoint().unwrap();
-        let space = SpaceUri::new(&endpoint.address, peer.member).unwrap();
-        let jwt = minted.jwt.as_str().to_owned();
-        let door = Door { space, identity, key: Some(key.clone()), jwt, is_refused: false };
-        let (work, mut news) = mpsc::channel(QUEUE);
-        let (lane, posts) = mpsc::channel(QUEUE);
-        let way = tokio::spawn(run(
-            Way::Peer { door, endpoint, open: None },
-            posts,
-            work.downgrade(),
-            Arc::new(Notify::new()),
-            watch::channel(None).1,
-        ));
-        let post = |number| Post {
-            number,
-            route: Route::Peer(id),
-            subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
-            event_id: fresh_event(),
-            delivery: Delivery::Durable,
-            bytes: Base64::new(b"sealed".to_vec()),
-            created_at: clock::now(),
-        };
-        lane.send(post(1)).await.unwrap();
-        assert!(matches!(news.recv().await, Some(Work::Sent(1))));
-
-        let (account, mut claims) = peer.claims(&broker.operator).remove(1);
-        claims.revoke(key.public(), clock::now());
-        broker.push(&account, &claims).await.unwrap();
-        timeout(AT_ONCE, lane.closed()).await.unwrap();
-        timeout(AT_ONCE, way).await.unwrap().unwrap();
-        broker.shut().await;
-    }
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_refused_way_ends_as_soon_as_there_is_something_else_to_show() {
-        let broker = TestServer::start().await.unwrap();
-        let (peer, other) =
-            (broker.space(Placement::Hosted).await.unwrap(), broker.space(Placement::Hosted).await.unwrap());
-        let (id, key) = (ConnectionId::from_bytes([7; 16]), Arc::new(fresh_key().unwrap()));
-        let identity = MemberIdentity::Connection(id);
-        let foreign = other.mint(&identity, key.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
-        let endpoint = broker.endpoint().unwrap();
-        let space = SpaceUri::new(&endpoint.address, peer.member).unwrap();
-        let jwt = format!("{}x", foreign.jwt.as_str());
-        let door = Door { space, identity, key: Some(key.clone()), jwt, is_refused: false };
-        let (work, mut news) = mpsc::channel(QUEUE);
-        let (lane, posts) = mpsc::channel(QUEUE);
-        let is_renewed = Arc::new(Notify::new());
-        let way = Way::Peer { door, endpoint, open: None };
-        let way = tokio::spawn(run(way, posts, work.downgrade(), is_renewed.clone(), watch::channel(None).1));
-        lane.send(Post {
-            number: 1,
-            route: Route::Peer(id),
-            subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
-            event_id: fresh_event(),
-            delivery: Delivery::Durable,
-            bytes: Base64::new(b"sealed".to_vec()),
-            created_at: clock::now(),
-        })
-        .await
-        .unwrap();
-        assert!(matches!(news.recv().await, Some(Work::NotSent(1))));
-        assert!(!way.is_finished());
-        is_renewed.notify_one();
-        timeout(AT_ONCE, way).await.unwrap().unwrap();
-        broker.shut().await;
-    }
-
-    /// The broker of the peer cannot be reached, so posts pile up on the way. Then the connection ends, and the broker is there again.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_waits_on_the_way_to_a_peer_whose_connection_ended_is_dropped_but_for_the_notice() {
-        let broker = TestServer::start().await.unwrap();
-        let peer = broker.space(Placement::Home).await.unwrap();
-        let home = MemberIdentity::HomeMessage(peer.member);
-        let reader = broker.join(&peer, &home).await.unwrap();
-        let mut inbox = inbox::Inbox::open(&reader, home.name().as_str(), inbox::Members::All).await.unwrap();
-        let (id, key) = (ConnectionId::from_bytes([7; 16]), Arc::new(fresh_key().unwrap()));
-        let identity = MemberIdentity::Connection(id);
-        let minted = peer.mint(&identity, key.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
-        let endpoint = broker.endpoint().unwrap();
-        let space = SpaceUri::new(&endpoint.address, peer.member).unwrap();
-        let jwt = minted.jwt.as_str().to_owned();
-        // Whoever connects here waits for ever: nobody answers.
-        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let nowhere = Endpoint { address: format!("tls://{}", silent.local_addr().unwrap()), ..endpoint.clone() };
-        let door = Door { space, identity, key: Some(key), jwt, is_refused: false };
-        let (work, mut news) = mpsc::channel(QUEUE);
-        let (lane, posts) = mpsc::channel(QUEUE);
-        let (gate, is_ended) = watch::channel(None);
-        let way = Way::Peer { door, endpoint: nowhere, open: None };
-        let post = |number| Post {
-            number,
-            route: Route::Peer(id),
-            subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
-            event_id: fresh_event(),
-            delivery: if number == 0 { Delivery::BestEffort } else { Delivery::Durable },
-            bytes: Base64::new(vec![u8::try_from(number).unwrap()]),
-            created_at: clock::now(),
-        };
-        for number in [1, 0, 2, 3] {
-            lane.send(post(number)).await.unwrap();
-        }
-        let first = tokio::spawn(run(way, posts, work.downgrade(), Arc::new(Notify::new()), is_ended));
-        // The way is on its first attempt; everything is still in it.
-        let (held, _) = timeout(AT_ONCE, silent.accept()).await.unwrap().unwrap();
-        gate.send_replace(Some(Ended { connection: id, notice: Some(3) }));
-        for dropped in [1, 2] {
-            let news = timeout(AT_ONCE, news.recv()).await.unwrap();
-            assert!(matches!(news, Some(Work::NotSent(number)) if number == dropped), "{dropped}");
-        }
-        first.abort();
-        drop((held, silent));
-
-        // The same on a way whose broker is there: the notice alone arrives.
-        let door = Door {
-            space: SpaceUri::new(&endpoint.address, peer.member).unwrap(),
-            identity: MemberIdentity::Connection(id),
-            key: Some(Arc::new(fresh_key().unwrap())),
-            jwt: String::new(),
-            is_refused: false,
-        };
-        let user = door.key.clone().unwrap();
-        let minted = peer.mint(&door.identity, user.public(), Timestamp::from_unix_ms(i64::MAX)).unwrap();
-        let door = Door { jwt: minted.jwt.as_str().to_owned(), ..door };
-        let (lane, posts) = mpsc::channel(QUEUE);
-        for number in [4, 0, 5, 6, 7] {
-            lane.send(post(number)).await.unwrap();
-        }
-        let (gate, is_ended) = watch::channel(Some(Ended { connection: id, notice: Some(6) }));
-        let way = Way::Peer { door, endpoint, open: None };
-        let second = tokio::spawn(run(way, posts, work.downgrade(), Arc::new(Notify::new()), is_ended));
-        let arrived = timeout(AT_ONCE, inbox.next()).await.unwrap().unwrap();
-        assert_eq!(arrived.payload.as_ref(), [6]);
-        drop(lane);
-        timeout(AT_ONCE, second).await.unwrap().unwrap();
-        drop(gate);
-        assert!(timeout(Duration::from_millis(200), inbox.next()).await.is_err(), "something else arrived");
-        broker.shut().await;
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 #[expect(dead_code, reason = "its own crate tests policies with it, too")]
 mod model;
 
+use crate::flows::request_id;
+use crate::node::clocks;
 use crate::town::{ALICE, BOB, DAY_MS, Faults, Town};
 use model::Model;
 use rand::RngExt;
@@ -14,6 +16,7 @@ use vettid_core::allowance::{Limit, Limits};
 use vettid_vault::manager::{Event, Handled};
 use vettid_wire::audit::ExportedEntry;
 use vettid_wire::contract::Rate;
+use vettid_wire::event::{EventRow, FeedItem};
 use vettid_wire::feed::{
     AuditStretch, FeedChanged, FeedPolicy, Filter, FoundEntries, MarkedEntry, Shelf, UnreadCounts,
 };
@@ -296,4 +299,27 @@ fn bad_day(seed: u64) {
 #[test]
 fn on_bad_days_the_feed_is_what_its_owner_made_of_it() {
     (310..330).for_each(bad_day);
+}
+
+/// Nobody waits for the push, and a service does wait for its answer.
+#[test]
+fn the_app_is_told_after_the_answer_has_left() {
+    let mut town = Town::settled(88);
+    let _: Value = town.ask(ALICE, "data.set", json!({"field": "email", "value": "a"})).unwrap();
+    town.connect_shop();
+    let id = request_id(&mut town);
+    let body = town.shop.data_request("email", id);
+    let (_, (subject, bytes)) = town.shop.seal("data.request", body, town.now, &mut town.rng);
+    let Town { nodes, shop, now, rng, .. } = &mut town;
+    let vault = &mut nodes[ALICE].vault;
+    let answered = vault.handle(clocks(*now), rng, &[Event::Message { subject, bytes }]);
+    let to: Vec<_> = answered.posts.iter().map(|post| post.subject.clone()).collect();
+    assert!(matches!(to.as_slice(), [Subject::ForOwner(guid, ..)] if *guid == shop.guid), "{to:?}");
+    vault.committed(&answered.commit.unwrap()).unwrap();
+    let [Event::Told(entries)] = answered.afterwards.as_slice() else { panic!("{:?}", answered.afterwards) };
+    assert_eq!(entries.len(), 1);
+    let told = vault.handle(clocks(*now), rng, &answered.afterwards);
+    let to: Vec<_> = told.posts.iter().map(|post| post.subject.clone()).collect();
+    assert!(matches!(to.as_slice(), [Subject::ForApp(_, name, _)] if *name == FeedItem::ROW.event_type()), "{to:?}");
+    assert_eq!((told.handled, told.afterwards.len()), (vec![Handled::Done], 0));
 }
