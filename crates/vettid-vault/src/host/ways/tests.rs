@@ -17,6 +17,18 @@ use vettid_wire::time::Timestamp;
 /// Shorter than the time after which an idle way ends by itself.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
+fn post(to: MemberId, id: ConnectionId, number: u64) -> Post {
+    Post {
+        number,
+        route: Route::Peer(id),
+        subject: Subject::ForOwner(to, id, "messaging.text".parse().unwrap()),
+        event_id: fresh_event(),
+        delivery: Delivery::Durable,
+        bytes: Base64::new(b"sealed".to_vec()),
+        created_at: clock::now(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_way_that_was_cut_off_ends_at_once() {
     let broker = TestServer::start().await.unwrap();
@@ -37,16 +49,7 @@ async fn a_way_that_was_cut_off_ends_at_once() {
         Arc::new(Notify::new()),
         watch::channel(None).1,
     ));
-    let post = |number| Post {
-        number,
-        route: Route::Peer(id),
-        subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
-        event_id: fresh_event(),
-        delivery: Delivery::Durable,
-        bytes: Base64::new(b"sealed".to_vec()),
-        created_at: clock::now(),
-    };
-    lane.send(post(1)).await.unwrap();
+    lane.send(post(peer.member, id, 1)).await.unwrap();
     assert!(matches!(news.recv().await, Some(Work::Sent(1))));
 
     let (account, mut claims) = peer.claims(&broker.operator).remove(1);
@@ -74,17 +77,7 @@ async fn a_refused_way_ends_as_soon_as_there_is_something_else_to_show() {
     let is_renewed = Arc::new(Notify::new());
     let way = Way::Peer { door, endpoint, open: None };
     let way = tokio::spawn(run(way, posts, work.downgrade(), is_renewed.clone(), watch::channel(None).1));
-    lane.send(Post {
-        number: 1,
-        route: Route::Peer(id),
-        subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
-        event_id: fresh_event(),
-        delivery: Delivery::Durable,
-        bytes: Base64::new(b"sealed".to_vec()),
-        created_at: clock::now(),
-    })
-    .await
-    .unwrap();
+    lane.send(post(peer.member, id, 1)).await.unwrap();
     assert!(matches!(news.recv().await, Some(Work::NotSent(1))));
     assert!(!way.is_finished());
     is_renewed.notify_one();
@@ -115,13 +108,9 @@ async fn what_waits_on_the_way_to_a_peer_whose_connection_ended_is_dropped_but_f
     let (gate, is_ended) = watch::channel(None);
     let way = Way::Peer { door, endpoint: nowhere, open: None };
     let post = |number| Post {
-        number,
-        route: Route::Peer(id),
-        subject: Subject::ForOwner(peer.member, id, "messaging.text".parse().unwrap()),
-        event_id: fresh_event(),
         delivery: if number == 0 { Delivery::BestEffort } else { Delivery::Durable },
         bytes: Base64::new(vec![u8::try_from(number).unwrap()]),
-        created_at: clock::now(),
+        ..post(peer.member, id, number)
     };
     for number in [1, 0, 2, 3] {
         lane.send(post(number)).await.unwrap();
@@ -190,15 +179,7 @@ async fn only_what_has_an_open_way_leaves_before_memory_follows() {
     let (kept, mut way) = lane();
     ways.lanes.insert(Route::Peer(open), kept);
     ways.lanes.insert(Route::Peer(closed), lane().0);
-    let post = |number, id| Post {
-        number,
-        route: Route::Peer(id),
-        subject: Subject::ForOwner(space.member, id, "messaging.text".parse().unwrap()),
-        event_id: fresh_event(),
-        delivery: Delivery::Durable,
-        bytes: Base64::new(b"sealed".to_vec()),
-        created_at: clock::now(),
-    };
+    let post = |number, id| post(space.member, id, number);
     let posts = vec![post(1, new), post(2, open), post(3, closed), post(4, open), post(2, open)];
     let others = ways.send_on_open(posts);
     assert_eq!(others.iter().map(|post| post.number).collect::<Vec<_>>(), [1, 3]);
