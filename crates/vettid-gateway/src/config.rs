@@ -174,7 +174,7 @@ pub struct Limits {
     pub peer_idle_ms: u64,
     /// A question without answer is sent again after this time, in milliseconds; each further time after twice as long.
     pub ask_again_ms: u64,
-    /// How often a question is sent at most.
+    /// How often a question that the member's inbox keeps is sent at most. One that no inbox keeps is sent until it is answered or over.
     pub ask_times: u32,
     /// Room for events that wait, in bytes; reserved on the broker when the account is new.
     pub inbox_bytes: i64,

@@ -146,10 +146,7 @@ impl Peers {
         message: EventId,
         payload: Bytes,
     ) -> Result<(), PeerError> {
-        let (slot, surplus) = self.slot(id);
-        if let Some(surplus) = surplus {
-            close(&surplus).await;
-        }
+        let slot = self.slot_of(id).await;
         let connection = slot.connection.get_or_try_init(|| self.open_watched(id, &slot, address)).await?;
         let sent = tokio::select! {
             biased;
@@ -158,6 +155,23 @@ impl Peers {
         };
         slot.used_at_ms.store(clock::now().unix_ms(), Ordering::Relaxed);
         sent
+    }
+
+    /// Sends what is sent again until it is answered: only a vault that listens now has it.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub(crate) async fn tell(
+        &self,
+        id: ConnectionId,
+        address: &PeerAddress,
+        subject: &Subject,
+        payload: Bytes,
+    ) -> Result<(), PeerError> {
+        let slot = self.slot_of(id).await;
+        let connection = slot.connection.get_or_try_init(|| self.open_watched(id, &slot, address)).await?;
+        connection.publish(subject, payload).await.map_err(InboxError::from)?;
+        Ok(())
     }
 
     /// Sends the second handshake message under the claim that came in the first one.
@@ -212,6 +226,15 @@ impl Peers {
     fn endpoint(&self, space: &SpaceUri) -> Result<Endpoint, PeerError> {
         let address = self.brokers.address_of(space).ok_or(PeerError::ForeignBroker)?;
         Ok(Endpoint { address: address.to_owned(), tls: self.tls.clone() })
+    }
+
+    /// The slot of a connection, with room made for it.
+    async fn slot_of(&self, id: ConnectionId) -> Arc<Slot> {
+        let (slot, surplus) = self.slot(id);
+        if let Some(surplus) = surplus {
+            close(&surplus).await;
+        }
+        slot
     }
 
     /// The slot of a connection, and one that has to make room for it.

@@ -29,7 +29,7 @@ use vettid_wire::contract::Retention;
 use vettid_wire::data::batch::FieldAnswer;
 use vettid_wire::data::{DataOutcome, DataRequest, DataResponse, Keep};
 use vettid_wire::envelope::{Content, InReplyTo};
-use vettid_wire::event::{self, EventRow as _, Row};
+use vettid_wire::event::{self, Delivery, EventRow as _, Row};
 use vettid_wire::id::{ConnectionId, EventId, MemberId, RequestId, ServiceId};
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::key::TypedKey;
@@ -385,6 +385,12 @@ impl Question {
             },
             kind,
         })
+    }
+
+    /// Whether it reaches only a vault that listens now, and is sent again until it is answered.
+    #[must_use]
+    pub fn is_best_effort(&self) -> bool {
+        self.kind.row().delivery == Delivery::BestEffort
     }
 
     /// Where it is sent.

@@ -74,8 +74,8 @@ pub enum StreamError {
     /// The store had this stream and has it no more: it was opened with another key, or emptied. Nothing was changed.
     #[error("the broker's store has lost its stream {0}; restore the store or its key")]
     Lost(&'static str),
-    /// The stream is there, but for other subjects.
-    #[error("the stream {0} does not have the subjects of this version")]
+    /// The stream is there, but for subjects that no earlier version had in it.
+    #[error("the stream {0} has other subjects than those of this program")]
     Different(&'static str),
     /// The server could not be asked or refuses.
     #[error(transparent)]
@@ -89,6 +89,9 @@ pub enum StreamError {
 struct Config {
     name: &'static str,
     subjects: Vec<String>,
+    /// Subjects that an earlier version may have had here.
+    #[serde(skip)]
+    former: Vec<String>,
     retention: &'static str,
     storage: &'static str,
     discard: &'static str,
@@ -112,6 +115,7 @@ impl Config {
         Self {
             name: stream.name(),
             subjects: subjects.iter().map(ToString::to_string).collect(),
+            former: Vec::new(),
             retention: "limits",
             storage: "file",
             discard: "new",
@@ -130,15 +134,22 @@ impl Config {
         }
     }
 
-    fn inbox(subjects: &[Pattern], max_consumers: i64, limits: StreamLimits) -> Self {
+    /// An event that this version delivers by best effort may have been a durable one.
+    fn inbox(receiver: Receiver, max_consumers: i64, limits: StreamLimits) -> Self {
         Self {
+            former: receiver.best_effort().iter().map(ToString::to_string).collect(),
             max_consumers,
             max_bytes: limits.inbox_bytes,
             max_age: INBOX_AGE_NS,
             max_msgs_per_subject: limits.waiting_per_subject,
             discard_new_per_subject: true,
-            ..Self::new(Stream::Inbox, subjects, limits.replicas)
+            ..Self::new(Stream::Inbox, &receiver.durable(), limits.replicas)
         }
+    }
+
+    /// Whether a stream with these subjects is this one of an earlier version.
+    fn may_follow(&self, subjects: &[String]) -> bool {
+        subjects.iter().all(|subject| self.subjects.contains(subject) || self.former.contains(subject))
     }
 
     fn profiles(subjects: &[Pattern], limits: StreamLimits) -> Self {
@@ -167,7 +178,7 @@ impl StreamPlan {
     #[must_use]
     pub fn hosts(limits: StreamLimits) -> Self {
         Self(vec![
-            (Stream::Inbox, Config::inbox(&Receiver::Vault.durable(), HOSTS, limits)),
+            (Stream::Inbox, Config::inbox(Receiver::Vault, HOSTS, limits)),
             (Stream::Journal, Config::journal(limits)),
             (Stream::Profiles, Config::profiles(&last_values(), limits)),
             (Stream::Vaults, Config::vaults(limits)),
@@ -178,7 +189,7 @@ impl StreamPlan {
     #[must_use]
     pub fn home(receiver: Receiver, limits: StreamLimits) -> Self {
         Self(vec![
-            (Stream::Inbox, Config::inbox(&receiver.durable(), CONSUMERS_AT_HOME, limits)),
+            (Stream::Inbox, Config::inbox(receiver, CONSUMERS_AT_HOME, limits)),
             (Stream::Profiles, Config::profiles(&[Pattern::OwnerProfile(None)], limits)),
         ])
     }
@@ -194,7 +205,8 @@ struct ShownConfig {
     subjects: Vec<String>,
 }
 
-/// Makes the streams that are missing on a store that never had them; checks them on one that had.
+/// Makes the streams that are missing on a store that never had them; checks them on one that had, and gives those of an earlier
+/// version the subjects of this one. What lies in them stays.
 ///
 /// # Errors
 /// See [`StreamError`].
@@ -207,6 +219,10 @@ pub async fn initialise(
     for (stream, config) in &plan.0 {
         match show(connection, *stream).await? {
             Some(shown) if same(&shown.config.subjects, &config.subjects) => {}
+            Some(shown) if config.may_follow(&shown.config.subjects) => {
+                tracing::info!(stream = stream.name(), "a stream is given the subjects of this version");
+                connection.api::<Done>(&stream.update(), config).await?;
+            }
             Some(_) => return Err(StreamError::Different(stream.name())),
             None if made_before => return Err(StreamError::Lost(stream.name())),
             None => {

@@ -35,7 +35,8 @@ ForOwner         connection.revoked      --  --   o-   --   --   --   --     -- 
 ForOwner         event.refused           --  --   o-   --   --   --   -s     -s     -a     --     --     --     --     --
 ForOwner         data.response           --  --   o-   --   --   --   --     -s     --     --     --     --     --     --
 Invite           _                       --  --   --   --   o-   --   --     --     --     --     --     --     --     --
-FromService      data.request            --  --   --   o-   --   --   --     --     --     --     --     --     --     --
+FromService      data.request            --  --   --   o-   --   --   -s     --     -a     --     --     --     --     --
+FromService      data.store              --  --   --   o-   --   --   --     --     --     --     --     --     --     --
 OwnerProfile     _                       --  --   -s   -s   --   --   s-     s-     --     a-     --     --     --     --
 OwnerProfileGet  _                       --  --   s-   s-   --   --   --     --     --     --     --     --     --     --
 PeerInbox        _                       --  --   -o   -o   -o   --   --     --     --     --     --     --     --     --

@@ -76,7 +76,7 @@ async fn connection_service_and_invited_stranger_reach_the_inbox() {
         (MemberIdentity::Connection(peer()), Subject::ForOwner(guid, peer(), kind("messaging.text"))),
         (
             MemberIdentity::Service("demo-shop".parse().unwrap()),
-            Subject::FromService(guid, "demo-shop".parse().unwrap(), kind("data.request")),
+            Subject::FromService(guid, "demo-shop".parse().unwrap(), kind("data.store")),
         ),
         (MemberIdentity::Claim(invite), Subject::Invite(guid, invite)),
     ];

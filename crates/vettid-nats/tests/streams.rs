@@ -1,17 +1,27 @@
 //! Streams are made once; a store that lost them is left alone. Objects and last values keep what they are given.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod raw;
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
 use vettid_core::grants::delivery::Receiver;
+use vettid_core::grants::mint::MemberIdentity;
 use vettid_core::grants::role::OperatorRole;
+use vettid_nats::inbox::{Inbox, Members, deliver};
 use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::{DEFAULT_MOST_BYTES, PieceError, Pieces};
 use vettid_nats::streams::{self, InitialisationMark, StreamError, StreamLimits, StreamPlan};
 use vettid_testkit::broker::TestServer;
-use vettid_testkit::space::fresh_member;
+use vettid_testkit::observer::Power;
+use vettid_testkit::space::{Placement, fresh_event, fresh_member};
+use vettid_wire::event::{Lane, ROWS};
 use vettid_wire::file::MAX_SEALED_PIECE_BYTES;
-use vettid_wire::id::FileId;
+use vettid_wire::id::{FileId, ServiceId};
+use vettid_wire::subject::Subject;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_lost_its_streams_is_not_filled_anew() {
@@ -47,6 +57,64 @@ async fn streams_are_made_once_and_checked_later() {
 
     let other = StreamPlan::home(Receiver::Service, StreamLimits::default());
     let outcome = streams::initialise(&admin, &other, &broker.mark()).await;
+    assert!(matches!(outcome, Err(StreamError::Different("INBOX"))), "{outcome:?}");
+    broker.shut().await;
+}
+
+/// Where events of this type of services arrive.
+fn from_services(name: &str) -> String {
+    ROWS.iter().find(|row| row.lane == Lane::Service && row.name == name).unwrap().arrival().unwrap().to_string()
+}
+
+/// Gives the inbox of the hosts other subjects.
+async fn give_inbox(broker: &TestServer, subjects: &[String]) {
+    let hosts = &broker.operator.accounts.vault_host;
+    let credential = broker.intruder(hosts, Power::Everything).await.unwrap();
+    let client = raw::connect(&broker.endpoint().unwrap(), credential, unbounded_channel().0).await;
+    let shown = client.request("$JS.API.STREAM.INFO.INBOX", Bytes::from("{}")).await.unwrap();
+    let mut shown: Value = serde_json::from_slice(&shown.payload).unwrap();
+    shown["config"]["subjects"] = json!(subjects);
+    let asked = Bytes::from(shown["config"].to_string());
+    let updated = client.request("$JS.API.STREAM.UPDATE.INBOX", asked).await.unwrap();
+    let updated: Value = serde_json::from_slice(&updated.payload).unwrap();
+    assert!(updated.get("error").is_none(), "{updated}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inbox_of_an_earlier_version_gets_the_subjects_of_this_one_and_keeps_its_events() {
+    let mut broker = TestServer::stopped().unwrap();
+    broker.run().await.unwrap();
+    let admin = broker.connect(OperatorRole::HostAdmin, "admin").await.unwrap();
+    let plan = StreamPlan::hosts(StreamLimits::default());
+    streams::initialise(&admin, &plan, &broker.mark()).await.unwrap();
+    let space = broker.space(Placement::Hosted).await.unwrap();
+    let service: ServiceId = "shop".parse().unwrap();
+    let sender = broker.join(&space, &MemberIdentity::Service(service.clone())).await.unwrap();
+    let subject = |name: &str| Subject::FromService(space.member, service.clone(), name.parse().unwrap());
+    let (kept, asked) = (subject("data.store"), subject("data.request"));
+    let (durable, now_best_effort) = (from_services("data.store"), from_services("data.request"));
+    let of_before: Vec<String> = Receiver::Vault
+        .durable()
+        .iter()
+        .map(ToString::to_string)
+        .filter(|subject| *subject != durable)
+        .chain([now_best_effort])
+        .collect();
+
+    give_inbox(&broker, &of_before).await;
+    deliver(&sender, &asked, fresh_event(), Bytes::from("asked before")).await.unwrap();
+    assert!(deliver(&sender, &kept, fresh_event(), Bytes::from("kept")).await.is_err());
+    streams::initialise(&admin, &plan, &broker.mark()).await.unwrap();
+    deliver(&sender, &kept, fresh_event(), Bytes::from("kept")).await.unwrap();
+    assert!(deliver(&sender, &asked, fresh_event(), Bytes::from("asked")).await.is_err());
+    let host = broker.connect(OperatorRole::HostSubscribing, "host-1").await.unwrap();
+    let mut inbox = Inbox::open(&host, "host-1", Members::All).await.unwrap();
+    for expected in ["asked before", "kept"] {
+        assert_eq!(inbox.next().await.unwrap().payload, expected);
+    }
+
+    give_inbox(&broker, &["Elsewhere.>".to_owned()]).await;
+    let outcome = streams::initialise(&admin, &plan, &broker.mark()).await;
     assert!(matches!(outcome, Err(StreamError::Different("INBOX"))), "{outcome:?}");
     broker.shut().await;
 }

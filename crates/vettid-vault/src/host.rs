@@ -2,6 +2,7 @@
 //! connections to the broker, and commits for them. It can read nothing of a vault that is sealed for somebody else.
 
 pub mod actor;
+mod arrival;
 pub mod brokers;
 pub mod clock;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod ways;
 
 use crate::manager::CannotStart;
 use actor::{Ended, QUEUE, Work};
+use arrival::Arrival;
 use brokers::Brokers;
 use bytes::Bytes;
 use config::HostConfig;
@@ -48,7 +50,7 @@ use vettid_crypto::nats::token::{TokenError, UserJwt};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{KemPublicKey, SuiteError};
 use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError};
-use vettid_nats::inbox::{Inbox, InboxError, InboxMessage, Members};
+use vettid_nats::inbox::{Inbox, InboxError, Members};
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
 use vettid_nats::pieces::Pieces;
@@ -175,14 +177,14 @@ pub struct Host {
     /// Vaults that cannot start, and why. They take nothing until the host is started again.
     broken: BTreeMap<MemberId, String>,
     best_effort: mpsc::Sender<(Subject, Bytes)>,
-    arrived: mpsc::Receiver<(Subject, Bytes)>,
+    by_best_effort: mpsc::Receiver<(Subject, Bytes)>,
     listening: JoinSet<()>,
     heard: HashSet<MemberId>,
     keys: HostKeys,
     /// The unlock lanes.
     lanes: Lanes,
     /// What services ask, in fair turns.
-    turns: Turns<InboxMessage>,
+    turns: Turns<Arrival>,
     /// Vaults whose members gave the right key, while they are loaded.
     unlocking: HashMap<MemberId, Unlocking>,
 }
@@ -229,13 +231,6 @@ impl HostKeys {
         let subscriber = one(OperatorRole::HostSubscribing, &self.subscriber, &joined.subscriber_jwt)?;
         let publisher = one(OperatorRole::HostPublishing, &self.publisher, &joined.publisher_jwt)?;
         Ok((subscriber, publisher))
-    }
-}
-
-/// An event comes again a little later.
-async fn put_off(message: InboxMessage) {
-    if let Err(error) = message.later(LATER).await {
-        tracing::warn!(%error, "an event was not put off and will come again");
     }
 }
 
@@ -306,7 +301,7 @@ impl Host {
             fingerprint: control_key.fingerprint(),
             kem: KemPublicKey::from_typed(&joined.services_kem)?,
         };
-        let (best_effort, arrived) = mpsc::channel(QUEUE);
+        let (best_effort, by_best_effort) = mpsc::channel(QUEUE);
         let mut host = Self {
             config,
             brokers,
@@ -324,7 +319,7 @@ impl Host {
             reloads: 0,
             broken,
             best_effort,
-            arrived,
+            by_best_effort,
             listening: JoinSet::new(),
             heard: HashSet::new(),
             keys,
@@ -368,11 +363,11 @@ impl Host {
             tokio::select! {
                 () = stop.cancelled() => break,
                 message = self.inbox.next() => match message {
-                    Ok(message) => self.durable(message).await,
+                    Ok(message) => self.arrived(Arrival::Durable(Box::new(message))).await,
                     Err(error) => self.reopen(&error).await?,
                 },
                 service = self.turns.ended() => self.next_of(&service).await,
-                Some((subject, bytes)) = self.arrived.recv() => self.best_effort(subject, bytes),
+                Some((subject, bytes)) = self.by_best_effort.recv() => self.heard_by_best_effort(subject, bytes).await,
                 command = control.next() => control.carry_out(&mut self, command).await?,
                 _ = renewal.tick() => self.renew(joining).await,
                 Some(ended) = self.running.join_next() => self.ended(ended).await?,
@@ -413,62 +408,57 @@ impl Host {
         Ok(())
     }
 
-    /// A durable event goes to its vault, one of a service when it is its turn.
-    async fn durable(&mut self, message: InboxMessage) {
-        let Subject::FromService(_, service, _) = &message.subject else { return self.hand_over(message, None).await };
-        match self.turns.arrived(Instant::now(), &service.clone(), message) {
-            Given::Goes(message, turn) => self.hand_over(message, Some(turn)).await,
+    /// An event goes to its vault, one of a service when it is its turn.
+    async fn arrived(&mut self, arrival: Arrival) {
+        let Subject::FromService(_, service, _) = arrival.subject() else { return self.hand_over(arrival, None).await };
+        match self.turns.arrived(Instant::now(), &service.clone(), arrival) {
+            Given::Goes(arrival, turn) => self.hand_over(arrival, Some(turn)).await,
             Given::Waits => {}
-            Given::TooMany(message) => self.too_many(message).await,
+            Given::TooMany(arrival) => self.too_many(arrival).await,
         }
     }
 
     /// An event of a service has ended: the next ones of it go.
     async fn next_of(&mut self, service: &ServiceId) {
-        for (message, turn) in self.turns.next(Instant::now(), service) {
-            self.hand_over(message, Some(turn)).await;
+        for (arrival, turn) in self.turns.next(Instant::now(), service) {
+            self.hand_over(arrival, Some(turn)).await;
         }
     }
 
-    async fn hand_over(&mut self, message: InboxMessage, turn: Option<Turn>) {
-        let vault = message.subject.member().and_then(|member| self.vaults.get(&member));
-        let work = Work::Durable(Box::new(message), turn);
+    async fn hand_over(&mut self, arrival: Arrival, turn: Option<Turn>) {
+        let vault = arrival.subject().member().and_then(|member| self.vaults.get(&member));
         let refused = match vault {
-            Some(vault) => match vault.work.try_send(work) {
+            Some(vault) => match vault.work.try_send(arrival.into_work(turn)) {
                 Ok(()) => return,
-                Err(error) => error.into_inner(),
+                Err(error) => Arrival::of_refused(error.into_inner()),
             },
-            None => work,
+            None => Some(arrival),
         };
         // The vault is full or being loaded: one vault must not hold up the others.
-        if let Work::Durable(message, _) = refused {
-            put_off(*message).await;
+        if let Some(arrival) = refused {
+            arrival.put_off().await;
         }
     }
 
     /// A service asks more than has room to wait. A question that is worth something only for a while is dropped unopened, and its
     /// service asks again; everything else comes again.
-    async fn too_many(&self, message: InboxMessage) {
-        let Subject::FromService(_, service, event_type) = &message.subject else { return put_off(message).await };
+    async fn too_many(&self, arrival: Arrival) {
+        let Subject::FromService(_, service, event_type) = arrival.subject() else { return arrival.put_off().await };
         if event::find(Lane::Service, event_type).is_none_or(|row| row.within_ms.is_none()) {
-            return put_off(message).await;
+            return arrival.put_off().await;
         }
         tracing::info!(%service, "a service asks too much at once; a question was dropped");
-        if let Err(error) = message.done_soon().await {
+        if let Arrival::Durable(message) = arrival
+            && let Err(error) = message.done_soon().await
+        {
             tracing::warn!(%error, "a dropped question will come again");
         }
     }
 
-    fn best_effort(&mut self, subject: Subject, bytes: Bytes) {
-        if self.lanes.take(&subject, &bytes) {
-            return;
-        }
-        let Some(vault) = subject.member().and_then(|member| self.vaults.get(&member)) else {
-            return;
-        };
-        // Whoever misses an answer asks again.
-        if vault.work.try_send(Work::BestEffort(subject, bytes)).is_err() {
-            tracing::info!("a vault has too much to do; a message was dropped");
+    /// An event that nobody keeps; the lock takes its own.
+    async fn heard_by_best_effort(&mut self, subject: Subject, bytes: Bytes) {
+        if !self.lanes.take(&subject, &bytes) {
+            self.arrived(Arrival::BestEffort(subject, bytes)).await;
         }
     }
 

@@ -390,7 +390,7 @@ events! {
     #[doc = "A signed notice that the service ended the connection."]
     ServiceRevoked: "connection.revoked", Service, Durable, up to 8 KiB, connection::RevocationNotice => Nothing;
     #[doc = "Reads a field that the contract names."]
-    DataRequest: "data.request", Service, Durable, within 5 minutes, up to 16 KiB, data::DataRequest => data::DataResponse;
+    DataRequest: "data.request", Service, BestEffort, within 5 minutes, up to 16 KiB, data::DataRequest => data::DataResponse;
     #[doc = "Asks the member to log in."]
     AuthChallenge: "auth.challenge", Service, Durable, within 2 minutes, up to 16 KiB, auth::AuthChallenge => auth::AuthResponse;
     #[doc = "The browser that waited brought the code of a login back: it was logged in."]
@@ -412,13 +412,13 @@ events! {
     #[doc = "Tells the member something; counted by the hour."]
     ServiceMessageSend: "service_message.send", Service, Durable, up to 16 KiB, service_message::ServiceMessage => service_message::MessageAccepted;
     #[doc = "Reads several fields that the contract names, each decided by itself."]
-    BatchAsked: "data.batch.request", Service, Durable, within 5 minutes, up to 16 KiB, data::batch::BatchRequest => data::batch::BatchResponse;
+    BatchAsked: "data.batch.request", Service, BestEffort, within 5 minutes, up to 16 KiB, data::batch::BatchRequest => data::batch::BatchResponse;
     #[doc = "Stores a value with the member, in a category of the contract."]
     DataStore: "data.store", Service, Durable, within 5 minutes, up to 32 KiB, stored::StoreData => stored::StoredResponse;
     #[doc = "Reads one thing back that the service stored."]
-    DataStoredGet: "data.stored.get", Service, Durable, within 5 minutes, up to 4 KiB, stored::NameStored => stored::StoredResponse;
+    DataStoredGet: "data.stored.get", Service, BestEffort, within 5 minutes, up to 4 KiB, stored::NameStored => stored::StoredResponse;
     #[doc = "Lists what the service stored, without values."]
-    DataStoredList: "data.stored.list", Service, Durable, within 5 minutes, up to 4 KiB, stored::ListStored => stored::StoredResponse;
+    DataStoredList: "data.stored.list", Service, BestEffort, within 5 minutes, up to 4 KiB, stored::ListStored => stored::StoredResponse;
     #[doc = "Deletes one thing that the service stored."]
     DataStoredDelete: "data.stored.delete", Service, Durable, within 5 minutes, up to 4 KiB, stored::NameStored => stored::StoredResponse;
 

@@ -41,6 +41,12 @@ impl Stream {
         format!("$JS.API.STREAM.CREATE.{}", self.name())
     }
 
+    /// Gives the stream other subjects.
+    #[must_use]
+    pub fn update(self) -> String {
+        format!("$JS.API.STREAM.UPDATE.{}", self.name())
+    }
+
     /// Shows the stream.
     #[must_use]
     pub fn info(self) -> String {

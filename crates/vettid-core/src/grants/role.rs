@@ -241,6 +241,7 @@ fn home(role: MemberRole, guid: MemberId, receiver: Receiver) -> Grant {
         receiver.best_effort().into_iter().filter(receives).map(|pattern| of_member(pattern, guid)).collect();
     let mut publish = texts(&[Pattern::OwnerProfile(Some(guid))]);
     publish.extend([Stream::Inbox, Stream::Profiles].iter().flat_map(|stream| [stream.create(), stream.info()]));
+    publish.push(Stream::Inbox.update());
     publish.extend(consumer_subjects());
     with_echo(role.with(publish, texts(&subscribe), broker::private_inbox(role.name())))
 }
@@ -307,7 +308,8 @@ impl OperatorRole {
             Self::HostSubscribing => (consumer_subjects(), host_subscriptions()),
             Self::HostPublishing => (host_publications(), Vec::new()),
             Self::HostAdmin => {
-                (Stream::ALL.iter().flat_map(|stream| [stream.create(), stream.info()]).collect(), Vec::new())
+                let streams = Stream::ALL.iter().flat_map(|stream| [stream.create(), stream.info()]);
+                (streams.chain([Stream::Inbox.update()]).collect(), Vec::new())
             }
             Self::ServicesControl => (
                 texts(&[Pattern::ControlGlobal, Pattern::ControlEnclave(None), Pattern::ControlUser(None)]),

@@ -24,7 +24,8 @@ use vettid_wire::id::{ConnectionId, EventId};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
-/// While a member is being asked, the question is sent again this seldom: an answer that got lost is had that way.
+/// While a member is being asked, the question is sent again this seldom: an answer that got lost is had that way. A question that no
+/// inbox keeps is sent this often at least until there is an answer: a vault that was not there may be there by now.
 const PENDING_PAUSE: Duration = Duration::from_secs(20);
 /// Longest pause between two times.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -316,7 +317,8 @@ async fn drive(shared: &Shared, request: &Request, address: Option<Arc<PeerAddre
     let mut pause = Duration::from_millis(shared.config.limits.ask_again_ms);
     while !request.is_done() && clock::now() <= request.expires_at() {
         let is_pending = *request.progress().borrow() == Progress::Pending;
-        if is_pending || times < shared.config.limits.ask_times {
+        let is_best_effort = request.question().is_best_effort();
+        if is_pending || is_best_effort || times < shared.config.limits.ask_times {
             match send(shared, request, &address, times).await {
                 Ok(()) => times += 1,
                 Err(error) if error.is_passing() => {
@@ -330,8 +332,12 @@ async fn drive(shared: &Shared, request: &Request, address: Option<Arc<PeerAddre
             }
         }
         pause_for(request, pause).await;
-        let least = if *request.progress().borrow() == Progress::Pending { PENDING_PAUSE } else { pause };
-        pause = (pause * 2).max(least).min(LONGEST_PAUSE);
+        let (least, longest) = match *request.progress().borrow() {
+            Progress::Pending => (PENDING_PAUSE, LONGEST_PAUSE),
+            _ if is_best_effort => (pause, PENDING_PAUSE.max(pause)),
+            _ => (pause, LONGEST_PAUSE),
+        };
+        pause = (pause * 2).max(least).min(longest);
     }
     conclude(shared, request, Outcome::Expired).await;
 }
@@ -346,13 +352,16 @@ async fn or_present(shared: &Shared, request: &Request, address: Option<Arc<Peer
     live.address(service_id).ok()
 }
 
-/// Sends the same bytes each time. The first time the event names the message, so that the inbox stores it once even if its
+/// Sends the same bytes each time. Of a durable question the event names the message the first time, so that the inbox stores it once even if its
 /// acknowledgement gets lost; later on the message is a new one, so that the question reaches the vault again.
 async fn send(shared: &Shared, request: &Request, address: &PeerAddress, times: u32) -> Result<(), PeerError> {
     let question = request.question();
     let message = if times == 0 { question.event_id } else { EventId::v7(clock::now(), random::bytes()) };
     let subject = question.subject(&shared.presentation.service_id);
     let payload = Bytes::copy_from_slice(question.envelope.as_bytes());
+    if question.is_best_effort() {
+        return shared.peers.tell(question.connection_id, address, &subject, payload).await;
+    }
     shared.peers.deliver(question.connection_id, address, &subject, message, payload).await
 }
 

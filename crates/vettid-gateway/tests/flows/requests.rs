@@ -87,20 +87,63 @@ async fn a_question_without_answer_is_sent_again_byte_for_byte() {
     world.shut().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_question_is_not_sent_for_ever() {
+/// A world whose gateway sends a question again soon, one that an inbox keeps three times at most.
+async fn impatient() -> World {
     let mut world = World::start().await;
     world.config.limits.ask_again_ms = 20;
     world.config.limits.ask_times = 3;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_the_inbox_keeps_is_not_sent_for_ever() {
+    let world = impatient().await;
     let gateway = world.gateway().await;
     let mut member = Member::new(&world).await;
     let mut service = member.connect(&gateway, &[]).await;
-    let request = begin(&gateway, service.connection_id, "address", Duration::ZERO);
+    let request = gateway.begin_login(service.connection_id, Duration::ZERO);
     assert_eq!(request.await.unwrap().status, Status::Asked);
     for _ in 0..3 {
-        member.next_event(&mut service, "data.request").await;
+        member.next_event(&mut service, "auth.challenge").await;
     }
     assert!(member.nothing_within(Duration::from_millis(800)).await);
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_no_inbox_keeps_is_sent_until_it_is_answered() {
+    let world = impatient().await;
+    let gateway = world.gateway().await;
+    let mut member = Member::new(&world).await;
+    let mut service = member.connect(&gateway, &[]).await;
+    let request = begin(&gateway, service.connection_id, "address", PATIENCE);
+    let first = member.next_event(&mut service, "data.request").await;
+    for _ in 0..5 {
+        let again = member.next_event(&mut service, "data.request").await;
+        assert_eq!((again.event_id, &again.bytes), (first.event_id, &first.bytes));
+    }
+    service.serve(&first, "Main Street 1").await;
+    assert!(matches!(request.await.unwrap().status, Status::Served { .. }));
+    // The seventh would leave 1.3 seconds after the sixth.
+    assert!(member.nothing_within(Duration::from_millis(1_600)).await);
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_nobody_heard_reaches_the_vault_when_it_is_there() {
+    let (world, gateway, mut member, mut service) = connected().await;
+    member.leave().await;
+    let observer = world.broker.observe(&member.space.message_account).await.unwrap();
+    let mut tap = observer.tap().await.unwrap();
+    let request = begin(&gateway, service.connection_id, "address", PATIENCE);
+    while !tap.next().await.unwrap().subject.ends_with("data.request") {}
+    member.come_back().await;
+    let asked = member.next_event(&mut service, "data.request").await;
+    assert_eq!(asked.freshness, Freshness::New);
+    service.serve(&asked, "Main Street 1").await;
+    assert!(matches!(request.await.unwrap().status, Status::Served { .. }));
     gateway.stop().await;
     world.shut().await;
 }

@@ -53,8 +53,8 @@ const SNAPSHOT_AFTER: u64 = 2_000;
 pub enum Work {
     /// A durable event, which is acknowledged after the commit, and the turn of its service, which ends then.
     Durable(Box<InboxMessage>, Option<Turn>),
-    /// An event for whoever listens.
-    BestEffort(Subject, Bytes),
+    /// An event for whoever listens, and the turn of its service.
+    BestEffort(Subject, Bytes, Option<Turn>),
     /// The receiver's broker took an item of the outbox.
     Sent(u64),
     /// The receiver's broker did not take it; it is tried again with the next tick.
@@ -280,7 +280,8 @@ impl Actor {
                     turns.extend(turn);
                     taken.push(Taken { event, message: Some(*message) });
                 }
-                Work::BestEffort(subject, bytes) => {
+                Work::BestEffort(subject, bytes, turn) => {
+                    turns.extend(turn);
                     taken.push(Taken { event: Event::Message { subject, bytes: bytes.to_vec() }, message: None });
                 }
                 Work::Sent(number) => {

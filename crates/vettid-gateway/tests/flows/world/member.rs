@@ -8,9 +8,12 @@ use rand::rngs::StdRng;
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use vettid_core::channel::{Channel, body_hash, in_reply_to};
 use vettid_core::contract::contract_hash;
 use vettid_core::grants::credential::Credential;
+use vettid_core::grants::delivery::{Receiver, of_member};
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_core::handshake::{Closing, Initiator, Opening, Party, Target};
 use vettid_core::window::Freshness;
@@ -41,7 +44,7 @@ use vettid_wire::key_record::KeyRole;
 use vettid_wire::login::LoginProof;
 use vettid_wire::profile::{MAX_LIFE_MS, PublicProfile, SignedProfile};
 use vettid_wire::refusal::{EventRefused, RefusalCode};
-use vettid_wire::subject::Subject;
+use vettid_wire::subject::{Pattern, Subject};
 use vettid_wire::time::Timestamp;
 
 pub(crate) fn rng() -> StdRng {
@@ -54,6 +57,10 @@ pub(crate) struct Member {
     record: VerifiedKeyRecord,
     endpoint: Endpoint,
     inbox: Inbox,
+    connection: Connection,
+    /// What comes by best effort.
+    heard: mpsc::UnboundedReceiver<(Subject, Bytes)>,
+    hearing: JoinSet<()>,
 }
 
 /// A handshake under way.
@@ -117,12 +124,34 @@ impl Asked {
     }
 }
 
+/// Hears what comes for a member by best effort.
+async fn listen(connection: &Connection, member: MemberId) -> (mpsc::UnboundedReceiver<(Subject, Bytes)>, JoinSet<()>) {
+    let (told, heard) = mpsc::unbounded_channel();
+    let mut hearing = JoinSet::new();
+    let patterns =
+        Receiver::Vault.best_effort().into_iter().filter(|pattern| !matches!(pattern, Pattern::ForVault(..)));
+    for pattern in patterns {
+        let mut subscription = connection.subscribe(&of_member(pattern, member)).await.unwrap();
+        let told = told.clone();
+        hearing.spawn(async move {
+            while let Some(Ok(incoming)) = subscription.next().await {
+                if told.send((incoming.subject, incoming.payload)).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    connection.settle().await.unwrap();
+    (heard, hearing)
+}
+
 impl Member {
     pub(crate) async fn new(world: &World) -> Self {
         let space = world.broker.space(Placement::Home).await.unwrap();
         let home = MemberIdentity::HomeMessage(space.member);
         let connection = world.broker.join(&space, &home).await.unwrap();
         let inbox = Inbox::open(&connection, home.name().as_str(), Members::All).await.unwrap();
+        let (heard, hearing) = listen(&connection, space.member).await;
         let signing = SigningKey::random(&mut rng());
         let kem = KemSecretKey::generate(Suite::X25519, &mut rng()).unwrap();
         let (now, end) = (clock::now(), clock::now().plus_ms(MAX_LIFE_MS));
@@ -137,7 +166,7 @@ impl Member {
             expires_at: end,
         };
         let record = key_record::build(draft, &signing, None).unwrap();
-        Self { space, signing, record, endpoint: world.broker.endpoint().unwrap(), inbox }
+        Self { space, signing, record, endpoint: world.broker.endpoint().unwrap(), inbox, connection, heard, hearing }
     }
 
     fn party(&self) -> Party<'_> {
@@ -216,25 +245,38 @@ impl Member {
         Handshake { invitation, hs_id, hs1: reaction.send.unwrap(), pairwise, initiator, nkey, claim }
     }
 
-    /// The next durable event, taken out of the inbox.
+    /// Hears nothing that comes by best effort any more.
+    pub(crate) async fn leave(&mut self) {
+        self.hearing.shutdown().await;
+        self.connection.settle().await.unwrap();
+    }
+
+    /// Hears it again.
+    pub(crate) async fn come_back(&mut self) {
+        (self.heard, self.hearing) = listen(&self.connection, self.guid()).await;
+    }
+
+    /// The next message; a durable one is taken out of the inbox.
     pub(crate) async fn next(&mut self) -> (Subject, Bytes) {
-        let message = tokio::time::timeout(PATIENCE, self.inbox.next()).await.unwrap().unwrap();
-        let arrived = (message.subject.clone(), message.payload.clone());
-        message.done().await.unwrap();
-        arrived
+        tokio::time::timeout(PATIENCE, self.next_or_never()).await.unwrap()
     }
 
     /// The next message, however long it takes.
     pub(crate) async fn next_or_never(&mut self) -> (Subject, Bytes) {
-        let message = self.inbox.next().await.unwrap();
-        let arrived = (message.subject.clone(), message.payload.clone());
-        message.done().await.unwrap();
-        arrived
+        tokio::select! {
+            message = self.inbox.next() => {
+                let message = message.unwrap();
+                let arrived = (message.subject.clone(), message.payload.clone());
+                message.done().await.unwrap();
+                arrived
+            }
+            heard = self.heard.recv() => heard.unwrap(),
+        }
     }
 
-    /// Whether no durable event comes within this time.
+    /// Whether no event comes within this time.
     pub(crate) async fn nothing_within(&mut self, within: std::time::Duration) -> bool {
-        tokio::time::timeout(within, self.inbox.next()).await.is_err()
+        tokio::time::timeout(within, self.next_or_never()).await.is_err()
     }
 
     /// The next message of a handshake.
