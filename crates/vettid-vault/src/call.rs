@@ -92,6 +92,11 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     follow(step, &after, effects, None, "vault")
 }
 
+/// Whether a call is on, or was a moment ago.
+pub fn is_on(draft: &Draft<'_>) -> Result<bool, UnreadableState> {
+    Ok(!line(draft)?.is_idle())
+}
+
 /// A connection ended, and with it its call and what was set for it.
 pub fn cut(step: &mut Step<'_>, id: ConnectionId) -> Result<(), Failure> {
     settings::forget(&mut step.draft, id);

@@ -16,7 +16,7 @@ use crate::projection::{Draft, Projection, UnreadableState};
 use crate::rule::RuleDesk;
 use crate::sealed_journal::{SealedJournal, Unopened};
 use crate::step::Step;
-use crate::{audit, bootstrap, connection, feed, quarantine, receive, recovery, restore, revocation};
+use crate::{audit, bootstrap, call, connection, feed, quarantine, receive, recovery, restore, revocation};
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
@@ -403,6 +403,11 @@ impl Vault {
     /// After how many minutes without a command of the owner the vault is to be locked.
     pub fn idle_minutes(&self) -> Result<Option<u32>, UnreadableState> {
         lock::idle_minutes(&Draft::new(&self.projection))
+    }
+
+    /// Whether a call is on, or was a moment ago.
+    pub fn is_in_call(&self) -> Result<bool, UnreadableState> {
+        call::is_on(&Draft::new(&self.projection))
     }
 
     /// The journal has the commit: it is the state now.

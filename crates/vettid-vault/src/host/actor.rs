@@ -1,6 +1,8 @@
 //! One running vault: takes its events in batches, commits, then acknowledges and sends. The journal is ahead of the
 //! world at every moment; if a commit is not certain, the vault stops and is loaded again.
 
+mod rounds;
+
 use super::clock;
 use super::failures::{Failed, Failures};
 use super::loader::APART;
@@ -17,13 +19,15 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
+use rounds::Rounds;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use vettid_core::journal::BrokenJournal;
 use vettid_nats::inbox::InboxMessage;
 use vettid_nats::journal::{Journal, JournalError};
@@ -39,8 +43,6 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 128 * 1024;
 /// Events that may wait for one vault.
 pub const QUEUE: usize = 1024;
-/// How often a vault looks for what expired.
-const TICK: Duration = Duration::from_secs(1);
 /// A vault that could not handle an event gets it again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// An event that the quarantine has no room for comes again after so many milliseconds.
@@ -230,38 +232,35 @@ impl Actor {
     }
 
     async fn serve(&mut self) -> Result<(), Stopped> {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = Rounds::begin(Instant::now(), self.vault.guid());
+        let mut due = pin!(sleep_until(rounds.at()));
         loop {
             tokio::select! {
                 work = self.work.recv() => match work {
                     Some(work) => self.take_up(work).await?,
                     None => break,
                 },
-                _ = tick.tick() => {
-                    self.handle(vec![Taken::own(Event::Tick)]).await?;
-                    self.lock_if_idle().await?;
-                    self.send_waiting();
-                    if std::mem::take(&mut self.is_changed) {
-                        self.ways.close_ended(&self.vault);
-                    }
+                () = &mut due => {
+                    let is_quiet = self.look_around().await?;
+                    rounds.done(Instant::now(), is_quiet);
+                    due.as_mut().reset(rounds.at());
+                    continue;
                 }
                 done = self.files.next() => {
                     self.handle(vec![Taken::own(Event::Pieces(done))]).await?;
                 }
-                Some(_) = self.acknowledgements.join_next() => {}
-                Some(removed) = self.removal.join_next() => self.forget(removed),
+                Some(_) = self.acknowledgements.join_next() => continue,
+                Some(removed) = self.removal.join_next() => {
+                    self.forget(removed);
+                    continue;
+                }
+            }
+            rounds.something_happened(Instant::now());
+            if rounds.at() < due.deadline() {
+                due.as_mut().reset(rounds.at());
             }
         }
         Ok(())
-    }
-
-    /// What was committed and is neither delivered nor on its way.
-    fn send_waiting(&mut self) {
-        match self.vault.waiting() {
-            Ok(posts) => posts.into_iter().for_each(|post| self.ways.send(&self.vault, post)),
-            Err(error) => tracing::error!(%error, "the outbox cannot be read"),
-        }
     }
 
     /// Takes this work and whatever else is there, up to one batch.
@@ -398,27 +397,6 @@ impl Actor {
                 (lock::Wish::Lock, _) => self.is_to_be_locked = true,
             }
         }
-    }
-
-    /// Locks the vault when its owner was away for as long as is set.
-    async fn lock_if_idle(&mut self) -> Result<(), Stopped> {
-        if !self.lane.as_ref().is_some_and(Lane::has_lock) {
-            return Ok(());
-        }
-        let idle_minutes = match self.vault.idle_minutes() {
-            Ok(idle_minutes) => idle_minutes,
-            Err(error) => {
-                tracing::error!(%error, "the time after which a vault locks itself cannot be read");
-                return Ok(());
-            }
-        };
-        let is_due =
-            idle_minutes.is_some_and(|minutes| self.owner_at.elapsed() >= Duration::from_secs(u64::from(minutes) * 60));
-        if !is_due {
-            return Ok(());
-        }
-        self.handle(vec![Taken::own(Event::Lock(lock::News::Idle))]).await?;
-        Err(Stopped::Locked)
     }
 
     async fn commit(&mut self, prepared: &Prepared) -> Result<(), Stopped> {
