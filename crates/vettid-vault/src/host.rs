@@ -426,16 +426,14 @@ impl Host {
     }
 
     async fn hand_over(&mut self, arrival: Arrival, turn: Option<Turn>) {
-        let vault = arrival.subject().member().and_then(|member| self.vaults.get(&member));
-        let refused = match vault {
-            Some(vault) => match vault.work.try_send(arrival.into_work(turn)) {
-                Ok(()) => return,
-                Err(error) => Arrival::of_refused(error.into_inner()),
-            },
-            None => Some(arrival),
+        // A vault that is full or being loaded must not hold up the others.
+        let Some(vault) = arrival.subject().member().and_then(|member| self.vaults.get(&member)) else {
+            return arrival.put_off().await;
         };
-        // The vault is full or being loaded: one vault must not hold up the others.
-        if let Some(arrival) = refused {
+        if let Err(error) = vault.work.try_send(arrival.into_work(turn))
+            && let Some(arrival) = Arrival::of_refused(error.into_inner())
+        {
+            tracing::info!("a vault has too much to do; an event is put off");
             arrival.put_off().await;
         }
     }

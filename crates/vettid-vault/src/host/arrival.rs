@@ -44,13 +44,10 @@ impl Arrival {
 
     /// It comes again a little later: by itself if it is durable, and otherwise when it is asked again.
     pub(super) async fn put_off(self) {
-        match self {
-            Self::Durable(message) => {
-                if let Err(error) = message.later(LATER).await {
-                    tracing::warn!(%error, "an event was not put off and will come again");
-                }
-            }
-            Self::BestEffort(..) => tracing::info!("a vault has too much to do; a message was dropped"),
+        if let Self::Durable(message) = self
+            && let Err(error) = message.later(LATER).await
+        {
+            tracing::warn!(%error, "an event was not put off and will come again");
         }
     }
 }
