@@ -7,6 +7,7 @@ mod layers;
 mod nats_server;
 mod process;
 mod report;
+mod room;
 mod source;
 mod stages;
 mod start;

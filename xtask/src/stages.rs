@@ -9,7 +9,7 @@ mod tests_stage;
 use crate::process;
 use crate::report::say;
 use crate::workspace::Workspace;
-use crate::{deny, layers, tidy};
+use crate::{deny, layers, room, tidy};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use std::process::Command;
@@ -45,6 +45,7 @@ pub(crate) enum Stage {
 pub(crate) fn run(only: Option<Stage>) -> anyhow::Result<()> {
     let chosen: Vec<Stage> =
         Stage::value_variants().iter().copied().filter(|stage| only.is_none_or(|only| only == *stage)).collect();
+    room::say_free()?;
     let mut done = Vec::new();
     let mut counts = None;
     for stage in chosen {
@@ -57,7 +58,7 @@ pub(crate) fn run(only: Option<Stage>) -> anyhow::Result<()> {
             Err(error) => {
                 done.push((stage, took, "failed"));
                 summary(&done)?;
-                return Err(error).with_context(|| {
+                return Err(room::explained(error)).with_context(|| {
                     format!("stage {0} failed; repeat it with: cargo xtask test --only {0}", stage.name())
                 });
             }
