@@ -364,7 +364,7 @@ impl Actor {
             tracing::debug!(durable = ?batch.durable, "committed");
             self.grant_wishes();
             // What the journal has may leave; only a new way needs what memory is about to learn.
-            posts = self.ways.send_on_open(posts);
+            posts = self.ways.send_on_open(posts).await;
             self.follow(prepared)?;
         } else {
             self.grant_wishes();

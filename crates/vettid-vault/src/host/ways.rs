@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use vettid_core::grants::credential::Credential;
 use vettid_core::grants::mint::MemberIdentity;
@@ -103,14 +104,19 @@ impl Ways {
         }
     }
 
-    /// Sends the posts whose way is open, as [`Self::send`] does; gives back the others.
-    pub fn send_on_open(&mut self, posts: Vec<Post>) -> Vec<Post> {
+    /// Sends the posts whose way is open, as [`Self::send`] does, and lets their ways work on them; gives back the others.
+    pub async fn send_on_open(&mut self, posts: Vec<Post>) -> Vec<Post> {
+        let all = posts.len();
         let mut others = Vec::new();
         for post in posts {
             match self.open_lane(&post.route) {
                 Some(lane) => self.queue(Some(lane), post),
                 None => others.push(post),
             }
+        }
+        if others.len() < all {
+            // A way that was woken is next on this thread, and no other thread takes it over.
+            yield_now().await;
         }
         others
     }
