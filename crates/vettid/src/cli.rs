@@ -48,6 +48,11 @@ impl CommandLine {
         matches!(self.command, Command::App(_))
     }
 
+    /// Whether it runs vaults.
+    pub(crate) fn is_host(&self) -> bool {
+        matches!(self.command, Command::Host(_))
+    }
+
     /// Runs the command.
     pub(crate) async fn run(self, surroundings: &Surroundings, output: Output) -> Result<(), Failure> {
         match self.command {

@@ -15,6 +15,7 @@ mod server_process;
 mod services;
 mod statement;
 mod surroundings;
+mod trust;
 mod up;
 mod verify;
 
@@ -63,6 +64,9 @@ fn usage(error: &clap::Error) -> Failure {
 }
 
 fn run(line: CommandLine, output: Output) -> Result<(), Failure> {
+    if line.is_host() {
+        trust::do_without_the_machines_certificates();
+    }
     memory::keep_off_the_disk().context("core dumps cannot be switched off")?;
     // Fails only if a provider is there already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

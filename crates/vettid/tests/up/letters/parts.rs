@@ -162,6 +162,8 @@ impl Part {
         let errors = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut program = Command::new(PROGRAM);
         program.arg(command).arg("--config").arg(&config).env_clear().process_group(0).kill_on_drop(true);
+        // Whoever looks for the certificates of the machine finds that they cannot be read; a host does not look.
+        program.envs((command == "host").then_some(("SSL_CERT_FILE", "/nowhere")));
         let mut child = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = timeout(WITHIN, said.next_line()).await.ok().and_then(Result::ok).flatten();
