@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use vettid_core::grants::mint::{self, MemberIdentity};
 use vettid_crypto::nats::key::UserPublic;
 use vettid_crypto::secret::Secret32;
@@ -69,6 +70,12 @@ pub struct Session {
 /// The enrolled app, if there is one.
 pub fn get(draft: &Draft<'_>) -> Result<Option<App>, UnreadableState> {
     draft.get(KEY)
+}
+
+/// The running session, if there is one, for whoever only looks.
+pub fn running(draft: &Draft<'_>) -> Result<Option<Arc<Session>>, UnreadableState> {
+    let running = draft.shared::<App>(KEY)?.and_then(|app| app.session);
+    Ok(running.map(|key_id| draft.shared(&session_key(key_id))).transpose()?.flatten())
 }
 
 /// Stores the app.

@@ -68,7 +68,7 @@ fn session_key(hs_id: HandshakeId) -> String {
 pub fn expire(step: &mut Step<'_>) -> Result<(), Failure> {
     for prefix in [ENROLLING, UNDER_WAY] {
         for key in step.draft.keys(prefix, usize::MAX) {
-            let over = step.draft.get::<Responder>(&key)?.is_some_and(|responder| step.now > responder.expires_at());
+            let over = step.draft.shared::<Responder>(&key)?.is_some_and(|responder| step.now > responder.expires_at());
             if over {
                 step.draft.remove(&key);
             }

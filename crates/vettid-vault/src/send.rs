@@ -173,8 +173,7 @@ pub fn to_app(
 
 /// Tells the app something unasked, if it has a session.
 pub fn push<R: EventRow>(step: &mut Step<'_>, body: impl Borrow<R::Request>) -> Result<(), Failure> {
-    let running = app::get(&step.draft)?.and_then(|app| app.session);
-    let session = running.map(|key_id| app::session(&step.draft, key_id)).transpose()?.flatten();
+    let session = app::running(&step.draft)?;
     // Whoever could not prove an earlier session is told nothing.
     let Some(session) = session.filter(|session| !session.limited) else { return Ok(()) };
     let event_id = EventId::v7(step.now, step.random());
