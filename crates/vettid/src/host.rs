@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::https::Operator;
 use crate::server_process::{beside, log, read_config, say_ready, stop_on_signal};
+use crate::trust;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -213,6 +214,7 @@ async fn serve(path: &Path) -> Result<()> {
         bail!("{}: this program reads version 1 of the file", path.display());
     }
     log(&file.log)?;
+    trust::warn_unless_without();
     let stop = stop_on_signal()?;
     let authority = read(&beside(path, &file.ca_file))?;
     let token = read(&beside(path, &file.join_token_file))?.trim().to_owned();

@@ -9,9 +9,10 @@ use std::process::Command;
 /// Where the machine's certificates are looked for instead.
 const NOTHING: &str = "/dev/null";
 
-/// Begins this program anew, in the same process, unless it does without the machine's certificates already.
+/// Begins this program anew, in the same process, unless it does without the machine's certificates already. If that fails it goes on
+/// as it is: slower, and trusting nobody else either.
 pub(crate) fn do_without_the_machines_certificates() {
-    if surroundings::certificates_are_in(NOTHING) {
+    if is_without() {
         return;
     }
     let mut words = std::env::args_os();
@@ -20,7 +21,20 @@ pub(crate) fn do_without_the_machines_certificates() {
         let mut command = Command::new(program);
         command.arg0(name).args(words).env(surroundings::CERTIFICATE_FILE, NOTHING);
         command.env_remove(surroundings::CERTIFICATE_FOLDERS);
-        // It comes back from here only if that fails. Then the host is slower, and trusts nobody else either.
+        // It comes back from here only if that fails, which is said once there is a log.
         let _ = command.exec();
     }
+}
+
+/// Says in the log that it could not be begun anew.
+pub(crate) fn warn_unless_without() {
+    if !is_without() {
+        tracing::warn!(
+            "the host reads the certificates of the machine for each connection; start it with SSL_CERT_FILE={NOTHING}"
+        );
+    }
+}
+
+fn is_without() -> bool {
+    surroundings::certificates_are_in(NOTHING)
 }
