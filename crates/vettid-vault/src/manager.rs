@@ -20,6 +20,7 @@ use crate::{audit, bootstrap, call, connection, feed, quarantine, receive, recov
 use rand_core::CryptoRng;
 use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 use vettid_core::allowance::Limits;
 use vettid_core::credential::attempts::Clocks;
 use vettid_core::feed::Index;
@@ -499,8 +500,8 @@ impl Vault {
     pub fn connection(
         &self,
         id: vettid_wire::id::ConnectionId,
-    ) -> Result<Option<connection::Connection>, UnreadableState> {
-        connection::get(&Draft::new(&self.projection), id)
+    ) -> Result<Option<Arc<connection::Connection>>, UnreadableState> {
+        connection::shared(&Draft::new(&self.projection), id)
     }
 
     /// The vault's public keys.

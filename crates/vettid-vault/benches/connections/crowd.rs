@@ -139,7 +139,7 @@ impl Crowd {
                 // The renewals of their credentials are spread over the time in which each has to be renewed once.
                 let age_ms = i64::try_from(*number).unwrap() * (7 * DAY_MS / 2) / i64::try_from(count).unwrap();
                 let at = self.town.now.plus_ms(-age_ms);
-                let like = node.vault.connection(made).unwrap().unwrap();
+                let like = connection::get(&draft, made).unwrap().unwrap();
                 self.far.push(one_more(like, at, &node.vault, &mut draft, &mut channels, &mut self.town.rng));
             }
             draft.keep_step();

@@ -3,8 +3,9 @@
 //! Must never hold an event of one service because of another one for longer than what is under way takes.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use vettid_wire::id::ServiceId;
 
@@ -30,8 +31,7 @@ const REMEMBERED: usize = 1_024;
 pub(super) struct Turns<T> {
     lines: HashMap<ServiceId, Line<T>>,
     waiting: usize,
-    tell: mpsc::UnboundedSender<ServiceId>,
-    ended: mpsc::UnboundedReceiver<ServiceId>,
+    ends: Arc<Ends>,
 }
 
 #[derive(Debug)]
@@ -45,13 +45,53 @@ struct Line<T> {
 #[derive(Debug)]
 pub struct Turn {
     service: ServiceId,
-    tell: mpsc::UnboundedSender<ServiceId>,
+    ends: Arc<Ends>,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Without a host there are no turns.
-        let _ = self.tell.send(self.service.clone());
+        self.ends.add(self.service.clone());
+    }
+}
+
+/// The turns that ended and were not looked at. The host is woken for them only while something waits: for every event it would cost a
+/// thread more than the turn itself.
+#[derive(Debug, Default)]
+struct Ends {
+    list: Mutex<List>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    of: VecDeque<ServiceId>,
+    is_awaited: bool,
+}
+
+impl Ends {
+    fn list(&self) -> MutexGuard<'_, List> {
+        // Whoever panicked with it left a list that is whole.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, service: ServiceId) {
+        let is_awaited = {
+            let mut list = self.list();
+            list.of.push_back(service);
+            list.is_awaited
+        };
+        if is_awaited {
+            self.news.notify_one();
+        }
+    }
+
+    /// From now on each end is news, or none is. Those that came before count as news, too.
+    fn await_them(&self, is_awaited: bool) {
+        let mut list = self.list();
+        list.is_awaited = is_awaited;
+        if is_awaited && !list.of.is_empty() {
+            self.news.notify_one();
+        }
     }
 }
 
@@ -68,14 +108,14 @@ pub(super) enum Given<T> {
 
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        let (tell, ended) = mpsc::unbounded_channel();
-        Self { lines: HashMap::new(), waiting: 0, tell, ended }
+        Self { lines: HashMap::new(), waiting: 0, ends: Arc::default() }
     }
 }
 
 impl<T> Turns<T> {
     /// Something of a service arrived.
     pub(super) fn arrived(&mut self, now: Instant, service: &ServiceId, event: T) -> Given<T> {
+        self.count_ends();
         self.forget_who_left(now);
         let line = self.lines.entry(service.clone());
         line.or_insert_with(|| Line { under_way: 0, waiting: VecDeque::new(), last: now }).last = now;
@@ -83,22 +123,37 @@ impl<T> Turns<T> {
         let Some(line) = self.lines.get_mut(service) else { return Given::TooMany(event) };
         if line.waiting.is_empty() && line.under_way < most {
             line.under_way += 1;
-            return Given::Goes(event, Turn { service: service.clone(), tell: self.tell.clone() });
+            return Given::Goes(event, Turn { service: service.clone(), ends: self.ends.clone() });
         }
         if line.waiting.len() >= room || self.waiting >= WAITING {
             return Given::TooMany(event);
         }
         line.waiting.push_back(event);
         self.waiting += 1;
+        self.ends.await_them(true);
         Given::Waits
     }
 
-    /// Waits until an event of a service has ended.
-    pub(super) async fn ended(&mut self) -> ServiceId {
-        match self.ended.recv().await {
-            Some(service) => service,
-            // Cannot be: one sender is kept here.
-            None => std::future::pending().await,
+    /// While nothing waits, turns that ended are only counted.
+    fn count_ends(&mut self) {
+        if self.waiting > 0 {
+            return;
+        }
+        let ended = std::mem::take(&mut self.ends.list().of);
+        for service in ended {
+            if let Some(line) = self.lines.get_mut(&service) {
+                line.under_way = line.under_way.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Waits until an event of a service has ended; while nothing waits, that may be told late.
+    pub(super) async fn ended(&self) -> ServiceId {
+        loop {
+            if let Some(service) = self.ends.list().of.pop_front() {
+                return service;
+            }
+            self.ends.news.notified().await;
         }
     }
 
@@ -112,8 +167,9 @@ impl<T> Turns<T> {
             let Some(event) = line.waiting.pop_front() else { break };
             line.under_way += 1;
             self.waiting -= 1;
-            going.push((event, Turn { service: service.clone(), tell: self.tell.clone() }));
+            going.push((event, Turn { service: service.clone(), ends: self.ends.clone() }));
         }
+        self.ends.await_them(self.waiting > 0);
         going
     }
 
@@ -145,6 +201,7 @@ impl<T> Turns<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
 
     fn service(name: &str) -> ServiceId {
         name.parse().unwrap()
@@ -186,16 +243,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn while_nothing_waits_an_end_wakes_nobody_and_counts_all_the_same() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        let (shop, flood) = (service("shop"), service("flood"));
+        let _honest = goes(turns.arrived(now, &shop, 0)).unwrap();
+        for n in 0..10 * SHARE {
+            assert!(goes(turns.arrived(now, &flood, n)).is_some(), "the one before has ended");
+        }
+        assert!(turns.ends.news.notified().now_or_never().is_none());
+
+        let under_way: Vec<_> = (0..SHARE).map(|n| goes(turns.arrived(now, &flood, n)).unwrap()).collect();
+        assert!(matches!(turns.arrived(now, &flood, SHARE), Given::Waits));
+        drop(under_way);
+        assert!(turns.ends.news.notified().now_or_never().is_some(), "now somebody is waiting for it");
+        let ended = turns.ended().await;
+        assert_eq!(turns.next(now, &ended).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_end_between_looking_and_waiting_is_told() {
+        let ends = Ends::default();
+        ends.add(service("shop"));
+        ends.await_them(true);
+        assert!(ends.news.notified().now_or_never().is_some());
+    }
+
+    #[tokio::test]
     async fn a_service_whose_line_is_long_has_less_until_it_is_short_again() {
         let (mut turns, now) = (Turns::default(), Instant::now());
         let (shop, flood) = (service("shop"), service("flood"));
         drop(goes(turns.arrived(now, &shop, 0)));
         let mut under_way: Vec<_> = (0..SHARE).map(|n| goes(turns.arrived(now, &flood, n)).unwrap()).collect();
         (0..LONG + 2).for_each(|n| assert!(matches!(turns.arrived(now, &flood, SHARE + n), Given::Waits)));
-        // One of the shop and two of the flood ended: one of the flood may go.
+        // Two of the flood ended: one of it may go.
         under_way.clear();
         let mut gone = Vec::new();
-        for _ in 0..=SHARE {
+        for _ in 0..SHARE {
             let ended = turns.ended().await;
             gone.extend(turns.next(now, &ended));
         }

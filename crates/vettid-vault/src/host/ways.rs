@@ -145,8 +145,8 @@ impl Ways {
                 Route::Host => true,
                 Route::Peer(id) | Route::Claim(id) => {
                     let Ok(peer) = vault.connection(*id) else { return true };
-                    let token = peer.as_ref().and_then(|peer| door(route, peer)).map(|door| door.jwt);
-                    if token.is_some() && token != lane.token {
+                    let token = peer.as_deref().and_then(|peer| token(route, peer));
+                    if token.is_some() && token != lane.token.as_deref() {
                         lane.is_renewed.notify_one();
                         return false;
                     }
@@ -252,6 +252,14 @@ struct Door {
     jwt: String,
     /// The last attempt ended because the credential is not taken.
     is_refused: bool,
+}
+
+/// What the door of a route shows to the peer's broker.
+fn token<'p>(route: &Route, peer: &'p Peer) -> Option<&'p str> {
+    match route {
+        Route::Claim(_) => peer.claim_id.and(peer.claim.as_ref()).map(|claim| claim.token.as_str()),
+        _ => peer.jwt.as_deref(),
+    }
 }
 
 fn door(route: &Route, peer: &Peer) -> Option<Door> {

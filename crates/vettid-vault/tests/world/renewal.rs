@@ -13,7 +13,7 @@ fn pass_days(town: &mut Town, days: i64) {
 }
 
 fn is_let_in(town: &Town, who: usize, id: ConnectionId) -> bool {
-    let jwt = town.nodes[who].vault.connection(id).unwrap().unwrap().jwt.unwrap();
+    let jwt = town.nodes[who].vault.connection(id).unwrap().unwrap().jwt.clone().unwrap();
     UserClaims::received(&UserJwt::unchecked(jwt), town.now).is_ok()
 }
 

@@ -21,7 +21,7 @@ fn confirm(town: &mut Town, keys: &RotateSigningKeys) {
 
 /// Which key signed what lets Bob into Alice's account.
 fn issuer_of_bobs(town: &Town, id: ConnectionId) -> String {
-    let jwt = town.nodes[BOB].vault.connection(id).unwrap().unwrap().jwt.unwrap();
+    let jwt = town.nodes[BOB].vault.connection(id).unwrap().unwrap().jwt.clone().unwrap();
     let claims: Base64Url = jwt.split('.').nth(1).unwrap().parse().unwrap();
     let claims: Value = serde_json::from_slice(claims.as_bytes()).unwrap();
     claims["iss"].as_str().unwrap().to_owned()

@@ -247,8 +247,8 @@ impl Town {
             Route::Claim(id) => (*id, true),
         };
         let connection = self.nodes[who].vault.connection(id).unwrap().unwrap();
-        let claim = connection.claim.map(|claim| claim.token);
-        let held = if is_claim { claim } else { connection.jwt };
+        let claim = connection.claim.as_ref().map(|claim| claim.token.clone());
+        let held = if is_claim { claim } else { connection.jwt.clone() };
         let Some(token) = held else { return false };
         // The tests' service gives out a claim that is none.
         token == "claim" || UserClaims::received(&UserJwt::unchecked(token), self.now).is_ok()

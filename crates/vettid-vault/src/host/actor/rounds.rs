@@ -43,7 +43,7 @@ impl Rounds {
         self.at = self.at.min(now + OFTEN);
     }
 
-    /// A round is done. `is_quiet`: it found nothing to do, and nothing has happened since the one before.
+    /// A round is done. `is_quiet`: it found nothing to do.
     pub(super) fn done(&mut self, now: Instant, is_quiet: bool) {
         self.pause = if is_quiet { (self.pause * 2).min(self.seldom) } else { OFTEN };
         self.at = now + self.pause;
@@ -51,21 +51,22 @@ impl Rounds {
 }
 
 impl Actor {
-    /// Looks for what expired and what did not leave. Says whether there was nothing to do, now and since the last time. A vault with a
-    /// lock is never quiet, for it locks itself on time; nor is one in a call.
+    /// Looks for what expired and what did not leave. Says whether there was nothing to do. A vault with a lock is never quiet, for it
+    /// locks itself on time; nor is one in a call.
     pub(super) async fn look_around(&mut self) -> Result<bool, Stopped> {
+        let was_changed = std::mem::take(&mut self.is_changed);
         self.handle(vec![Taken::own(Event::Tick)]).await?;
         self.lock_if_idle().await?;
         let is_waiting = self.send_waiting();
-        let is_changed = std::mem::take(&mut self.is_changed);
-        if is_changed {
+        let found_something = std::mem::take(&mut self.is_changed);
+        if was_changed || found_something {
             self.ways.close_ended(&self.vault);
         }
         let is_in_call = self.vault.is_in_call().unwrap_or_else(|error| {
             tracing::error!(%error, "the state of calls cannot be read");
             true
         });
-        Ok(!is_waiting && !is_changed && !is_in_call && !self.lane.as_ref().is_some_and(Lane::has_lock))
+        Ok(!is_waiting && !found_something && !is_in_call && !self.lane.as_ref().is_some_and(Lane::has_lock))
     }
 
     /// What was committed and is neither delivered nor on its way. Says whether there may be any.
