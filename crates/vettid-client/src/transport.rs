@@ -70,6 +70,12 @@ pub trait Connection: Send + Sync {
     /// [`TransportError::Lost`], [`TransportError::NotAuthorized`].
     fn publish(&self, subject: &Subject, payload: &[u8]) -> impl Future<Output = Result<(), TransportError>> + Send;
 
+    /// Waits until the connection was lost and made anew, which subscriptions do not tell: what was meant for them meanwhile is lost. A
+    /// transport that ends its subscriptions instead never says so.
+    fn made_anew(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
     /// Closes the connection after everything published has left.
     fn close(self) -> impl Future<Output = ()> + Send;
 }

@@ -167,14 +167,20 @@ impl<'a, P: Ports> Pushes<'a, P> {
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Came<T>, CommandError> {
         loop {
             let Some(live) = self.live.as_mut() else { return Ok(Came::NotConnected) };
-            match tokio::time::timeout_at(live.good_for, live.pushes.next()).await {
-                Ok(Ok(delivery)) => {
+            let came = tokio::select! {
+                biased;
+                // The vault may have learned meanwhile that nobody hears it, and pushes again only after a command.
+                () = live.connection.made_anew() => None,
+                came = tokio::time::timeout_at(live.good_for, live.pushes.next()) => came.ok(),
+            };
+            match came {
+                Some(Ok(delivery)) => {
                     if let Some(pushed) = self.open(&delivery).await? {
                         return Ok(Came::Pushed(pushed));
                     }
                 }
-                Ok(Err(error)) => return self.away(error.into()).await,
-                Err(_) => self.hang_up().await,
+                Some(Err(error)) => return self.away(error.into()).await,
+                None => self.hang_up().await,
             }
         }
     }

@@ -5,6 +5,7 @@ mod denial;
 mod life;
 mod subscription;
 mod tap;
+mod unheard;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use denial::{Action, Denial};
 pub use life::ConnectionState;
 pub use subscription::{Incoming, Reply, Subscription};
 pub use tap::{Seen, Tap};
+pub use unheard::{Unheard, UnheardMessages};
 
 /// How long a request waits for its answer unless it says otherwise.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -236,6 +238,15 @@ impl Connection {
         let over = |state: &ConnectionState| matches!(state, ConnectionState::Refused | ConnectionState::Closed);
         // Fails only when nobody can change the state any more.
         let _ = self.state().wait_for(over).await;
+    }
+
+    /// Waits until the connection was lost and made anew since it was opened; what was published meanwhile for its subscriptions is
+    /// lost.
+    pub async fn made_anew(&self) {
+        // Fails only when nobody can make it anew any more.
+        if self.life.connects().wait_for(|count| *count > 1).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// The credential that the next connect will use.

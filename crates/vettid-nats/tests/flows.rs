@@ -10,7 +10,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use bytes::Bytes;
 use vettid_core::grants::mint::MemberIdentity;
 use vettid_core::grants::role::OperatorRole;
-use vettid_nats::connection::{Connection, Incoming, RequestError, Subscription};
+use vettid_nats::connection::{Connection, Incoming, RequestError, Subscription, Unheard};
 use vettid_nats::inbox::{Inbox, Members, deliver};
 use vettid_nats::profiles;
 use vettid_testkit::broker::TestServer;
@@ -63,6 +63,49 @@ async fn a_command_of_the_app_reaches_the_host_and_the_answer_the_app() {
     answering.publish(&Subject::ForApp(guid, kind("data.get"), event), "answer".into()).await.unwrap();
     let answer = next(&mut answers).await;
     assert_eq!((answer.subject, &answer.payload[..]), (Subject::ForApp(guid, kind("data.get"), event), &b"answer"[..]));
+    broker.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_learns_which_of_its_messages_no_app_heard() {
+    let broker = TestServer::start().await.unwrap();
+    let (member, other) =
+        (broker.space(Placement::Hosted).await.unwrap(), broker.space(Placement::Hosted).await.unwrap());
+    let (guid, event) = (member.member, fresh_event());
+    let host = broker.connect(OperatorRole::HostPublishing, HOST).await.unwrap();
+    let mut unheard = host.unheard().await.unwrap();
+    let push = async |number| {
+        let note = Unheard { member: guid, number };
+        host.publish_noting(&Subject::ForApp(guid, kind("feed.item"), event), "push".into(), note).await.unwrap();
+    };
+    let mut told =
+        async || tokio::time::timeout(Duration::from_secs(10), unheard.next()).await.unwrap().unwrap().number;
+    push(1).await;
+    assert_eq!(told().await, 1, "nobody is there");
+
+    let stranger = broker.join(&other, &phone()).await.unwrap();
+    let _elsewhere = stranger.subscribe(&Pattern::ForApp(Some(other.member), None)).await.unwrap();
+    stranger.publish(&Subject::ForVault(other.member, kind("data.get")), "sealed".into()).await.unwrap();
+    let app = broker.join(&member, &phone()).await.unwrap();
+    let calls = app.subscribe(&Pattern::ForApp(Some(guid), Some(kind("call.changed")))).await.unwrap();
+    push(2).await;
+    assert_eq!(told().await, 2, "whoever listens to something else does not hear it");
+
+    let commands = broker.connect(OperatorRole::HostSubscribing, HOST).await.unwrap();
+    let mut commands = subscribed(&commands, Pattern::ForVault(Some(guid), None)).await;
+    let mut pushes = app.subscribe(&Pattern::ForApp(Some(guid), Some(kind("feed.item")))).await.unwrap();
+    app.publish(&Subject::ForVault(guid, kind("feed.list")), "sealed".into()).await.unwrap();
+    next(&mut commands).await;
+    // From the command on the subscription counts, as the app relies on.
+    push(3).await;
+    assert_eq!(&next(&mut pushes).await.payload[..], b"push");
+
+    pushes.end().await.unwrap();
+    calls.end().await.unwrap();
+    app.publish(&Subject::ForVault(guid, kind("feed.list")), "sealed".into()).await.unwrap();
+    next(&mut commands).await;
+    push(4).await;
+    assert_eq!(told().await, 4, "what somebody heard is not told");
     broker.shut().await;
 }
 

@@ -11,6 +11,7 @@ mod failures;
 mod loader;
 mod lock;
 mod pieces;
+mod presence;
 mod removal;
 pub mod sealer;
 pub mod states;
@@ -49,7 +50,7 @@ use vettid_crypto::nats::key::{InvalidKey, UserKey};
 use vettid_crypto::nats::token::{TokenError, UserJwt};
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::suite::{KemPublicKey, SuiteError};
-use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError};
+use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError, Unheard, UnheardMessages};
 use vettid_nats::inbox::{Inbox, InboxError, Members};
 use vettid_nats::journal::{Journal, JournalError};
 use vettid_nats::objects::{ObjectError, Objects};
@@ -160,6 +161,8 @@ pub struct Host {
     brokers: Arc<Brokers>,
     subscriber: Connection,
     publisher: Connection,
+    /// Pushes to apps that nobody heard.
+    unheard: UnheardMessages,
     loader: Loader,
     services: Arc<ServicesKeys>,
     control_key: VerifyingKey,
@@ -274,6 +277,7 @@ impl Host {
         let endpoint = Endpoint { address: joined.nats_endpoint.clone(), tls: config.broker_tls.clone() };
         let subscriber = Connection::open(&endpoint, subscriber).await?;
         let publisher = Connection::open(&endpoint, publisher).await?;
+        let unheard = publisher.unheard().await?;
         let public = config.public_endpoint.clone().unwrap_or_else(|| endpoint.address.clone());
         let own = Endpoint { address: public.clone(), tls: config.broker_tls.clone() };
         let brokers = Arc::new(Brokers::open(&storage_keys, own, config.peers.clone())?);
@@ -307,6 +311,7 @@ impl Host {
             brokers,
             subscriber,
             publisher,
+            unheard,
             loader,
             services: Arc::new(services),
             control_key,
@@ -368,6 +373,7 @@ impl Host {
                 },
                 service = self.turns.ended() => self.next_of(&service).await,
                 Some((subject, bytes)) = self.by_best_effort.recv() => self.heard_by_best_effort(subject, bytes).await,
+                Some(unheard) = self.unheard.next() => self.not_heard(unheard),
                 command = control.next() => control.carry_out(&mut self, command).await?,
                 _ = renewal.tick() => self.renew(joining).await,
                 Some(ended) = self.running.join_next() => self.ended(ended).await?,
@@ -457,6 +463,13 @@ impl Host {
     async fn heard_by_best_effort(&mut self, subject: Subject, bytes: Bytes) {
         if !self.lanes.take(&subject, &bytes) {
             self.arrived(Arrival::BestEffort(subject, bytes)).await;
+        }
+    }
+
+    /// A vault that is too busy to be told hears of it with its next push.
+    fn not_heard(&self, Unheard { member, number }: Unheard) {
+        if let Some(vault) = self.vaults.get(&member) {
+            let _ = vault.work.try_send(Work::Unheard(number));
         }
     }
 

@@ -311,7 +311,7 @@ events! {
     StoredGet: "stored.get", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::StoredRef => stored::StoredValue;
     #[doc = "Deletes one thing, a category, or everything that a service stored."]
     StoredDelete: "stored.delete", Owner, BestEffort, within 2 minutes, up to 4 KiB, stored::DeleteStored => stored::StoredDeleted;
-    #[doc = "Tells the app of a new entry in the feed."]
+    #[doc = "Tells an app that listens of a new entry in the feed; an app asks for the feed after each connect."]
     FeedItem: "feed.item", App, BestEffort, up to 16 KiB, feed::FeedEntry => Nothing;
     #[doc = "Tells the app of a change of a call."]
     CallChanged: "call.changed", App, BestEffort, up to 64 KiB, call::CallDetail => Nothing;

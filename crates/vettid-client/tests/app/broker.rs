@@ -4,7 +4,7 @@
 use crate::vault::{Post, Vault};
 use crate::world::TestClock;
 use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use vettid_client::transport::{Connection, Delivery, SignIn, Subscription, Transport, TransportError};
 use vettid_wire::subject::{Pattern, Subject};
 
@@ -45,9 +45,18 @@ pub(crate) struct Broker {
     pub(crate) wires: Arc<Mutex<Wires>>,
     pub(crate) vault: Arc<Mutex<Vault>>,
     pub(crate) clock: TestClock,
+    /// How often connections were lost and made themselves anew.
+    pub(crate) breaks: Arc<watch::Sender<u64>>,
+    /// The same when this one was opened.
+    pub(crate) breaks_before: u64,
 }
 
 impl Broker {
+    /// Connections are lost and make themselves anew at once; their subscriptions do not end.
+    pub(crate) fn break_and_mend(&self) {
+        self.breaks.send_modify(|count| *count += 1);
+    }
+
     /// Delivers what the vault posts.
     pub(crate) fn deliver(&self, posts: Vec<Post>) {
         let mut wires = self.wires.lock().unwrap();
@@ -121,7 +130,7 @@ impl Transport for Broker {
         let published = wires.published.len();
         wires.published_before.push(published);
         wires.sign_ins.push(sign_in.credential.inbox().to_owned());
-        Ok(self.clone())
+        Ok(Broker { breaks_before: *self.breaks.borrow(), ..self.clone() })
     }
 }
 
@@ -148,6 +157,10 @@ impl Connection for Broker {
         let posts = self.vault.lock().unwrap().receive(self.clock.time(), subject, payload);
         self.deliver(posts);
         Ok(())
+    }
+
+    async fn made_anew(&self) {
+        self.breaks.subscribe().wait_for(|count| *count > self.breaks_before).await.unwrap();
     }
 
     async fn close(self) {}

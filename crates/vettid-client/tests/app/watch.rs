@@ -1,6 +1,8 @@
 //! A watch shows each entry of the feed once and in order, whatever is lost.
 
 use crate::world::World;
+use std::time::Duration;
+use tokio::time::Instant;
 use vettid_client::watch::{Watch, Watched};
 use vettid_wire::event::{Nothing, VaultHealth};
 
@@ -67,6 +69,26 @@ async fn a_lost_connection_is_made_anew_and_nothing_is_missed() {
     world.broker.wires.lock().unwrap().down = false;
     assert_eq!(watch.next().await.unwrap(), Watched::Connected);
     assert_eq!(entries(&mut watch, 1).await, ["while away"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_while_the_connection_made_itself_anew_is_fetched() {
+    let world = World::enrolled().await;
+    let app = world.app();
+    let mut watch = app.watch();
+    assert_eq!(watch.next().await.unwrap(), Watched::Connected);
+    // A vault that learned that nobody hears it pushes nothing more until it is asked.
+    world.broker.fault(|post| if post.0.to_string().contains("feed.item") { vec![] } else { vec![post] });
+    happen(&world, "one");
+    happen(&world, "two");
+    let begin = Instant::now();
+    world.broker.break_and_mend();
+    assert_eq!(watch.next().await.unwrap(), Watched::Connected);
+    assert_eq!(entries(&mut watch, 2).await, ["one", "two"]);
+    assert!(begin.elapsed() < Duration::from_secs(1), "it waited for its access to end");
+    world.broker.no_fault();
+    happen(&world, "three");
+    assert_eq!(entries(&mut watch, 1).await, ["three"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -92,7 +92,13 @@ impl World {
         let clock = TestClock { start: tokio::time::Instant::now(), set_ms: Arc::default() };
         let vault = Arc::new(Mutex::new(Vault::new(clock.time())));
         let operator = Operator::new(vault.clone(), clock.clone());
-        let broker = Broker { wires: Arc::default(), vault: vault.clone(), clock: clock.clone() };
+        let broker = Broker {
+            wires: Arc::default(),
+            vault: vault.clone(),
+            clock: clock.clone(),
+            breaks: Arc::default(),
+            breaks_before: 0,
+        };
         Self {
             folder: tempfile::tempdir().unwrap(),
             clock,

@@ -8,6 +8,7 @@ use super::failures::{Failed, Failures};
 use super::loader::APART;
 use super::lock::lane::Lane;
 use super::pieces::Store;
+use super::presence::Presence;
 use super::removal::{Removed, remove};
 use super::turns::Turn;
 use super::ways::{Sender, Ways};
@@ -65,6 +66,8 @@ pub enum Work {
     CutOff(String, bool),
     /// Services made the broker know these signing keys, or not yet.
     SigningKeysRotated(Option<SigningKeysRotated>),
+    /// Nobody heard a push to the app that was sent after so many of its visits.
+    Unheard(u64),
     /// Something happened to the lock.
     Lock(lock::News),
     /// Services ask for an enrolment code.
@@ -126,6 +129,8 @@ pub struct Actor {
     owner_at: Instant,
     /// Its owner wants it locked; what was begun is finished first.
     is_to_be_locked: bool,
+    /// Whether the app hears what is pushed to it.
+    presence: Presence,
     /// Something was committed since the ways were compared with the state.
     is_changed: bool,
 }
@@ -160,7 +165,9 @@ impl Actor {
         sender: Sender,
         work: mpsc::Receiver<Work>,
     ) -> Self {
-        let (ways, files) = (Ways::new(vault.guid(), sender), Store::new(vault.guid(), pieces));
+        let presence = Presence::default();
+        let ways = Ways::new(vault.guid(), sender, presence.visits());
+        let files = Store::new(vault.guid(), pieces);
         Self {
             vault,
             sequence,
@@ -179,6 +186,7 @@ impl Actor {
             lane: None,
             owner_at: Instant::now(),
             is_to_be_locked: false,
+            presence,
             is_changed: true,
         }
     }
@@ -280,6 +288,9 @@ impl Actor {
                     taken.push(Taken { event, message: Some(*message) });
                 }
                 Work::BestEffort(subject, bytes, turn) => {
+                    if matches!(subject, Subject::ForVault(..)) {
+                        self.presence.was_here();
+                    }
                     turns.extend(turn);
                     taken.push(Taken { event: Event::Message { subject, bytes: bytes.to_vec() }, message: None });
                 }
@@ -288,6 +299,7 @@ impl Actor {
                     taken.push(Taken::own(Event::Sent(vec![number])));
                 }
                 Work::NotSent(number) => self.ways.ended(number),
+                Work::Unheard(visits) => self.presence.unheard(Instant::now(), visits),
                 Work::Lock(news) => taken.push(Taken::own(Event::Lock(news))),
                 Work::CutOff(nkey, done) => self.cut_off(nkey, done, &mut taken),
                 Work::SigningKeysRotated(done) => {
@@ -339,7 +351,8 @@ impl Actor {
     /// Handles a batch, and then what it leads to after its commit.
     async fn handle(&mut self, mut taken: Vec<Taken>) -> Result<(), Stopped> {
         while !taken.is_empty() {
-            let afterwards = self.handle_one(taken).await?;
+            let mut afterwards = self.handle_one(taken).await?;
+            afterwards.retain(|event| !matches!(event, Event::Told(_)) || self.presence.may_hear(Instant::now()));
             taken = afterwards.into_iter().map(Taken::own).collect();
         }
         if self.is_to_be_locked {

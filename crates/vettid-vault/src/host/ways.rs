@@ -4,6 +4,7 @@
 use super::actor::Work;
 use super::brokers::Brokers;
 use super::clock;
+use super::presence::Visits;
 use super::to_services;
 use crate::connection::{Connection as Peer, CutOff};
 use crate::manager::Vault;
@@ -20,10 +21,10 @@ use vettid_core::grants::mint::MemberIdentity;
 use vettid_crypto::nats::key::UserKey;
 use vettid_crypto::nats::token::UserJwt;
 use vettid_crypto::suite::KemPublicKey;
-use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError};
+use vettid_nats::connection::{ConnectError, Connection, Endpoint, RequestError, Unheard};
 use vettid_nats::{inbox, profiles};
 use vettid_wire::enrolment::{RevokeUser, RotateSigningKeys};
-use vettid_wire::event::{self, Delivery, EventRow};
+use vettid_wire::event::{self, Delivery, EventRow, FeedItem};
 use vettid_wire::handshake::SpaceUri;
 use vettid_wire::id::{Fingerprint, MemberId};
 use vettid_wire::subject::Subject;
@@ -64,6 +65,7 @@ pub struct Ways {
     sender: Sender,
     lanes: HashMap<Route, Lane>,
     on_the_way: HashSet<u64>,
+    visits: Visits,
 }
 
 /// Where posts of one route queue up.
@@ -83,8 +85,8 @@ type Gate = watch::Receiver<Option<Ended>>;
 impl Ways {
     /// No way is open yet.
     #[must_use]
-    pub fn new(guid: MemberId, sender: Sender) -> Self {
-        Self { guid, sender, lanes: HashMap::new(), on_the_way: HashSet::new() }
+    pub(super) fn new(guid: MemberId, sender: Sender, visits: Visits) -> Self {
+        Self { guid, sender, lanes: HashMap::new(), on_the_way: HashSet::new(), visits }
     }
 
     /// Sends a post, unless it is on its way already. What cannot be queued now is tried again with the next tick.
@@ -181,7 +183,8 @@ impl Ways {
     fn way(&self, vault: &Vault, route: &Route) -> Option<Way> {
         let id = match route {
             Route::Host => {
-                return Some(Way::Host { publisher: self.sender.publisher.clone(), guid: self.guid });
+                let (publisher, guid, visits) = (self.sender.publisher.clone(), self.guid, self.visits.clone());
+                return Some(Way::Host { publisher, guid, visits });
             }
             Route::Peer(id) | Route::Claim(id) => *id,
         };
@@ -315,7 +318,7 @@ impl Door {
 
 /// One way out.
 enum Way {
-    Host { publisher: Connection, guid: MemberId },
+    Host { publisher: Connection, guid: MemberId, visits: Visits },
     Peer { door: Door, endpoint: Endpoint, open: Option<Connection> },
 }
 
@@ -421,7 +424,7 @@ impl Way {
     async fn deliver(&mut self, post: &Post) -> bool {
         let bytes = Bytes::copy_from_slice(post.bytes.as_bytes());
         let sent = match self {
-            Self::Host { publisher, guid } => through_host(publisher, *guid, post, bytes).await,
+            Self::Host { publisher, guid, visits } => through_host(publisher, *guid, visits, post, bytes).await,
             Self::Peer { door, endpoint, open } => {
                 if open.is_none() {
                     *open = door.open(endpoint).await;
@@ -454,10 +457,14 @@ impl Way {
 
 type Sent = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-async fn through_host(publisher: &Connection, guid: MemberId, post: &Post, bytes: Bytes) -> Sent {
+async fn through_host(publisher: &Connection, guid: MemberId, visits: &Visits, post: &Post, bytes: Bytes) -> Sent {
     match (&post.subject, post.delivery) {
         (Subject::OwnerProfile(_), _) => Ok(profiles::publish_profile(publisher, guid, bytes).await?),
         (Subject::EventTypes(_), _) => Ok(profiles::publish_event_types(publisher, guid, bytes).await?),
+        (subject @ Subject::ForApp(_, event_type, _), _) if event_type.as_str() == FeedItem::ROW.name => {
+            let note = Unheard { member: guid, number: visits.count() };
+            Ok(publisher.publish_noting(subject, bytes, note).await?)
+        }
         (subject, _) => Ok(publisher.publish(subject, bytes).await?),
     }
 }

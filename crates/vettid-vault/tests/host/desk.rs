@@ -245,7 +245,7 @@ fn copy_into(file: &Path, folder: &Path) {
 }
 
 /// Waits until something holds.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let held = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(50)).await;

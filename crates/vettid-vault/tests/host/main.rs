@@ -3,6 +3,7 @@
 
 #[path = "../world/app.rs"]
 mod app;
+mod away;
 mod broken;
 mod desk;
 mod fallen;

@@ -20,7 +20,7 @@ use vettid_crypto::unlock::{
     Attempt, AttemptPlace, DeviceProof, NewLock, Permit, Presented, ReplyKey, UnlockKey, Wish, seal,
 };
 use vettid_nats::clock;
-use vettid_nats::connection::Connection;
+use vettid_nats::connection::{Connection, Subscription};
 use vettid_testkit::operator::fresh_key;
 use vettid_testkit::space::fresh_event;
 use vettid_wire::base64::{Base64, Base64Url};
@@ -76,6 +76,11 @@ impl Owner {
         let credential = Credential::member(&identity, vault.guid, key, minted.jwt, clock::now()).unwrap();
         let connection = Connection::open(&desk.broker.endpoint().unwrap(), credential).await.unwrap();
         Self { guid: vault.guid, connection, lane_key: None, keys: Keys::new() }
+    }
+
+    /// Hears the pushes of one event from now on.
+    pub(crate) async fn hear(&self, name: &str) -> Subscription {
+        self.connection.subscribe(&Pattern::ForApp(Some(self.guid), Some(name.parse().unwrap()))).await.unwrap()
     }
 
     /// Publishes, and gives the first answer that comes within this time.

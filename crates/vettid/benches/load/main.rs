@@ -19,6 +19,7 @@ mod figures;
 #[expect(dead_code, reason = "the program asks more")]
 #[path = "../../src/https.rs"]
 mod https;
+mod machine;
 #[expect(dead_code, reason = "the tests ask more of a member")]
 #[path = "../../tests/up/letters/member.rs"]
 mod member;
@@ -31,6 +32,7 @@ mod town;
 
 use anyhow::{Context as _, Result, ensure};
 use figures::Samples;
+use machine::{Cores, Share};
 use raw::Raw;
 use report::{Report, say};
 use stack::Stack;
@@ -120,9 +122,9 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
     let before = busy::of(stack.host())?;
     let full = drive::closed(shop, AT_ONCE, lasting).await?;
     let full = full.busy(busy::of(stack.host())?.saturating_sub(before));
-    let quarter = drive::open(shop, full.per_second() / 4.0, lasting).await?;
-    let half = drive::open(shop, full.per_second() / 2.0, lasting).await?;
-    let wanted = drive::open(shop, HALF_OF_WANTED, lasting).await?;
+    let quarter = coming(shop, full.per_second() / 4.0, lasting).await?;
+    let half = coming(shop, full.per_second() / 2.0, lasting).await?;
+    let wanted = coming(shop, HALF_OF_WANTED, lasting).await?;
     let raw_again = raw.requests(2000).await?;
     raw.close().await;
     let (mut quiet, mut flooded, mut flood, mut flood_lasted) =
@@ -155,6 +157,13 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
         flood,
         flood_lasted,
     })
+}
+
+/// Reads that come at this rate, and what the cores did meanwhile.
+async fn coming(shop: &Service, per_second: f64, lasting: Duration) -> Result<(Samples, Share)> {
+    let before = Cores::so_far()?;
+    let samples = drive::open(shop, per_second, lasting).await?;
+    Ok((samples, Cores::share_since(before)?))
 }
 
 /// The honest service while another one asks as much as it can.

@@ -1,6 +1,7 @@
 //! The table on the terminal and the file beside the build.
 
 use crate::figures::Samples;
+use crate::machine::Share;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -24,10 +25,10 @@ pub(crate) struct Report {
     pub(crate) raw: Samples,
     pub(crate) alone: Samples,
     pub(crate) full: Samples,
-    pub(crate) quarter: Samples,
-    pub(crate) half: Samples,
+    pub(crate) quarter: (Samples, Share),
+    pub(crate) half: (Samples, Share),
     /// At half of what is wanted of one core of the host.
-    pub(crate) wanted: Samples,
+    pub(crate) wanted: (Samples, Share),
     pub(crate) quiet: Samples,
     pub(crate) flooded: Samples,
     /// What the flood got: served and refused.
@@ -43,24 +44,24 @@ pub(crate) fn say(line: &str) -> Result<()> {
 }
 
 impl Report {
-    fn rows(&self) -> [(&'static str, &'static str, &Samples); 8] {
+    fn rows(&self) -> [(&'static str, &'static str, &Samples, Option<Share>); 8] {
         [
-            ("raw_request", "raw request and reply, 128 B", &self.raw),
-            ("alone", "read, one after the other", &self.alone),
-            ("full", "read, 64 under way", &self.full),
-            ("quarter", "read, coming at a quarter of that", &self.quarter),
-            ("half", "read, coming at half of it", &self.half),
-            ("wanted", "read, coming at 500 a second", &self.wanted),
-            ("quiet", "read, 50 a second", &self.quiet),
-            ("flooded", "read, 50 a second beside a flood", &self.flooded),
+            ("raw_request", "raw request and reply, 128 B", &self.raw, None),
+            ("alone", "read, one after the other", &self.alone, None),
+            ("full", "read, 64 under way", &self.full, None),
+            ("quarter", "read, coming at a quarter of that", &self.quarter.0, Some(self.quarter.1)),
+            ("half", "read, coming at half of it", &self.half.0, Some(self.half.1)),
+            ("wanted", "read, coming at 500 a second", &self.wanted.0, Some(self.wanted.1)),
+            ("quiet", "read, 50 a second", &self.quiet, None),
+            ("flooded", "read, 50 a second beside a flood", &self.flooded, None),
         ]
     }
 
     /// Each figure that something was asked of: its name, itself, whether it is met.
     fn verdicts(&self) -> [(&'static str, f64, bool); 4] {
         let of_core = self.full.per_core_second().unwrap_or(f64::NAN);
-        let half = self.half.percentile_ms(0.99);
-        let wanted = self.wanted.percentile_ms(0.99);
+        let half = self.half.0.percentile_ms(0.99);
+        let wanted = self.wanted.0.percentile_ms(0.99);
         let times = self.flooded.percentile_ms(0.99) / self.quiet.percentile_ms(0.99);
         [
             ("reads a second of one core of the host (at least 1,000)", of_core, of_core >= LEAST_PER_CORE),
@@ -78,11 +79,13 @@ impl Report {
             "\n{} members were there after {settled_s:.0} s; threads of the host: {threads}\n",
             self.members
         ))?;
-        say(&format!("{:<36} {:>8} {:>9} {:>9} {:>11}", "work", "samples", "p50 ms", "p99 ms", "per second"))?;
-        for (_, title, samples) in self.rows() {
+        let (work, busy) = ("work", "cores busy and stolen, %");
+        say(&format!("{work:<36} {:>8} {:>9} {:>9} {:>11}   {busy}", "samples", "p50 ms", "p99 ms", "per second"))?;
+        for (_, title, samples, share) in self.rows() {
             let (p50, p99) = (samples.percentile_ms(0.5), samples.percentile_ms(0.99));
             let (count, rate) = (samples.count(), samples.per_second());
-            say(&format!("{title:<36} {count:>8} {p50:>9.3} {p99:>9.3} {rate:>11.0}"))?;
+            let share = share.map_or(String::new(), |Share { busy, stolen }| format!("   {busy:.0}  {stolen:.1}"));
+            say(&format!("{title:<36} {count:>8} {p50:>9.3} {p99:>9.3} {rate:>11.0}{share}"))?;
         }
         let (served, refused) = self.flood;
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
@@ -95,10 +98,11 @@ impl Report {
     }
 
     fn to_json(&self) -> Value {
-        let rows = self.rows().map(|(name, _, samples)| {
+        let rows = self.rows().map(|(name, _, samples, share)| {
             let figures = json!({
                 "samples": samples.count(), "p50_ms": samples.percentile_ms(0.5),
                 "p99_ms": samples.percentile_ms(0.99), "per_second": samples.per_second(),
+                "cores_busy_percent": share.map(|share| share.busy), "cores_stolen_percent": share.map(|share| share.stolen),
             });
             (name.to_owned(), figures)
         });

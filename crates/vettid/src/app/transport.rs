@@ -47,6 +47,10 @@ impl Connection for NatsConnection {
         self.0.publish(subject, payload.to_vec().into()).await.map_err(failed)
     }
 
+    async fn made_anew(&self) {
+        self.0.made_anew().await;
+    }
+
     async fn close(self) {
         // What was published and not answered is stored and will be sent again; there is nothing to report.
         let _ = self.0.close().await;

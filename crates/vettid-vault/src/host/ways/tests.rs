@@ -173,7 +173,7 @@ async fn only_what_has_an_open_way_leaves_before_memory_follows() {
     let (work, _news) = mpsc::channel(QUEUE);
     let services = Arc::new(ServicesKeys { fingerprint, kem });
     let sender = Sender { publisher, brokers, services, work: work.downgrade() };
-    let mut ways = Ways::new(space.member, sender);
+    let mut ways = Ways::new(space.member, sender, Visits::default());
 
     let [open, closed, new] = [1, 2, 3].map(|byte| ConnectionId::from_bytes([byte; 16]));
     let (kept, mut posts) = lane();
