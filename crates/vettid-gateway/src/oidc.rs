@@ -29,6 +29,7 @@ pub use registering::{Registered, Registration, register};
 
 use crate::gateway::Gateway;
 use crate::tasks::Tasks;
+use messenger::Messenger;
 use settings::Oidc;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,7 +52,8 @@ pub(crate) async fn serve(
     let address = listener.local_addr().map_err(failed)?;
     let provider = Provider::open(gateway, oidc.clone(), kept, tasks.clone(), stop.clone()).await?;
     tasks.keep("tidying up of the openid provider", keep_tidy(provider.clone(), stop.clone()));
-    tasks.keep("telling clients of logouts", messenger::run(provider.clone(), stop.clone()));
+    let messenger = Messenger::new(provider.clone()).map_err(OidcError::Tls)?;
+    tasks.keep("telling clients of logouts", messenger.run(stop.clone()));
     let router = web::router(provider).into_make_service_with_connect_info::<SocketAddr>();
     tasks.keep("the openid provider", async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;

@@ -16,7 +16,7 @@ use crate::webhook::{Event, EventKind};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as SyncMutex};
 use std::time::Duration;
 use vettid_core::channel::Channel;
 use vettid_wire::connection::ConnectionState;
@@ -298,12 +298,13 @@ fn of_message(view: &RequestView) -> Event {
 
 /// Sends a question until it is answered or its time is over.
 pub(super) fn spawn(shared: &Arc<Shared>, request: Arc<Request>, address: Option<Arc<PeerAddress>>) {
-    let owner = Arc::clone(shared);
-    shared.tasks.spawn(async move {
-        let stop = owner.stop.clone();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = drive(&owner, &request, address) => {}
+    let (owner, address) = (Arc::clone(shared), SyncMutex::new(address));
+    shared.tasks.insist("a question", move || {
+        // One that begins anew looks for the address again, as after a restart.
+        let (owner, request, address) = (Arc::clone(&owner), Arc::clone(&request), lock(&address).take());
+        async move {
+            let stop = owner.stop.clone();
+            stop.run_until_cancelled(drive(&owner, &request, address)).await;
         }
     });
 }

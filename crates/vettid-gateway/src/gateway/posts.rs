@@ -17,12 +17,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// Sends a post that was stored.
 pub(super) fn spawn(shared: &Arc<Shared>, id: ConnectionId, post: Post) {
-    let owner = Arc::clone(shared);
-    shared.tasks.spawn(async move {
-        let stop = owner.stop.clone();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = drive(&owner, id, &post) => {}
+    let (owner, post) = (Arc::clone(shared), Arc::new(post));
+    shared.tasks.insist("the delivery of a message", move || {
+        let (owner, post) = (Arc::clone(&owner), Arc::clone(&post));
+        async move {
+            let stop = owner.stop.clone();
+            stop.run_until_cancelled(drive(&owner, id, &post)).await;
         }
     });
 }

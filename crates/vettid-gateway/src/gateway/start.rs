@@ -146,6 +146,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
     let brokers = Brokers::new(&registration.nats_endpoint, &registration.former_endpoints, &config.broker.peers);
     let limits = &config.limits;
     let peers = Peers::new(tls, brokers, limits.peer_connections, limits.peer_idle_ms);
+    let stop = CancellationToken::new();
     let shared = Arc::new(Shared {
         space: SpaceUri::new(registration.nats_endpoint, identity.guid)?,
         requests: Requests::new(limits.open_requests),
@@ -177,8 +178,8 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         started_at: clock::now(),
         state_key_made_at: made_at,
         signing_wanted: Notify::new(),
-        stop: CancellationToken::new(),
-        tasks: Tasks::new(),
+        tasks: Tasks::new(stop.clone()),
+        stop,
     });
     let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
     run(&shared, arrivals, kept).await

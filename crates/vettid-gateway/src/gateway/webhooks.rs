@@ -6,6 +6,7 @@ use crate::clock;
 use crate::once;
 use crate::random;
 use crate::state::{Draft, Loaded, StateError};
+use crate::tasks::{Fault, caught};
 use crate::webhook::address::{self, BadAddress};
 use crate::webhook::outbox::Outbox;
 use crate::webhook::patience::AfterFailure;
@@ -232,7 +233,8 @@ pub(super) async fn serve(shared: Arc<Shared>) {
         };
         forget(&shared, surplus).await;
         for delivery in due {
-            shared.tasks.spawn(attempt(Arc::clone(&shared), delivery));
+            let owner = Arc::clone(&shared);
+            shared.tasks.insist("the delivery of an event", move || attempt(Arc::clone(&owner), Arc::clone(&delivery)));
         }
         // What is due and was not taken waits for the end of an attempt, which wakes this.
         let pause_ms = next_at.map(|at| at.since_ms(now)).filter(|ms| *ms > 0);
@@ -259,8 +261,11 @@ async fn attempt(shared: Arc<Shared>, delivery: Arc<Delivery>) {
     };
     let attempt = tokio::select! {
         () = shared.stop.cancelled() => return,
-        attempt = shared.hooks.sender.send(clock::now(), &webhook, &delivery) => attempt,
+        attempt = caught(shared.hooks.sender.send(clock::now(), &webhook, &delivery)) => attempt,
     };
+    // An event over which the program falls counts as one that was not taken, and is set aside as any other.
+    let attempt =
+        attempt.unwrap_or_else(|Fault| Attempt::Failed("the gateway fell over a fault of its own".to_owned()));
     if let Err(error) = settle(&shared, delivery, attempt).await {
         tracing::error!(%error, "the delivery of an event could not be noted");
     }

@@ -1,19 +1,24 @@
-//! Tells clients what they are to be told: one at a time, again and again with growing pauses, over restarts. A client may
-//! get a notice twice, with the same id; it never loses one that is still of use.
+//! Tells clients what they are to be told: each client one thing at a time, again and again with growing pauses, over restarts.
+//! A client may get a notice twice, with the same id; it never loses one that is still of use.
 
 use super::handle::HandleHash;
-use super::notice::{Notice, Told};
+use super::notice::{Notice, Told, due};
 use super::provider::{Provider, unavailable};
 use crate::clock;
+use crate::tasks::{Fault, caught};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Clients that are told something at the same time.
+const AT_ONCE: usize = 64;
 /// Longest pause between two looks at what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A logout token lives this long, in milliseconds.
@@ -27,49 +32,76 @@ enum Attempt {
     Failed,
 }
 
-/// Sends what is due until told to stop.
-pub(super) async fn run(provider: Provider, stop: CancellationToken) {
-    // Without a provider of cryptography there is no TLS; a second call changes nothing.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(ANSWER_WITHIN).build();
-    let client = match client {
-        Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "clients cannot be told anything"),
-    };
-    loop {
-        let all = send_due(&provider, &client);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = all => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = provider.news().notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
-    }
+/// The way to clients, none of which waits for another one.
+#[derive(Clone)]
+pub(super) struct Messenger {
+    provider: Provider,
+    client: Client,
 }
 
-async fn send_due(provider: &Provider, client: &Client) {
-    let due = |now, notice: &Notice| notice.next_at <= now;
-    let due = provider.look(|now, book| {
-        let found = book.notices.iter().filter(|(_, notice)| due(now, notice));
-        found.map(|(id, notice)| (id.clone(), notice.clone())).collect::<Vec<_>>()
-    });
-    for (id, notice) in due.await {
-        let attempt = send(provider, client, &id, &notice).await;
-        let stored = provider.step(|now, book| {
+impl Messenger {
+    /// Makes the way.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub(super) fn new(provider: Provider) -> Result<Self, reqwest::Error> {
+        // Without a provider of cryptography there is no TLS; a second call changes nothing.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(ANSWER_WITHIN).build()?;
+        Ok(Self { provider, client })
+    }
+
+    /// Sends what is due until told to stop.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut busy = HashSet::new();
+        // Tasks of their own: one that has the book must go on while this waits for it.
+        let mut under_way = JoinSet::new();
+        loop {
+            let room = AT_ONCE.saturating_sub(busy.len());
+            for (id, notice) in self.provider.look(|now, book| due(book.notices.iter(), now, &busy, room)).await {
+                let (own, address) = (self.clone(), notice.address.clone());
+                busy.insert(address.clone());
+                under_way.spawn(async move {
+                    if !own.tell(&id, &notice).await {
+                        // It is still due, and would be sent again at once.
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                    address
+                });
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.provider.news().notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                Some(Ok(address)) = under_way.join_next() => {
+                    busy.remove(&address);
+                }
+            }
+        }
+    }
+
+    /// Sends a notice and keeps what came of it; `false` if that is not kept.
+    async fn tell(&self, id: &str, notice: &Notice) -> bool {
+        let sent = caught(send(&self.provider, &self.client, id, notice)).await;
+        // A notice over which the program falls is given up like one that nobody takes.
+        let attempt = sent.unwrap_or(Attempt::Failed);
+        let stored = caught(self.provider.step(|now, book| {
             let is_over = match attempt {
                 Attempt::Taken | Attempt::Useless => true,
-                Attempt::Failed => book.notices.change(&id).is_some_and(|notice| !notice.in_vain(now)),
+                Attempt::Failed => book.notices.change(id).is_some_and(|notice| !notice.in_vain(now)),
             };
             if is_over {
-                book.notices.remove(&id);
+                book.notices.remove(id);
             }
             Ok(())
-        });
-        if let Err(error) = stored.await {
-            tracing::error!(%error, "what a client was told could not be stored");
+        }));
+        match stored.await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "what a client was told could not be stored");
+                false
+            }
+            Err(Fault) => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! has it, or it is of no use any more. Values alone; nothing here sends.
 
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
 use vettid_wire::time::Timestamp;
 
 /// The first pause after a notice that was not taken, in milliseconds; each further one is twice as long.
@@ -61,6 +62,25 @@ impl Notice {
     }
 }
 
+/// What is to be sent now: of each address that is not busy the notice that has been due for longest, at most `most`.
+pub(super) fn due<'a>(
+    all: impl Iterator<Item = (&'a String, &'a Notice)>,
+    now: Timestamp,
+    busy: &HashSet<String>,
+    most: usize,
+) -> Vec<(String, Notice)> {
+    let mut first: BTreeMap<&str, (&String, &Notice)> = BTreeMap::new();
+    for (id, notice) in all.filter(|(_, notice)| notice.next_at <= now && !busy.contains(&notice.address)) {
+        let place = first.entry(&notice.address).or_insert((id, notice));
+        if notice.next_at < place.1.next_at {
+            *place = (id, notice);
+        }
+    }
+    let mut due: Vec<_> = first.into_values().collect();
+    due.sort_by_key(|(_, notice)| notice.next_at);
+    due.into_iter().take(most).map(|(id, notice)| (id.clone(), notice.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +97,30 @@ mod tests {
             now = notice.next_at;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600, 600]);
+    }
+
+    #[test]
+    fn each_address_has_one_at_a_time_and_the_oldest_goes_first() {
+        let at = |ms: i64| Timestamp::from_unix_ms(1_800_000_000_000 + ms);
+        let notice = |address: &str, due_ms: i64| Notice {
+            next_at: at(due_ms),
+            ..Notice::new(at(0), address, Told::Ping { auth_req_id: String::new(), token: String::new() }, at(9_000))
+        };
+        let all = [
+            ("1", notice("shop", 40)),
+            ("2", notice("shop", 20)),
+            ("3", notice("bank", 10)),
+            ("4", notice("clinic", 30)),
+            ("5", notice("later", 51)),
+        ]
+        .map(|(id, notice)| (id.to_owned(), notice));
+        let ids = |busy: &[&str], most| {
+            let busy = busy.iter().map(|one| (*one).to_owned()).collect();
+            let due = due(all.iter().map(|(id, notice)| (id, notice)), at(50), &busy, most);
+            due.into_iter().map(|(id, _)| id).collect::<Vec<_>>().concat()
+        };
+        assert_eq!(ids(&[], 9), "324");
+        assert_eq!(ids(&["bank", "clinic"], 9), "2");
+        assert_eq!(ids(&[], 2), "32");
     }
 }

@@ -77,6 +77,9 @@ pub enum OidcError {
     /// The work of making a key was cut short.
     #[error("a signing key could not be made")]
     Stopped(#[from] tokio::task::JoinError),
+    /// TLS cannot be set up.
+    #[error("TLS for telling clients cannot be set up")]
+    Tls(#[source] reqwest::Error),
     /// The address is taken or not allowed.
     #[error("{address} cannot be listened on")]
     Listen {
@@ -318,11 +321,11 @@ impl Provider {
     /// Waits for the answer to a question without a browser, and has its client told if it wants to be.
     pub(super) fn watch(&self, name: String) {
         let provider = self.clone();
-        self.0.tasks.spawn(async move {
-            let stop = provider.0.stop.clone();
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = provider.tell_of(&name) => {}
+        self.0.tasks.insist("telling a client of an answer", move || {
+            let (provider, name) = (provider.clone(), name.clone());
+            async move {
+                let stop = provider.0.stop.clone();
+                stop.run_until_cancelled(provider.tell_of(&name)).await;
             }
         });
     }

@@ -8,6 +8,7 @@ mod calls;
 mod client;
 mod connecting;
 mod crashes;
+mod faults;
 mod http;
 mod keys;
 mod kills;

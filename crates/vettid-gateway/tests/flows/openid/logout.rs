@@ -4,6 +4,10 @@ use super::ear::Ear;
 use super::site::{Fields, REDIRECT, Registered, form, world};
 use super::{LoggedIn, log_in};
 use reqwest::Method;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Barrier;
+use tokio::time::timeout;
 use vettid_crypto::jose::ClientKeys;
 use vettid_gateway::oidc::{self, Registration};
 use vettid_wire::base64::decode_url;
@@ -62,6 +66,45 @@ async fn a_logout_ends_everything_and_every_client_hears_of_it() {
     }
     assert_eq!(ids[0], ids[1], "told again under the same id");
     assert!(ear.nothing_more().await);
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_slow_to_hear_costs_the_others_nothing() {
+    let (world, site) = world().await;
+    let all_are_told = Arc::new(Barrier::new(3));
+    let clients_file = &world.config.oidc.as_ref().unwrap().clients_file;
+    let mut clients = Vec::new();
+    for name in ["One", "Other"] {
+        let ear = Ear::waiting_for(&all_are_told).await;
+        let registration = Registration {
+            name: name.to_owned(),
+            redirect_uris: vec![REDIRECT.to_owned()],
+            backchannel_logout_uri: Some(ear.address.clone()),
+            ..Registration::default()
+        };
+        let made = oidc::register(clients_file, registration).unwrap();
+        clients.push((Registered { id: made.client_id, secret: made.secret.unwrap().to_string() }, ear));
+    }
+    let of = |client: &Registered| [("client_id", client.id.clone()), ("scope", "openid".to_owned())];
+    let first = of(&clients[0].0);
+    let changes = first.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let LoggedIn { gateway, mut browser, back, .. } = log_in(&world, &site, &changes).await;
+    site.redeem(&clients[0].0, &back.sent("code").unwrap(), &[]).await;
+    let second = of(&clients[1].0);
+    let changes = second.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let silent = browser.open(&site.request(&[changes[0], changes[1], ("prompt", "none")])).await;
+    let tokens = site.redeem(&clients[1].0, &silent.sent("code").unwrap(), &[]).await.json();
+
+    let hint = form([("id_token_hint", tokens["id_token"].as_str().unwrap())].into());
+    browser.open(&format!("/logout?{hint}")).await;
+    // Shorter than the patience with a client that does not answer.
+    timeout(Duration::from_secs(8), all_are_told.wait()).await.expect("both are being told at the same time");
+    for (_, mut ear) in clients {
+        ear.next().await;
+        assert!(ear.nothing_more().await);
+    }
     gateway.stop().await;
     world.shut().await;
 }
