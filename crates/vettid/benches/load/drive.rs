@@ -57,22 +57,40 @@ async fn one_after_another(service: Service, seed: usize, until: Instant) -> Res
 
 /// So many a second on average, at random times, each at a random member. A thread of its own keeps the times: timers of the runtime
 /// know milliseconds alone.
-pub(crate) async fn open(service: &Service, per_second: f64, lasting: Duration) -> Result<Samples> {
+pub(crate) async fn open<Asking>(
+    people: usize,
+    per_second: f64,
+    lasting: Duration,
+    ask: impl Fn(usize) -> Asking + Send + 'static,
+) -> Result<Samples>
+where
+    Asking: Future<Output = Result<()>> + Send + 'static,
+{
     ensure!(per_second > 0.0, "nobody comes");
-    let (service, runtime, begin) = (service.clone(), Handle::current(), Instant::now());
+    let (runtime, begin) = (Handle::current(), Instant::now());
     let asked = spawn_blocking(move || {
         let (mut random, mut asked, mut due) = (StdRng::seed_from_u64(7), JoinSet::new(), Duration::ZERO);
         while due < lasting {
             // Between two who come at random lies an exponential time.
             due += Duration::from_secs_f64(-(1.0 - random.random::<f64>()).ln() / per_second);
-            let (service, member, when) = (service.clone(), random.random_range(0..service.members()), begin + due);
+            let (asking, when) = (ask(random.random_range(0..people)), begin + due);
             std::thread::sleep(when.saturating_duration_since(Instant::now()));
-            asked.spawn_on(async move { service.served(member).await.map(|()| when.elapsed()) }, &runtime);
+            asked.spawn_on(async move { asking.await.map(|()| when.elapsed()) }, &runtime);
         }
         asked
     });
     let each: Result<Vec<_>> = asked.await?.join_all().await.into_iter().collect();
     Ok(Samples::overlapping(each?, begin.elapsed()))
+}
+
+/// Reads of a service that come at random times.
+pub(crate) async fn reads(service: &Service, per_second: f64, lasting: Duration) -> Result<Samples> {
+    let asked = service.clone();
+    open(service.members(), per_second, lasting, move |member| {
+        let service = asked.clone();
+        async move { service.served(member).await }
+    })
+    .await
 }
 
 /// As much as goes, until told to stop; how many were served and how many refused.

@@ -9,6 +9,7 @@
     reason = "a benchmark reads the clock and its surroundings, and stops at the first surprise"
 )]
 
+mod bare;
 #[expect(dead_code, reason = "the main job counts all processes together")]
 #[path = "../main_job/busy.rs"]
 mod busy;
@@ -31,6 +32,7 @@ mod stack;
 mod town;
 
 use anyhow::{Context as _, Result, ensure};
+use bare::Bare;
 use figures::Samples;
 use machine::{Cores, Share};
 use raw::Raw;
@@ -54,6 +56,8 @@ const LOOK_AFTER: u32 = 4;
 const AT_ONCE: usize = 64;
 /// Half of the reads a second that are wanted of one core of the host.
 const HALF_OF_WANTED: f64 = 500.0;
+/// The stream of the bare questions has room for no more.
+const LONGEST_BARE: Duration = Duration::from_secs(15);
 /// Reads a second of the honest service beside a flood.
 const HONEST_PER_SECOND: f64 = 50.0;
 /// Alternations of quiet and flood.
@@ -125,13 +129,18 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
     let quarter = coming(shop, full.per_second() / 4.0, lasting).await?;
     let half = coming(shop, full.per_second() / 2.0, lasting).await?;
     let wanted = coming(shop, HALF_OF_WANTED, lasting).await?;
+    let bare = Bare::open(stack).await?;
+    let bare_lasting = lasting.min(LONGEST_BARE);
+    let bare_half = bare.coming(full.per_second() / 2.0, bare_lasting).await?;
+    let bare_wanted = bare.coming(HALF_OF_WANTED, bare_lasting).await?;
+    drop(bare);
     let raw_again = raw.requests(2000).await?;
     raw.close().await;
     let (mut quiet, mut flooded, mut flood, mut flood_lasted) =
         <(Samples, Samples, (usize, usize), Duration)>::default();
     let turn = lasting / 2;
     for _ in 0..ROUNDS {
-        quiet.add(drive::open(shop, HONEST_PER_SECOND, turn).await?);
+        quiet.add(drive::reads(shop, HONEST_PER_SECOND, turn).await?);
         let begin = Instant::now();
         let (samples, answers) = beside_a_flood(shop, flooder, turn).await?;
         flood_lasted += begin.elapsed();
@@ -152,6 +161,8 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
         quarter,
         half,
         wanted,
+        bare_half,
+        bare_wanted,
         quiet,
         flooded,
         flood,
@@ -162,7 +173,7 @@ async fn works(stack: &Stack, shop: &Service, flooder: &Service, lasting: Durati
 /// Reads that come at this rate, and what the cores did meanwhile.
 async fn coming(shop: &Service, per_second: f64, lasting: Duration) -> Result<(Samples, Share)> {
     let before = Cores::so_far()?;
-    let samples = drive::open(shop, per_second, lasting).await?;
+    let samples = drive::reads(shop, per_second, lasting).await?;
     Ok((samples, Cores::share_since(before)?))
 }
 
@@ -173,7 +184,7 @@ async fn beside_a_flood(shop: &Service, flooder: &Service, lasting: Duration) ->
         let (flooder, stop) = (flooder.clone(), stop.clone());
         tokio::spawn(async move { drive::flood(&flooder, AT_ONCE, &stop).await })
     };
-    let samples = drive::open(shop, HONEST_PER_SECOND, lasting).await;
+    let samples = drive::reads(shop, HONEST_PER_SECOND, lasting).await;
     stop.cancel();
     Ok((samples?, flooding.await??))
 }

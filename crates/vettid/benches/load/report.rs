@@ -29,6 +29,9 @@ pub(crate) struct Report {
     pub(crate) half: (Samples, Share),
     /// At half of what is wanted of one core of the host.
     pub(crate) wanted: (Samples, Share),
+    /// A question, a synced record and an answer without a vault, at the rates of `half` and `wanted`.
+    pub(crate) bare_half: Samples,
+    pub(crate) bare_wanted: Samples,
     pub(crate) quiet: Samples,
     pub(crate) flooded: Samples,
     /// What the flood got: served and refused.
@@ -44,7 +47,7 @@ pub(crate) fn say(line: &str) -> Result<()> {
 }
 
 impl Report {
-    fn rows(&self) -> [(&'static str, &'static str, &Samples, Option<Share>); 8] {
+    fn rows(&self) -> [(&'static str, &'static str, &Samples, Option<Share>); 10] {
         [
             ("raw_request", "raw request and reply, 128 B", &self.raw, None),
             ("alone", "read, one after the other", &self.alone, None),
@@ -52,6 +55,8 @@ impl Report {
             ("quarter", "read, coming at a quarter of that", &self.quarter.0, Some(self.quarter.1)),
             ("half", "read, coming at half of it", &self.half.0, Some(self.half.1)),
             ("wanted", "read, coming at 500 a second", &self.wanted.0, Some(self.wanted.1)),
+            ("bare_half", "bare, coming at half of it", &self.bare_half, None),
+            ("bare_wanted", "bare, coming at 500 a second", &self.bare_wanted, None),
             ("quiet", "read, 50 a second", &self.quiet, None),
             ("flooded", "read, 50 a second beside a flood", &self.flooded, None),
         ]
@@ -91,6 +96,13 @@ impl Report {
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
         let asked = (served + refused) as f64 / self.flood_lasted.as_secs_f64();
         say(&format!("\nthe flood: {asked:.0} questions a second, {served} served, {refused} refused\n"))?;
+        for (title, reads, bare) in
+            [("half", &self.half.0, &self.bare_half), ("500 a second", &self.wanted.0, &self.bare_wanted)]
+        {
+            let times = |share| reads.percentile_ms(share) / bare.percentile_ms(share);
+            let (p50, p99) = (times(0.5), times(0.99));
+            say(&format!("a read at {title} / question, synced record and answer alone: p50 {p50:.2}, p99 {p99:.2}"))?;
+        }
         for (title, figure, is_met) in self.verdicts() {
             say(&format!("{title}: {figure:.2}   {}", if is_met { "MET" } else { "MISSED" }))?;
         }
