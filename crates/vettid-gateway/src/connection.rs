@@ -10,6 +10,7 @@ use std::sync::Arc;
 use vettid_core::channel::Channel;
 use vettid_core::contract::AcceptedContract;
 use vettid_core::handshake::{Peer, Responder};
+use vettid_crypto::authorisation::Answerer;
 use vettid_crypto::identity::{IdentityError, VerifyingKey};
 use vettid_crypto::nats::key::{InvalidKey, UserKey};
 use vettid_crypto::nats::token::UserJwt;
@@ -211,12 +212,12 @@ impl Member {
         VerifyingKey::from_typed(&self.signing_key)
     }
 
-    /// The key that signs logins.
+    /// Who answers: the member's identity, and the key of the connection that signs answers and logins.
     ///
     /// # Errors
     /// [`IdentityError`] for another kind of key; the handshake took none.
-    pub(crate) fn pairwise(&self) -> Result<VerifyingKey, IdentityError> {
-        VerifyingKey::from_typed(&self.pairwise_key)
+    pub(crate) fn answerer(&self) -> Result<Answerer, IdentityError> {
+        Ok(Answerer { member: self.fingerprint, pairwise: VerifyingKey::from_typed(&self.pairwise_key)? })
     }
 
     /// How the member's space is reached as this service.

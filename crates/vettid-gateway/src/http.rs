@@ -33,6 +33,7 @@ pub use document::document;
 pub use scope::Scope;
 
 use crate::config::Http;
+use crate::face;
 use crate::gateway::Gateway;
 use crate::key_file::{ApiKey, KeyFileError};
 use crate::tasks::Tasks;
@@ -70,10 +71,8 @@ pub(crate) async fn serve(
     let address = listener.local_addr().map_err(failed)?;
     let router = router::router(gateway, http.demo_page, tasks);
     tasks.keep("the http face", async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the http face ended");
-        }
+        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        face::serve("the http face", stop, serving.into_future()).await;
     });
     Ok(address)
 }

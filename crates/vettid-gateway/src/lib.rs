@@ -9,6 +9,7 @@ mod clock;
 pub mod config;
 mod connection;
 pub mod draft;
+mod face;
 mod files;
 pub mod gateway;
 mod handshake;

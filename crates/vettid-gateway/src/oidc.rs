@@ -27,6 +27,7 @@ pub use provider::OidcError;
 pub(crate) use provider::{Kept, Provider};
 pub use registering::{Registered, Registration, register};
 
+use crate::face;
 use crate::gateway::Gateway;
 use crate::tasks::Tasks;
 use messenger::Messenger;
@@ -56,10 +57,8 @@ pub(crate) async fn serve(
     tasks.keep("telling clients of logouts", messenger.run(stop.clone()));
     let router = web::router(provider).into_make_service_with_connect_info::<SocketAddr>();
     tasks.keep("the openid provider", async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the openid provider ended");
-        }
+        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        face::serve("the openid provider", stop, serving.into_future()).await;
     });
     Ok(address)
 }

@@ -13,8 +13,10 @@ use vettid_wire::time::Timestamp;
 
 /// How long the answer stays the same, in milliseconds.
 const KEPT_MS: i64 = 24 * 3600 * 1000;
-/// Calls that are kept at most.
+/// Calls that are kept before keys with many of them have to wait.
 const MOST_KEPT: usize = 100_000;
+/// A key with fewer goes on then: other keys take no calls from it.
+const ALWAYS_OF_KEY: usize = 1000;
 /// Where they lie in the state.
 pub(crate) const CALLS: &str = "call/";
 
@@ -42,6 +44,9 @@ pub(crate) enum Effect {
 pub(crate) struct CallRecord {
     /// Hash of the key and the name that the program gave.
     name: Base64Url,
+    /// The key of the program; absent in what was stored before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
     /// Hash of method, address and body.
     print: Base64Url,
     /// When it was begun.
@@ -71,6 +76,15 @@ pub(crate) enum Begun {
     TooMany,
 }
 
+/// The end of a call, however it comes.
+pub(crate) struct Ending<'a>(&'a Calls, &'a Call);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end(self.1);
+    }
+}
+
 /// All calls with names.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
@@ -82,13 +96,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The name of a call, bound to whoever gave it.
-pub(crate) fn name_of(key_id: &str, name: &str) -> Base64Url {
+fn name_of(key_id: &str, name: &str) -> Base64Url {
     Base64Url::new(h256_parts(&[key_id.as_bytes(), b"\0", name.as_bytes()]))
 }
 
 /// What a call is.
 pub(crate) fn print_of(method: &str, address: &str, body: &[u8]) -> Base64Url {
     Base64Url::new(h256_parts(&[method.as_bytes(), b"\0", address.as_bytes(), b"\0", body]))
+}
+
+/// How many calls of a key are kept. Asked only when there are very many.
+fn of_key(table: &HashMap<String, (CallRecord, bool)>, key_id: &str) -> usize {
+    table.values().filter(|(record, _)| record.key_id.as_deref() == Some(key_id)).count()
 }
 
 fn key_of(name: &Base64Url) -> String {
@@ -103,8 +122,9 @@ impl Calls {
     }
 
     /// Begins a call, unless it was begun before.
-    pub(crate) fn begin(&self, now: Timestamp, name: Base64Url, print: Base64Url) -> Begun {
+    pub(crate) fn begin(&self, now: Timestamp, key_id: &str, name: &str, print: Base64Url) -> Begun {
         let mut table = lock(&self.table);
+        let name = name_of(key_id, name);
         let key = key_of(&name);
         let old = table.get(&key).filter(|(record, runs)| *runs || now.since_ms(record.begun_at) < KEPT_MS).cloned();
         let record = match old {
@@ -112,8 +132,8 @@ impl Calls {
             Some((_, true)) => return Begun::Runs,
             Some((record, false)) if record.effect != Effect::None => return Begun::Had(record.effect),
             Some((record, false)) => record,
-            None if table.len() >= MOST_KEPT => return Begun::TooMany,
-            None => CallRecord { name, print, begun_at: now, effect: Effect::None },
+            None if table.len() >= MOST_KEPT && of_key(&table, key_id) >= ALWAYS_OF_KEY => return Begun::TooMany,
+            None => CallRecord { name, key_id: Some(key_id.to_owned()), print, begun_at: now, effect: Effect::None },
         };
         table.insert(key, (record.clone(), true));
         Begun::Now(Arc::new(Call { record: Mutex::new(record) }))
@@ -127,6 +147,11 @@ impl Calls {
             Effect::None => table.remove(&key_of(&record.name)),
             _ => table.insert(key_of(&record.name), (record, false)),
         };
+    }
+
+    /// Ends the call when it is dropped, so that a call over which the program falls does not run for ever.
+    pub(crate) fn ending<'a>(&'a self, call: &'a Call) -> Ending<'a> {
+        Ending(self, call)
     }
 
     /// The requests that calls are about whose answer nobody has.
@@ -214,7 +239,7 @@ mod tests {
     }
 
     fn begin(calls: &Calls, ms: i64, name: &str, body: &str) -> Begun {
-        calls.begin(at(ms), name_of("key", name), print_of("POST", "/v1/x", body.as_bytes()))
+        calls.begin(at(ms), "key", name, print_of("POST", "/v1/x", body.as_bytes()))
     }
 
     fn ended(calls: &Calls, call: &Call, effect: Effect) {
@@ -254,6 +279,37 @@ mod tests {
         assert!(matches!(begin(&after, 1, "a", "2"), Begun::OtherCall));
         assert!(matches!(begin(&after, 1, "a", "1"), Begun::Now(_)));
         assert!(after.sweep(at(KEPT_MS)).is_empty(), "it runs");
+    }
+
+    #[test]
+    fn a_call_over_which_the_program_falls_does_not_run_any_more() {
+        let calls = Calls::default();
+        let Begun::Now(call) = begin(&calls, 0, "a", "1") else { panic!() };
+        let Begun::Now(paid) = begin(&calls, 0, "b", "1") else { panic!() };
+        let fallen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let (_one, _other) = (calls.ending(&call), calls.ending(&paid));
+            let request = Effect::Request(RequestId::from_bytes([1; 16]));
+            lock(&paid.record).effect = request;
+            panic!("on purpose");
+        }));
+        assert!(fallen.is_err());
+        assert!(matches!(begin(&calls, 1, "a", "1"), Begun::Now(_)), "nothing came of it");
+        assert!(matches!(begin(&calls, 1, "b", "1"), Begun::Had(Effect::Request(_))), "it had its effect");
+    }
+
+    #[test]
+    fn a_key_with_many_calls_takes_none_from_another() {
+        let begin =
+            |calls: &Calls, key: &str, name: usize| calls.begin(at(0), key, &name.to_string(), print_of("", "", b""));
+        let calls = Calls::default();
+        for name in 0..MOST_KEPT {
+            assert!(matches!(begin(&calls, "many", name), Begun::Now(_)), "{name}");
+        }
+        assert!(matches!(begin(&calls, "many", MOST_KEPT), Begun::TooMany));
+        for name in 0..ALWAYS_OF_KEY {
+            assert!(matches!(begin(&calls, "few", name), Begun::Now(_)), "{name}");
+        }
+        assert!(matches!(begin(&calls, "few", ALWAYS_OF_KEY), Begun::TooMany));
     }
 
     #[test]

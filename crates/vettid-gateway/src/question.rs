@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_core::answer;
 use vettid_core::channel::{Channel, ChannelError, body_hash};
+use vettid_crypto::authorisation::Answerer;
 use vettid_crypto::authorisation::AuthorisationError;
 use vettid_crypto::identity::{SigningKey, VerifyingKey};
 use vettid_crypto::signature::{self, Context, SignatureError};
@@ -201,10 +202,12 @@ pub enum QuestionError {
     #[error("the login request cannot be signed")]
     Sign(#[from] SignatureError),
     /// A request for several fields names none, too many, or one twice.
-    #[error("the request for several fields is not sound")]
+    #[error("fields: 1 to 16, none twice")]
     UnsoundBatch,
     /// No vault would show the message to its member, or it waits longer than messages may.
-    #[error("the message is not sound")]
+    #[error(
+        "subject: one line of 1 to 150 bytes; text: plain text of 1 to 4000 bytes in at most 60 lines; expires_in_ms: at most seven days"
+    )]
     UnsoundMessage,
     /// No vault would show it to its member.
     #[error("the request is not sound: {0}")]
@@ -399,7 +402,7 @@ impl Question {
         Subject::FromService(self.member, service_id.clone(), self.kind.row().event_type())
     }
 
-    /// Decides what an answer that came in time says. `pairwise` is the member's key of the connection.
+    /// Decides what an answer that came in time says. `answerer` is the member of the connection.
     ///
     /// # Errors
     /// [`NotAnAnswer`] if it does not count.
@@ -408,8 +411,9 @@ impl Question {
         now: Timestamp,
         answer: Answer,
         in_reply_to: Option<&InReplyTo>,
-        pairwise: &VerifyingKey,
+        answerer: &Answerer,
     ) -> Result<Judgement, NotAnAnswer> {
+        let pairwise = &answerer.pairwise;
         if !self.is_named_by(&answer, in_reply_to) {
             return Err(NotAnAnswer::OtherQuestion);
         }
@@ -435,7 +439,7 @@ impl Question {
             }
             (Answer::Login(response), Kind::Login(challenge)) => judge_login(now, challenge, *response, pairwise),
             (Answer::Authorisation(answer), Kind::Authorisation(request)) => {
-                authorisation::judge(request, *answer, pairwise)
+                authorisation::judge(request, *answer, answerer)
             }
             (Answer::Stored(response), Kind::Stored(asked)) => {
                 let proof = (response.proof.clone(), serde_json::to_value(&response).unwrap_or_default());

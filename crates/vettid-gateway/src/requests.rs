@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
-use vettid_crypto::identity::VerifyingKey;
+use vettid_crypto::authorisation::Answerer;
 use vettid_wire::envelope::InReplyTo;
 use vettid_wire::id::{ConnectionId, EventId, RequestId};
 use vettid_wire::time::Timestamp;
@@ -67,7 +67,7 @@ impl Request {
         Timestamp::from_unix_ms(self.expires_at_ms.load(Ordering::Acquire))
     }
 
-    /// Decides what an answer says. `pairwise` is the member's key of the connection.
+    /// Decides what an answer says. `answerer` is the member of the connection.
     ///
     /// # Errors
     /// [`NotAnAnswer`] if it does not count.
@@ -76,12 +76,12 @@ impl Request {
         now: Timestamp,
         answer: Answer,
         in_reply_to: Option<&InReplyTo>,
-        pairwise: &VerifyingKey,
+        answerer: &Answerer,
     ) -> Result<Judgement, NotAnAnswer> {
         if now > self.expires_at() {
             return Err(NotAnAnswer::Time);
         }
-        self.question.judge(now, answer, in_reply_to, pairwise)
+        self.question.judge(now, answer, in_reply_to, answerer)
     }
 
     /// How far it is, and how that changes.
@@ -314,7 +314,7 @@ mod tests {
     use vettid_crypto::identity::SigningKey;
     use vettid_wire::base64::{Base64, Base64Url};
     use vettid_wire::data::{DataOutcome, DataResponse, Keep};
-    use vettid_wire::id::MemberId;
+    use vettid_wire::id::{Fingerprint, MemberId};
     use vettid_wire::refusal::RefusalCode;
 
     fn at(ms: i64) -> Timestamp {
@@ -353,7 +353,7 @@ mod tests {
         let requests = Requests::new(4);
         let request = requests.add(question(1), false);
         let signing = SigningKey::random(&mut random::system());
-        let key = signing.verifying_key();
+        let key = Answerer { member: Fingerprint::from_bytes([2; 32]), pairwise: signing.verifying_key() };
         let to = InReplyTo { event_id: EventId::from_bytes([1; 16]), body_hash: Base64Url::new([0; 32]) };
         let answer = || {
             let outcome = DataOutcome::Refused { code: RefusalCode::Denied };

@@ -677,6 +677,11 @@ export interface components {
             amount?: components["schemas"]["Amount"] | null;
             /** @description Proof: fields of the contract or such as `age_over_18`, in alphabetical order. */
             claims?: string[] | null;
+            /**
+             * Format: int64
+             * @description A shorter time for the answer than the kind has, in milliseconds.
+             */
+            expires_in_ms?: number | null;
             /** @description What is wanted. */
             kind: components["schemas"]["AuthorisationKind"];
             /** @description Document: such as `application/pdf`. */
@@ -704,6 +709,11 @@ export interface components {
              * @description Consent: until when; absent: until the member takes it back.
              */
             until?: string | null;
+            /**
+             * Format: int64
+             * @description How long this call waits for the answer, in milliseconds.
+             */
+            wait_ms?: number | null;
             /** @description Consent: what the service may do, 1 to 16 lines. */
             what?: string[] | null;
         };
@@ -919,7 +929,7 @@ export interface components {
             error: components["schemas"]["ErrorDetail"];
         };
         /** @enum {string} */
-        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "timeout" | "not_connected" | "call_in_progress" | "already_shown" | "not_kept" | "not_newer" | "too_large" | "content_type" | "bad_address" | "idempotency_key_reused" | "rate_limited" | "too_many" | "unavailable";
+        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "timeout" | "not_connected" | "browser_not_known" | "call_in_progress" | "already_shown" | "not_kept" | "not_newer" | "too_large" | "content_type" | "bad_address" | "idempotency_key_reused" | "rate_limited" | "too_many" | "unavailable";
         ErrorDetail: {
             /** @description Names the call in the log; also in the header `x-request-id` of every answer. */
             call_id: string;

@@ -319,11 +319,11 @@ fn weigh(
         shared.count_dropped();
         return None;
     };
-    let Ok(pairwise) = live.record.member.pairwise() else {
+    let Ok(answerer) = live.record.member.answerer() else {
         return None;
     };
     let evidence = answer.evidence();
-    match request.judge(now, answer, in_reply_to, &pairwise) {
+    match request.judge(now, answer, in_reply_to, &answerer) {
         Ok(judgement) => {
             if matches!(judgement, Judgement::Done(_)) && !request.is_done() {
                 request.set_evidence(evidence);

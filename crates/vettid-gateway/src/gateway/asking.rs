@@ -42,9 +42,12 @@ pub enum RequestError {
     /// As many requests are open as the configuration allows.
     #[error("too many requests are open")]
     TooManyOpen,
-    /// Larger than a question may be, or a login by a number where those are off.
-    #[error("the request is too large or not allowed")]
-    Invalid,
+    /// A login by a number where those are off.
+    #[error("number: logins by a number are off (`numbers` in `[login]` of the configuration)")]
+    NoNumbers,
+    /// Larger than a question may be, or no vault would take it.
+    #[error(transparent)]
+    Unsound(QuestionError),
     /// The question could not be made.
     #[error(transparent)]
     Question(QuestionError),
@@ -62,7 +65,7 @@ impl From<QuestionError> for RequestError {
             QuestionError::TooLarge
             | QuestionError::Unsound(_)
             | QuestionError::UnsoundMessage
-            | QuestionError::UnsoundBatch => Self::Invalid,
+            | QuestionError::UnsoundBatch => Self::Unsound(error),
             other => Self::Question(other),
         }
     }
@@ -76,7 +79,7 @@ pub(super) async fn ask(
 ) -> Result<RequestView, RequestError> {
     // What the configuration does not allow is not even asked.
     if matches!(&ask, Ask::Login(login) if login.number.is_some() && !shared.config.login.numbers) {
-        return Err(RequestError::Invalid);
+        return Err(RequestError::NoNumbers);
     }
     shared.requests.check_room().map_err(|_| RequestError::TooManyOpen)?;
     let Sealed { question, address, runs_low } = seal(shared, id, ask).await?;

@@ -41,12 +41,12 @@ pub(super) async fn take(
     let now = clock::now();
     let request = answer.question(in_reply_to).and_then(|event| shared.requests.of_event(event));
     let request = request.filter(|request| request.question().connection_id == live.record.connection_id);
-    let pairwise = live.record.member.pairwise();
-    let (Some(request), Ok(pairwise)) = (request.filter(|request| !request.is_done()), pairwise) else {
+    let answerer = live.record.member.answerer();
+    let (Some(request), Ok(answerer)) = (request.filter(|request| !request.is_done()), answerer) else {
         shared.count_dropped();
         return upkeep::keep_up(shared, live).await;
     };
-    match request.judge(now, answer, in_reply_to, &pairwise) {
+    match request.judge(now, answer, in_reply_to, &answerer) {
         Ok(Judgement::Done(outcome)) => {
             let known = lock(&shared.records).contains_key(&request.question().request_id);
             if let Outcome::Answered { record, .. } = &outcome

@@ -7,10 +7,11 @@ use crate::clock;
 use crate::config::Services;
 use crate::connection::Live;
 use crate::identity::{Identity, IdentityFailed};
+use crate::once;
 use crate::random;
 use crate::registration::{self, RegistrationError};
 use crate::signing::Due;
-use crate::state::StateError;
+use crate::state::{Draft, StateError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use vettid_core::channel::Channel;
@@ -109,7 +110,9 @@ pub(super) async fn tell<I: std::ops::Deref<Target = Identity>>(
 }
 
 async fn make(shared: &Shared, keeps_former: bool, now: Timestamp) -> Result<Timestamp, StateError> {
-    change(shared, |identity| identity.make_successors(keeps_former, now, &mut random::system())).await
+    let act = |identity: &mut Identity| identity.make_successors(keeps_former, now, &mut random::system());
+    // A program that repeats its call makes no second ones.
+    change_and(shared, act, |draft, since| once::answer(draft, 200, &SigningKeysMade { since: *since })).await
 }
 
 async fn succeed(shared: &Shared, confirmed: SigningKeysRotated, now: Timestamp) -> Result<(), StateError> {
@@ -118,6 +121,15 @@ async fn succeed(shared: &Shared, confirmed: SigningKeysRotated, now: Timestamp)
 
 /// Changes the identity, and stores it.
 async fn change<T>(shared: &Shared, act: impl FnOnce(&mut Identity) -> T) -> Result<T, StateError> {
+    change_and(shared, act, |_, _| Ok(())).await
+}
+
+/// The same, with more in the commit.
+async fn change_and<T>(
+    shared: &Shared,
+    act: impl FnOnce(&mut Identity) -> T,
+    and: impl FnOnce(&mut Draft, &T) -> Result<(), StateError>,
+) -> Result<T, StateError> {
     let mut draft = shared.state.draft();
     let done = {
         let mut identity = shared.identity.write().unwrap_or_else(PoisonError::into_inner);
@@ -125,6 +137,7 @@ async fn change<T>(shared: &Shared, act: impl FnOnce(&mut Identity) -> T) -> Res
         draft.put(IDENTITY.to_owned(), &*identity)?;
         done
     };
+    and(&mut draft, &done)?;
     shared.commit(draft).await?;
     Ok(done)
 }

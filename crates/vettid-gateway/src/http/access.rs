@@ -73,7 +73,9 @@ impl Access {
     /// How much the key may still call, if one is needed.
     fn decide(&self, request: &mut Request) -> Result<Option<Level>, Refused> {
         let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-        let asked = (request.method().clone(), path.ok_or(ApiFailure::NotFound)?);
+        // The router answers HEAD like GET, without the body.
+        let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+        let asked = (method, path.ok_or(ApiFailure::NotFound)?);
         let needed = self.needed.get(&asked).ok_or(ApiFailure::Forbidden)?;
         if needed.is_empty() {
             return Ok(None);

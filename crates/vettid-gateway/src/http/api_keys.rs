@@ -86,7 +86,7 @@ async fn create(
     responses((status = 200, description = "The keys.", body = ApiKeyList)),
 )]
 async fn list(State(gateway): State<Gateway>, Asked(query): Asked<Listed>) -> Result<Json<ApiKeyList>, ApiFailure> {
-    let key = |view: &ApiKeyView| view.key_id.clone();
+    let key = |view: &ApiKeyView| format!("{} {}", view.created_at, view.key_id);
     let (api_keys, next_cursor) = listing::page(gateway.api_keys(), query.limit, query.cursor.as_deref(), key)?;
     Ok(Json(ApiKeyList { api_keys, next_cursor }))
 }
@@ -105,7 +105,7 @@ async fn revoke(State(gateway): State<Gateway>, Path(key_id): Path<String>) -> R
 fn refused(error: ApiKeyError) -> ApiFailure {
     match error {
         ApiKeyError::TooMany => ApiFailure::TooMany,
-        ApiKeyError::Invalid => ApiFailure::Invalid,
+        ApiKeyError::Invalid => ApiFailure::unsound(error),
         ApiKeyError::Unknown => ApiFailure::NotFound,
         ApiKeyError::State(_) => unavailable(&error),
     }

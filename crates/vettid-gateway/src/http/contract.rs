@@ -73,9 +73,14 @@ async fn publish(
     Body(contract): Body<Contract>,
 ) -> Result<(StatusCode, Json<ContractVersion>), ApiFailure> {
     let version = gateway.publish(contract).await.map_err(|error| match error {
-        PublishError::Offer(_) => ApiFailure::Invalid,
+        PublishError::Offer(unsound) => ApiFailure::unsound(with_cause(&unsound)),
         PublishError::NotNewer(_) => ApiFailure::NotNewer,
         PublishError::State(_) => unavailable(&error),
     })?;
     Ok((StatusCode::CREATED, Json(version.into())))
+}
+
+/// An error with what caused it.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

@@ -1,15 +1,16 @@
 //! The one form of every error: `{"error":{"code","message","call_id"}}`. The code is for programs and stable; the message
-//! says what to do next. Never carries data of a member or an inner cause.
+//! says what to do next, or what of the call is wrong. Never carries data of a member or an inner cause.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::borrow::Cow;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// Why a call has no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ApiFailure {
     /// The API key is missing, wrong or revoked.
     Unauthorized,
@@ -21,6 +22,8 @@ pub(crate) enum ApiFailure {
     MethodNotAllowed,
     /// The body or the query is not what it should be.
     Invalid,
+    /// The same, and what is wrong: the place in the call and what is expected there, never a value.
+    Unsound(Box<str>),
     /// The body did not arrive in time.
     Timeout,
     /// The body is too large.
@@ -29,6 +32,8 @@ pub(crate) enum ApiFailure {
     ContentType,
     /// The connection is not active.
     NotConnected,
+    /// The browser is not known, and unknown ones are not let in without a link.
+    BrowserNotKnown,
     /// The key made too many calls.
     RateLimited,
     /// The name of the call was given to another call.
@@ -64,7 +69,7 @@ struct Inner {
     #[schema(value_type = ErrorCode)]
     code: &'static str,
     /// For people: what to do next.
-    message: &'static str,
+    message: Cow<'static, str>,
     /// Names the call in the log; also in the header `x-request-id` of every answer.
     call_id: String,
 }
@@ -82,6 +87,11 @@ impl PartialSchema for ErrorCode {
 impl ToSchema for ErrorCode {}
 
 impl ApiFailure {
+    /// A call that is not sound, in words that hold no value of it.
+    pub(super) fn unsound(what: impl ToString) -> Self {
+        Self::Unsound(what.to_string().into())
+    }
+
     /// Every failure, in the order of the documents.
     pub(super) const ALL: &[Self] = &[
         Self::Invalid,
@@ -91,6 +101,7 @@ impl ApiFailure {
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::NotConnected,
+        Self::BrowserNotKnown,
         Self::InProgress,
         Self::AlreadyShown,
         Self::NotKept,
@@ -105,7 +116,7 @@ impl ApiFailure {
     ];
 
     /// Status, code and message.
-    pub(super) fn parts(self) -> (StatusCode, &'static str, &'static str) {
+    pub(super) fn parts(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
@@ -121,7 +132,7 @@ impl ApiFailure {
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address takes another method")
             }
-            Self::Invalid => (
+            Self::Invalid | Self::Unsound(_) => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
                 "the call has a missing, unknown, malformed or too large value",
@@ -136,6 +147,11 @@ impl ApiFailure {
             Self::NotConnected => {
                 (StatusCode::CONFLICT, "not_connected", "the connection is not active: invite the member again")
             }
+            Self::BrowserNotKnown => (
+                StatusCode::CONFLICT,
+                "browser_not_known",
+                "the browser is not known: show the link, which the member opens in the app",
+            ),
             Self::RateLimited => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limited",
@@ -179,6 +195,10 @@ impl ApiFailure {
     /// The whole answer of a call of this name.
     pub(super) fn answer(self, call_id: String) -> Response {
         let (status, code, message) = self.parts();
+        let message = match self {
+            Self::Unsound(what) => Cow::Owned(what.into()),
+            _ => Cow::Borrowed(message),
+        };
         (status, Json(ErrorBody { error: Inner { code, message, call_id } })).into_response()
     }
 }
@@ -196,4 +216,19 @@ impl IntoResponse for ApiFailure {
 pub(crate) fn unavailable(error: &dyn std::error::Error) -> ApiFailure {
     tracing::error!(%error, "a call failed");
     ApiFailure::Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_not_sound_is_told_why_under_the_usual_code() {
+        let response = ApiFailure::unsound("`claims` are named once each").answer("call".to_owned());
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["code"], "invalid_request");
+        assert_eq!(body["error"]["message"], "`claims` are named once each");
+    }
 }

@@ -36,6 +36,10 @@ pub(super) async fn once(State(gateway): State<Gateway>, request: Request, next:
     }
 }
 
+/// An answer with a secret, put beside it: nothing of it is stored, and a repeated call is answered `already_shown`.
+#[derive(Clone, Copy)]
+pub(super) struct SaidOnce;
+
 enum Named {
     Plain(Request),
     Now(Arc<Call>, Request),
@@ -49,14 +53,15 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Named, ApiFailure>
     let (Some(name), Some(caller), true) = (name, caller, request.method() == Method::POST) else {
         return Ok(Named::Plain(request));
     };
-    let name = name.to_str().map_err(|_| ApiFailure::Invalid)?.to_owned();
+    let unsound = || ApiFailure::unsound("Idempotency-Key: one, of 1 to 255 visible characters");
+    let name = name.to_str().map_err(|_| unsound())?.to_owned();
     if second || !(1..=MAX_NAME_BYTES).contains(&name.len()) {
-        return Err(ApiFailure::Invalid);
+        return Err(unsound());
     }
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, super::call::MAX_BODY_BYTES).await.map_err(|_| ApiFailure::TooLarge)?;
     let print = once::print_of(parts.method.as_str(), &parts.uri.to_string(), &body);
-    let begun = gateway.calls().begin(clock::now(), once::name_of(&caller.key_id, &name), print);
+    let begun = gateway.calls().begin(clock::now(), &caller.key_id, &name, print);
     let call = match begun {
         Begun::Now(call) => call,
         Begun::Had(effect) => return Ok(Named::Had(effect)),
@@ -72,12 +77,16 @@ async fn begin(gateway: &Gateway, request: Request) -> Result<Named, ApiFailure>
 }
 
 async fn run(gateway: &Gateway, call: &Arc<Call>, running: impl Future<Output = Response>) -> Response {
+    let ending = gateway.calls().ending(call);
     let response = call.run(running).await;
     let (parts, body) = response.into_parts();
     let read = to_bytes(body, MAX_ANSWER_BYTES).await;
     let stored = match (&read, call.effect()) {
         // The answer of a request is had from the request, for as long as its value may be kept.
         (Ok(_), Effect::Answer(..) | Effect::Shown | Effect::Request(_)) => Ok(()),
+        (Ok(_), _) if parts.extensions.get::<SaidOnce>().is_some() => gateway.store_call(call, Effect::Shown).await,
+        // Whoever asks how far something is asks again under the same name.
+        (Ok(_), _) if parts.status == StatusCode::ACCEPTED => gateway.forget_call(call).await,
         (Ok(body), _) if parts.status.is_success() => {
             let body = String::from_utf8_lossy(body).into_owned();
             gateway.store_call(call, Effect::Answer(parts.status.as_u16(), body)).await
@@ -85,7 +94,7 @@ async fn run(gateway: &Gateway, call: &Arc<Call>, running: impl Future<Output = 
         (_, Effect::None) => gateway.forget_call(call).await,
         _ => Ok(()),
     };
-    gateway.calls().end(call);
+    drop(ending);
     match (stored, read) {
         (Ok(()), Ok(body)) => Response::from_parts(parts, Body::from(body)),
         (Err(error), _) => unavailable(&error).into_response(),

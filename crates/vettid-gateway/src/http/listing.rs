@@ -20,7 +20,7 @@ pub(super) fn page<T>(
     let limit = match limit {
         None => USUAL,
         Some(limit) if (1..=MOST).contains(&limit) => usize::from(limit),
-        Some(_) => return Err(ApiFailure::Invalid),
+        Some(_) => return Err(ApiFailure::unsound("limit: 1 to 200")),
     };
     let after = cursor.map(read).transpose()?;
     all.sort_by_cached_key(&key);
@@ -32,8 +32,8 @@ pub(super) fn page<T>(
 }
 
 fn read(cursor: &str) -> Result<String, ApiFailure> {
-    let bytes = decode_url(cursor).map_err(|_| ApiFailure::Invalid)?;
-    String::from_utf8(bytes).map_err(|_| ApiFailure::Invalid)
+    let text = decode_url(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| ApiFailure::unsound("cursor: `next_cursor` of the page before"))
 }
 
 #[cfg(test)]
@@ -58,9 +58,10 @@ mod tests {
     fn a_page_has_a_size_and_a_cursor_is_one_of_ours() {
         let key = |one: &u32| format!("{one:04}");
         for limit in [0, MOST + 1, u16::MAX] {
-            assert_eq!(page(vec![1], Some(limit), None, key).unwrap_err(), ApiFailure::Invalid);
+            assert_eq!(page(vec![1], Some(limit), None, key).unwrap_err(), ApiFailure::unsound("limit: 1 to 200"));
         }
-        assert_eq!(page(vec![1], None, Some("not a cursor"), key).unwrap_err(), ApiFailure::Invalid);
+        let refused = page(vec![1], None, Some("not a cursor"), key).unwrap_err();
+        assert!(matches!(refused, ApiFailure::Unsound(said) if said.starts_with("cursor")));
         assert_eq!(page((0..60).collect(), None, None, key).unwrap().0.len(), USUAL);
     }
 }

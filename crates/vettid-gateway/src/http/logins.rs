@@ -3,13 +3,14 @@
 
 use super::body::{Body, Id};
 use super::failure::{ApiFailure, unavailable};
+use super::idempotency::SaidOnce;
 use super::requests::{LoginDisplay, refused, wait};
 use crate::gateway::{Gateway, LoginFailed};
 use crate::login::{LoginError, LoginProgress, Verifier, WaitingPage};
 use crate::question::BrowserProof;
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -173,7 +174,7 @@ enum ProgressView {
 async fn begin(
     State(gateway): State<Gateway>,
     Body(call): Body<BeginCall>,
-) -> Result<(StatusCode, Json<BegunView>), ApiFailure> {
+) -> Result<(StatusCode, Extension<SaidOnce>, Json<BegunView>), ApiFailure> {
     let page = WaitingPage { origin: call.origin, return_path: call.return_path, display: call.display };
     let begun = gateway.begin_login(page).map_err(|error| failed(error.into()))?;
     let view = BegunView {
@@ -185,7 +186,8 @@ async fn begin(
         key_kind: begun.key_kind,
         expires_at: begun.expires_at,
     };
-    Ok((StatusCode::CREATED, Json(view)))
+    // The verifier is a secret of the page.
+    Ok((StatusCode::CREATED, Extension(SaidOnce), Json(view)))
 }
 
 /// Shows the key of the waiting browser, before anybody is asked.
@@ -270,15 +272,17 @@ fn view(progress: LoginProgress) -> ProgressView {
 }
 
 fn verifier(text: &str) -> Result<Verifier, ApiFailure> {
-    Verifier::read(text).ok_or(ApiFailure::Invalid)
+    Verifier::read(text).ok_or_else(|| ApiFailure::unsound("verifier: the one that `POST /v1/logins` gave"))
 }
 
 fn failed(error: LoginFailed) -> ApiFailure {
     match error {
         LoginFailed::Login(LoginError::Unknown) => ApiFailure::NotFound,
         LoginFailed::Login(LoginError::TooMany) => ApiFailure::TooMany,
-        LoginFailed::Login(LoginError::NotKnown) => ApiFailure::NotConnected,
-        LoginFailed::Login(LoginError::Page | LoginError::Browser | LoginError::Asked) => ApiFailure::Invalid,
+        LoginFailed::Login(LoginError::NotKnown) => ApiFailure::BrowserNotKnown,
+        LoginFailed::Login(error @ (LoginError::Page | LoginError::Browser | LoginError::Asked)) => {
+            ApiFailure::unsound(error)
+        }
         LoginFailed::Request(error) => refused(error),
         LoginFailed::State(_) | LoginFailed::Channel(_) => unavailable(&error),
     }

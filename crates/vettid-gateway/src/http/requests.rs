@@ -135,7 +135,8 @@ async fn request_login(
     Id(id): Id<ConnectionId>,
     Body(call): Body<LoginCall>,
 ) -> Result<(StatusCode, Json<RequestView>), ApiFailure> {
-    let session_hash = call.session_hash.to_array().map_err(|_| ApiFailure::Invalid)?;
+    let unsound = |_| ApiFailure::unsound("session_hash: 32 bytes in base64url");
+    let session_hash = call.session_hash.to_array().map_err(unsound)?;
     let login = LoginRequest::new(&call.origin, session_hash, call.display);
     let ask = Ask::Login(LoginRequest { number: call.number, ..login });
     ask_member(&gateway, id, ask, call.wait_ms).await
@@ -249,7 +250,11 @@ pub(super) fn answer(view: RequestView) -> (StatusCode, Json<RequestView>) {
 
 pub(super) fn wait(wait_ms: Option<u64>) -> Result<Duration, ApiFailure> {
     let wait_ms = wait_ms.unwrap_or(DEFAULT_WAIT_MS);
-    if wait_ms <= MAX_WAIT_MS { Ok(Duration::from_millis(wait_ms)) } else { Err(ApiFailure::Invalid) }
+    if wait_ms <= MAX_WAIT_MS {
+        Ok(Duration::from_millis(wait_ms))
+    } else {
+        Err(ApiFailure::unsound("wait_ms: at most 60000"))
+    }
 }
 
 /// The failure behind what kept a question from being asked.
@@ -258,7 +263,7 @@ pub(super) fn refused(error: RequestError) -> ApiFailure {
         RequestError::UnknownConnection => ApiFailure::NotFound,
         RequestError::NotConnected => ApiFailure::NotConnected,
         RequestError::TooManyOpen => ApiFailure::TooMany,
-        RequestError::Invalid => ApiFailure::Invalid,
+        RequestError::NoNumbers | RequestError::Unsound(_) => ApiFailure::unsound(error),
         RequestError::Question(_) | RequestError::State(_) | RequestError::Sign(_) => unavailable(&error),
     }
 }

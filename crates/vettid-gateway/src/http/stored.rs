@@ -121,10 +121,12 @@ async fn store(
     Id(id): Id<ConnectionId>,
     Body(call): Body<StoreCall>,
 ) -> Result<(StatusCode, Json<RequestView>), ApiFailure> {
-    let place = place(call.category, call.name).ok_or(ApiFailure::Invalid)?;
-    let bytes = json::canonical(&call.value).map_err(|_| ApiFailure::Invalid)?.len();
+    let unsound =
+        || ApiFailure::unsound("category: as in the contract; name: 1 to 64 letters, digits, and any of . _ -");
+    let place = place(call.category, call.name).ok_or_else(unsound)?;
+    let bytes = json::canonical(&call.value).map_err(|_| ApiFailure::unsound("value: whole numbers below 2^53"))?.len();
     if bytes > MAX_VALUE_BYTES {
-        return Err(ApiFailure::Invalid);
+        return Err(ApiFailure::unsound(format!("value: at most {MAX_VALUE_BYTES} bytes")));
     }
     let put = OfStored::Put { place, value: call.value, expires_at: call.expires_at };
     ask_member(&gateway, id, Ask::Stored(put), call.wait_ms).await
@@ -151,7 +153,9 @@ async fn list(
         && query.limit.is_none_or(|limit| (1..=MAX_LISTED).contains(&limit))
         && after.as_ref().is_none_or(is_within);
     if !is_sound {
-        return Err(ApiFailure::Invalid);
+        return Err(ApiFailure::unsound(format!(
+            "category: as in the contract, limit: 1 to {MAX_LISTED}, cursor: of the same category"
+        )));
     }
     let wanted = OfStored::List { category: query.category, after, limit: query.limit };
     let (status, Json(request)) = ask_member(&gateway, id, Ask::Stored(wanted), query.wait_ms).await?;
@@ -213,7 +217,8 @@ fn next_cursor(request: &RequestView) -> Option<String> {
 }
 
 fn read_cursor(cursor: &str) -> Result<StoredPlace, ApiFailure> {
-    let text = decode_url(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(ApiFailure::Invalid)?;
-    let (category, name) = text.split_once('/').ok_or(ApiFailure::Invalid)?;
-    place(category.to_owned(), name.to_owned()).ok_or(ApiFailure::Invalid)
+    let text = decode_url(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let named = text.as_deref().and_then(|text| text.split_once('/'));
+    let last = named.and_then(|(category, name)| place(category.to_owned(), name.to_owned()));
+    last.ok_or_else(|| ApiFailure::unsound("cursor: `next_cursor` of the page before"))
 }

@@ -1,6 +1,7 @@
 //! What a program sends to want a member's word: the fields of all kinds in one body, described for programs of any language. What
 //! belongs to which kind is decided by the published form ([`Wanted`]) alone.
 
+use super::body::without_values;
 use super::failure::ApiFailure;
 use crate::random;
 use serde::{Deserialize, Serialize};
@@ -59,10 +60,10 @@ pub(super) struct AuthorisationCall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
     /// A shorter time for the answer than the kind has, in milliseconds.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_in_ms: Option<i64>,
     /// How long this call waits for the answer, in milliseconds.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     wait_ms: Option<u64>,
 }
 
@@ -123,8 +124,10 @@ impl AuthorisationCall {
         if self.kind == Kind::Proof {
             self.nonce.get_or_insert_with(fresh_nonce);
         }
+        // These two are about the call, not about what is wanted.
+        (self.expires_in_ms, self.wait_ms) = (None, None);
         let call = serde_json::to_value(self).map_err(|_| ApiFailure::Invalid)?;
-        json::from_value(call).map_err(|_| ApiFailure::Invalid)
+        json::from_value(call).map_err(|error| ApiFailure::unsound(without_values(&error.to_string())))
     }
 }
 
@@ -168,6 +171,17 @@ mod tests {
                 let optional = ["amount", "payee"].contains(&foreign.as_str()) && call["kind"] == "transaction";
                 assert_eq!(wanted(call.clone()).is_ok(), optional, "{call}");
             }
+        }
+    }
+
+    #[test]
+    fn the_description_has_every_field_of_the_call() {
+        let described = json!(crate::http::document());
+        let described = &described["components"]["schemas"]["AuthorisationCall"]["properties"];
+        let mut named: Vec<_> = examples().iter().flat_map(|call| call.as_object().unwrap().clone()).collect();
+        named.extend(["expires_in_ms", "wait_ms", "nonce"].map(|name| (name.to_owned(), Value::Null)));
+        for (name, _) in named {
+            assert!(described.get(&name).is_some(), "{name}");
         }
     }
 

@@ -3,8 +3,9 @@
 
 use super::{Asker, Judgement, Kind, NotAnAnswer, Outcome, QuestionError};
 use serde_json::Value;
-use vettid_crypto::authorisation::{AuthorisationError, assemble, sign_request, verify_answer, verify_request};
-use vettid_crypto::identity::VerifyingKey;
+use vettid_crypto::authorisation::{
+    Answerer, AuthorisationError, assemble, sign_request, verify_answer, verify_request,
+};
 use vettid_wire::agreement::AnswerMethod;
 use vettid_wire::authorisation::{AuthorisationAnswer, AuthorisationRecord, AuthorisationRequest, Wanted, WantedKind};
 use vettid_wire::base64::Base64;
@@ -80,7 +81,7 @@ pub(super) fn request(
 pub(super) fn judge(
     request: &AuthorisationRequest,
     answer: AuthorisationAnswer,
-    pairwise: &VerifyingKey,
+    expected: &Answerer,
 ) -> Result<Judgement, NotAnAnswer> {
     let verified = verify_request(request.clone()).map_err(|_| NotAnAnswer::Contradiction)?;
     let answerer = verify_answer(&verified, &answer).map_err(|error| match error {
@@ -90,7 +91,8 @@ pub(super) fn judge(
         }
         _ => NotAnAnswer::Signature,
     })?;
-    if answerer.pairwise != *pairwise {
+    // The key of the connection, certified by the identity that the service knows: any other one could make up a member.
+    if answerer != *expected {
         return Err(NotAnAnswer::Signature);
     }
     let record = assemble(request.clone(), answer, None).map_err(|_| NotAnAnswer::Contradiction)?;

@@ -118,13 +118,17 @@ impl Pair {
         (question, response)
     }
 
+    fn answerer(&self) -> Answerer {
+        Answerer { member: Fingerprint::from_bytes([2; 32]), pairwise: self.pairwise.verifying_key() }
+    }
+
     fn signed(&self, response: &AuthResponse) -> Answer {
         signed_by(&self.pairwise, response)
     }
 
     fn judge(&self, question: &Question, answer: Answer) -> Result<Judgement, NotAnAnswer> {
         let to = InReplyTo { event_id: question.event_id, body_hash: question.body_hash.clone() };
-        question.judge(at(10_000), answer, Some(&to), &self.pairwise.verifying_key())
+        question.judge(at(10_000), answer, Some(&to), &self.answerer())
     }
 }
 
@@ -218,7 +222,7 @@ fn a_value_counts_for_its_question_alone() {
     assert_eq!(pair.judge(&question, served(&pair, &question, "address")), Ok(value));
     assert_eq!(pair.judge(&question, served(&pair, &other, "address")), Err(NotAnAnswer::Contradiction));
     assert_eq!(pair.judge(&question, served(&pair, &question, "email")), Err(NotAnAnswer::Contradiction));
-    let key = pair.pairwise.verifying_key();
+    let key = pair.answerer();
     let wrong = [
         None,
         Some(InReplyTo { event_id: other.event_id, body_hash: question.body_hash.clone() }),
@@ -250,7 +254,7 @@ fn pending_is_bounded() {
 fn a_refusal_names_the_event_in_its_body() {
     let mut pair = Pair::new();
     let (question, other) = (pair.address(), pair.address());
-    let key = pair.pairwise.verifying_key();
+    let key = pair.answerer();
     let refused = |event_id, name: &str| {
         Answer::Refused(EventRefused {
             event_id,

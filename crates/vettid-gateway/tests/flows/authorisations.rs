@@ -123,7 +123,9 @@ async fn an_answer_with_one_thing_wrong_is_no_word() {
     // A key that this member certified, and that is not the one of this connection.
     let other = member.word(&SigningKey::random(&mut rng()), &asked, Decision::Approve);
     service.deliver_answer("authorisation.response", other, &asked).await;
-    eventually(|| gateway.gateway().dropped_events() == dropped + 5).await;
+    let stranger = member.word_of_a_stranger(&service.pairwise_again(), &asked);
+    service.deliver_answer("authorisation.response", stranger, &asked).await;
+    eventually(|| gateway.gateway().dropped_events() == dropped + 6).await;
     let id = id_of(&asking);
     assert_eq!(record(&program, id).await, None);
     service.deliver_answer("authorisation.response", &right, &asked).await;
@@ -132,7 +134,7 @@ async fn an_answer_with_one_thing_wrong_is_no_word() {
     // The first answer stands.
     let later = member.word(&service.pairwise_again(), &asked, Decision::Approve);
     service.deliver_answer("authorisation.response", later, &asked).await;
-    eventually(|| gateway.gateway().dropped_events() == dropped + 6).await;
+    eventually(|| gateway.gateway().dropped_events() == dropped + 7).await;
     assert_eq!(record(&program, id).await.unwrap().answer, right);
     gateway.stop().await;
     world.shut().await;

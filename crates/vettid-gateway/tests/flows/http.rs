@@ -5,6 +5,7 @@ use crate::world::member::Member;
 use crate::world::{Running, World};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use vettid_wire::auth::Decision;
 use vettid_wire::handshake::Invitation;
 
@@ -234,6 +235,18 @@ async fn every_error_has_one_form_and_nothing_is_told_without_the_key() {
     for (number, (answer, wanted)) in cases.iter().enumerate() {
         assert_eq!(code(answer), *wanted, "{number}");
     }
+    let consent = json!({"kind": "consent", "purpose": "offers", "what": []});
+    for (call, body, said) in [
+        (&data, json!({"field": "a", "purpose": "b", "extra": 1}), "extra: unknown field `extra`"),
+        (&data, json!({"field": "a", "purpose": "b", "wait_ms": "hunter2"}), "wait_ms: expected u64"),
+        (&data, json!({"field": "a", "purpose": "b", "wait_ms": 60_001}), "wait_ms: at most 60000"),
+        (&format!("/v1/connections/{id}/authorisations"), consent, "1 to 16 lines that differ"),
+        (&logins, json!({"origin": "x"}), "missing field `session_hash`"),
+    ] {
+        let (_, refused) = program.post(call, body).await;
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(message.contains(said) && !message.contains("hunter2"), "{message}");
+    }
     for key in ["", "wrong", &program.key.to_uppercase(), &format!("{}x", program.key)] {
         program.key = key.to_owned();
         for path in ["/v1/connections", &format!("/v1/connections/{id}"), &format!("/v1/requests/{unknown}")] {
@@ -248,12 +261,64 @@ async fn every_error_has_one_form_and_nothing_is_told_without_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_of_a_page_is_begun_once_and_its_secret_is_not_kept() {
+    let mut world = World::start().await;
+    world.config.login.numbers = false;
+    let gateway = world.gateway().await;
+    let service = Member::new(&world).await.connect(&gateway, &[]).await;
+    let program = Program::of(&world, &gateway);
+    let page = json!({"origin": "https://shop.example", "return_path": "/back",
+        "display": {"browser": "Firefox", "city": "Bern", "ip_prefix": "192.0.2"}});
+    let name = |name| [("idempotency-key", name)];
+    let (status, begun) = program.named("/v1/logins", &name("login-1"), page.clone()).await;
+    assert_eq!(status, StatusCode::CREATED, "{begun}");
+    assert_eq!(code(&program.named("/v1/logins", &name("login-1"), page).await), (409, "already_shown"));
+    let path = format!("/v1/logins/{}", begun["login_id"].as_str().unwrap());
+    let looking = json!({"verifier": begun["verifier"], "wait_ms": 0});
+    for _ in 0..2 {
+        let (status, view) = program.named(&path, &name("look-1"), looking.clone()).await;
+        assert_eq!((status, &view["status"]), (StatusCode::ACCEPTED, &json!("waiting")));
+    }
+    // What was looked at stands for nothing: the same name may carry another call.
+    let push = json!({"verifier": begun["verifier"], "connection_id": service.connection_id});
+    let refused = program.named(&format!("{path}/push"), &name("look-1"), push).await;
+    assert_eq!(code(&refused), (409, "browser_not_known"));
+    let wrong = program.post(&path, json!({"verifier": "x"})).await;
+    assert_eq!(code(&wrong), (400, "invalid_request"));
+    let rotate = json!({"cuts_off": false});
+    let made = program.named("/v1/keys/rotate", &name("keys-1"), rotate.clone()).await;
+    assert_eq!(made.0, StatusCode::OK);
+    gateway.kill();
+    let gateway = world.gateway().await;
+    let program = Program::of(&world, &gateway);
+    assert_eq!(program.named("/v1/keys/rotate", &name("keys-1"), rotate).await, made, "also after a kill");
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_does_not_keep_the_gateway() {
+    let world = World::start().await;
+    let gateway = world.gateway().await;
+    let program = Program::of(&world, &gateway);
+    let address = program.base.strip_prefix("http://").unwrap();
+    let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
+    half.write_all(b"GET /healthz HT").await.unwrap();
+    // It was taken before this one.
+    assert_eq!(program.get("/healthz").await.0, StatusCode::OK);
+    tokio::time::timeout(crate::world::PATIENCE, gateway.stop()).await.unwrap();
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_and_the_demo_page_are_open_to_this_machine_only() {
     let mut world = World::start().await;
     let gateway = world.gateway().await;
     let program = Program::of(&world, &gateway);
     let (status, body) = program.get("/healthz").await;
     assert_eq!((status, body), (StatusCode::OK, json!({"status": "ok"})));
+    let looked = program.client.head(format!("{}/healthz", program.base)).send().await.unwrap();
+    assert_eq!(looked.status(), StatusCode::OK, "a balancer may ask with HEAD");
     let page = program.client.get(&program.base).send().await.unwrap();
     assert_eq!(page.status(), StatusCode::OK);
     assert_eq!(page.headers()["cache-control"], "no-store");

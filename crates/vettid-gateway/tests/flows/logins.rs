@@ -129,7 +129,7 @@ async fn nobody_is_asked_by_a_number_where_numbers_are_off() {
     let mut member = Member::new(&world).await;
     let id = member.connect(&gateway, &[]).await.connection_id;
     let asked = gateway.run(move |gateway| async move { gateway.request_login(id, login(), PATIENCE).await }).await;
-    assert!(matches!(asked, Err(RequestError::Invalid)), "{asked:?}");
+    assert!(matches!(asked, Err(RequestError::NoNumbers)), "{asked:?}");
     gateway.stop().await;
     world.shut().await;
 }

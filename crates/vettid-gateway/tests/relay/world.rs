@@ -3,6 +3,7 @@
 use rand::rngs::StdRng;
 use vettid_core::channel::{Channel, Keys, in_reply_to};
 use vettid_core::login::{self, Known, Login, Opened};
+use vettid_crypto::authorisation::Answerer;
 use vettid_crypto::device::DeviceSigner;
 use vettid_crypto::identity::SigningKey;
 use vettid_crypto::key_record::{Draft, VerifiedKeyRecord, build, kem_key};
@@ -263,7 +264,8 @@ pub(crate) fn judge(now: Timestamp, question: &Question, response: &AuthResponse
     let answer = Answer::Login(Box::new(json::from_value(signed).unwrap()));
     let Kind::Login(challenge) = &question.kind else { panic!("a login") };
     let to = in_reply_to(question.event_id, &serde_json::to_value(challenge).unwrap()).unwrap();
-    match question.judge(now, answer, Some(&to), &of.pairwise.verifying_key()) {
+    let answerer = Answerer { member: Fingerprint::from_bytes([1; 32]), pairwise: of.pairwise.verifying_key() };
+    match question.judge(now, answer, Some(&to), &answerer) {
         Ok(Judgement::Done(outcome)) => Some(outcome),
         Ok(Judgement::Pending(_)) | Err(_) => None,
     }

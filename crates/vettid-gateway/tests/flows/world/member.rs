@@ -145,6 +145,23 @@ async fn listen(connection: &Connection, member: MemberId) -> (mpsc::UnboundedRe
     (heard, hearing)
 }
 
+/// The key record of a vault with this identity.
+fn key_record_of(signing: &SigningKey, guid: MemberId) -> VerifiedKeyRecord {
+    let kem = KemSecretKey::generate(Suite::X25519, &mut rng()).unwrap();
+    let (now, end) = (clock::now(), clock::now().plus_ms(MAX_LIFE_MS));
+    let draft = Draft {
+        role: KeyRole::Vault,
+        guid,
+        signing_key: signing.verifying_key(),
+        device_key: None,
+        kem_keys: vec![kem_key(&kem.public_key(), now, end)],
+        suites: vec![Suite::X25519],
+        issued_at: now,
+        expires_at: end,
+    };
+    key_record::build(draft, signing, None).unwrap()
+}
+
 impl Member {
     pub(crate) async fn new(world: &World) -> Self {
         let space = world.broker.space(Placement::Home).await.unwrap();
@@ -153,19 +170,7 @@ impl Member {
         let inbox = Inbox::open(&connection, home.name().as_str(), Members::All).await.unwrap();
         let (heard, hearing) = listen(&connection, space.member).await;
         let signing = SigningKey::random(&mut rng());
-        let kem = KemSecretKey::generate(Suite::X25519, &mut rng()).unwrap();
-        let (now, end) = (clock::now(), clock::now().plus_ms(MAX_LIFE_MS));
-        let draft = Draft {
-            role: KeyRole::Vault,
-            guid: space.member,
-            signing_key: signing.verifying_key(),
-            device_key: None,
-            kem_keys: vec![kem_key(&kem.public_key(), now, end)],
-            suites: vec![Suite::X25519],
-            issued_at: now,
-            expires_at: end,
-        };
-        let record = key_record::build(draft, &signing, None).unwrap();
+        let record = key_record_of(&signing, space.member);
         Self { space, signing, record, endpoint: world.broker.endpoint().unwrap(), inbox, connection, heard, hearing }
     }
 
@@ -406,6 +411,15 @@ impl Member {
         let answering =
             Answering { decision, method: AnswerMethod::Password, answered_at: clock::now(), claims: vec![] };
         sign_answer((&self.signing, &self.record), pairwise, &asked.wanted(), answering).unwrap()
+    }
+
+    /// The same, with the key of the connection certified by an identity that the service never met.
+    pub(crate) fn word_of_a_stranger(&self, pairwise: &SigningKey, asked: &Asked) -> AuthorisationAnswer {
+        let signing = SigningKey::random(&mut rng());
+        let record = key_record_of(&signing, self.guid());
+        let (decision, method) = (Decision::Approve, AnswerMethod::Password);
+        let answering = Answering { decision, method, answered_at: clock::now(), claims: vec![] };
+        sign_answer((&signing, &record), pairwise, &asked.wanted(), answering).unwrap()
     }
 
     /// Connects with what the service gave; `None` if the broker does not take it.
