@@ -174,6 +174,7 @@ mod tests {
             ("vault", "wire crypto core handler handlers wasm nats"),
             ("services", "wire crypto core nats store"),
             ("gateway", "wire crypto core nats store"),
+            ("gateway-client", "wire crypto"),
             ("client", "wire crypto core"),
         ];
         for (from, arrows) in allowed {

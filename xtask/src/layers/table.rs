@@ -64,7 +64,7 @@ pub(crate) const CRATES: &[Row] = &[
     Row { name: "vettid-gateway", class: Class::Shell, may_use: &[
         "vettid-wire", "vettid-crypto", "vettid-core", "vettid-nats", "vettid-store",
     ] },
-    Row { name: "vettid-gateway-client", class: Class::Shell, may_use: &["vettid-wire"] },
+    Row { name: "vettid-gateway-client", class: Class::Shell, may_use: &["vettid-wire", "vettid-crypto"] },
     Row { name: "vettid-client", class: Class::Shell, may_use: &["vettid-wire", "vettid-crypto", "vettid-core"] },
     Row { name: "vettid", class: Class::Shell, may_use: PRODUCT },
     Row { name: TESTKIT, class: Class::Development, may_use: PRODUCT },
