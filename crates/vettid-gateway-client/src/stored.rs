@@ -71,7 +71,8 @@ impl GatewayClient {
         place: &StoredPlace,
         wait_ms: Option<u32>,
     ) -> Result<Request, ClientError> {
-        self.get(&["v1", "connections", &id.to_string(), "stored", &place.category, &place.name], &[waiting(wait_ms)]).await
+        self.get(&["v1", "connections", &id.to_string(), "stored", &place.category, &place.name], &[waiting(wait_ms)])
+            .await
     }
 
     /// Deletes one thing that the service stored with a member.
