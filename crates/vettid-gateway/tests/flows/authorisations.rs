@@ -18,7 +18,7 @@ use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 
-fn payment() -> Value {
+pub(crate) fn payment() -> Value {
     json!({"kind": "payment", "action": "transfer", "amount": {"value": "500.00", "currency": "EUR"},
         "payee": {"name": "Bob Smith", "account_masked": "DE•• 1234", "account_hash": Digest::from_bytes([7; 32])},
         "reference": "Rent"})

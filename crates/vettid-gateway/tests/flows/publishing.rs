@@ -57,7 +57,12 @@ fn acceptance(
     member.resigned(unsigned)
 }
 
-async fn until(gateway: &Running, id: ConnectionId, holds: impl Fn(&ConnectionView) -> bool) -> ConnectionView {
+/// The connection once something holds for it.
+pub(crate) async fn until(
+    gateway: &Running,
+    id: ConnectionId,
+    holds: impl Fn(&ConnectionView) -> bool,
+) -> ConnectionView {
     let reached = async {
         loop {
             let view = gateway.connection(id).await;

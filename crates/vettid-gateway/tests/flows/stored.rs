@@ -131,8 +131,9 @@ async fn a_program_stores_reads_lists_and_deletes() {
         let StoredOutcome::Stored { item, used } = result(stored) else { panic!("stored") };
         assert_eq!((item.name.as_str(), used), (name, shelf.used()));
     }
+    let place = StoredPlace { category: "receipts".to_owned(), name: "order-7".to_owned() };
     let (value, ()) = tokio::join!(
-        client.stored_value(id, "receipts", "order-7"),
+        client.stored_value(id, &place, None),
         serve(&mut member, &mut service, &mut shelf, "data.stored.get")
     );
     let StoredOutcome::Read { value, .. } = result(value.unwrap()) else { panic!("read") };
@@ -141,7 +142,7 @@ async fn a_program_stores_reads_lists_and_deletes() {
     let (mut seen, mut page) = (Vec::new(), Page { limit: Some(2), cursor: None });
     loop {
         let (listed, ()) = tokio::join!(
-            client.stored(id, None, &page),
+            client.stored(id, None, &page, None),
             serve(&mut member, &mut service, &mut shelf, "data.stored.list")
         );
         let listed = listed.unwrap();
@@ -154,18 +155,18 @@ async fn a_program_stores_reads_lists_and_deletes() {
     assert_eq!(seen, ["cards/loyalty", "receipts/order-7", "receipts/order-8"]);
     let usual = Page::default();
     let (cards, ()) = tokio::join!(
-        client.stored(id, Some("cards"), &usual),
+        client.stored(id, Some("cards"), &usual, None),
         serve(&mut member, &mut service, &mut shelf, "data.stored.list")
     );
     assert_eq!(names(&cards.unwrap()), ["cards/loyalty"]);
 
     let (gone, ()) = tokio::join!(
-        client.delete_stored(id, "receipts", "order-7"),
+        client.delete_stored(id, &place, None),
         serve(&mut member, &mut service, &mut shelf, "data.stored.delete")
     );
     assert_eq!(result(gone.unwrap()), StoredOutcome::Deleted { used: shelf.used() });
     let (again, ()) = tokio::join!(
-        client.delete_stored(id, "receipts", "order-7"),
+        client.delete_stored(id, &place, None),
         serve(&mut member, &mut service, &mut shelf, "data.stored.delete")
     );
     assert_eq!(again.unwrap().status, Status::Refused { code: "not_found".to_owned(), retry_at: None });
@@ -182,7 +183,7 @@ async fn a_program_stores_reads_lists_and_deletes() {
     }
     let made = admin.create_api_key(&key("data:read")).await.unwrap();
     let reader = GatewayClient::new(program.client(), program.base(), Zeroizing::new(made.secret)).unwrap();
-    let refused = reader.stored(id, None, &Page::default()).await.unwrap_err();
+    let refused = reader.stored(id, None, &Page::default(), None).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Refused { code, .. } if code == "forbidden"), "{refused:?}");
     gateway.stop().await;
     world.shut().await;

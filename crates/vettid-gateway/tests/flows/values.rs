@@ -10,13 +10,13 @@ use vettid_store::state::Rows;
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::data::{DataOutcome, Keep, Snapshot, SnapshotState};
 
-fn snapshot(gateway: &Running, service: &Service, number: u64, state: SnapshotState) -> Snapshot {
+pub(crate) fn snapshot(gateway: &Running, service: &Service, number: u64, state: SnapshotState) -> Snapshot {
     let contract_hash = vettid_core::contract::contract_hash(&gateway.gateway().contract()).unwrap();
     let (connection_id, field) = (service.connection_id, "address".to_owned());
     Snapshot { connection_id, contract_hash, field, number, state }
 }
 
-fn value(text: &str, keep: Keep) -> SnapshotState {
+pub(crate) fn value(text: &str, keep: Keep) -> SnapshotState {
     SnapshotState::Value { value: text.into(), keep }
 }
 

@@ -11,7 +11,7 @@ mod relay;
 mod same_device;
 mod scripts;
 pub(crate) mod site;
-mod vault;
+pub(crate) mod vault;
 
 use crate::world::member::Member;
 use crate::world::{Running, World};
