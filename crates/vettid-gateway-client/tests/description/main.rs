@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 const PERHAPS_NOT_DESCRIBED: [&str; 2] = ["request_authorisation expires_in_ms", "request_authorisation wait_ms"];
 
 fn client(address: &str) -> GatewayClient {
+    // Without a provider no client is built; a second call changes nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     GatewayClient::new(client, address, Zeroizing::new("key".to_owned())).unwrap().under("name")
 }
