@@ -235,13 +235,12 @@ async fn values_contract_and_the_gateways_own_keys_by_the_client() {
     assert!(client.metrics().await.unwrap().contains("vettid_gateway_connections{state=\"active\"} 1"));
     assert!(client.description().await.unwrap()["paths"]["/v1/keys"].is_object());
 
-    let (open, asked) = tokio::join!(
-        client.request_data(id, &DataRequest { retention: Some(Retention::Session), ..data(0) }),
-        member.next_event(&mut service, "data.request")
-    );
+    let request = DataRequest { retention: Some(Retention::Session), ..data(0) };
+    let open = client.request_data(id, &request).await.unwrap();
+    let asked = member.next_event(&mut service, "data.request").await;
     assert_eq!(asked.data().retention, Some(Retention::Session));
     service.refuse(&asked, "data.request", RefusalCode::NotFound).await;
-    let refused = client.request(open.unwrap().request_id, 20_000).await.unwrap();
+    let refused = client.request(open.request_id, 20_000).await.unwrap();
     assert_eq!(refused.status, Status::Refused { code: "not_found".to_owned(), retry_at: None });
     let sent = snapshot(&gateway, &service, 1, value("Elm 1", Keep::UntilRevoked));
     service.deliver("data.snapshot", sent).await;
