@@ -74,17 +74,16 @@ async fn each_call_is_made_as_it_is_described_and_its_answer_is_read_to_the_last
 
 /// The first place in which two values differ.
 fn difference(read: &Value, answered: &Value) -> Option<String> {
-    let named = |name: &str| move |inner: String| format!("/{name}{inner}");
     match (read, answered) {
         (Value::Object(read), Value::Object(answered)) => {
             let names: BTreeSet<_> = read.keys().chain(answered.keys()).collect();
             let of = |fields: &serde_json::Map<_, _>, name: &String| fields.get(name).cloned().unwrap_or_default();
             let mut each = names.into_iter().map(|name| (name, of(read, name), of(answered, name)));
-            each.find_map(|(name, one, other)| difference(&one, &other).map(named(name)))
+            each.find_map(|(name, one, other)| difference(&one, &other).map(|inner| format!("/{name}{inner}")))
         }
         (Value::Array(read), Value::Array(answered)) if read.len() == answered.len() => {
             let mut each = read.iter().zip(answered).enumerate();
-            each.find_map(|(place, (one, other))| difference(one, other).map(named(&place.to_string())))
+            each.find_map(|(place, (one, other))| difference(one, other).map(|inner| format!("/{place}{inner}")))
         }
         _ => (read != answered).then(|| format!(": {read} and {answered}")),
     }
