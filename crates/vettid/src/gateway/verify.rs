@@ -1,15 +1,12 @@
 //! `vettid gateway verify`: how members can see who the service is. Prints the record to publish in DNS, claims the domain at the registry
 //! through the running gateway, and tells how things stand.
 
-use super::keys::Face;
+use super::program::{Target, failed};
 use crate::failure::Failure;
 use crate::output::{Output, Page, Show, minute};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::path::PathBuf;
 use url::Host;
+use vettid_gateway_client::{ClaimedDomain, Standing};
 use vettid_wire::directory::{Domain, Finding, Level};
-use vettid_wire::time::Timestamp;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,12 +20,8 @@ it is missing for three days, the service is verified no more.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The configuration file (TOML) of the running gateway, with a section [http]
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Call the gateway at this address, such as http://127.0.0.1:8090, if the configuration names no port
-    #[arg(long, value_name = "URL")]
-    address: Option<String>,
+    #[command(flatten)]
+    target: Target,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -53,46 +46,11 @@ fn domain(text: &str) -> Result<Domain, String> {
     }
 }
 
-/// As the gateway tells it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Standing {
-    level: Level,
-    record_text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<Proved>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certification: Option<Word>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Proved {
-    domain: Domain,
-    since: Timestamp,
-    checked_at: Timestamp,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Word {
-    reason: String,
-    until: Timestamp,
-}
-
-/// As the gateway tells it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Claimed {
-    record_name: String,
-    found: Finding,
-    standing: Standing,
-}
-
 pub(super) async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
-    let face = Face::of(&arguments.config, arguments.address)?;
+    let gateway = arguments.target.client()?;
     match arguments.command {
-        None => Ok(output.result(&face.ask::<Standing>(face.get("/v1/verification")).await?)?),
-        Some(Command::Domain { domain }) => {
-            let request = face.post("/v1/verification").json(&json!({"domain": domain}));
-            Ok(output.result(&face.ask::<Claimed>(request).await?)?)
-        }
+        None => Ok(output.result(&gateway.verification().await.map_err(failed)?)?),
+        Some(Command::Domain { domain }) => Ok(output.result(&gateway.claim_domain(&domain).await.map_err(failed)?)?),
     }
 }
 
@@ -116,7 +74,7 @@ impl Show for Standing {
     }
 }
 
-impl Show for Claimed {
+impl Show for ClaimedDomain {
     fn show(&self, page: &mut Page) {
         page.line("The record in DNS:");
         page.line(format!("  {}. IN TXT \"{}\"", self.record_name, self.standing.record_text));
