@@ -13,6 +13,7 @@
  *     node clinic.js remind CONNECTION "Your appointment" "On Friday at 9:00."
  */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type GatewayClient, type Schemas, gatewayClient } from "@vettid/gateway-client";
@@ -37,7 +38,7 @@ function given<T>(answer: { data?: T; error?: unknown }): T {
 /** Waits until the patient, or the time, decided. */
 async function ended(gateway: GatewayClient, asked: Schemas["Request"]): Promise<Schemas["Request"]> {
   let request = asked;
-  while (request.status === "asked") {
+  while (request.status === "asked" || request.status === "pending") {
     const params = { path: { request_id: request.request_id }, query: { wait_ms: WAIT_MS } };
     request = given(await gateway.GET("/v1/requests/{request_id}", { params }));
   }
@@ -51,14 +52,29 @@ async function word(
   about: Schemas["AuthorisationCall"],
   record: string,
 ): Promise<string> {
+  if (existsSync(record)) throw new Error(`not asked: ${record} is there already; name another file for the record`);
   const params = { path: { connection_id: connection } };
   const body = { ...about, wait_ms: WAIT_MS };
   const asked = given(await gateway.POST("/v1/connections/{connection_id}/authorisations", { params, body }));
   const request = await ended(gateway, asked);
   if (request.status !== "approved" && request.status !== "denied") return request.status;
   const where = { params: { path: { request_id: request.request_id } }, parseAs: "text" } as const;
-  await writeFile(record, given(await gateway.GET("/v1/records/{request_id}", where)));
+  // Never in place of another record, also if one came meanwhile; the gateway has this one, too.
+  await writeFile(record, given(await gateway.GET("/v1/records/{request_id}", where)), { flag: "wx" });
   return `${request.status}; the record is in ${record}`;
+}
+
+/** All patients that are connected; a list comes in pages. */
+async function connected(gateway: GatewayClient): Promise<Schemas["Connection"][]> {
+  const patients: Schemas["Connection"][] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { state: "active", ...(cursor === undefined ? {} : { cursor }) };
+    const page = given(await gateway.GET("/v1/connections", { params: { query } }));
+    patients.push(...page.connections);
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined);
+  return patients;
 }
 
 async function run(command: string | undefined, rest: string[]): Promise<string> {
@@ -69,8 +85,8 @@ async function run(command: string | undefined, rest: string[]): Promise<string>
     case "invite":
       return given(await gateway.POST("/v1/invitations", {})).link;
     case "patients": {
-      const page = given(await gateway.GET("/v1/connections", { params: { query: { state: "active" } } }));
-      return page.connections.map((patient) => `${patient.connection_id} ${patient.display_name}`).join("\n");
+      const patients = await connected(gateway);
+      return patients.map((patient) => `${patient.connection_id} ${patient.display_name}`).join("\n");
     }
     case "allergies": {
       const params = { path: { connection_id: connection } };

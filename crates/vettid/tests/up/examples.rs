@@ -22,6 +22,7 @@ struct Service {
     program: PathBuf,
     address: String,
     key_file: PathBuf,
+    folder: PathBuf,
 }
 
 impl Service {
@@ -29,13 +30,15 @@ impl Service {
         let said = up.said();
         let line = said.lines().find(|line| line.trim_start().starts_with(&format!("demo {name}"))).unwrap();
         let address = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
-        Self { interpreter, program, address, key_file: place.data().join(name).join("api.key") }
+        let folder = place.outside(name);
+        fs::create_dir(&folder).unwrap();
+        Self { interpreter, program, address, key_file: place.data().join(name).join("api.key"), folder }
     }
 
     /// Runs it; gives its exit code and what it said.
     async fn run(&self, arguments: &[&str]) -> (i32, String) {
         let mut command = Command::new(self.interpreter);
-        command.arg(&self.program).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command.arg(&self.program).args(arguments).current_dir(&self.folder).stdin(Stdio::null()).kill_on_drop(true);
         command.env("VETTID_GATEWAY", &self.address).env("VETTID_KEY_FILE", &self.key_file);
         let output = command.output().await.unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -85,27 +88,35 @@ async fn bank(place: &Place, up: &Up, alice: &App) {
     let connection = bank.connect(alice).await;
     let (code, members) = bank.run(&["members"]).await;
     assert!(code == 0 && members.starts_with(&connection), "{members}");
-    let record = place.outside("transfer.json");
-    let record = record.to_str().unwrap();
-    let order = |number: &'static str| {
+    let order_with = |number: &'static str, more: &[&str]| {
         let words = ["transfer", &connection, "500.00", "EUR", "Bob Smith", "DE89370400440532013000", "Rent"];
-        bank.begin(&[&words[..], &["--order", number, "--record", record, "--vettid", PROGRAM]].concat())
+        bank.begin(&[&words[..], &["--order", number], more].concat())
     };
+    let order = |number| order_with(number, &["--vettid", PROGRAM]);
+    // What checks the record has to be there before anybody is asked.
+    let (code, said) = ended(order_with("order-1", &["--vettid", "no-such-program"])).await;
+    assert!(code == 1 && said.starts_with("not asked: there is no program no-such-program"), "{said}");
     let first = order("order-1");
     let (id, terms) = asked(alice).await;
     alice.say(&["request", "approve", &id, "--terms", &terms, "--password-stdin"], PASSWORD).await;
     let (code, said) = ended(first).await;
     assert!(code == 0 && said.starts_with("paid;"), "{said}");
-    holds(record, "approve").await;
-    // The same order is the same call: Alice is not asked again.
+    let record_of = |id: &str| bank.folder.join(format!("{id}.json")).to_str().unwrap().to_owned();
+    let paid_by = record_of(&id);
+    holds(&paid_by, "approve").await;
     let (code, said) = ended(order("order-1")).await;
+    assert!(code == 0 && said.starts_with("order order-1 was paid before; nothing is paid"), "{said}");
+    // A run that ended before the books had it: the same order is the same call, and Alice is not asked again.
+    let (code, said) = ended(order_with("order-1", &["--vettid", PROGRAM, "--books", "others.sqlite"])).await;
     assert!(code == 0 && said.starts_with("paid;"), "{said}");
+    // The record of one order never takes the place of another one's.
     let second = order("order-2");
     let (id, _) = asked(alice).await;
     alice.ask(&["request", "deny", &id]).await;
     let (code, said) = ended(second).await;
     assert!(code == 0 && said.starts_with("not paid: the member said no"), "{said}");
-    holds(record, "deny").await;
+    holds(&record_of(&id), "deny").await;
+    holds(&paid_by, "approve").await;
 }
 
 /// The clinic reads what its contract names, gets a consent and a signature, keeps findings with Alice until she deletes them, and reminds
@@ -115,6 +126,13 @@ async fn clinic(place: &Place, up: &Up, alice: &App, program: PathBuf) {
     alice.say(&["data", "set", "allergies", "--format", "json"], r#"["penicillin"]"#).await;
     let connection = clinic.connect(alice).await;
     let (code, said) = clinic.run(&["allergies", &connection]).await;
+    assert!(code == 0 && said == r#"["penicillin"]"#, "{said}");
+    // A rule of hers asks her; the clinic waits for her answer.
+    alice.ask(&["rule", "add", "allergies", "ask", "data", "--from", &connection, "--field", "allergies"]).await;
+    let running = clinic.begin(&["allergies", &connection]);
+    let (id, _) = asked(alice).await;
+    alice.ask(&["request", "approve", &id]).await;
+    let (code, said) = ended(running).await;
     assert!(code == 0 && said == r#"["penicillin"]"#, "{said}");
     let consent = place.outside("consent.json");
     let consent = consent.to_str().unwrap();
