@@ -1,5 +1,8 @@
 //! The configuration file of a gateway: TOML, read once at start. An unknown key or an unsound value stops the start;
-//! no default replaces a value that was given.
+//! no default replaces a value that was given. `docs/gateway-config.md` is made from the comments on the keys.
+
+#[cfg(test)]
+mod document;
 
 use crate::files::{self, FileError};
 use crate::oidc::settings::Oidc;
@@ -19,6 +22,7 @@ pub const MAX_LINK_SECONDS: u32 = 86_400;
 
 /// Everything that an operator of a gateway decides. Relative paths count from the folder of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Form of the file: 1.
@@ -67,6 +71,7 @@ pub struct Config {
 
 /// `[postgres]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Postgres {
     /// File with the address, `postgres://user:password@host/database?sslmode=verify-full`, mode 0600.
@@ -75,6 +80,7 @@ pub struct Postgres {
 
 /// `[services]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Services {
     /// Address, `https://…`.
@@ -88,6 +94,7 @@ pub struct Services {
 
 /// `[broker]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Broker {
     /// PEM file of the authority that certifies the broker; absent: the one of services.
@@ -101,6 +108,7 @@ pub struct Broker {
 
 /// `[http]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Http {
     /// Where to listen; a loopback address. Port 0 takes a free one.
@@ -114,6 +122,7 @@ pub struct Http {
 
 /// `[webhooks]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhooks {
     /// Whether events may go to this machine itself, also by plain http. Other private addresses never get any.
@@ -124,9 +133,10 @@ pub struct Webhooks {
 
 /// `[invitation]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct InvitationStyle {
-    /// Life in seconds, at most 600.
+    /// Life in seconds: 1 to 600.
     pub life_seconds: u32,
     /// Page that the link opens; the invitation stands in its fragment. Absent: the bare text.
     pub page: Option<String>,
@@ -140,13 +150,14 @@ impl Default for InvitationStyle {
 
 /// `[login]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Login {
     /// Whether a browser that nobody knows may be let in by a number and the member's password. Off: only the member's own
     /// device and known browsers, so that no login can be relayed, whatever a member is talked into.
     pub numbers: bool,
     /// What keeps the key of a browser that members made known: `webcrypto`, the browser itself, or `webauthn`, an authenticator
-    /// that somebody touches. Keys of the other kind do not count.
+    /// that somebody touches. Keys of the other kind do not count. With `webauthn` no origin may be an address.
     pub browser_key: BrowserKeyKind,
     /// Page of the member's app that the link of a login opens; the login stands in its fragment. Absent: the bare text.
     pub link_page: Option<String>,
@@ -162,6 +173,7 @@ impl Default for Login {
 
 /// `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Requests to members that may be open at once.
@@ -181,7 +193,7 @@ pub struct Limits {
     /// A finished request is kept this long for programs that come back for it, in milliseconds; one that was answered by
     /// the very call that asked is kept in memory alone, and gives way when a thousand others came after it.
     pub keep_finished_ms: i64,
-    /// Calls a minute that an API key may make, if the key does not say otherwise.
+    /// Calls a minute that an API key may make, if the key does not say otherwise; at most 10000000.
     pub calls_per_minute: u32,
     /// An event that a webhook did not take is sent again after this time, in milliseconds; each further time after twice
     /// as long.

@@ -12,6 +12,7 @@ use vettid_wire::login::is_return_path;
 
 /// `[oidc]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Oidc {
     /// The address of the provider as browsers and clients see it: https, or http on the own machine. No slash at the end.
@@ -21,25 +22,25 @@ pub struct Oidc {
     pub listen: SocketAddr,
     /// The clients; written by `vettid gateway client add`.
     pub clients_file: PathBuf,
-    /// A key signs ID tokens for this long, in days.
+    /// A key signs ID tokens for this long, in days: 3 to 3650.
     #[serde(default = "ninety")]
     pub key_life_days: u32,
-    /// An access token lives this long, in seconds.
+    /// An access token lives this long, in seconds: 30 to 3600.
     #[serde(default = "ten_minutes")]
     pub access_token_seconds: u32,
-    /// Refresh tokens end this long after the login, in days.
+    /// Refresh tokens end this long after the login, in days: 1 to 365.
     #[serde(default = "thirty")]
     pub refresh_days: u32,
-    /// A browser stays logged in for this long, in minutes.
+    /// A browser stays logged in for this long, in minutes: 1 to 43200.
     #[serde(default = "one_working_day")]
     pub session_minutes: u32,
-    /// A client that asks without a browser looks for the answer at most this often, in seconds.
+    /// A client that asks without a browser waits at least this long between two looks, in seconds: 1 to 60.
     #[serde(default = "five")]
     pub look_every_seconds: u32,
     /// Whether the address of a browser stands in `X-Forwarded-For`, set by a proxy of the service's own.
     #[serde(default)]
     pub behind_proxy: bool,
-    /// Which field of the contract is served as which claim. `name` is what the member shows, unless it stands here.
+    /// Which field of the contract is served as which claim: claim = field. `name` is what the member shows, unless it stands here.
     #[serde(default)]
     pub claims: BTreeMap<String, String>,
 }
