@@ -1,6 +1,7 @@
 //! Which client speaks: by nothing, by a secret, or by an assertion that it signed. One way at a time; an assertion counts
 //! once, in time, and only if it was made for this provider (RFC 6749 section 2.3, RFC 7523).
 
+use crate::oidc::address::Issuer;
 use crate::oidc::client::{Client, ClientAuth};
 use crate::oidc::failure::Failure;
 use crate::oidc::form::Parameters;
@@ -101,9 +102,7 @@ async fn by_assertion<'p>(
         provider.clients().get(&claimed).filter(|client| client.auth == ClientAuth::PrivateKeyJwt).ok_or(none)?;
     let keys = client.jwks.as_deref().and_then(|keys| ClientKeys::read(keys).ok()).ok_or(none)?;
     let claims = keys.open(token).map_err(|_| none)?;
-    // RFC 9126 section 2: what a client signs for one of the endpoints is meant for the provider.
-    let issuer = provider.issuer();
-    let mine = [issuer.as_str().to_owned(), issuer.at("/token"), issuer.at("/par")];
+    let mine = audiences(provider.issuer());
     provider
         .step(|now, book| {
             let (id, until) = checked(now, &claims, &claimed, &mine).ok_or(none)?;
@@ -111,6 +110,12 @@ async fn by_assertion<'p>(
         })
         .await?;
     Ok(client)
+}
+
+/// Whom an assertion may be made for: what a client signs for one of the endpoints is meant for the provider (RFC 9126
+/// section 2, CIBA section 7.1).
+fn audiences(issuer: &Issuer) -> [String; 4] {
+    [issuer.as_str().to_owned(), issuer.at("/token"), issuer.at("/par"), issuer.at("/backchannel")]
 }
 
 /// Whom an assertion speaks of, before it is known to be genuine.
@@ -158,8 +163,7 @@ mod tests {
     }
 
     fn counts(claims: &Value) -> bool {
-        let mine = ["https://id.example".to_owned(), "https://id.example/token".to_owned()];
-        checked(now(), claims.as_object().unwrap(), "c", &mine).is_some()
+        checked(now(), claims.as_object().unwrap(), "c", &audiences(&Issuer::new("https://id.example"))).is_some()
     }
 
     #[test]
@@ -167,6 +171,9 @@ mod tests {
         assert!(counts(&claims()));
         for (name, value, right) in [
             ("aud", json!(["https://id.example/token"]), true),
+            ("aud", json!("https://id.example/par"), true),
+            ("aud", json!("https://id.example/backchannel"), true),
+            ("aud", json!("https://id.example/revoke"), false),
             ("aud", json!("https://id.example/"), false),
             ("aud", json!(["https://id.example", "https://other.example"]), false),
             ("aud", json!([]), false),

@@ -6,6 +6,7 @@ use super::{LoggedIn, log_in};
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
+use vettid_crypto::jose::TokenKey;
 use vettid_gateway::oidc::client::CibaMode;
 use vettid_gateway::oidc::{self, Registration};
 use vettid_wire::auth::Decision;
@@ -110,6 +111,38 @@ async fn nobody_asks_for_a_member_that_is_not_theirs_to_ask() {
     ];
     for (client, fields, error) in cases {
         assert_eq!(ask(&site, client, fields).await.error(), error, "{fields:?}");
+    }
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_signs_its_question_for_the_address_that_it_asks_at() {
+    let (world, site) = world().await;
+    let key = TokenKey::generate().unwrap();
+    let registration = Registration {
+        name: "Till by key".to_owned(),
+        redirect_uris: vec![REDIRECT.to_owned()],
+        jwks: Some(json!({"keys": [key.public_jwk().unwrap()]}).to_string()),
+        ciba: Some(CibaMode::Poll),
+        ..Registration::default()
+    };
+    let id = oidc::register(&world.config.oidc.as_ref().unwrap().clients_file, registration).unwrap().client_id;
+    let gateway = world.gateway().await;
+    let ends = vettid_nats::clock::now().unix_seconds() + 300;
+    // What the client is told once it is known: it asks for nobody who is.
+    for (path, error) in [("/backchannel", "unknown_user_id"), ("", "unknown_user_id"), ("/other", "invalid_client")] {
+        let audience = format!("{}{path}", site.issuer);
+        let claims = json!({"iss": id, "sub": id, "aud": audience, "jti": path.len().to_string(), "exp": ends});
+        let assertion = key.sign("JWT", &claims).unwrap();
+        let fields = [
+            ("scope", "openid"),
+            ("login_hint", "nobody"),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", assertion.as_str()),
+        ];
+        let answer = site.send(Method::POST, "/backchannel", &[], Some(form(fields.into()))).await;
+        assert_eq!(answer.error(), error, "made for {audience}");
     }
     gateway.stop().await;
     world.shut().await;
