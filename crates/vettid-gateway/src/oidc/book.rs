@@ -444,8 +444,7 @@ impl Book {
         self.sessions.remove_if(|session| session.ends_at < now);
         self.browsers.remove_if(|browser| browser.ends_at < now);
         self.assertions.remove_if(|end| *end < now);
-        // A client may fetch an answer for a while after the question has ended.
-        self.asks.remove_if(|ask| ask.ends_at.plus_ms(CODE_LIFE_MS) < now);
+        self.asks.remove_if(|ask| ask.kept_until() < now);
     }
 }
 

@@ -12,6 +12,8 @@ use vettid_wire::time::Timestamp;
 
 /// What a client waits longer after a look that was too early, in seconds.
 const SLOWER_SECONDS: i64 = 5;
+/// A client may fetch a decision for this long after its question has ended, in milliseconds.
+const FETCH_MS: i64 = 60_000;
 /// Longest message that ties the two sides together, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64;
 /// Longest token that a client wants to be told with, in bytes (CIBA section 7.1).
@@ -50,7 +52,7 @@ pub(crate) struct BackchannelAsk {
     pub connection_id: ConnectionId,
     /// The question to the member.
     pub request_id: RequestId,
-    /// Not taken later.
+    /// The member decides until then.
     pub ends_at: Timestamp,
     /// The client may look from then on.
     pub look_from: Timestamp,
@@ -107,20 +109,27 @@ fn is_token(text: &str) -> bool {
 }
 
 impl BackchannelAsk {
-    /// Whether the client may look now. Whoever looks too early waits longer from then on (CIBA section 11).
-    pub(super) fn look(&mut self, now: Timestamp) -> Result<(), Failure> {
+    /// A decision is told until then. Afterwards nothing is known of the question.
+    pub(super) fn kept_until(&self) -> Timestamp {
+        self.ends_at.plus_ms(FETCH_MS)
+    }
+
+    /// What a client is told that looks at a question which is open. Whoever looks too early waits longer from then on
+    /// (CIBA section 11); once the member decided, the pace is all the same.
+    pub(super) fn look(&mut self, now: Timestamp) -> Failure {
+        if now > self.ends_at {
+            return Failure::new("expired_token", "nobody answered in time");
+        }
         let is_early = now < self.look_from;
         if is_early {
             self.interval_seconds = self.interval_seconds.saturating_add(SLOWER_SECONDS);
         }
         self.look_from = now.plus_ms(self.interval_seconds.saturating_mul(1000));
         if is_early {
-            return Err(Failure::new("slow_down", "wait five seconds longer between two looks"));
+            Failure::new("slow_down", "wait five seconds longer between two looks")
+        } else {
+            Failure::new("authorization_pending", "the member has not decided yet")
         }
-        if now > self.ends_at {
-            return Err(Failure::new("expired_token", "nobody answered in time"));
-        }
-        Ok(())
     }
 }
 
@@ -176,9 +185,11 @@ mod tests {
             interval_seconds: 5,
             tell: None,
         };
-        assert_eq!(ask.look(at(4)).unwrap_err().code, "slow_down");
-        assert_eq!(ask.look(at(10)).unwrap_err().code, "slow_down", "ten seconds from the last look");
-        assert_eq!(ask.look(at(25)), Ok(()));
-        assert_eq!(ask.look(at(130)).unwrap_err().code, "expired_token");
+        assert_eq!(ask.look(at(4)).code, "slow_down");
+        assert_eq!(ask.look(at(10)).code, "slow_down", "ten seconds from the last look");
+        assert_eq!(ask.look(at(25)).code, "authorization_pending");
+        assert_eq!(ask.look(at(121)).code, "expired_token");
+        assert_eq!(ask.look(at(121)).code, "expired_token", "at any pace");
+        assert_eq!(ask.kept_until(), at(180), "a yes of the last moment is fetched a minute later still");
     }
 }

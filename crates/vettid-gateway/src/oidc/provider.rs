@@ -342,7 +342,7 @@ impl Provider {
             {
                 let told = Told::Ping { auth_req_id: tell.auth_req_id, token: tell.token };
                 let id = encode_url(&random::bytes::<16>());
-                book.notices.put(&id, Notice::new(now, &tell.address, told, ask.ends_at));
+                book.notices.put(&id, Notice::new(now, &tell.address, told, ask.kept_until()));
             }
             Ok(())
         });

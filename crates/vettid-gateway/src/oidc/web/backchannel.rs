@@ -120,16 +120,14 @@ fn display(client: &Client, request: &BackchannelRequest) -> Display {
 pub(super) async fn fetch(provider: &Provider, client: &Client, form: &Parameters) -> Result<Issued, Failure> {
     let id = form.get("auth_req_id").ok_or(Failure::invalid("auth_req_id is needed"))?;
     let name = HandleHash::of(id);
-    let ask = provider
-        .step(|now, book| {
-            let is_own = |ask: &&BackchannelAsk| ask.client_id == client.client_id;
-            book.asks.get(name.as_str()).filter(is_own).ok_or(Failure::invalid_grant())?;
-            let ask = book.asks.change(name.as_str()).ok_or(Failure::invalid_grant())?;
-            ask.look(now).map(|()| ask.clone())
-        })
-        .await?;
+    let found = provider.look(|now, book| {
+        let is_own = |ask: &&BackchannelAsk| ask.client_id == client.client_id && now <= ask.kept_until();
+        book.asks.get(name.as_str()).filter(is_own).cloned()
+    });
+    let ask = found.await.ok_or(Failure::invalid_grant())?;
+    // What the member decided is told whatever the pace of the client: slow_down is another word for "not yet".
     let over = match login::progress(provider, ask.request_id, Duration::ZERO).await {
-        Progress::Open => return Err(Failure::new("authorization_pending", "the member has not decided yet")),
+        Progress::Open => return look(provider, &name).await,
         Progress::Approved { auth_time, amr } => {
             provider.active(ask.connection_id).await.ok_or(Failure::invalid_grant())?;
             let sid = encode_url(&random::bytes::<16>());
@@ -145,6 +143,11 @@ pub(super) async fn fetch(provider: &Provider, client: &Client, form: &Parameter
             Err(over)
         })
         .await
+}
+
+/// The member has not decided yet.
+async fn look(provider: &Provider, name: &HandleHash) -> Result<Issued, Failure> {
+    provider.step(|now, book| Err(book.asks.change(name.as_str()).ok_or(Failure::invalid_grant())?.look(now))).await
 }
 
 /// Makes the grant, once.
