@@ -215,15 +215,21 @@ fn display(provider: &Provider, from: SocketAddr, headers: &HeaderMap) -> Displa
     let said = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let said: String = said.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_BROWSER_BYTES).collect();
     let browser = if said.trim().is_empty() { "unknown browser".to_owned() } else { said };
-    let forwarded =
-        headers.get(FORWARDED_FOR).and_then(|value| value.to_str().ok()).and_then(|all| all.rsplit(',').next());
-    let forwarded = forwarded.filter(|_| provider.settings().behind_proxy).and_then(|last| last.trim().parse().ok());
-    Display { browser, city: "unknown place".to_owned(), ip_prefix: prefix(forwarded.unwrap_or(from.ip())) }
+    let address = if provider.settings().behind_proxy { forwarded(headers) } else { Some(from.ip()) };
+    let ip_prefix = address.map_or_else(|| "unknown address".to_owned(), prefix);
+    Display { browser, city: "unknown place".to_owned(), ip_prefix }
+}
+
+/// The address that the proxy itself saw: the last entry of the last line. What stands before is as the browser sent it, and
+/// some proxies add a line of their own.
+fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
+    let line = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+    line.rsplit(',').next()?.trim().parse().ok()
 }
 
 /// The first part of an address, as much as tells a place.
 fn prefix(address: IpAddr) -> String {
-    match address {
+    match address.to_canonical() {
         IpAddr::V4(address) => {
             let [a, b, c, _] = address.octets();
             format!("{a}.{b}.{c}")
@@ -281,5 +287,25 @@ mod tests {
     fn an_address_is_shown_by_its_first_part() {
         assert_eq!(prefix("192.0.2.77".parse().unwrap()), "192.0.2");
         assert_eq!(prefix("2001:db8:1:2::3".parse().unwrap()), "2001:db8:1");
+        assert_eq!(prefix("::ffff:192.0.2.77".parse().unwrap()), "192.0.2");
+    }
+
+    #[test]
+    fn what_the_proxy_added_counts_and_nothing_that_the_browser_sent() {
+        let cases: [(&[&'static str], Option<&str>); 8] = [
+            (&["192.0.2.7"], Some("192.0.2.7")),
+            (&["198.51.100.9, 192.0.2.7"], Some("192.0.2.7")),
+            (&["198.51.100.9", "192.0.2.7"], Some("192.0.2.7")),
+            (&["198.51.100.9", "203.0.113.5 ,2001:db8::1"], Some("2001:db8::1")),
+            (&["198.51.100.9", "unknown"], None),
+            (&["198.51.100.9,"], None),
+            (&["198.51.100.9", ""], None),
+            (&[], None),
+        ];
+        for (lines, wanted) in cases {
+            let lines = lines.iter().map(|line| (FORWARDED_FOR, HeaderValue::from_static(line)));
+            let wanted = wanted.map(|address| address.parse::<IpAddr>().unwrap());
+            assert_eq!(forwarded(&lines.collect()), wanted);
+        }
     }
 }
