@@ -76,9 +76,10 @@ pub(crate) struct Tell {
 /// Reads a request of a client that has shown who it is.
 pub(super) fn read(form: &Parameters, client: &Client) -> Result<BackchannelRequest, Failure> {
     let mode = client.ciba.ok_or(Failure::new("unauthorized_client", "the client is not registered for ciba"))?;
-    for name in ["request", "login_hint_token", "user_code", "acr_values"] {
+    // A wish for `acr_values` is voluntary.
+    for name in ["request", "login_hint_token", "user_code"] {
         if form.has(name) {
-            return Err(Failure::invalid("request, login_hint_token, user_code and acr_values are not read here"));
+            return Err(Failure::invalid("request, login_hint_token and user_code are not read here"));
         }
     }
     let whom = match (form.get("login_hint"), form.get("id_token_hint")) {
@@ -165,6 +166,7 @@ mod tests {
             (RIGHT.replace("client_notification_token", "x"), ping, "invalid_request"),
             (RIGHT.replace("client_notification_token", "x"), Some(CibaMode::Poll), ""),
             (RIGHT.replace("scope=openid", "scope=email"), ping, "invalid_scope"),
+            (format!("{RIGHT}&acr_values=high"), ping, ""),
             (format!("{RIGHT}&request=x"), ping, "invalid_request"),
             (format!("{RIGHT}&user_code=1234"), ping, "invalid_request"),
         ] {

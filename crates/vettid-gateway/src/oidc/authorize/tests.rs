@@ -40,6 +40,14 @@ fn a_right_request_is_read_as_it_is() {
 }
 
 #[test]
+fn wishes_that_are_voluntary_change_nothing() {
+    let wishes = ["acr_values=high+low", "display=popup", "ui_locales=de", "claims_locales=de", "something=else"];
+    for wish in wishes {
+        assert_eq!(asked(&format!("{RIGHT}&{wish}")), asked(RIGHT), "{wish}");
+    }
+}
+
+#[test]
 fn a_wrong_client_or_address_sends_nobody_anywhere() {
     for (from, to) in [
         ("client_id=a", "client_id=b"),
@@ -81,7 +89,6 @@ fn what_is_not_done_is_refused_clearly() {
         (format!("{RIGHT}&request=ey.J.x"), "request_not_supported"),
         (format!("{RIGHT}&request_uri=https%3A%2F%2Fevil.example"), "request_uri_not_supported"),
         (format!("{RIGHT}&response_mode=fragment"), "invalid_request"),
-        (format!("{RIGHT}&acr_values=high"), "unmet_authentication_requirements"),
         (format!("{RIGHT}&prompt=none+login"), "invalid_request"),
         (format!("{RIGHT}&prompt=create"), "invalid_request"),
         (format!("{RIGHT}&max_age=-1"), "invalid_request"),

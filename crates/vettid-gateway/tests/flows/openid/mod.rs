@@ -43,7 +43,8 @@ pub(crate) async fn log_in<'s>(world: &World, site: &'s Site, changes: &[(&str, 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_logs_in_and_the_tokens_say_so() {
     let (world, site) = world().await;
-    let LoggedIn { gateway, mut member, mut service, back, .. } = log_in(&world, &site, &[]).await;
+    let LoggedIn { gateway, mut member, mut service, back, .. } =
+        log_in(&world, &site, &[("acr_values", "urn:mace:incommon:iap:silver")]).await;
     let place = back.location().unwrap();
     assert!(place.as_str().starts_with(&format!("{REDIRECT}?")), "{place}");
     assert_eq!(back.status.as_u16(), 303);
@@ -68,6 +69,7 @@ async fn a_member_logs_in_and_the_tokens_say_so() {
     let claims = ClientKeys::read(&keys).unwrap().open(tokens["id_token"].as_str().unwrap()).unwrap();
     assert_eq!((&claims["iss"], &claims["aud"]), (&json!(site.issuer), &json!(site.shop.id)));
     assert_eq!((&claims["nonce"], &claims["amr"]), (&json!("n-0S6_WzA2Mj"), &json!(["user"])));
+    assert!(!claims.contains_key("acr"), "what was wished for is not claimed");
     let access = tokens["access_token"].as_str().unwrap();
     assert_eq!(claims["at_hash"], encode_url(&h256(access.as_bytes())[..16]));
 
