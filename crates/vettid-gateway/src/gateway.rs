@@ -129,6 +129,8 @@ struct Connections {
     all: HashMap<ConnectionId, Arc<Mutex<Live>>>,
     by_invitation: HashMap<InviteId, ConnectionId>,
     by_browser: HashMap<TypedKey, Vec<ConnectionId>>,
+    /// Every connection and its member, in the order in which they were made.
+    members: Vec<(ConnectionId, Fingerprint)>,
 }
 
 impl Connections {
@@ -478,6 +480,7 @@ impl Shared {
         let (id, invite_id) = (live.record.connection_id, live.record.invite_id);
         let mut connections = lock(&self.connections);
         connections.by_invitation.insert(invite_id, id);
+        connections.members.push((id, live.record.member.fingerprint));
         connections.all.insert(id, Arc::new(Mutex::new(live)));
     }
 

@@ -21,6 +21,7 @@ mod redirect;
 mod registering;
 pub mod settings;
 mod shelf;
+mod subject;
 mod web;
 
 pub use provider::OidcError;

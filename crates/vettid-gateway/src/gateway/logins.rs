@@ -17,7 +17,7 @@ use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::envelope::Content;
 use vettid_wire::event::{self, EventRow as _};
-use vettid_wire::id::{ConnectionId, EventId, LoginId, MemberId};
+use vettid_wire::id::{ConnectionId, EventId, Fingerprint, LoginId, MemberId};
 use vettid_wire::key::TypedKey;
 use vettid_wire::login::{LoginFinished, LoginOpened};
 use vettid_wire::refusal::RefusalCode;
@@ -81,6 +81,11 @@ impl Gateway {
         let by = (connection, member);
         let request = lock(&shared.logins).push(clock::now(), (id, verifier), by, known.contains(&connection))?;
         ask(shared, connection, request).await
+    }
+
+    /// The connections that were made after the first `seen`, with their members, in the order in which they were made.
+    pub(crate) fn members_since(&self, seen: usize) -> Vec<(ConnectionId, Fingerprint)> {
+        lock(&self.0.connections).members.get(seen..).unwrap_or_default().to_vec()
     }
 
     /// Whether unknown browsers may be let in by a number.

@@ -434,8 +434,10 @@ fn connections(loaded: &Loaded) -> Result<Connections, StateError> {
         if record.state == ConnectionState::Active {
             record.browsers.iter().for_each(|key| connections.know_browser(id, key.clone()));
         }
+        connections.members.push((id, record.member.fingerprint));
         connections.all.insert(id, Arc::new(Mutex::new(Live::new(record, channel))));
     }
+    connections.members.sort_unstable_by_key(|(id, _)| *id);
     Ok(connections)
 }
 

@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::form::Parameters;
 use super::pushed::PREFIX;
 use super::redirect;
+use super::subject::Hint;
 use std::collections::BTreeSet;
 
 /// Longest `state` and `nonce` in bytes.
@@ -44,7 +45,7 @@ pub(super) struct AuthorizationRequest {
     /// A login older than that, in seconds, does not count.
     pub max_age_seconds: Option<i64>,
     /// Whom the client expects.
-    pub login_hint: Option<String>,
+    pub login_hint: Option<Hint>,
     /// An earlier ID token of whom the client expects.
     pub id_token_hint: Option<String>,
 }
@@ -123,7 +124,7 @@ fn checked(parameters: &Parameters, client: &Client, redirect_uri: &str) -> Resu
         challenge: challenge(parameters)?,
         prompt: prompt(parameters.get("prompt"))?,
         max_age_seconds: max_age(parameters.get("max_age"))?,
-        login_hint: owned("login_hint"),
+        login_hint: parameters.get("login_hint").map(Hint::read),
         id_token_hint: owned("id_token_hint"),
     })
 }

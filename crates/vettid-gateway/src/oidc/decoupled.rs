@@ -5,6 +5,7 @@ use super::authorize::scope;
 use super::client::{CibaMode, Client};
 use super::failure::Failure;
 use super::form::Parameters;
+use super::subject::Subject;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use vettid_wire::id::{ConnectionId, RequestId};
@@ -23,7 +24,7 @@ const MAX_TOKEN_BYTES: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Whom {
     /// By the subject that it knows.
-    Subject(String),
+    Subject(Subject),
     /// By an ID token that it got.
     IdToken(String),
 }
@@ -83,7 +84,7 @@ pub(super) fn read(form: &Parameters, client: &Client) -> Result<BackchannelRequ
         }
     }
     let whom = match (form.get("login_hint"), form.get("id_token_hint")) {
-        (Some(subject), None) => Whom::Subject(subject.to_owned()),
+        (Some(subject), None) => Whom::Subject(Subject::read(subject).ok_or(unknown_user())?),
         (None, Some(token)) => Whom::IdToken(token.to_owned()),
         _ => return Err(Failure::invalid("one of login_hint and id_token_hint is needed")),
     };
@@ -97,6 +98,11 @@ pub(super) fn read(form: &Parameters, client: &Client) -> Result<BackchannelRequ
         return Err(Failure::invalid("client_notification_token is needed: 22 to 1024 characters of a bearer token"));
     }
     Ok(BackchannelRequest { whom, scope: scope(form, client)?, message, notification_token })
+}
+
+/// One sentence for all, so that nothing is learnt.
+pub(super) fn unknown_user() -> Failure {
+    Failure::new("unknown_user_id", "no member of this service is known by that hint")
 }
 
 fn is_message(text: &str) -> bool {
@@ -139,8 +145,7 @@ mod tests {
     use super::*;
     use crate::oidc::client::{ClientAuth, sample};
 
-    const RIGHT: &str =
-        "scope=openid&login_hint=sub&binding_message=W4SCT&client_notification_token=8d67dc78-7faa-4d41-aabd";
+    const RIGHT: &str = "scope=openid&login_hint=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&binding_message=W4SCT&client_notification_token=8d67dc78-7faa-4d41-aabd";
 
     fn client(mode: Option<CibaMode>) -> Client {
         Client { ciba: mode, ..sample("a", ClientAuth::Secret) }
@@ -158,7 +163,8 @@ mod tests {
             (RIGHT.to_owned(), ping, ""),
             (RIGHT.to_owned(), None, "unauthorized_client"),
             (format!("{RIGHT}&id_token_hint=x"), ping, "invalid_request"),
-            (RIGHT.replace("login_hint=sub&", ""), ping, "invalid_request"),
+            (RIGHT.replace("login_hint", "x"), ping, "invalid_request"),
+            (RIGHT.replace("-cM", ""), ping, "unknown_user_id"),
             (RIGHT.replace("W4SCT", &"x".repeat(65)), ping, "invalid_binding_message"),
             (RIGHT.replace("W4SCT", "a%0Ab"), ping, "invalid_binding_message"),
             (RIGHT.replace("W4SCT", "%E2%80%AEabc"), ping, "invalid_binding_message"),

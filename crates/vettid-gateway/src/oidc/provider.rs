@@ -11,6 +11,7 @@ use super::login::{self, Progress, Waiting};
 use super::notice::{Notice, Told};
 use super::pushed::Pushed;
 use super::settings::Oidc;
+use super::subject::{Subject, Subjects};
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::random;
@@ -101,7 +102,8 @@ struct Inner {
     settings: Oidc,
     issuer: Issuer,
     clients: Registry,
-    subjects: Secret32,
+    subject_key: Secret32,
+    subjects: SyncMutex<Subjects>,
     ring: RwLock<KeyRing>,
     book: Mutex<Book>,
     waiting: SyncMutex<Waiting>,
@@ -136,7 +138,8 @@ impl Provider {
             gateway,
             settings,
             clients,
-            subjects,
+            subject_key: subjects,
+            subjects: SyncMutex::new(Subjects::default()),
             ring: RwLock::new(kept.ring),
             book: Mutex::new(kept.book),
             waiting: SyncMutex::new(Waiting::default()),
@@ -254,9 +257,13 @@ impl Provider {
     /// The name by which clients of a sector know a member: the same for every connection of that member, another one in
     /// each sector, and without the key not to be traced back.
     pub(super) fn subject(&self, sector: &str, member: &Fingerprint) -> String {
+        self.name(sector, member).to_string()
+    }
+
+    fn name(&self, sector: &str, member: &Fingerprint) -> Subject {
         let member = member.to_string();
         let parts: [&[u8]; 4] = [b"vettid-oidc subject\0", sector.as_bytes(), b"\0", member.as_bytes()];
-        encode_url(&kdf::hmac(self.0.subjects.expose(), &parts))
+        Subject::new(kdf::hmac(self.0.subject_key.expose(), &parts))
     }
 
     /// A connection that is active now.
@@ -265,14 +272,19 @@ impl Provider {
     }
 
     /// The active connection of the member whom this client knows by this name.
-    pub(super) async fn connection_of(&self, client_id: &str, subject: &str) -> Option<ConnectionId> {
+    pub(super) async fn connection_of(&self, client_id: &str, subject: &Subject) -> Option<ConnectionId> {
         let sector = self.0.clients.get(client_id)?.sector()?;
-        let all = self.0.gateway.connections().await;
-        let active = all.into_iter().filter(|view| view.state == ConnectionState::Active);
-        active
-            .rev()
-            .find(|view| self.subject(&sector, &view.member_fingerprint) == subject)
-            .map(|view| view.connection_id)
+        let all = {
+            let mut subjects = self.0.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = |seen| self.0.gateway.members_since(seen);
+            subjects.find(&sector, subject, since, |member| self.name(&sector, member))
+        };
+        for id in all.into_iter().rev() {
+            if self.active(id).await.is_some() {
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Ends a session and everything that came from it, and has its clients told.

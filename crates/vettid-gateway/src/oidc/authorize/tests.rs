@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::oidc::client::{ClientAuth, ClientFile, sample};
+use crate::oidc::subject::Subject;
 
 const RIGHT: &str = "response_type=code&client_id=a&redirect_uri=https%3A%2F%2Fshop.example%2Fcb&scope=openid+email+x\
                      &state=s&nonce=n&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -37,6 +38,17 @@ fn a_right_request_is_read_as_it_is() {
     assert_eq!((request.state.as_deref(), request.nonce.as_deref()), (Some("s"), Some("n")));
     assert_eq!(request.scope.iter().map(String::as_str).collect::<Vec<_>>(), ["email", "openid"]);
     assert_eq!(request.prompt, Prompt::default());
+}
+
+#[test]
+fn of_a_hint_no_more_is_kept_than_a_subject_has() {
+    let subject = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let hint = |text: &str| asked(&format!("{RIGHT}&login_hint={text}")).unwrap().login_hint;
+    assert_eq!(hint(subject), Subject::read(subject).map(Hint::Subject));
+    for nobody in ["alice%40shop.example", &subject[1..], &"A".repeat(30_000)] {
+        assert_eq!(hint(nobody), Some(Hint::Nobody));
+    }
+    assert_eq!(asked(RIGHT).unwrap().login_hint, None);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::oidc::handle::{Handle, HandleHash};
 use crate::oidc::login::{LIFE_MS, Pending, Stage};
 use crate::oidc::provider::Provider;
 use crate::oidc::redirect;
+use crate::oidc::subject::{Hint, Subject};
 use crate::random;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, RawQuery, State};
@@ -102,8 +103,8 @@ async fn expected(provider: &Provider, request: &AuthorizationRequest) -> Result
     if claims.get("aud").and_then(Value::as_str) != Some(&request.client_id) {
         return Err(wrong);
     }
-    let subject = claims.get("sub").and_then(Value::as_str).ok_or(wrong)?;
-    let found = provider.connection_of(&request.client_id, subject).await;
+    let subject = claims.get("sub").and_then(Value::as_str).and_then(Subject::read).ok_or(wrong)?;
+    let found = provider.connection_of(&request.client_id, &subject).await;
     found.map(Some).ok_or(Failure::new("login_required", "the member of id_token_hint is not connected any more"))
 }
 
@@ -176,7 +177,8 @@ async fn begin(
     let id = encode_url(&random::bytes::<16>());
     let now = clock::now();
     let pending = Pending {
-        request,
+        // It has said whom the client insists on, and would only take room.
+        request: AuthorizationRequest { id_token_hint: None, ..request },
         only,
         browser,
         form_key: encode_url(&random::bytes::<16>()),
@@ -201,8 +203,8 @@ async fn whom(
     request: &AuthorizationRequest,
     cookie: Option<&HandleHash>,
 ) -> Option<ConnectionId> {
-    if let Some(hint) = &request.login_hint
-        && let Some(found) = provider.connection_of(&request.client_id, hint).await
+    if let Some(Hint::Subject(subject)) = &request.login_hint
+        && let Some(found) = provider.connection_of(&request.client_id, subject).await
     {
         return Some(found);
     }

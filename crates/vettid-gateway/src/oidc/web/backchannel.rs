@@ -6,12 +6,13 @@ use crate::clock;
 use crate::gateway::RequestError;
 use crate::oidc::book::{Issued, Login};
 use crate::oidc::client::{CibaMode, Client};
-use crate::oidc::decoupled::{self, BackchannelAsk, BackchannelRequest, Tell, Whom};
+use crate::oidc::decoupled::{self, BackchannelAsk, BackchannelRequest, Tell, Whom, unknown_user};
 use crate::oidc::failure::Failure;
 use crate::oidc::form::Parameters;
 use crate::oidc::handle::{Handle, HandleHash};
 use crate::oidc::login::{self, Progress};
 use crate::oidc::provider::{Provider, fresh, unavailable};
+use crate::oidc::subject::Subject;
 use crate::random;
 use axum::Json;
 use axum::body::Bytes;
@@ -83,18 +84,14 @@ pub(super) async fn serve(
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-fn unknown_user() -> Failure {
-    Failure::new("unknown_user_id", "no member of this service is known by that hint")
-}
-
 async fn whom(provider: &Provider, client: &Client, whom: &Whom) -> Result<ConnectionId, Failure> {
     let subject = match whom {
-        Whom::Subject(subject) => subject.clone(),
+        Whom::Subject(subject) => *subject,
         Whom::IdToken(token) => {
             let claims = provider.ring().open("JWT", token).map_err(|_| unknown_user())?;
             let text = |name: &str| claims.get(name).and_then(Value::as_str);
             let subject = text("sub").filter(|_| text("aud") == Some(&client.client_id));
-            subject.map(str::to_owned).ok_or(unknown_user())?
+            subject.and_then(Subject::read).ok_or(unknown_user())?
         }
     };
     provider.connection_of(&client.client_id, &subject).await.ok_or(unknown_user())

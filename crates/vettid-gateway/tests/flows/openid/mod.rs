@@ -4,6 +4,7 @@
 mod authenticator;
 mod decoupled;
 mod ear;
+mod hints;
 mod logout;
 mod misuse;
 mod pushed;
