@@ -161,7 +161,7 @@ pub struct Login {
     pub browser_key: BrowserKeyKind,
     /// Page of the member's app that the link of a login opens; the login stands in its fragment. Absent: the bare text.
     pub link_page: Option<String>,
-    /// Pages that may wait at once.
+    /// Pages that may wait at once; those of the OpenID provider take at most three quarters of them.
     pub waiting: usize,
 }
 

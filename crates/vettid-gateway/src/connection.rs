@@ -35,6 +35,9 @@ pub(crate) struct OpenInvitation {
     pub responder: Responder,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Whether a page made it that anybody may open.
+    #[serde(default)]
+    pub for_anybody: bool,
 }
 
 /// One connection. `Serialize` is for the sealed state alone.

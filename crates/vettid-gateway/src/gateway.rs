@@ -4,6 +4,7 @@
 mod api_keys;
 mod arrivals;
 mod asking;
+mod invitations;
 mod levels;
 mod logins;
 mod posts;
@@ -20,6 +21,7 @@ pub use crate::api_key::{ApiKeyView, NewApiKey};
 pub use crate::tasks::Lost;
 pub use api_keys::{ApiKeyError, MadeApiKey};
 pub use asking::RequestError;
+pub use invitations::InviteError;
 pub use logins::LoginFailed;
 pub use publishing::PublishError;
 pub use signing::NotChanged;
@@ -32,7 +34,7 @@ use crate::api_key::ApiKeys;
 use crate::clock;
 use crate::config::Config;
 use crate::connection::{Live, OpenInvitation};
-use crate::handshake::{self, HandshakeFailed, Own};
+use crate::handshake::Own;
 use crate::home::Home;
 use crate::identity::Identity;
 use crate::login::Desk;
@@ -47,7 +49,7 @@ use crate::revocation;
 use crate::state::{Draft, State, StateError};
 use crate::tasks::Tasks;
 use crate::versions::Versions;
-use crate::view::{ConnectionView, Invitation, RequestView};
+use crate::view::{ConnectionView, RequestView};
 use crate::webhook::{Event, EventKind};
 use serde_json::json;
 use std::collections::HashMap;
@@ -65,20 +67,6 @@ use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, 
 use vettid_wire::key::TypedKey;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
-
-/// Why there is no invitation.
-#[derive(Debug, thiserror::Error)]
-pub enum InviteError {
-    /// As many are open as the configuration allows.
-    #[error("too many invitations are open")]
-    TooManyOpen,
-    /// It could not be made.
-    #[error(transparent)]
-    Failed(#[from] HandshakeFailed),
-    /// It could not be stored.
-    #[error(transparent)]
-    State(#[from] StateError),
-}
 
 /// A running gateway. Clones share it.
 #[derive(Debug, Clone)]
@@ -246,30 +234,6 @@ impl Gateway {
     #[must_use]
     pub fn member_connections(&self) -> usize {
         self.0.peers.held()
-    }
-
-    /// Makes an invitation for one member.
-    ///
-    /// # Errors
-    /// See [`InviteError`].
-    pub async fn invite(&self) -> Result<Invitation, InviteError> {
-        let shared = &self.0;
-        let now = clock::now();
-        let style = &shared.config.invitation;
-        let (invitation, link) = {
-            let identity = shared.identity();
-            let own = shared.own(&identity);
-            let life_ms = i64::from(style.life_seconds) * 1000;
-            handshake::new_invitation(now, &mut random::system(), own, life_ms, style.page.as_deref())?
-        };
-        let view = Invitation {
-            invite_id: invitation.invite_id,
-            link,
-            created_at: now,
-            expires_at: invitation.responder.expires_at(),
-        };
-        shared.keep_invitation(invitation, &view).await?;
-        Ok(view)
     }
 
     /// Every connection, oldest first.
@@ -462,18 +426,6 @@ impl Shared {
         let mut draft = self.state.draft();
         put(&mut draft, live)?;
         self.commit(draft).await
-    }
-
-    async fn keep_invitation(&self, invitation: OpenInvitation, view: &Invitation) -> Result<(), InviteError> {
-        if lock(&self.invitations).len() >= self.config.limits.open_invitations {
-            return Err(InviteError::TooManyOpen);
-        }
-        let mut draft = self.state.draft();
-        draft.put(invitation_key(invitation.invite_id), &invitation)?;
-        once::answer(&mut draft, 201, view)?;
-        self.commit(draft).await?;
-        lock(&self.invitations).insert(invitation.invite_id, invitation);
-        Ok(())
     }
 
     fn add(&self, live: Live) {

@@ -125,7 +125,8 @@ pub(crate) fn new_invitation(
         Some(page) => invitation.to_link(page)?,
         None => invitation.to_text()?,
     };
-    Ok((OpenInvitation { invite_id: invitation.invite_id, responder: invited.responder, created_at: now }, link))
+    let (invite_id, responder) = (invitation.invite_id, invited.responder);
+    Ok((OpenInvitation { invite_id, responder, created_at: now, for_anybody: false }, link))
 }
 
 /// The name, cut to what an invitation has room for.

@@ -32,6 +32,7 @@ mod renewal;
 mod requests;
 mod revocation;
 mod rotation;
+mod share;
 mod signing;
 mod state;
 mod tasks;

@@ -169,6 +169,8 @@ pub(crate) struct WaitingLogin {
     expires_at: Timestamp,
     asked: Option<Asked>,
     is_over: bool,
+    /// Whether a page waits that anybody may open.
+    for_anybody: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -209,6 +211,7 @@ impl WaitingLogin {
             expires_at,
             asked: None,
             is_over: false,
+            for_anybody: false,
         };
         let to_sign = login.text();
         Ok((login, Begun { login_id, verifier, link, number, to_sign, key_kind, expires_at }))
@@ -222,6 +225,12 @@ impl WaitingLogin {
     /// Whether this browser began the login, and it still waits.
     fn is_of(&self, now: Timestamp, verifier: &Verifier) -> bool {
         self.session_hash == verifier.session_hash() && now < self.expires_at && !self.is_over
+    }
+
+    /// Whether something may still come of it. A question that was asked at the last moment may be answered later.
+    fn is_kept(&self, now: Timestamp) -> bool {
+        let until = if self.asked.is_some() { self.expires_at.plus_ms(MAX_LIFE_MS) } else { self.expires_at };
+        now < until && !self.is_over
     }
 
     /// The browser shows its key, of the kind that the service wants.
@@ -330,12 +339,6 @@ fn level(proof: &LoginProof) -> LoginLevel {
         LoginProof::KnownBrowser { .. } => LoginLevel::KnownBrowser,
         LoginProof::Number { .. } => LoginLevel::Number,
     }
-}
-
-/// A question asked at the last moment may still be answered.
-#[must_use]
-pub(crate) fn keep_until(expires_at: Timestamp) -> Timestamp {
-    expires_at.plus_ms(MAX_LIFE_MS)
 }
 
 #[cfg(test)]

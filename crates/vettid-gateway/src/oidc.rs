@@ -28,6 +28,7 @@ pub use provider::OidcError;
 pub(crate) use provider::{Kept, Provider};
 pub use registering::{Registered, Registration, register};
 
+use crate::clock;
 use crate::face;
 use crate::gateway::Gateway;
 use crate::tasks::Tasks;
@@ -76,6 +77,8 @@ async fn keep_tidy(provider: Provider, stop: CancellationToken) {
         if let Err(error) = provider.end_lost_sessions().await {
             tracing::error!(%error, "sessions of members who left could not be ended");
         }
+        let over = provider.waiting().sweep(clock::now());
+        login::give_up(&provider, over).await;
         let swept = provider.step(|now, book| {
             book.sweep(now);
             Ok(())

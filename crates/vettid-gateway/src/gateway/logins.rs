@@ -44,13 +44,21 @@ pub enum LoginFailed {
 }
 
 impl Gateway {
-    /// A page begins to wait for a member. The caller puts the verifier into a cookie of that browser and shows link, QR code
+    /// A page of a program of the service begins to wait for a member. The caller puts the verifier into a cookie of that browser and shows link, QR code
     /// and, if there is one, the number.
     ///
     /// # Errors
     /// [`LoginError::Page`], [`LoginError::TooMany`].
     pub fn begin_login(&self, page: WaitingPage) -> Result<Begun, LoginError> {
         lock(&self.0.logins).begin(clock::now(), &mut random::system(), page)
+    }
+
+    /// The same for a page that anybody may open; such pages leave room for those of programs.
+    ///
+    /// # Errors
+    /// As [`begin_login`](Self::begin_login).
+    pub(crate) fn begin_login_for_anybody(&self, page: WaitingPage) -> Result<Begun, LoginError> {
+        lock(&self.0.logins).begin_for_anybody(clock::now(), &mut random::system(), page)
     }
 
     /// The waiting browser shows its key, with its signature over [`Begun::to_sign`]. Before anybody is asked.

@@ -16,7 +16,7 @@ const POLICY: &str =
 
 /// `GET /`.
 pub(super) async fn show(State(gateway): State<Gateway>) -> Result<impl IntoResponse, ApiFailure> {
-    let invitation = gateway.invite().await.map_err(|_| ApiFailure::Unavailable)?;
+    let invitation = gateway.invite_anybody().await.map_err(|_| ApiFailure::Unavailable)?;
     let code = qr_svg(&invitation.link).ok_or(ApiFailure::Unavailable)?;
     let minutes = (invitation.expires_at.since_ms(invitation.created_at) / 60_000).max(1);
     let page = render(gateway.name(), &gateway.contract().description, &code, &invitation.link, minutes);

@@ -1,7 +1,8 @@
 //! The pages that wait, by login. Bounded, in memory alone: after a restart a page begins again.
 
-use super::{Begun, LoginError, LoginProgress, Verifier, WaitingLogin, WaitingPage, keep_until};
+use super::{Begun, LoginError, LoginProgress, Verifier, WaitingLogin, WaitingPage};
 use crate::question::{BrowserProof, LoginRequest, Outcome};
+use crate::share;
 use rand_core::CryptoRng;
 use std::collections::HashMap;
 use vettid_wire::base64::Base64Url;
@@ -41,20 +42,45 @@ impl Desk {
         Self { rules, logins: HashMap::new() }
     }
 
-    /// A page begins to wait.
+    /// A page of a program of the service begins to wait.
     ///
     /// # Errors
     /// [`LoginError::Page`] for a site that is not the service's own, [`LoginError::TooMany`].
     pub fn begin(&mut self, now: Timestamp, rng: &mut dyn CryptoRng, page: WaitingPage) -> Result<Begun, LoginError> {
-        self.logins.retain(|_, login| now < keep_until(login.expires_at) && !login.is_over);
-        if self.logins.len() >= self.rules.most {
+        self.add(now, rng, page, false)
+    }
+
+    /// A page begins to wait that anybody may open. Such pages leave room for those of programs.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_for_anybody(
+        &mut self,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+        page: WaitingPage,
+    ) -> Result<Begun, LoginError> {
+        self.add(now, rng, page, true)
+    }
+
+    fn add(
+        &mut self,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+        page: WaitingPage,
+        for_anybody: bool,
+    ) -> Result<Begun, LoginError> {
+        self.logins.retain(|_, login| login.is_kept(now));
+        let most = self.rules.most;
+        let of_anybody = || self.logins.values().filter(|login| login.for_anybody).count();
+        if self.logins.len() >= most || (for_anybody && of_anybody() >= share::of_anybody(most)) {
             return Err(LoginError::TooMany);
         }
         if !self.rules.origins.contains(&page.origin) {
             return Err(LoginError::Page);
         }
         let (login, begun) = WaitingLogin::begin(now, rng, &self.rules, page)?;
-        self.logins.insert(login.login_id, login);
+        self.logins.insert(login.login_id, WaitingLogin { for_anybody, ..login });
         Ok(begun)
     }
 

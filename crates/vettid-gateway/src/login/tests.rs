@@ -17,8 +17,13 @@ fn rules(numbers: bool, key_kind: BrowserKeyKind) -> Rules {
         link_page: None,
         numbers,
         key_kind,
-        most: 1,
+        most: 4,
     }
+}
+
+fn page() -> WaitingPage {
+    let display = Display { browser: "Firefox".into(), city: "Bern".into(), ip_prefix: "192.0.2".into() };
+    WaitingPage { origin: "https://shop.example".into(), return_path: "/login/return".into(), display }
 }
 
 fn begun(numbers: bool) -> (WaitingLogin, Begun) {
@@ -27,9 +32,7 @@ fn begun(numbers: bool) -> (WaitingLogin, Begun) {
 
 fn begun_with(rules: &Rules) -> (WaitingLogin, Begun) {
     let mut rng = StdRng::seed_from_u64(1);
-    let display = Display { browser: "Firefox".into(), city: "Bern".into(), ip_prefix: "192.0.2".into() };
-    let page = WaitingPage { origin: "https://shop.example".into(), return_path: "/login/return".into(), display };
-    WaitingLogin::begin(at(0), &mut rng, rules, page).unwrap()
+    WaitingLogin::begin(at(0), &mut rng, rules, page()).unwrap()
 }
 
 fn by(number: u8) -> (ConnectionId, MemberId) {
@@ -59,6 +62,25 @@ fn a_login_is_that_of_its_browser_as_long_as_it_waits() {
     assert!(!login.is_of(at(WAIT_MS), &begun.verifier), "too late");
     login.over(LoginProgress::Over);
     assert!(!login.is_of(at(0), &begun.verifier), "it is over");
+}
+
+#[test]
+fn pages_that_anybody_may_open_leave_room_for_programs() {
+    let (mut desk, mut rng) = (Desk::new(rules(true, BrowserKeyKind::Webcrypto)), StdRng::seed_from_u64(1));
+    let mut begin = |desk: &mut Desk, now: i64, for_anybody: bool| {
+        let begin = if for_anybody { Desk::begin_for_anybody } else { Desk::begin };
+        begin(desk, at(now), &mut rng, page())
+    };
+    let begun: Vec<_> = (0..3).map(|_| begin(&mut desk, 0, true).unwrap()).collect();
+    assert_eq!(begin(&mut desk, 0, true).unwrap_err(), LoginError::TooMany);
+    begin(&mut desk, 0, false).unwrap();
+    assert_eq!(begin(&mut desk, 0, false).unwrap_err(), LoginError::TooMany, "four are four");
+    // Those that asked nobody go when their time is over, one that did may still be answered.
+    desk.push(at(0), (begun[0].login_id, &begun[0].verifier), by(1), false).unwrap();
+    assert_eq!(begin(&mut desk, WAIT_MS - 1, true).unwrap_err(), LoginError::TooMany);
+    assert!((0..2).all(|_| begin(&mut desk, WAIT_MS, true).is_ok()));
+    assert_eq!(begin(&mut desk, WAIT_MS, true).unwrap_err(), LoginError::TooMany);
+    assert!(begin(&mut desk, WAIT_MS + MAX_LIFE_MS, true).is_ok());
 }
 
 #[test]

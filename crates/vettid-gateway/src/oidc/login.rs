@@ -22,8 +22,9 @@ use vettid_wire::id::{ConnectionId, InviteId, LoginId, RequestId};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
-/// Most logins under way at once.
+/// Most logins under way at once, of all browsers and of those of one network.
 const MOST: usize = 10_000;
+const MOST_OF_ONE_NETWORK: usize = MOST / 8;
 /// A browser may take this long, in milliseconds.
 pub(super) const LIFE_MS: i64 = 600_000;
 
@@ -86,6 +87,8 @@ pub(super) enum Ended {
     NotConnected,
     /// Nothing but a number could tie a browser without script to the login, and numbers are off.
     NeedsScript,
+    /// Too many logins wait, at all or in the browser's network.
+    Crowded,
     /// The gateway could not go on.
     Failed,
 }
@@ -116,6 +119,8 @@ pub(super) struct Pending {
     pub form_key: String,
     /// Shown to the member.
     pub display: Display,
+    /// The first part of its address, if addresses tell browsers apart here.
+    pub network: Option<String>,
     /// Whether the browser runs the script of the page.
     pub has_script: bool,
     /// How far it is.
@@ -126,31 +131,62 @@ pub(super) struct Pending {
 
 /// All logins under way, by the id in their address.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(HashMap<String, Pending>);
+pub(super) struct Waiting {
+    all: HashMap<String, Pending>,
+    by_network: HashMap<String, usize>,
+}
 
 impl Waiting {
-    /// Keeps a login; `false` if too many are under way.
-    pub(super) fn add(&mut self, now: Timestamp, id: &str, pending: Pending) -> bool {
-        if self.0.len() >= MOST {
-            self.0.retain(|_, pending| now <= pending.ends_at);
-        }
-        let has_room = self.0.len() < MOST;
+    /// Keeps a login; `false` if too many are under way, at all or from the browser's network.
+    pub(super) fn add(&mut self, id: &str, pending: Pending) -> bool {
+        let from_there = pending.network.as_ref().and_then(|network| self.by_network.get(network));
+        let has_room = self.all.len() < MOST && from_there.is_none_or(|number| *number < MOST_OF_ONE_NETWORK);
         if has_room {
-            self.0.insert(id.to_owned(), pending);
+            if let Some(network) = &pending.network {
+                *self.by_network.entry(network.clone()).or_default() += 1;
+            }
+            self.all.insert(id.to_owned(), pending);
         }
         has_room
     }
 
-    /// A login, for the browser that began it.
-    pub(super) fn get(&self, now: Timestamp, id: &str, browser: &HandleHash) -> Option<Pending> {
-        self.0.get(id).filter(|pending| pending.browser == *browser && now <= pending.ends_at).cloned()
+    fn remove(&mut self, id: &str) -> Option<Pending> {
+        let pending = self.all.remove(id)?;
+        if let Some(network) = &pending.network
+            && let Some(number) = self.by_network.get_mut(network)
+        {
+            *number -= 1;
+            if *number == 0 {
+                self.by_network.remove(network);
+            }
+        }
+        Some(pending)
     }
 
-    /// Says how far a login is now; gives what it waited for until then.
-    pub(super) fn set(&mut self, id: &str, stage: Stage) -> Option<Attempt> {
-        match std::mem::replace(&mut self.0.get_mut(id)?.stage, stage) {
-            Stage::Waiting(attempt) => Some(attempt),
-            _ => None,
+    /// Takes out what is over; gives how far each was.
+    pub(super) fn sweep(&mut self, now: Timestamp) -> Vec<Stage> {
+        let over = self.all.iter().filter(|(_, pending)| pending.ends_at < now);
+        let over: Vec<String> = over.map(|(id, _)| id.clone()).collect();
+        over.iter().filter_map(|id| self.remove(id)).map(|pending| pending.stage).collect()
+    }
+
+    /// How many other logins of the same network are at such a stage.
+    pub(super) fn beside(&self, id: &str, pending: &Pending, is_such: impl Fn(&Stage) -> bool) -> usize {
+        let Some(network) = &pending.network else { return 0 };
+        let others = self.all.iter().filter(|(other, _)| *other != id);
+        others.filter(|(_, other)| other.network.as_ref() == Some(network) && is_such(&other.stage)).count()
+    }
+
+    /// A login, for the browser that began it.
+    pub(super) fn get(&self, now: Timestamp, id: &str, browser: &HandleHash) -> Option<Pending> {
+        self.all.get(id).filter(|pending| pending.browser == *browser && now <= pending.ends_at).cloned()
+    }
+
+    /// Says how far a login is now; gives how far it was until then. If it is gone, nobody waits for the new stage either.
+    pub(super) fn set(&mut self, id: &str, stage: Stage) -> Stage {
+        match self.all.get_mut(id) {
+            Some(pending) => std::mem::replace(&mut pending.stage, stage),
+            None => stage,
         }
     }
 
@@ -158,7 +194,7 @@ impl Waiting {
     pub(super) fn connected(&mut self, id: &str, invite: InviteId, connection: ConnectionId) -> Option<ConnectionId> {
         let shown =
             |pending: &&mut Pending| matches!(pending.stage, Stage::Inviting { invite_id, .. } if invite_id == invite);
-        let pending = self.0.get_mut(id).filter(shown)?;
+        let pending = self.all.get_mut(id).filter(shown)?;
         pending.stage = Stage::Choose(Some(connection));
         Some(connection)
     }
@@ -166,14 +202,14 @@ impl Waiting {
     /// Says what came of an attempt, if the login still waits for that one.
     pub(super) fn end(&mut self, id: &str, login: LoginId, stage: Stage) {
         let is_it = |pending: &Pending| matches!(&pending.stage, Stage::Waiting(now) if now.begun.login_id == login);
-        if self.0.get(id).is_some_and(is_it) {
+        if self.all.get(id).is_some_and(is_it) {
             self.set(id, stage);
         }
     }
 
     /// The browser ran the script of the page.
     pub(super) fn has_script(&mut self, id: &str) {
-        if let Some(pending) = self.0.get_mut(id) {
+        if let Some(pending) = self.all.get_mut(id) {
             pending.has_script = true;
         }
     }
@@ -182,14 +218,14 @@ impl Waiting {
     pub(super) fn of(&self, now: Timestamp, browser: &HandleHash) -> Vec<(String, Pending)> {
         let is_own = |pending: &Pending| pending.browser == *browser && now <= pending.ends_at;
         let waits = |pending: &Pending| matches!(pending.stage, Stage::Waiting(_));
-        let own = self.0.iter().filter(|(_, pending)| is_own(pending) && waits(pending));
+        let own = self.all.iter().filter(|(_, pending)| is_own(pending) && waits(pending));
         own.map(|(id, pending)| (id.clone(), pending.clone())).collect()
     }
 
     /// Takes a login out, once; the other logins of the browser go on under its new cookie.
     pub(super) fn take(&mut self, id: &str, next: &HandleHash) -> Option<Pending> {
-        let pending = self.0.remove(id)?;
-        for other in self.0.values_mut().filter(|other| other.browser == pending.browser) {
+        let pending = self.remove(id)?;
+        for other in self.all.values_mut().filter(|other| other.browser == pending.browser) {
             other.browser = next.clone();
         }
         Some(pending)
@@ -197,7 +233,7 @@ impl Waiting {
 
     /// Takes a login out that came to nothing.
     pub(super) fn forget(&mut self, id: &str) {
-        self.0.remove(id);
+        self.remove(id);
     }
 }
 
@@ -208,8 +244,27 @@ impl Waiting {
 pub(super) fn begin(provider: &Provider, display: Display, whom: Option<ConnectionId>) -> Result<Attempt, LoginError> {
     let issuer = provider.issuer();
     let return_path = format!("{}{RETURN}", issuer.path());
-    let begun = provider.gateway().begin_login(WaitingPage { origin: issuer.origin(), return_path, display })?;
+    let begun =
+        provider.gateway().begin_login_for_anybody(WaitingPage { origin: issuer.origin(), return_path, display })?;
     Ok(Attempt { whom, begun: Arc::new(begun) })
+}
+
+/// Gives up what logins were waiting for: nobody is to answer it any more.
+pub(super) async fn give_up(provider: &Provider, stages: Vec<Stage>) {
+    let mut invitations = Vec::new();
+    for stage in stages {
+        match stage {
+            Stage::Waiting(former) => provider.gateway().give_up_login(former.begun.login_id, &former.begun.verifier),
+            Stage::Inviting { invite_id, .. } => invitations.push(invite_id),
+            Stage::Choose(_) | Stage::Approved { .. } | Stage::Ended { .. } => {}
+        }
+    }
+    if invitations.is_empty() {
+        return;
+    }
+    if let Err(error) = provider.gateway().withdraw_invitations(&invitations).await {
+        tracing::error!(%error, "invitations of login pages could not be taken back");
+    }
 }
 
 /// Takes what became of an attempt, and the code that the browser brought; waits a moment for the member. What comes of it is kept

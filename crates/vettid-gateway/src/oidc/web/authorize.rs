@@ -175,19 +175,20 @@ async fn begin(
         (None, None) => return problem(provider, "the browser cannot be told from others"),
     };
     let id = encode_url(&random::bytes::<16>());
-    let now = clock::now();
+    let address = if provider.settings().behind_proxy { forwarded(headers) } else { Some(from.ip()) };
     let pending = Pending {
         // It has said whom the client insists on, and would only take room.
         request: AuthorizationRequest { id_token_hint: None, ..request },
         only,
         browser,
         form_key: encode_url(&random::bytes::<16>()),
-        display: display(provider, from, headers),
+        display: display(headers, address),
+        network: address.filter(|address| !address.to_canonical().is_loopback()).map(prefix),
         has_script: false,
         stage: Stage::Choose(known),
-        ends_at: now.plus_ms(LIFE_MS),
+        ends_at: clock::now().plus_ms(LIFE_MS),
     };
-    if !provider.waiting().add(now, &id, pending) {
+    if !provider.waiting().add(&id, pending) {
         return problem(provider, "too many logins are under way: try again in a few minutes");
     }
     let mut response = go(&provider.issuer().at(&format!("/login/{id}")));
@@ -213,11 +214,10 @@ async fn whom(
 }
 
 /// What the member is shown about the browser. It says so itself, so nothing hangs on it.
-fn display(provider: &Provider, from: SocketAddr, headers: &HeaderMap) -> Display {
+fn display(headers: &HeaderMap, address: Option<IpAddr>) -> Display {
     let said = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let said: String = said.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_BROWSER_BYTES).collect();
     let browser = if said.trim().is_empty() { "unknown browser".to_owned() } else { said };
-    let address = if provider.settings().behind_proxy { forwarded(headers) } else { Some(from.ip()) };
     let ip_prefix = address.map_or_else(|| "unknown address".to_owned(), prefix);
     Display { browser, city: "unknown place".to_owned(), ip_prefix }
 }

@@ -5,7 +5,7 @@ use super::authorize::{error_address, go, issue, problem};
 use super::{cookie, waiting};
 use crate::clock;
 use crate::gateway::{LoginFailed, RequestError};
-use crate::login::LoggedIn;
+use crate::login::{LoggedIn, LoginError};
 use crate::oidc::book::Login;
 use crate::oidc::form::Parameters;
 use crate::oidc::handle::{Handle, HandleHash};
@@ -160,7 +160,7 @@ pub(super) async fn take(
         found.pending.has_script = true;
     }
     match (step.as_str(), &found.pending.stage) {
-        ("cancel", _) => return cancel(&provider, &found),
+        ("cancel", _) => return cancel(&provider, &found).await,
         ("browser", Stage::Waiting(attempt)) => return prove(&provider, &found, attempt, &form).await,
         ("code", Stage::Waiting(attempt)) => return bring(&provider, &found, attempt.clone(), &form).await,
         ("browser" | "code", _) => return problem(&provider, GONE),
@@ -231,13 +231,22 @@ async fn invited(provider: &Provider, found: &Found, invite_id: InviteId) -> Opt
     }
 }
 
-/// Shows an invitation to whoever is not known here.
+/// Shows an invitation to whoever is not known here: the one that is shown already, as long as nobody has answered it.
 async fn invite(provider: &Provider, found: &Found) -> Result<(), Response> {
-    let invitation = provider.gateway().invite().await.map_err(|error| {
+    if let Stage::Inviting { invite_id, .. } = &found.pending.stage
+        && provider.gateway().is_open(*invite_id)
+    {
+        return Ok(());
+    }
+    let beside = provider.waiting().beside(&found.id, &found.pending, |stage| matches!(stage, Stage::Inviting { .. }));
+    if beside >= provider.gateway().share_of_one_network().0 {
+        return Err(problem(provider, "too many invitations are shown where you are: try again in a few minutes"));
+    }
+    let invitation = provider.gateway().invite_anybody().await.map_err(|error| {
         tracing::warn!(%error, "no invitation could be made for a login");
-        problem(provider, "no invitation can be made now")
+        problem(provider, "no invitation can be made now: try again in a few minutes")
     })?;
-    set(provider, found, Stage::Inviting { invite_id: invitation.invite_id, link: invitation.link });
+    set(provider, found, Stage::Inviting { invite_id: invitation.invite_id, link: invitation.link }).await;
     Ok(())
 }
 
@@ -246,28 +255,31 @@ async fn invite(provider: &Provider, found: &Found) -> Result<(), Response> {
 async fn begin(provider: &Provider, found: &Found, whom: Option<ConnectionId>) {
     let has_script = found.pending.has_script;
     if !has_script && !provider.gateway().lets_in_by_number() {
-        return set(provider, found, Stage::Ended { whom, why: Ended::NeedsScript });
+        return set(provider, found, Stage::Ended { whom, why: Ended::NeedsScript }).await;
+    }
+    let beside = provider.waiting().beside(&found.id, &found.pending, |stage| matches!(stage, Stage::Waiting(_)));
+    if beside >= provider.gateway().share_of_one_network().1 {
+        return set(provider, found, Stage::Ended { whom, why: Ended::Crowded }).await;
     }
     match login::begin(provider, found.pending.display.clone(), whom) {
         Ok(attempt) => {
-            set(provider, found, Stage::Waiting(attempt.clone()));
+            set(provider, found, Stage::Waiting(attempt.clone())).await;
             if !has_script {
                 push(provider, found, &attempt).await;
             }
         }
         Err(error) => {
             tracing::warn!(%error, "a login could not begin");
-            set(provider, found, Stage::Ended { whom, why: Ended::Failed });
+            let why = if error == LoginError::TooMany { Ended::Crowded } else { Ended::Failed };
+            set(provider, found, Stage::Ended { whom, why }).await;
         }
     }
 }
 
 /// Says how far a login is; what it waited for until then is given up.
-fn set(provider: &Provider, found: &Found, stage: Stage) {
+async fn set(provider: &Provider, found: &Found, stage: Stage) {
     let former = provider.waiting().set(&found.id, stage);
-    if let Some(former) = former {
-        provider.gateway().give_up_login(former.begun.login_id, &former.begun.verifier);
-    }
+    login::give_up(provider, vec![former]).await;
 }
 
 /// Asks the member who was chosen, without a link.
@@ -276,9 +288,9 @@ async fn push(provider: &Provider, found: &Found, attempt: &Attempt) {
     match provider.gateway().push_login(begun.login_id, &begun.verifier, Some(whom)).await {
         Ok(()) => {}
         Err(LoginFailed::Request(RequestError::UnknownConnection | RequestError::NotConnected)) => {
-            set(provider, found, Stage::Choose(None));
+            set(provider, found, Stage::Choose(None)).await;
         }
-        Err(LoginFailed::Login(crate::login::LoginError::Asked)) => {}
+        Err(LoginFailed::Login(LoginError::Asked)) => {}
         Err(error) => {
             let stage = Stage::Ended { whom: attempt.whom, why: login::why(Err(error)) };
             provider.waiting().end(&found.id, begun.login_id, stage);
@@ -333,8 +345,8 @@ async fn bring(provider: &Provider, found: &Found, attempt: Attempt, form: &Para
 }
 
 /// Back to the client without a login.
-fn cancel(provider: &Provider, found: &Found) -> Response {
-    set(provider, found, Stage::Choose(None));
+async fn cancel(provider: &Provider, found: &Found) -> Response {
+    set(provider, found, Stage::Choose(None)).await;
     provider.waiting().forget(&found.id);
     waiting::cancelled(provider, &found.pending).into_response()
 }

@@ -204,6 +204,7 @@ fn ended(provider: &Provider, found: &Found, whom: Option<ConnectionId>, why: En
         Ended::NeedsScript => {
             "This browser runs no script here, so nothing ties the login to it. Allow the script of this site, then try again."
         }
+        Ended::Crowded => "Too many people log in at this moment. Try again in a few minutes.",
         Ended::Failed => "The login cannot go on now.",
     };
     let step = match (why, whom) {

@@ -2,6 +2,7 @@
 //! security guide of OAuth (RFC 9700).
 
 mod authenticator;
+mod crowds;
 mod decoupled;
 mod ear;
 mod hints;
