@@ -23,7 +23,7 @@ const MOST: usize = 200_000;
 pub(crate) struct Login {
     /// Who.
     pub connection_id: ConnectionId,
-    /// The session that it belongs to; names it in tokens.
+    /// The session that it belongs to. Clients know it by another name, each sector by one of its own.
     pub sid: String,
     /// When the member approved.
     pub auth_time: Timestamp,
@@ -394,6 +394,14 @@ impl Book {
     pub(super) fn session(&self, now: Timestamp, cookie: &HandleHash) -> Option<&Session> {
         let browser = self.browsers.get(cookie.as_str())?;
         self.sessions.get(browser.sid.as_deref()?).filter(|session| now <= session.ends_at)
+    }
+
+    /// The sessions that a client has heard of: those that last, and those of which it still has a grant.
+    pub(super) fn sids_of(&self, client_id: &str) -> BTreeSet<String> {
+        let sessions = self.sessions.iter().filter(|(_, session)| session.clients.contains(client_id));
+        let grants = self.grants.iter().filter(|(_, grant)| grant.client_id == client_id);
+        let sids = sessions.map(|(sid, _)| sid).chain(grants.map(|(_, grant)| &grant.login.sid));
+        sids.cloned().collect()
     }
 
     /// Whoever used this browser last.

@@ -20,7 +20,7 @@ pub(crate) enum Told {
         client_id: String,
         /// The member, as this client knows it.
         subject: String,
-        /// The session.
+        /// The session, as this client knows it.
         sid: String,
     },
     /// A member decided (CIBA, ping).

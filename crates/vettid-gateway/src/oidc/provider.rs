@@ -266,6 +266,20 @@ impl Provider {
         Subject::new(kdf::hmac(self.0.subject_key.expose(), &parts))
     }
 
+    /// The name by which clients of a sector know a session: like a subject another one in each sector, so that two sites
+    /// cannot tell by it that one browser stands before both. The session's own name never leaves the gateway.
+    pub(super) fn sid_of(&self, sector: &str, sid: &str) -> String {
+        let parts: [&[u8]; 4] = [b"vettid-oidc sid\0", sector.as_bytes(), b"\0", sid.as_bytes()];
+        encode_url(&kdf::hmac(self.0.subjects.expose(), &parts))
+    }
+
+    /// The session, over or not, that this client knows by this name.
+    pub(super) async fn session_of(&self, client_id: &str, told: &str) -> Option<String> {
+        let sector = self.0.clients.get(client_id)?.sector()?;
+        let known = self.look(|_, book| book.sids_of(client_id)).await;
+        known.into_iter().find(|sid| self.sid_of(&sector, sid) == told)
+    }
+
     /// A connection that is active now.
     pub(super) async fn active(&self, id: ConnectionId) -> Option<ConnectionView> {
         self.0.gateway.connection(id).await.filter(|view| view.state == ConnectionState::Active)
@@ -305,7 +319,8 @@ impl Provider {
                     continue;
                 };
                 let subject = self.subject(&sector, member);
-                let told = Told::Logout { client_id: client.client_id.clone(), subject, sid: sid.to_owned() };
+                let sid = self.sid_of(&sector, sid);
+                let told = Told::Logout { client_id: client.client_id.clone(), subject, sid };
                 let id = encode_url(&random::bytes::<16>());
                 book.notices.put(&id, Notice::new(now, address, told, now.plus_ms(DAY_MS)));
             }

@@ -74,7 +74,9 @@ async fn serve(provider: &Provider, headers: &HeaderMap, bytes: &[u8]) -> Respon
     let session = provider.look(|now, book| hashed.and_then(|cookie| book.session(now, &cookie).cloned())).await;
     match (hint, cookie, session) {
         (Some(hint), ..) => {
-            if let Err(failure) = provider.end_session(&hint.sid).await {
+            if let Some(sid) = provider.session_of(&hint.client_id, &hint.sid).await
+                && let Err(failure) = provider.end_session(&sid).await
+            {
                 return failure.into_response();
             }
         }

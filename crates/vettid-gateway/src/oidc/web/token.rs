@@ -51,7 +51,7 @@ struct IdToken<'t> {
     nonce: Option<&'t str>,
     at_hash: String,
     amr: &'t [String],
-    sid: &'t str,
+    sid: String,
 }
 
 /// `POST /token`.
@@ -167,7 +167,7 @@ fn id_token(
         nonce: issued.nonce.as_deref(),
         at_hash: digest.get(..16).map(encode_url).unwrap_or_default(),
         amr: &login.amr,
-        sid: &login.sid,
+        sid: provider.sid_of(&sector, &login.sid),
     };
     provider.sign(now, "JWT", &claims)
 }

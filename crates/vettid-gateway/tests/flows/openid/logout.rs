@@ -1,9 +1,12 @@
 //! The end of a session: by the client, by the person, and what other clients hear of it.
 
-use super::ear::Ear;
-use super::site::{Fields, REDIRECT, Registered, form, world};
+use super::ear::{Ear, Heard};
+use super::same_device::claims_of;
+use super::site::{Browser, Fields, REDIRECT, Registered, form, world};
 use super::{LoggedIn, log_in};
+use crate::world::World;
 use reqwest::Method;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Barrier;
@@ -132,6 +135,62 @@ async fn without_a_token_the_person_is_asked_and_no_other_site_can_answer() {
     assert!(done.text.contains("You are logged out"), "{done:?}");
     let silent = browser.open(&site.request(&[("prompt", "none")])).await;
     assert_eq!(silent.sent("error").as_deref(), Some("login_required"));
+    gateway.stop().await;
+    world.shut().await;
+}
+
+/// A client of a sector of its own, which hears of logouts.
+async fn listening(world: &World, sector: &str) -> (Registered, Ear) {
+    let ear = Ear::failing(0).await;
+    let registration = Registration {
+        name: sector.to_owned(),
+        redirect_uris: vec![REDIRECT.to_owned()],
+        scopes: ["openid", "offline_access"].map(str::to_owned).to_vec(),
+        sector: Some(sector.to_owned()),
+        post_logout_redirect_uris: vec![AFTER.to_owned()],
+        backchannel_logout_uri: Some(ear.address.clone()),
+        ..Registration::default()
+    };
+    let made = oidc::register(&world.config.oidc.as_ref().unwrap().clients_file, registration).unwrap();
+    (Registered { id: made.client_id, secret: made.secret.unwrap().to_string() }, ear)
+}
+
+/// What a client of a browser that is logged in gets for it without a question.
+async fn silent(browser: &mut Browser<'_>, client: &Registered, scope: &str) -> Value {
+    let changes = [("client_id", client.id.as_str()), ("scope", scope), ("prompt", "none")];
+    let back = browser.open(&browser.site.request(&changes)).await;
+    browser.site.redeem(client, &back.sent("code").unwrap_or_else(|| panic!("{back:?}")), &[]).await.json()
+}
+
+/// What a logout token says.
+fn told(heard: &Heard) -> Value {
+    let token = heard.body.strip_prefix("logout_token=").unwrap();
+    serde_json::from_slice(&decode_url(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sector_knows_a_session_by_a_name_of_its_own() {
+    let (world, site) = world().await;
+    let ((bank, mut bank_ear), (clinic, mut clinic_ear)) =
+        (listening(&world, "bank").await, listening(&world, "clinic").await);
+    let changes = [("client_id", bank.id.as_str()), ("scope", "openid")];
+    let LoggedIn { gateway, mut browser, back, .. } = log_in(&world, &site, &changes).await;
+    let at_bank = claims_of(&site.redeem(&bank, &back.sent("code").unwrap(), &[]).await.json());
+    let at_clinic = silent(&mut browser, &clinic, "openid").await;
+    let hint = at_clinic["id_token"].as_str().unwrap().to_owned();
+    let (at_clinic, again) = (claims_of(&at_clinic), claims_of(&silent(&mut browser, &bank, "openid").await));
+    assert!(at_bank["sid"].is_string() && at_bank["sid"] == again["sid"], "the same session: {at_bank} {again}");
+    assert_ne!(at_bank["sid"], at_clinic["sid"]);
+    assert_ne!(at_bank["sub"], at_clinic["sub"]);
+
+    let query = form([("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", AFTER)].into());
+    assert_eq!(browser.open(&format!("/logout?{query}")).await.location().unwrap().as_str(), AFTER);
+    for (ear, known) in [(&mut bank_ear, &at_bank), (&mut clinic_ear, &at_clinic)] {
+        let told = told(&ear.next().await);
+        assert_eq!((&told["sid"], &told["sub"], &told["aud"]), (&known["sid"], &known["sub"], &known["aud"]));
+    }
+    let over = browser.open(&site.request(&[("prompt", "none")])).await;
+    assert_eq!(over.sent("error").as_deref(), Some("login_required"));
     gateway.stop().await;
     world.shut().await;
 }
