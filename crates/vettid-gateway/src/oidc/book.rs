@@ -110,6 +110,17 @@ pub(crate) struct Browser {
     pub ends_at: Timestamp,
 }
 
+/// A session that has just ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Over {
+    /// Its name.
+    pub sid: String,
+    /// Whose it was.
+    pub connection_id: ConnectionId,
+    /// Who is to be told.
+    pub clients: BTreeSet<String>,
+}
+
 /// Fresh texts for one answer of the token endpoint.
 #[derive(Debug)]
 pub(super) struct Fresh {
@@ -221,8 +232,12 @@ impl Book {
         self.notices.write(draft)
     }
 
-    /// Keeps a new code.
-    pub(super) fn add_code(&mut self, hash: &HandleHash, code: Code) -> Result<(), Failure> {
+    /// Keeps a new code, if the session that it is for has not ended meanwhile.
+    pub(super) fn add_code(&mut self, now: Timestamp, hash: &HandleHash, code: Code) -> Result<(), Failure> {
+        let session = self.sessions.get(&code.login.sid);
+        if session.is_none_or(|session| session.ends_at < now) {
+            return Err(Failure::new("login_required", "the session has ended"));
+        }
         if self.codes.len() >= MOST || self.grants.len() >= MOST {
             return Err(Failure::unavailable());
         }
@@ -371,29 +386,52 @@ impl Book {
         }
     }
 
-    /// Begins a session; the browser gets a new cookie, the one before counts no more.
+    /// Takes a login of a browser, which gets a new cookie; the one before counts no more. A session that the browser had of the
+    /// same connection goes on under its name and with its clients; one of another connection ends. Gives the login as it
+    /// counts, and what ended.
     pub(super) fn begin_session(
         &mut self,
         now: Timestamp,
         before: Option<&HandleHash>,
         cookie: &HandleHash,
-        login: Login,
+        mut login: Login,
         lives: Lives,
-    ) {
-        if let Some(before) = before {
-            self.browsers.remove(before.as_str());
+    ) -> (Login, Option<Over>) {
+        let former = before.and_then(|before| self.browsers.remove(before.as_str()));
+        let (mut clients, mut over) = (BTreeSet::new(), None);
+        match former.and_then(|browser| Some((browser.connection_id, browser.sid?))) {
+            Some((connection_id, sid)) if connection_id == login.connection_id => {
+                clients = self.clients_of(&sid);
+                login.sid = sid;
+            }
+            Some((_, sid)) => over = self.end_session(&sid),
+            None => {}
         }
         let (connection_id, sid) = (login.connection_id, login.sid.clone());
-        let session = Session { login, ends_at: now.plus_ms(lives.session_ms), clients: BTreeSet::new() };
+        let session = Session { login: login.clone(), ends_at: now.plus_ms(lives.session_ms), clients };
         self.sessions.put(&sid, session);
         let browser = Browser { connection_id, sid: Some(sid), ends_at: now.plus_ms(lives.browser_ms) };
         self.browsers.put(cookie.as_str(), browser);
+        (login, over)
+    }
+
+    /// The clients of a session, also of one that ended by itself while they have grants of it.
+    fn clients_of(&self, sid: &str) -> BTreeSet<String> {
+        let told = self.sessions.get(sid).into_iter().flat_map(|session| &session.clients);
+        let grants = self.grants.iter().filter(|(_, grant)| grant.login.sid == sid);
+        told.chain(grants.map(|(_, grant)| &grant.client_id)).cloned().collect()
     }
 
     /// The session of a browser, if it lasts.
     pub(super) fn session(&self, now: Timestamp, cookie: &HandleHash) -> Option<&Session> {
         let browser = self.browsers.get(cookie.as_str())?;
         self.sessions.get(browser.sid.as_deref()?).filter(|session| now <= session.ends_at)
+    }
+
+    /// Whose a session is, also one that ended by itself while there are grants of it.
+    pub(super) fn connection_of_session(&self, sid: &str) -> Option<ConnectionId> {
+        let of_grant = || self.grants.iter().find(|(_, grant)| grant.login.sid == sid).map(|(_, grant)| &grant.login);
+        self.sessions.get(sid).map(|session| &session.login).or_else(of_grant).map(|login| login.connection_id)
     }
 
     /// The sessions that a client has heard of: those that last, and those of which it still has a grant.
@@ -410,9 +448,11 @@ impl Book {
         (now <= browser.ends_at).then_some(browser.connection_id)
     }
 
-    /// Ends a session and every grant that came from it; gives the session, so that its clients are told.
-    pub(super) fn end_session(&mut self, sid: &str) -> Option<Session> {
-        let session = self.sessions.remove(sid);
+    /// Ends a session and every grant that came from it, also if it ended by itself before; gives whose it was, so that its
+    /// clients are told.
+    pub(super) fn end_session(&mut self, sid: &str) -> Option<Over> {
+        let (connection_id, clients) = (self.connection_of_session(sid), self.clients_of(sid));
+        self.sessions.remove(sid);
         let grants = self.grants.iter().filter(|(_, grant)| grant.login.sid == sid);
         let grants: Vec<String> = grants.map(|(grant_id, _)| grant_id.clone()).collect();
         grants.iter().for_each(|grant_id| self.end_grant(grant_id));
@@ -426,7 +466,7 @@ impl Book {
                 browser.sid = None;
             }
         }
-        session
+        Some(Over { sid: sid.to_owned(), connection_id: connection_id?, clients })
     }
 
     /// Takes the id of an assertion, once.

@@ -2,10 +2,10 @@
 //! the clock and draws randomness for it, and that commits before anything is answered.
 
 use super::address::Issuer;
-use super::book::{Book, Fresh, Lives};
-use super::client::{ClientError, Registry};
+use super::book::{Book, Fresh, Lives, Login, Over};
+use super::client::{Client, ClientError, Registry};
 use super::failure::Failure;
-use super::handle::Handle;
+use super::handle::{Handle, HandleHash};
 use super::key_ring::KeyRing;
 use super::login::{self, Progress, Waiting};
 use super::notice::{Notice, Told};
@@ -280,6 +280,13 @@ impl Provider {
         known.into_iter().find(|sid| self.sid_of(&sector, sid) == told)
     }
 
+    /// Whether a connection is one of the member whom this client knows by this name.
+    pub(super) async fn is_of(&self, connection: ConnectionId, client_id: &str, subject: &str) -> bool {
+        let sector = self.0.clients.get(client_id).and_then(Client::sector);
+        let member = self.member(Some(connection)).await;
+        matches!((sector, member), (Some(sector), Some(member)) if self.subject(&sector, &member) == subject)
+    }
+
     /// A connection that is active now.
     pub(super) async fn active(&self, id: ConnectionId) -> Option<ConnectionView> {
         self.0.gateway.connection(id).await.filter(|view| view.state == ConnectionState::Active)
@@ -301,34 +308,58 @@ impl Provider {
         None
     }
 
+    /// A login of a browser that was known by the cookie `before`: goes on with its session, or begins one and ends that of
+    /// another member. Gives the login as it counts.
+    pub(super) async fn begin_session(
+        &self,
+        before: &HandleHash,
+        cookie: &HandleHash,
+        login: Login,
+    ) -> Result<Login, Failure> {
+        let former = self.look(|_, book| book.browsers.get(before.as_str()).map(|browser| browser.connection_id)).await;
+        let member = self.member(former).await;
+        let login = self
+            .step(|now, book| {
+                let (login, over) = book.begin_session(now, Some(before), cookie, login, self.lives());
+                over.iter().for_each(|over| self.tell_of_end(now, book, over, member.as_ref()));
+                Ok(login)
+            })
+            .await?;
+        self.0.news.notify_one();
+        Ok(login)
+    }
+
     /// Ends a session and everything that came from it, and has its clients told.
     pub(super) async fn end_session(&self, sid: &str) -> Result<(), Failure> {
-        let found = self.look(|_, book| book.sessions.get(sid).map(|session| session.login.connection_id)).await;
-        let member = match found {
-            Some(id) => self.0.gateway.connection(id).await.map(|view| view.member_fingerprint),
-            None => None,
-        };
+        let whose = self.look(|_, book| book.connection_of_session(sid)).await;
+        let member = self.member(whose).await;
         self.step(|now, book| {
-            let Some(session) = book.end_session(sid) else {
-                return Ok(());
-            };
-            for client in session.clients.iter().filter_map(|client_id| self.0.clients.get(client_id)) {
-                let (Some(address), Some(sector), Some(member)) =
-                    (&client.backchannel_logout_uri, client.sector(), &member)
-                else {
-                    continue;
-                };
-                let subject = self.subject(&sector, member);
-                let sid = self.sid_of(&sector, sid);
-                let told = Told::Logout { client_id: client.client_id.clone(), subject, sid };
-                let id = encode_url(&random::bytes::<16>());
-                book.notices.put(&id, Notice::new(now, address, told, now.plus_ms(DAY_MS)));
-            }
+            let over = book.end_session(sid);
+            over.iter().for_each(|over| self.tell_of_end(now, book, over, member.as_ref()));
             Ok(())
         })
         .await?;
         self.0.news.notify_one();
         Ok(())
+    }
+
+    /// Who is at the other end of a connection, over or not.
+    async fn member(&self, connection: Option<ConnectionId>) -> Option<Fingerprint> {
+        self.0.gateway.connection(connection?).await.map(|view| view.member_fingerprint)
+    }
+
+    /// Has the clients of a session told that it ended, in the step in which it did.
+    fn tell_of_end(&self, now: Timestamp, book: &mut Book, over: &Over, member: Option<&Fingerprint>) {
+        for client in over.clients.iter().filter_map(|client_id| self.0.clients.get(client_id)) {
+            let (Some(address), Some(sector), Some(member)) = (&client.backchannel_logout_uri, client.sector(), member)
+            else {
+                continue;
+            };
+            let (subject, sid) = (self.subject(&sector, member), self.sid_of(&sector, &over.sid));
+            let told = Told::Logout { client_id: client.client_id.clone(), subject, sid };
+            let id = encode_url(&random::bytes::<16>());
+            book.notices.put(&id, Notice::new(now, address, told, now.plus_ms(DAY_MS)));
+        }
     }
 
     /// Ends the sessions of members who have ended their connection.

@@ -36,7 +36,7 @@ fn with_code(scope: &[&str]) -> (Book, String) {
         expires_at: at(0).plus_ms(CODE_LIFE_MS),
         shown: None,
     };
-    book.add_code(&handle.hash(), code).unwrap();
+    book.add_code(at(0), &handle.hash(), code).unwrap();
     let text = handle.expose().to_owned();
     (book, text)
 }
@@ -151,6 +151,38 @@ fn a_login_gives_the_browser_a_new_cookie() {
     book.begin_session(at(1), Some(&old), &new, login(), LIVES);
     assert!(book.session(at(1), &old).is_none() && book.session(at(1), &new).is_some());
     assert!(book.session(at(3602), &new).is_none(), "a session ends");
+}
+
+#[test]
+fn a_login_again_goes_on_with_the_session_and_another_member_ends_it() {
+    let (mut book, code) = with_code(&["openid", "offline_access"]);
+    let [first, second, third] = ["cookie", "next", "last"].map(HandleHash::of);
+    let refresh = redeem(&mut book, 1, &code, ("a", ADDRESS, VERIFIER), 1).unwrap().refresh.unwrap();
+    // Also when the session has ended by itself: the grant is still there.
+    book.sweep(at(7200));
+    let again = Login { sid: "other".to_owned(), auth_time: at(7200), ..login() };
+    let (counts, over) = book.begin_session(at(7200), Some(&first), &second, again, LIVES);
+    assert_eq!((counts.sid.as_str(), counts.auth_time, over), ("sid", at(7200), None));
+    let session = book.session(at(7201), &second).unwrap();
+    assert!(session.login == counts && session.clients.contains("a"));
+    let bob = Login { sid: "bob".to_owned(), connection_id: ConnectionId::from_bytes([2; 16]), ..login() };
+    let (counts, over) = book.begin_session(at(7202), Some(&second), &third, bob.clone(), LIVES);
+    let clients = BTreeSet::from(["a".to_owned()]);
+    assert_eq!(over, Some(Over { sid: "sid".to_owned(), connection_id: login().connection_id, clients }));
+    assert_eq!(counts, bob);
+    assert!(book.session(at(7202), &second).is_none() && book.session(at(7202), &third).is_some());
+    assert!(book.rotate(at(7202), refresh.expose(), "a", LIVES, fresh(2)).is_err());
+}
+
+#[test]
+fn no_code_is_kept_for_a_session_that_has_ended() {
+    let (mut book, code) = with_code(&["openid"]);
+    let code = book.codes.get(HandleHash::of(&code).as_str()).unwrap().clone();
+    let hash = HandleHash::of("x");
+    assert_eq!(book.add_code(at(3601), &hash, code.clone()).unwrap_err().code, "login_required");
+    assert!(book.add_code(at(1), &hash, code.clone()).is_ok());
+    book.end_session("sid");
+    assert_eq!(book.add_code(at(1), &hash, code).unwrap_err().code, "login_required");
 }
 
 #[test]

@@ -146,7 +146,7 @@ pub(super) async fn issue(
                 expires_at: now.plus_ms(CODE_LIFE_MS),
                 shown: None,
             };
-            book.add_code(&hash, code)
+            book.add_code(now, &hash, code)
         })
         .await?;
     let mut parameters = vec![("code", handle.expose()), ("iss", provider.issuer().as_str())];

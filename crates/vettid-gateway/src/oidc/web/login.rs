@@ -365,13 +365,10 @@ async fn finish(provider: &Provider, found: &Found, whom: Option<ConnectionId>, 
     }
     let login =
         Login { connection_id, sid: encode_url(&random::bytes::<16>()), auth_time: by.auth_time, amr: by.method };
-    let (lives, kept, cookie) = (provider.lives(), login.clone(), next.hash());
-    let begun = provider.step(|now, book| {
-        book.begin_session(now, Some(&found.cookie), &cookie, kept, lives);
-        Ok(())
-    });
-    let address = match begun.await {
-        Ok(()) => issue(provider, &pending.request, login).await,
+    // The cookie may be younger than this look: another login of the browser has just come to its end.
+    let begun = provider.begin_session(&pending.browser, &next.hash(), login).await;
+    let address = match begun {
+        Ok(login) => issue(provider, &pending.request, login).await,
         Err(failure) => Err(failure),
     };
     let address = address.unwrap_or_else(|failure| {

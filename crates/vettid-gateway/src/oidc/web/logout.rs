@@ -1,9 +1,12 @@
 //! `GET` and `POST /logout` (OpenID Connect RP-Initiated Logout): ends a session and everything that came from it, tells its
-//! clients, and sends the browser only where a client registered. Without a genuine ID token the person is asked first.
+//! clients, and sends the browser only where a client registered. What no genuine ID token speaks of, the person is asked.
 
 use super::authorize::{go, problem};
 use super::cookie;
 use super::page::{Page, Script, escape};
+use crate::oidc::book::Login;
+use crate::oidc::client::Client;
+use crate::oidc::failure::Failure;
 use crate::oidc::form::Parameters;
 use crate::oidc::handle::HandleHash;
 use crate::oidc::provider::Provider;
@@ -14,6 +17,10 @@ use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Longest `state` in bytes.
+const MAX_STATE_BYTES: usize = 2048;
 
 /// By query.
 pub(super) async fn by_query(
@@ -38,19 +45,44 @@ pub(super) async fn confirm(State(provider): State<Provider>, headers: HeaderMap
     let Some(cookie) = cookie.filter(|cookie| own && form.get("form_key") == Some(form_key(cookie).as_str())) else {
         return problem(&provider, "it was not asked for on this page");
     };
-    let cookie = HandleHash::of(cookie);
-    let sid = provider.look(|now, book| book.session(now, &cookie).map(|session| session.login.sid.clone())).await;
-    if let Some(sid) = sid
-        && let Err(failure) = provider.end_session(&sid).await
+    let next = match next(&provider, &form, form.get("client_id")) {
+        Ok(next) => next,
+        Err(reason) => return problem(&provider, reason),
+    };
+    if let Some(login) = current(&provider, Some(cookie)).await
+        && let Err(failure) = provider.end_session(&login.sid).await
     {
         return failure.into_response();
     }
-    done(&provider)
+    done(&provider, next.as_ref())
 }
 
 /// Known to the browser's own pages alone, as the cookie is.
 fn form_key(cookie: &str) -> String {
     HandleHash::of(&format!("logout\n{cookie}")).as_str().to_owned()
+}
+
+/// The session that an ID token speaks of.
+struct Hint {
+    client_id: String,
+    subject: String,
+    sid: String,
+}
+
+/// Where the browser goes on to: an address that its client registered.
+struct Next {
+    client_id: String,
+    address: String,
+    state: Option<String>,
+}
+
+impl Next {
+    fn to_address(&self) -> String {
+        match &self.state {
+            Some(state) => redirect::with(&self.address, &[("state", state)]),
+            None => self.address.clone(),
+        }
+    }
 }
 
 async fn serve(provider: &Provider, headers: &HeaderMap, bytes: &[u8]) -> Response {
@@ -61,40 +93,59 @@ async fn serve(provider: &Provider, headers: &HeaderMap, bytes: &[u8]) -> Respon
         return problem(provider, "the ID token is not one of this client");
     };
     let client_id = parameters.get("client_id").or(hint.as_ref().map(|hint| hint.client_id.as_str()));
-    let client = client_id.and_then(|client_id| provider.clients().get(client_id));
-    let next = match parameters.get("post_logout_redirect_uri") {
-        None => None,
-        Some(next) => match client {
-            Some(client) if client.post_logout_redirect_uris.iter().any(|known| known == next) => Some(next),
-            _ => return problem(provider, "post_logout_redirect_uri is not one that the client registered"),
-        },
+    let next = match next(provider, &parameters, client_id) {
+        Ok(next) => next,
+        Err(reason) => return problem(provider, reason),
     };
     let cookie = cookie::read(provider.issuer(), headers);
-    let hashed = cookie.map(HandleHash::of);
-    let session = provider.look(|now, book| hashed.and_then(|cookie| book.session(now, &cookie).cloned())).await;
-    match (hint, cookie, session) {
-        (Some(hint), ..) => {
-            if let Some(sid) = provider.session_of(&hint.client_id, &hint.sid).await
-                && let Err(failure) = provider.end_session(&sid).await
-            {
-                return failure.into_response();
-            }
-        }
-        (None, Some(cookie), Some(_)) => return ask(provider, cookie),
-        _ => {}
+    if let Some(hint) = hint
+        && let Err(failure) = end(provider, &hint, current(provider, cookie).await).await
+    {
+        return failure.into_response();
     }
-    match next {
-        Some(next) => {
-            let state: Vec<(&str, &str)> = parameters.get("state").map(|state| ("state", state)).into_iter().collect();
-            go(&if state.is_empty() { next.to_owned() } else { redirect::with(next, &state) })
-        }
-        None => done(provider),
+    // Whoever is logged in here now was not named by a client: nobody but the person may say so.
+    let stands = current(provider, cookie).await;
+    match (cookie, stands, next) {
+        (Some(cookie), Some(_), next) => ask(provider, cookie, next.as_ref()),
+        (_, _, Some(next)) => go(&next.to_address()),
+        (_, _, None) => done(provider, None),
     }
 }
 
-struct Hint {
-    client_id: String,
-    sid: String,
+/// The login that stands in a browser.
+async fn current(provider: &Provider, cookie: Option<&str>) -> Option<Login> {
+    let cookie = HandleHash::of(cookie?);
+    provider.look(|now, book| book.session(now, &cookie).map(|session| session.login.clone())).await
+}
+
+/// Ends the session of a hint, and that of the browser if it is the same member's.
+async fn end(provider: &Provider, hint: &Hint, current: Option<Login>) -> Result<(), Failure> {
+    let current = match current {
+        Some(login) if provider.is_of(login.connection_id, &hint.client_id, &hint.subject).await => Some(login.sid),
+        _ => None,
+    };
+    let named = provider.session_of(&hint.client_id, &hint.sid).await;
+    let sids: BTreeSet<String> = named.into_iter().chain(current).collect();
+    for sid in sids {
+        provider.end_session(&sid).await?;
+    }
+    Ok(())
+}
+
+/// Where the client wants the browser to go on to.
+fn next(provider: &Provider, parameters: &Parameters, client_id: Option<&str>) -> Result<Option<Next>, &'static str> {
+    let Some(address) = parameters.get("post_logout_redirect_uri") else {
+        return Ok(None);
+    };
+    let client = client_id.and_then(|client_id| provider.clients().get(client_id));
+    let is_registered = |client: &&Client| client.post_logout_redirect_uris.iter().any(|known| known == address);
+    let client =
+        client.filter(is_registered).ok_or("post_logout_redirect_uri is not one that the client registered")?;
+    let state = parameters.get("state").map(str::to_owned);
+    if state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
+        return Err("state has at most 2048 bytes");
+    }
+    Ok(Some(Next { client_id: client.client_id.clone(), address: address.to_owned(), state }))
 }
 
 /// The session that an ID token speaks of. It may be over; it must be genuine, and of the client that is named.
@@ -104,24 +155,37 @@ fn hint(provider: &Provider, parameters: &Parameters) -> Result<Option<Hint>, ()
     };
     let claims = provider.ring().open("JWT", token).map_err(|_| ())?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned).ok_or(());
-    let hint = Hint { client_id: text("aud")?, sid: text("sid")? };
+    let hint = Hint { client_id: text("aud")?, subject: text("sub")?, sid: text("sid")? };
     let same = parameters.get("client_id").is_none_or(|client_id| client_id == hint.client_id);
     if same { Ok(Some(hint)) } else { Err(()) }
 }
 
-fn ask(provider: &Provider, cookie: &str) -> Response {
-    let (action, key) = (provider.issuer().at("/logout/confirm"), form_key(cookie));
+fn ask(provider: &Provider, cookie: &str, next: Option<&Next>) -> Response {
+    let key = form_key(cookie);
+    let mut fields = vec![("form_key", key.as_str())];
+    if let Some(next) = next {
+        fields.extend([("client_id", next.client_id.as_str()), ("post_logout_redirect_uri", next.address.as_str())]);
+        fields.extend(next.state.as_deref().map(|state| ("state", state)));
+    }
+    let fields: String = fields
+        .into_iter()
+        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value)))
+        .collect();
+    let action = escape(&provider.issuer().at("/logout/confirm"));
     let content = format!(
-        "<p>This ends your login at every site that uses it.</p><form method=\"post\" action=\"{}\">\
-         <input type=\"hidden\" name=\"form_key\" value=\"{}\"><button>Log out</button></form>",
-        escape(&action),
-        escape(&key),
+        "<p>This ends your login at every site that uses it.</p><form method=\"post\" action=\"{action}\">\
+         {fields}<button>Log out</button></form>"
     );
     page(provider, "Log out?", content)
 }
 
-fn done(provider: &Provider) -> Response {
-    page(provider, "Logged out", "<p>You are logged out.</p>".to_owned())
+/// With a link and not a redirect: browsers hold a redirect after a form to the form's own site.
+fn done(provider: &Provider, next: Option<&Next>) -> Response {
+    let back = next.map(|next| {
+        let name = provider.clients().get(&next.client_id).map_or("the site", |client| client.name.as_str());
+        format!("<p><a href=\"{}\">Back to {}</a></p>", escape(&next.to_address()), escape(name))
+    });
+    page(provider, "Logged out", format!("<p>You are logged out.</p>{}", back.unwrap_or_default()))
 }
 
 fn page(provider: &Provider, title: &str, content: String) -> Response {

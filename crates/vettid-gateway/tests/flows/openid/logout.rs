@@ -15,7 +15,7 @@ use vettid_crypto::jose::ClientKeys;
 use vettid_gateway::oidc::{self, Registration};
 use vettid_wire::base64::decode_url;
 
-const AFTER: &str = "https://shop.example/bye";
+pub(super) const AFTER: &str = "https://shop.example/bye";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_ends_everything_and_every_client_hears_of_it() {
@@ -140,7 +140,7 @@ async fn without_a_token_the_person_is_asked_and_no_other_site_can_answer() {
 }
 
 /// A client of a sector of its own, which hears of logouts.
-async fn listening(world: &World, sector: &str) -> (Registered, Ear) {
+pub(super) async fn listening(world: &World, sector: &str) -> (Registered, Ear) {
     let ear = Ear::failing(0).await;
     let registration = Registration {
         name: sector.to_owned(),
@@ -156,14 +156,14 @@ async fn listening(world: &World, sector: &str) -> (Registered, Ear) {
 }
 
 /// What a client of a browser that is logged in gets for it without a question.
-async fn silent(browser: &mut Browser<'_>, client: &Registered, scope: &str) -> Value {
+pub(super) async fn silent(browser: &mut Browser<'_>, client: &Registered, scope: &str) -> Value {
     let changes = [("client_id", client.id.as_str()), ("scope", scope), ("prompt", "none")];
     let back = browser.open(&browser.site.request(&changes)).await;
     browser.site.redeem(client, &back.sent("code").unwrap_or_else(|| panic!("{back:?}")), &[]).await.json()
 }
 
 /// What a logout token says.
-fn told(heard: &Heard) -> Value {
+pub(super) fn told(heard: &Heard) -> Value {
     let token = heard.body.strip_prefix("logout_token=").unwrap();
     serde_json::from_slice(&decode_url(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }

@@ -1,6 +1,7 @@
 //! The OpenID provider over HTTP against the real broker: logins, and everything that must not be one. The cases follow the
 //! security guide of OAuth (RFC 9700).
 
+mod again;
 mod authenticator;
 mod crowds;
 mod decoupled;
