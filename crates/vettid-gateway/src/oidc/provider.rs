@@ -270,7 +270,7 @@ impl Provider {
     /// cannot tell by it that one browser stands before both. The session's own name never leaves the gateway.
     pub(super) fn sid_of(&self, sector: &str, sid: &str) -> String {
         let parts: [&[u8]; 4] = [b"vettid-oidc sid\0", sector.as_bytes(), b"\0", sid.as_bytes()];
-        encode_url(&kdf::hmac(self.0.subjects.expose(), &parts))
+        encode_url(&kdf::hmac(self.0.subject_key.expose(), &parts))
     }
 
     /// The session, over or not, that this client knows by this name.
