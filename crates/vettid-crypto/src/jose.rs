@@ -8,7 +8,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyOperations, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::secret::SecretBytes;
@@ -93,12 +93,38 @@ impl TokenKey {
     /// # Errors
     /// [`NotGenuine`].
     pub fn open(&self, kind: &str, token: &str) -> Result<Map<String, Value>, NotGenuine> {
-        let header = header(token)?;
-        if header.alg != Algorithm::RS256 || header.typ.as_deref() != Some(kind) {
-            return Err(NotGenuine);
-        }
-        open(token, &self.public, header.alg)
+        open_own(kind, token, &self.public)
     }
+
+    /// The public half, to go on opening what the key signed after the key itself is gone.
+    #[must_use]
+    pub fn retired(&self) -> RetiredKey {
+        RetiredKey(self.public.clone())
+    }
+}
+
+/// What stays of a key that signs no more: opens its tokens, and cannot make any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RetiredKey(Jwk);
+
+impl RetiredKey {
+    /// Opens a token as [`TokenKey::open`] does.
+    ///
+    /// # Errors
+    /// [`NotGenuine`].
+    pub fn open(&self, kind: &str, token: &str) -> Result<Map<String, Value>, NotGenuine> {
+        open_own(kind, token, &self.0)
+    }
+}
+
+/// Opens a token of this provider with the public half of a key of its own.
+fn open_own(kind: &str, token: &str, key: &Jwk) -> Result<Map<String, Value>, NotGenuine> {
+    let header = header(token)?;
+    if header.alg != Algorithm::RS256 || header.typ.as_deref() != Some(kind) {
+        return Err(NotGenuine);
+    }
+    open(token, key, header.alg)
 }
 
 impl fmt::Debug for TokenKey {

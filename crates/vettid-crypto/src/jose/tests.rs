@@ -26,6 +26,18 @@ fn a_token_opens_with_the_key_that_signed_it_and_no_other() {
 }
 
 #[test]
+fn a_retired_key_opens_what_it_signed_and_holds_no_secret() {
+    let (key, other) = (TokenKey::generate().unwrap(), TokenKey::generate().unwrap());
+    let token = key.sign("JWT", &json!({"sub": "a"})).unwrap();
+    let text = serde_json::to_value(key.retired()).unwrap();
+    assert_eq!(text, key.public_jwk().unwrap());
+    let retired: RetiredKey = serde_json::from_value(text).unwrap();
+    assert_eq!(retired.open("JWT", &token).unwrap()["sub"], "a");
+    assert_eq!(retired.open("logout+jwt", &token), Err(NotGenuine), "a token of another kind");
+    assert_eq!(other.retired().open("JWT", &token), Err(NotGenuine));
+}
+
+#[test]
 fn no_algorithm_of_the_tokens_choice() {
     let key = TokenKey::generate().unwrap();
     let token = key.sign("JWT", &json!({"sub": "a"})).unwrap();

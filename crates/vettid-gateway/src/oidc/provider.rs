@@ -6,7 +6,7 @@ use super::book::{Book, Fresh, Lives, Login, Over};
 use super::client::{Client, ClientError, Registry};
 use super::failure::Failure;
 use super::handle::{Handle, HandleHash};
-use super::key_ring::KeyRing;
+use super::key_ring::{KeyLives, KeyRing};
 use super::login::{self, Progress, Waiting};
 use super::notice::{Notice, Told};
 use super::pushed::Pushed;
@@ -36,7 +36,7 @@ const KEYS: &str = "oidc/keys";
 const SUBJECTS: &str = "oidc/subjects";
 /// An ID token lives this long, in milliseconds.
 pub(super) const ID_TOKEN_LIFE_MS: i64 = 600_000;
-const DAY_MS: i64 = 24 * 3600 * 1000;
+pub(super) const DAY_MS: i64 = 24 * 3600 * 1000;
 /// A browser is known for this long after the last login, in milliseconds (180 days).
 const BROWSER_LIFE_MS: i64 = 180 * DAY_MS;
 
@@ -220,19 +220,29 @@ impl Provider {
         look(clock::now(), &book)
     }
 
-    /// Makes the next key when it is due and drops dead ones.
+    /// A hint counts for as long as anything can last that came with it: a session, or a grant with a refresh token.
+    fn key_lives(&self) -> KeyLives {
+        let (settings, lives) = (&self.0.settings, self.lives());
+        KeyLives {
+            signs_ms: i64::from(settings.key_life_days) * settings.key_times.day_ms,
+            ahead_ms: settings.key_times.day_ms,
+            token_ms: settings.key_times.token_ms,
+            hint_ms: lives.session_ms.max(lives.refresh_ms).saturating_add(ID_TOKEN_LIFE_MS),
+        }
+    }
+
+    /// Makes the next key when it is due, and retires those whose tokens are over.
     pub(super) async fn renew_keys(&self) -> Result<(), OidcError> {
-        let now = clock::now();
-        let life_ms = i64::from(self.0.settings.key_life_days) * DAY_MS;
-        let due = self.ring().due(now, life_ms);
+        let (now, lives) = (clock::now(), self.key_lives());
+        let due = self.ring().due(now, lives);
         let fresh = match due {
             Some(from) => Some((tokio::task::spawn_blocking(TokenKey::generate).await??, from)),
             None => None,
         };
         let draft = {
             let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
-            let dropped = ring.drop_dead(now, ID_TOKEN_LIFE_MS);
-            if fresh.is_none() && !dropped {
+            let retired = ring.retire(now, lives);
+            if fresh.is_none() && !retired {
                 return Ok(());
             }
             if let Some((key, from)) = fresh {

@@ -2,6 +2,7 @@
 
 use super::claims;
 use super::login::RETURN;
+use super::provider::{DAY_MS, ID_TOKEN_LIFE_MS};
 use super::redirect;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -40,9 +41,27 @@ pub struct Oidc {
     /// Whether the address of a browser stands in `X-Forwarded-For`, set by a proxy of the service's own.
     #[serde(default)]
     pub behind_proxy: bool,
+    /// Times of keys that no configuration changes; tests do, because nobody waits for a key of 90 days.
+    #[serde(skip)]
+    pub key_times: KeyTimes,
     /// Which field of the contract is served as which claim: claim = field. `name` is what the member shows, unless it stands here.
     #[serde(default)]
     pub claims: BTreeMap<String, String>,
+}
+
+/// Times of the keys that sign ID tokens, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyTimes {
+    /// A day in the life of a key. It is published for so long before it signs: longer than anybody may keep the old set.
+    pub day_ms: i64,
+    /// A key is published for so long after its last signature: the life of an ID token.
+    pub token_ms: i64,
+}
+
+impl Default for KeyTimes {
+    fn default() -> Self {
+        Self { day_ms: DAY_MS, token_ms: ID_TOKEN_LIFE_MS }
+    }
 }
 
 fn five() -> u32 {

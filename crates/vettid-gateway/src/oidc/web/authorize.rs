@@ -99,7 +99,7 @@ async fn expected(provider: &Provider, request: &AuthorizationRequest) -> Result
         return Ok(None);
     };
     let wrong = Failure::invalid("id_token_hint is not an ID token of this client");
-    let claims = provider.ring().open("JWT", hint).map_err(|_| wrong)?;
+    let claims = provider.ring().open_hint(hint).map_err(|_| wrong)?;
     if claims.get("aud").and_then(Value::as_str) != Some(&request.client_id) {
         return Err(wrong);
     }

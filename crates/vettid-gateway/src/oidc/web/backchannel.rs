@@ -88,7 +88,7 @@ async fn whom(provider: &Provider, client: &Client, whom: &Whom) -> Result<Conne
     let subject = match whom {
         Whom::Subject(subject) => *subject,
         Whom::IdToken(token) => {
-            let claims = provider.ring().open("JWT", token).map_err(|_| unknown_user())?;
+            let claims = provider.ring().open_hint(token).map_err(|_| unknown_user())?;
             let text = |name: &str| claims.get(name).and_then(Value::as_str);
             let subject = text("sub").filter(|_| text("aud") == Some(&client.client_id));
             subject.and_then(Subject::read).ok_or(unknown_user())?

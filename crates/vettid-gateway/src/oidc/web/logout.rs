@@ -89,11 +89,14 @@ async fn serve(provider: &Provider, headers: &HeaderMap, bytes: &[u8]) -> Respon
     let Ok(parameters) = Parameters::read(bytes) else {
         return problem(provider, "a parameter is repeated, or there are too many");
     };
-    let Ok(hint) = hint(provider, &parameters) else {
-        return problem(provider, "the ID token is not one of this client");
+    let hint = match hint(provider, &parameters) {
+        Ok(hint) => hint,
+        Err(reason) => return problem(provider, reason),
     };
     let client_id = parameters.get("client_id").or(hint.as_ref().map(|hint| hint.client_id.as_str()));
-    let next = match next(provider, &parameters, client_id) {
+    // Nobody knows whose address it would be: the person is asked, and stays here.
+    let is_nobodys = client_id.is_none() && parameters.has("id_token_hint");
+    let next = match if is_nobodys { Ok(None) } else { next(provider, &parameters, client_id) } {
         Ok(next) => next,
         Err(reason) => return problem(provider, reason),
     };
@@ -148,16 +151,16 @@ fn next(provider: &Provider, parameters: &Parameters, client_id: Option<&str>) -
     Ok(Some(Next { client_id: client.client_id.clone(), address: address.to_owned(), state }))
 }
 
-/// The session that an ID token speaks of. It may be over; it must be genuine, and of the client that is named.
-fn hint(provider: &Provider, parameters: &Parameters) -> Result<Option<Hint>, ()> {
-    let Some(token) = parameters.get("id_token_hint") else {
+/// The session that an ID token speaks of. It may be over; it must be of the client that is named. A token that cannot be read is
+/// none: the person in front of the browser wants to be logged out and is asked.
+fn hint(provider: &Provider, parameters: &Parameters) -> Result<Option<Hint>, &'static str> {
+    let claims = parameters.get("id_token_hint").and_then(|token| provider.ring().open_hint(token).ok());
+    let text = |name: &str| claims.as_ref()?.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (Some(client_id), Some(subject), Some(sid)) = (text("aud"), text("sub"), text("sid")) else {
         return Ok(None);
     };
-    let claims = provider.ring().open("JWT", token).map_err(|_| ())?;
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned).ok_or(());
-    let hint = Hint { client_id: text("aud")?, subject: text("sub")?, sid: text("sid")? };
-    let same = parameters.get("client_id").is_none_or(|client_id| client_id == hint.client_id);
-    if same { Ok(Some(hint)) } else { Err(()) }
+    let same = parameters.get("client_id").is_none_or(|named| named == client_id);
+    if same { Ok(Some(Hint { client_id, subject, sid })) } else { Err("the ID token is not one of this client") }
 }
 
 fn ask(provider: &Provider, cookie: &str, next: Option<&Next>) -> Response {

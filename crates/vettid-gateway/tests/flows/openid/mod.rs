@@ -7,6 +7,7 @@ mod crowds;
 mod decoupled;
 mod ear;
 mod hints;
+mod id_token_hints;
 mod logout;
 mod misuse;
 mod pushed;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::Duration;
 use vettid_crypto::kdf::h256;
-use vettid_gateway::oidc::settings::Oidc;
+use vettid_gateway::oidc::settings::{KeyTimes, Oidc};
 use vettid_gateway::oidc::{self, Registration};
 use vettid_wire::auth::Decision;
 use vettid_wire::base64::encode_url;
@@ -83,6 +83,7 @@ pub(crate) fn provider(world: &mut World) -> Site {
         listen: format!("127.0.0.1:{port}").parse().unwrap(),
         clients_file: clients_file.clone(),
         key_life_days: 90,
+        key_times: KeyTimes::default(),
         access_token_seconds: 600,
         refresh_days: 30,
         session_minutes: 60,
