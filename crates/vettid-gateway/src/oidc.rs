@@ -15,6 +15,7 @@ mod key_ring;
 mod login;
 mod messenger;
 mod notice;
+mod posted;
 mod provider;
 mod pushed;
 mod redirect;

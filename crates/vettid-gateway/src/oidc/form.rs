@@ -38,6 +38,11 @@ impl Parameters {
         self.0.keys().map(String::as_str)
     }
 
+    /// How much they hold, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum()
+    }
+
     /// Whether a parameter is there and not empty.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -9,6 +9,7 @@ use super::handle::{Handle, HandleHash};
 use super::key_ring::{KeyLives, KeyRing};
 use super::login::{self, Progress, Waiting};
 use super::notice::{Notice, Told};
+use super::posted::Posted;
 use super::pushed::Pushed;
 use super::settings::Oidc;
 use super::subject::{Subject, Subjects};
@@ -108,6 +109,7 @@ struct Inner {
     book: Mutex<Book>,
     waiting: SyncMutex<Waiting>,
     pushed: SyncMutex<Pushed>,
+    posted: SyncMutex<Posted>,
     news: Notify,
     tasks: Tasks,
     stop: CancellationToken,
@@ -144,6 +146,7 @@ impl Provider {
             book: Mutex::new(kept.book),
             waiting: SyncMutex::new(Waiting::default()),
             pushed: SyncMutex::new(Pushed::default()),
+            posted: SyncMutex::new(Posted::default()),
             news: Notify::new(),
             tasks,
             stop,
@@ -181,6 +184,11 @@ impl Provider {
     /// Requests that wait for their browsers.
     pub(super) fn pushed(&self) -> MutexGuard<'_, Pushed> {
         self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forms of other sites that wait for their browsers to come again.
+    pub(super) fn posted(&self) -> MutexGuard<'_, Posted> {
+        self.0.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes whoever tells clients something.

@@ -11,6 +11,7 @@ mod login;
 mod logout;
 mod page;
 mod par;
+mod posted;
 mod token;
 mod userinfo;
 mod waiting;

@@ -1,8 +1,8 @@
 //! `GET` and `POST /authorize`: a browser arrives with the request of a client. Goes back at once with a code if the browser
-//! is logged in and that is enough; otherwise the login page is next.
+//! is logged in and that is enough; otherwise the login page is next. No form of another site changes the browser's cookie.
 
-use super::cookie;
 use super::page::{Page, Script};
+use super::{cookie, posted};
 use crate::clock;
 use crate::oidc::authorize::{self, AuthorizationRequest, Rejected};
 use crate::oidc::book::{CODE_LIFE_MS, Code, Login};
@@ -36,33 +36,36 @@ pub(super) async fn by_query(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    serve(&provider, from, &headers, query.unwrap_or_default().as_bytes()).await
+    match posted::of_query(&provider, query.as_deref()) {
+        Ok(parameters) => serve(&provider, from, &headers, &parameters).await,
+        Err(reason) => problem(&provider, reason),
+    }
 }
 
-/// By form.
-pub(super) async fn by_form(
-    State(provider): State<Provider>,
-    ConnectInfo(from): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    serve(&provider, from, &headers, &body).await
-}
-
-async fn serve(provider: &Provider, from: SocketAddr, headers: &HeaderMap, bytes: &[u8]) -> Response {
-    let Ok(parameters) = Parameters::read(bytes) else {
-        return problem(provider, "a parameter is repeated, or there are too many");
+/// By form: checked, kept, and served when the browser comes again by a GET, because the cookie does not come along with a form of
+/// another site.
+pub(super) async fn by_form(State(provider): State<Provider>, body: Bytes) -> Response {
+    let Ok(parameters) = Parameters::read(&body) else {
+        return problem(&provider, posted::REPEATED);
     };
-    let read = match authorize::reference(&parameters) {
+    let checked = match authorize::reference(&parameters) {
+        Some(reference) => reference.map(drop).map_err(Rejected::Here),
+        None => authorize::read(&parameters, provider.clients()).map(drop),
+    };
+    if let Err(rejected) = checked {
+        return refuse(&provider, rejected);
+    }
+    posted::again(&provider, "/authorize", parameters).unwrap_or_else(|reason| problem(&provider, reason))
+}
+
+async fn serve(provider: &Provider, from: SocketAddr, headers: &HeaderMap, parameters: &Parameters) -> Response {
+    let read = match authorize::reference(parameters) {
         Some(reference) => pushed(provider, reference),
-        None => authorize::read(&parameters, provider.clients()),
+        None => authorize::read(parameters, provider.clients()),
     };
     let request = match read {
         Ok(request) => request,
-        Err(Rejected::Here(failure)) => return problem(provider, failure.description),
-        Err(Rejected::ToClient { redirect_uri, state, failure }) => {
-            return back_with(provider, &redirect_uri, state.as_deref(), failure);
-        }
+        Err(rejected) => return refuse(provider, rejected),
     };
     let only = match expected(provider, &request).await {
         Ok(only) => only,
@@ -82,6 +85,16 @@ async fn serve(provider: &Provider, from: SocketAddr, headers: &HeaderMap, bytes
         return back_with(provider, &request.redirect_uri, request.state.as_deref(), failure);
     }
     begin(provider, from, headers, request, only, cookie).await
+}
+
+/// Says why a request is not served, to whom that may be said.
+fn refuse(provider: &Provider, rejected: Rejected) -> Response {
+    match rejected {
+        Rejected::Here(failure) => problem(provider, failure.description),
+        Rejected::ToClient { redirect_uri, state, failure } => {
+            back_with(provider, &redirect_uri, state.as_deref(), failure)
+        }
+    }
 }
 
 /// The request that a client pushed, once. Nobody knows where to send whoever brings a reference that counts no more.

@@ -2,8 +2,8 @@
 //! clients, and sends the browser only where a client registered. What no genuine ID token speaks of, the person is asked.
 
 use super::authorize::{go, problem};
-use super::cookie;
 use super::page::{Page, Script, escape};
+use super::{cookie, posted};
 use crate::oidc::book::Login;
 use crate::oidc::client::Client;
 use crate::oidc::failure::Failure;
@@ -28,12 +28,21 @@ pub(super) async fn by_query(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    serve(&provider, &headers, query.unwrap_or_default().as_bytes()).await
+    match posted::of_query(&provider, query.as_deref()).and_then(|parameters| wanted(&provider, &parameters)) {
+        Ok((hint, next)) => serve(&provider, &headers, hint, next).await,
+        Err(reason) => problem(&provider, reason),
+    }
 }
 
-/// By form.
-pub(super) async fn by_form(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Response {
-    serve(&provider, &headers, &body).await
+/// By form: checked, kept, and served when the browser comes again by a GET, because the cookie does not come along with a form of
+/// another site.
+pub(super) async fn by_form(State(provider): State<Provider>, body: Bytes) -> Response {
+    let Ok(parameters) = Parameters::read(&body) else {
+        return problem(&provider, posted::REPEATED);
+    };
+    let checked = wanted(&provider, &parameters).map(drop);
+    let kept = checked.and_then(|()| posted::again(&provider, "/logout", parameters));
+    kept.unwrap_or_else(|reason| problem(&provider, reason))
 }
 
 /// `POST /logout/confirm`: the person said yes.
@@ -85,21 +94,17 @@ impl Next {
     }
 }
 
-async fn serve(provider: &Provider, headers: &HeaderMap, bytes: &[u8]) -> Response {
-    let Ok(parameters) = Parameters::read(bytes) else {
-        return problem(provider, "a parameter is repeated, or there are too many");
-    };
-    let hint = match hint(provider, &parameters) {
-        Ok(hint) => hint,
-        Err(reason) => return problem(provider, reason),
-    };
+/// What a client wants: whose session ends, and where the browser goes on to.
+fn wanted(provider: &Provider, parameters: &Parameters) -> Result<(Option<Hint>, Option<Next>), &'static str> {
+    let hint = hint(provider, parameters)?;
     let client_id = parameters.get("client_id").or(hint.as_ref().map(|hint| hint.client_id.as_str()));
     // Nobody knows whose address it would be: the person is asked, and stays here.
     let is_nobodys = client_id.is_none() && parameters.has("id_token_hint");
-    let next = match if is_nobodys { Ok(None) } else { next(provider, &parameters, client_id) } {
-        Ok(next) => next,
-        Err(reason) => return problem(provider, reason),
-    };
+    let next = if is_nobodys { None } else { next(provider, parameters, client_id)? };
+    Ok((hint, next))
+}
+
+async fn serve(provider: &Provider, headers: &HeaderMap, hint: Option<Hint>, next: Option<Next>) -> Response {
     let cookie = cookie::read(provider.issuer(), headers);
     if let Some(hint) = hint
         && let Err(failure) = end(provider, &hint, current(provider, cookie).await).await

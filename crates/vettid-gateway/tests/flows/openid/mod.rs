@@ -10,6 +10,7 @@ mod hints;
 mod id_token_hints;
 mod logout;
 mod misuse;
+mod posted;
 mod pushed;
 mod relay;
 mod same_device;
