@@ -10,6 +10,7 @@ mod logins;
 mod posts;
 mod publishing;
 mod records;
+mod restoring;
 mod signing;
 mod start;
 mod upkeep;

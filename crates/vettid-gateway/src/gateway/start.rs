@@ -2,8 +2,8 @@
 //! listens.
 
 use super::{
-    CONNECTIONS, Connections, Gateway, INVITATIONS, REQUESTS, Shared, api_keys, arrivals, asking, channel_key,
-    ended_key, lock, posts, publishing, records, signing, upkeep, values, verification, webhooks,
+    CONNECTIONS, Connections, Gateway, INVITATIONS, Shared, api_keys, arrivals, asking, channel_key, lock, posts,
+    publishing, records, restoring, signing, upkeep, values, verification, webhooks,
 };
 use crate::api_key::ApiKeys;
 use crate::clock;
@@ -21,7 +21,6 @@ use crate::oidc::{self, OidcError};
 use crate::once::{self, Calls};
 use crate::peers::{Brokers, Peers};
 use crate::profile::{self, Presentation, ProfileFailed};
-use crate::question::{Judgement, Question};
 use crate::random;
 use crate::registration::{self, Registration, RegistrationError};
 use crate::requests::Requests;
@@ -181,7 +180,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         tasks: Tasks::new(stop.clone()),
         stop,
     });
-    let kept = Restored { questions: questions(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
+    let kept = Restored { questions: restoring::load(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
     run(&shared, arrivals, kept).await
 }
 
@@ -197,7 +196,7 @@ fn database(config: &Config) -> Result<Option<DatabaseAddress>, StartError> {
 
 /// What goes on where it was.
 struct Restored {
-    questions: Vec<Asked>,
+    questions: Vec<restoring::Asked>,
     oidc: oidc::Kept,
 }
 
@@ -217,26 +216,13 @@ async fn set_going(
     arrivals: Arrivals,
     restored: Restored,
 ) -> Result<(), StartError> {
+    let open = restoring::know(shared, restored.questions);
     publish(shared).await?;
     shared.tasks.keep("the inbox", arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
         shared.tasks.keep("taking of answers", arrivals::serve_subscription(Arc::clone(shared), subscription));
     }
-    for (question, ended) in restored.questions {
-        let request = shared.requests.add(question, true);
-        match ended {
-            Some(ended) => {
-                shared.requests.kept(request.question().request_id);
-                request.set_evidence(ended.evidence);
-                request.take(ended.at, Judgement::Done(ended.outcome));
-            }
-            None => match records::outcome(shared, request.question().request_id) {
-                // It was killed between storing the record and ending the request.
-                Some(outcome) => asking::conclude(shared, &request, outcome).await,
-                None => asking::spawn(shared, request, None),
-            },
-        }
-    }
+    restoring::go_on(shared, open).await;
     resume_posts(shared).await;
     shared.tasks.keep("sending of events", webhooks::serve(Arc::clone(shared)));
     shared.tasks.keep("tidying up", keep_tidy(Arc::clone(shared)));
@@ -414,15 +400,6 @@ fn login_rules(config: &Config, presentation: &Presentation) -> Rules {
         key_kind: config.login.browser_key,
         most: config.login.waiting,
     }
-}
-
-/// A question that was stored, and its end.
-type Asked = (Question, Option<asking::Ended>);
-
-fn questions(loaded: &Loaded) -> Result<Vec<Asked>, StateError> {
-    let all: Vec<Question> = loaded.values(REQUESTS)?;
-    let with_end = |question: Question| Ok((loaded.value(&ended_key(question.request_id))?, question));
-    all.into_iter().map(|question| with_end(question).map(|(ended, question)| (question, ended))).collect()
 }
 
 fn connections(loaded: &Loaded) -> Result<Connections, StateError> {

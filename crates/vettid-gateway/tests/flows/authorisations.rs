@@ -3,20 +3,26 @@
 
 use crate::http::Program;
 use crate::requests::connected;
-use crate::world::member::rng;
+use crate::world::member::{Asked, Member, Service, rng};
 use crate::world::{PATIENCE, eventually};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use std::time::Duration;
 use vettid_crypto::authorisation::{sign_withdrawal, verify_record};
 use vettid_crypto::identity::SigningKey;
+use vettid_gateway::question::{Ask, Authorisation};
 use vettid_gateway::view::Status;
 use vettid_nats::clock;
 use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{AuthorisationAnswer, AuthorisationRecord};
 use vettid_wire::digest::Digest;
+use vettid_wire::envelope::Envelope;
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
+
+/// Requests that are open when a gateway is killed; fewer than one epoch of a connection has.
+const MANY: u32 = 900;
 
 pub(crate) fn payment() -> Value {
     json!({"kind": "payment", "action": "transfer", "amount": {"value": "500.00", "currency": "EUR"},
@@ -93,7 +99,7 @@ async fn what_no_member_should_see_is_not_asked() {
         change(&mut call);
         assert_eq!(program.post(&path, call).await.0, StatusCode::BAD_REQUEST);
     }
-    assert!(member.nothing_within(std::time::Duration::from_millis(300)).await);
+    assert!(member.nothing_within(Duration::from_millis(300)).await);
     let unknown = program.get("/v1/records/018f6b1e-7c1a-7000-8000-000000000001").await;
     assert_eq!(unknown.0, StatusCode::NOT_FOUND);
     gateway.stop().await;
@@ -145,8 +151,7 @@ async fn a_gateway_that_was_killed_gets_the_answer_and_keeps_it() {
     let (world, gateway, mut member, mut service) = connected().await;
     let id = service.connection_id;
     let wanted = vjson::from_value(payment()).unwrap();
-    let ask =
-        vettid_gateway::question::Ask::Authorisation(vettid_gateway::question::Authorisation { wanted, life_ms: None });
+    let ask = Ask::Authorisation(Authorisation { wanted, life_ms: None });
     let asking = gateway.begin(move |gateway| async move { gateway.ask(id, ask, PATIENCE).await });
     let asked = member.next_event(&mut service, "payment.request").await;
     gateway.kill();
@@ -164,6 +169,48 @@ async fn a_gateway_that_was_killed_gets_the_answer_and_keeps_it() {
         assert_eq!(record(&program, request_id).await.unwrap().answer, word);
         gateway.kill();
     }
+    world.shut().await;
+}
+
+/// The next payment that is asked about; questions for data are passed over.
+async fn next_payment(member: &mut Member, service: &mut Service) -> Asked {
+    loop {
+        let (subject, bytes) = member.next().await;
+        if subject.to_string().ends_with("payment.request") {
+            let envelope = Envelope::read(&bytes).unwrap();
+            let opened = service.channel.open(&subject, &envelope).unwrap();
+            let (event_id, body) = (envelope.event_id, opened.content.body);
+            return Asked { event_id, body, bytes, freshness: opened.freshness };
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_waited_finds_the_last_of_many_requests() {
+    let (world, gateway, mut member, mut service) = connected().await;
+    let id = service.connection_id;
+    let many: Vec<_> = (0..MANY)
+        .map(|_| {
+            gateway.begin(move |gateway| async move {
+                gateway.request_data(id, "address", "delivery", Duration::ZERO).await.unwrap()
+            })
+        })
+        .collect();
+    for one in many {
+        assert_eq!(one.await.unwrap().status, Status::Asked);
+    }
+    let wanted = vjson::from_value(payment()).unwrap();
+    let ask = Ask::Authorisation(Authorisation { wanted, life_ms: None });
+    let view = gateway.run(move |gateway| async move { gateway.ask(id, ask, Duration::ZERO).await.unwrap() }).await;
+    let asked = next_payment(&mut member, &mut service).await;
+    gateway.kill();
+    let word = member.word(&service.pairwise_again(), &asked, Decision::Approve);
+    service.deliver_answer("authorisation.response", &word, &asked).await;
+    let gateway = world.gateway().await;
+    let request_id = view.request_id;
+    let view = gateway.run(move |gateway| async move { gateway.request(request_id, PATIENCE).await.unwrap() }).await;
+    assert!(matches!(view.status, Status::Approved { record: Some(_), .. }), "{view:?}");
+    gateway.stop().await;
     world.shut().await;
 }
 
