@@ -5,10 +5,12 @@ mod api_keys;
 mod arrivals;
 mod asking;
 mod invitations;
+mod ending;
 mod levels;
 mod logins;
 mod posts;
 mod publishing;
+mod purging;
 mod records;
 mod restoring;
 mod signing;
@@ -43,10 +45,9 @@ use crate::metrics::Metrics;
 use crate::once::{self, Calls};
 use crate::peers::Peers;
 use crate::profile::Presentation;
-use crate::question::{Ask, LoginRequest, Outcome};
+use crate::question::{Ask, LoginRequest};
 use crate::random;
 use crate::requests::Requests;
-use crate::revocation;
 use crate::state::{Draft, State, StateError};
 use crate::tasks::Tasks;
 use crate::versions::Versions;
@@ -61,12 +62,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 use values::Values;
-use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::contract::Contract;
 use vettid_wire::handshake::SpaceUri;
 use vettid_wire::id::{ConnectionId, Fingerprint, InviteId, MemberId, RequestId, ServiceId};
 use vettid_wire::key::TypedKey;
-use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
 /// A running gateway. Clones share it.
@@ -335,36 +334,6 @@ impl Gateway {
         call.remove(&mut draft);
         self.0.commit(draft).await
     }
-
-    /// Ends a connection at once and tells the member.
-    ///
-    /// # Errors
-    /// See [`RequestError`].
-    pub async fn revoke(&self, id: ConnectionId, reason: RevocationReason) -> Result<(), RequestError> {
-        let shared = &self.0;
-        let live = shared.live(id).ok_or(RequestError::UnknownConnection)?;
-        let mut live = live.lock_owned().await;
-        if !matches!(live.record.state, ConnectionState::Active | ConnectionState::Requested) {
-            return Err(RequestError::NotConnected);
-        }
-        {
-            let (identity, service_id) = (shared.identity(), &shared.presentation.service_id);
-            let signing = identity.signing_key();
-            revocation::revoke(clock::now(), &mut random::system(), service_id, signing, &mut live, reason)?;
-        }
-        let mut draft = shared.state.draft();
-        put(&mut draft, &mut live)?;
-        shared.tell_end(&mut draft, &live, EndedBy::Service)?;
-        shared.commit(draft).await?;
-        let posts = live.record.outbox.clone();
-        drop(live);
-        shared.end_requests(id).await;
-        values::forget(shared, id).await?;
-        for post in posts {
-            posts::spawn(shared, id, post);
-        }
-        Ok(())
-    }
 }
 
 impl Shared {
@@ -415,7 +384,10 @@ impl Shared {
 
     /// As [`commit`](Self::commit), and nothing that the changes removed is left on the disk.
     async fn purge(&self, draft: Draft) -> Result<(), StateError> {
-        let committed = self.state.purge(draft).await;
+        if draft.is_empty() {
+            return self.commit(draft).await;
+        }
+        let committed = purging::purge(&self.state, draft, Vec::new()).await;
         if committed.is_err() {
             self.healthy.store(false, Ordering::Release);
         }
@@ -437,15 +409,6 @@ impl Shared {
         connections.all.insert(id, Arc::new(Mutex::new(live)));
     }
 
-    /// After the end of a connection nothing that was asked on it will be answered, and nothing that was had is kept.
-    async fn end_requests(&self, id: ConnectionId) {
-        asking::forget(self, self.requests.forget_values(id)).await;
-        for request in self.requests.open_of(id) {
-            asking::conclude(self, &request, Outcome::Refused { code: RefusalCode::NotConnected, retry_at: None })
-                .await;
-        }
-    }
-
     /// Puts into the commit of a connection that became active that it did.
     fn tell_active(&self, draft: &mut Draft, live: &Live) -> Result<(), StateError> {
         let (now, id) = (clock::now(), live.record.connection_id);
@@ -461,32 +424,8 @@ impl Shared {
         self.tell(draft, now, &Event::of(EventKind::ContractAccepted, id, body))
     }
 
-    /// Puts into the commit of a connection that is over that it is.
-    fn tell_end(&self, draft: &mut Draft, live: &Live, by: EndedBy) -> Result<(), StateError> {
-        let (now, id) = (clock::now(), live.record.connection_id);
-        let body = json!({"contract_version": live.record.contract.contract_version});
-        self.tell(draft, now, &Event::of(EventKind::ContractEnded, id, body))?;
-        self.tell(draft, now, &Event::of(EventKind::ConnectionEnded, id, json!({"ended_by": by.name()})))
-    }
-
     fn count_dropped(&self) {
         self.dropped_events.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Who ended a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EndedBy {
-    Member,
-    Service,
-}
-
-impl EndedBy {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Member => "member",
-            Self::Service => "service",
-        }
     }
 }
 

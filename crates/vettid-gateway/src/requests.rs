@@ -139,6 +139,10 @@ impl Request {
         matches!(&*self.progress.borrow(), Progress::Done(_, outcome) if outcome.holds_value())
     }
 
+    fn holds_value_of(&self, connection: ConnectionId) -> bool {
+        self.question.connection_id == connection && self.holds_value()
+    }
+
     /// Whether the sealed state holds it.
     #[must_use]
     pub(crate) fn is_stored(&self) -> bool {
@@ -267,10 +271,23 @@ impl Requests {
         lock(&self.table).requests.values().cloned().collect()
     }
 
-    /// Forgets the values that were had on a connection; gives the requests that are gone.
-    pub(crate) fn forget_values(&self, connection: ConnectionId) -> Vec<Arc<Request>> {
-        let is_of = |request: &Request| request.question.connection_id == connection && request.holds_value();
-        self.take_out(|request| is_of(request))
+    /// Every request of a connection that holds a value.
+    #[must_use]
+    pub(crate) fn with_values(&self, connection: ConnectionId) -> Vec<Arc<Request>> {
+        let table = lock(&self.table);
+        let all = table.requests.values().chain(&table.gone);
+        all.filter(|request| request.holds_value_of(connection)).cloned().collect()
+    }
+
+    /// Forgets the values that were had on a connection. The state does not have them any more.
+    pub(crate) fn let_go(&self, connection: ConnectionId) {
+        let Table { requests, events, told, kept, gone } = &mut *lock(&self.table);
+        gone.retain(|request| !request.holds_value_of(connection));
+        for (_, request) in requests.extract_if(|_, request| request.holds_value_of(connection)) {
+            events.remove(&request.question.event_id);
+        }
+        told.retain(|id| requests.contains_key(id));
+        kept.retain(|id| requests.contains_key(id));
     }
 
     fn take_out(&self, is_out: impl Fn(&Request) -> bool) -> Vec<Arc<Request>> {
@@ -438,7 +455,10 @@ mod tests {
         assert_eq!(left(), [0, 1, 2]);
         requests.sweep(at(60), 10_000, &HashSet::new());
         assert_eq!(left(), [1, 2]);
-        requests.forget_values(ConnectionId::from_bytes([1; 16]));
+        let ended = ConnectionId::from_bytes([1; 16]);
+        assert_eq!(requests.with_values(ended).len(), 1);
+        requests.let_go(ended);
+        assert!(requests.with_values(ended).is_empty());
         assert_eq!(left(), [2]);
         requests.sweep(at(90), 10_000, &HashSet::new());
         assert!(left().is_empty());

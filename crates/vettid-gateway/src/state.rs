@@ -196,6 +196,12 @@ impl Draft {
         Ok(())
     }
 
+    /// Whether it changes nothing.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     /// Does this as soon as the changes are durable, in the order of the commits. Must be short: the next commit waits.
     pub(crate) fn then(&mut self, after: impl FnOnce() + Send + 'static) {
         self.after.push(Box::new(after));

@@ -1,9 +1,8 @@
 //! What arrives: handshake messages and notices through the inbox, one after the other, each done only after its commit;
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
-use super::{
-    EndedBy, Shared, asking, invitation_key, lock, logins, posts, put, put_acceptance, records, upkeep, values,
-};
+use super::ending::EndedBy;
+use super::{Shared, asking, invitation_key, lock, logins, posts, put, put_acceptance, records, upkeep, values};
 use crate::arrival::{self, Arrived};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
@@ -286,13 +285,9 @@ async fn take_event(
                 shared.count_dropped();
                 return Ok(());
             }
-            let mut draft = shared.state.draft();
-            put(&mut draft, &mut live)?;
-            shared.tell_end(&mut draft, &live, EndedBy::Member)?;
-            shared.commit(draft).await?;
+            shared.store_end(&mut live, EndedBy::Member).await?;
             drop(live);
             shared.end_requests(id).await;
-            values::forget(shared, id).await?;
             shared.peers.close(id).await;
             Ok(())
         }

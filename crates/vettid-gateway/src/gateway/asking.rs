@@ -10,7 +10,7 @@ use crate::question::{Ask, Asker, Judgement, Kind, Outcome, Question, QuestionEr
 use crate::random;
 use crate::requests::{Progress, Request};
 use crate::revocation::NoticeFailed;
-use crate::state::StateError;
+use crate::state::{Draft, StateError};
 use crate::view::{RequestView, Status};
 use crate::webhook::{Event, EventKind};
 use bytes::Bytes;
@@ -250,15 +250,22 @@ async fn store_end(shared: &Shared, now: Timestamp, request: &Request, outcome: 
 /// Takes requests out of the state; a value that one of them holds is then nowhere on the disk.
 pub(super) async fn forget(shared: &Shared, requests: Vec<Arc<Request>>) {
     let mut draft = shared.state.draft();
-    let holds_value = requests.iter().any(|request| request.is_stored() && request.holds_value());
-    for request in requests.iter().filter(|request| request.is_stored()) {
-        draft.remove(request_key(request.question().request_id));
-        draft.remove(ended_key(request.question().request_id));
-    }
-    let removed = if holds_value { shared.purge(draft).await } else { shared.commit(draft).await };
+    let held_value = leave_out(&mut draft, &requests);
+    let removed = if held_value { shared.purge(draft).await } else { shared.commit(draft).await };
     if let Err(error) = removed {
         tracing::error!(%error, "old requests could not be removed");
     }
+}
+
+/// Takes those of these requests that are stored out of the state; `true` if one of them holds a value.
+pub(super) fn leave_out(draft: &mut Draft, requests: &[Arc<Request>]) -> bool {
+    let mut held_value = false;
+    for request in requests.iter().filter(|request| request.is_stored()) {
+        draft.remove(request_key(request.question().request_id));
+        draft.remove(ended_key(request.question().request_id));
+        held_value |= request.holds_value();
+    }
+    held_value
 }
 
 /// What webhooks are told of the end of a request.

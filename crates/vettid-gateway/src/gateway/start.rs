@@ -1,9 +1,10 @@
 //! The start of a gateway, in the order in which nothing is told before it is stored and nothing arrives before somebody
 //! listens.
 
+use super::restoring::Outlived;
 use super::{
     CONNECTIONS, Connections, Gateway, INVITATIONS, Shared, api_keys, arrivals, asking, channel_key, lock, posts,
-    publishing, records, restoring, signing, upkeep, values, verification, webhooks,
+    publishing, purging, records, restoring, signing, upkeep, values, verification, webhooks,
 };
 use crate::api_key::ApiKeys;
 use crate::clock;
@@ -139,7 +140,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
             return Err(error);
         }
     };
-    let Prepared { identity, registration, published, contracts } = prepared;
+    let Prepared { identity, registration, published, contracts, mut outlived } = prepared;
     let endpoint = Endpoint { address: registration.nats_endpoint.clone(), tls: tls.clone() };
     let (home, arrivals) = Home::open(&identity, &endpoint, &config.state, config.limits.inbox_bytes).await?;
     let brokers = Brokers::new(&registration.nats_endpoint, &registration.former_endpoints, &config.broker.peers);
@@ -151,7 +152,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         requests: Requests::new(limits.open_requests),
         logins: SyncMutex::new(Desk::new(login_rules(&config, &presentation))),
         records: SyncMutex::new(records::load(&loaded)?),
-        values: SyncMutex::new(values::load(&loaded)?),
+        values: SyncMutex::new(std::mem::take(&mut outlived.values)),
         api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
         hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
         calls: Calls::new(loaded.values(once::CALLS)?),
@@ -180,7 +181,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         tasks: Tasks::new(stop.clone()),
         stop,
     });
-    let kept = Restored { questions: restoring::load(&loaded)?, oidc: oidc::Kept::load(&loaded)? };
+    let kept = Restored { outlived, oidc: oidc::Kept::load(&loaded)? };
     run(&shared, arrivals, kept).await
 }
 
@@ -196,7 +197,7 @@ fn database(config: &Config) -> Result<Option<DatabaseAddress>, StartError> {
 
 /// What goes on where it was.
 struct Restored {
-    questions: Vec<restoring::Asked>,
+    outlived: Outlived,
     oidc: oidc::Kept,
 }
 
@@ -216,7 +217,7 @@ async fn set_going(
     arrivals: Arrivals,
     restored: Restored,
 ) -> Result<(), StartError> {
-    let open = restoring::know(shared, restored.questions);
+    let open = restoring::know(shared, restored.outlived);
     publish(shared).await?;
     shared.tasks.keep("the inbox", arrivals::serve_inbox(Arc::clone(shared), arrivals.inbox));
     for subscription in arrivals.subscriptions {
@@ -256,9 +257,10 @@ struct Prepared {
     registration: Registration,
     published: Published,
     contracts: Versions,
+    outlived: Outlived,
 }
 
-/// Identity, registration and what is about to be published; each is stored before it is used.
+/// Identity, registration, what is about to be published and what outlived the program; each is stored before it is used.
 async fn prepare(config: &Config, offer: &Offer, state: &State, loaded: &Loaded) -> Result<Prepared, StartError> {
     let now = clock::now();
     let last: Option<Published> = loaded.value(PUBLISHED)?;
@@ -276,14 +278,20 @@ async fn prepare(config: &Config, offer: &Offer, state: &State, loaded: &Loaded)
     if let Some(version) = &new {
         versions::store(&mut draft, version)?;
     }
-    state.commit(draft).await?;
+    let outlived = restoring::load(loaded, &mut draft)?;
+    let owed = purging::owed(loaded)?;
+    if outlived.purges || !owed.is_empty() {
+        purging::purge(state, draft, owed).await?;
+    } else {
+        state.commit(draft).await?;
+    }
     let registration = match loaded.value(REGISTRATION)? {
         Some(last) if config.services.join_token_file.is_none() => last,
         Some(last) => again(config, state, &identity, &published.service_id, last).await,
         None => register(config, state, &identity, &published.service_id, None).await?,
     };
     settle_keys(config, state, &mut identity, &published.service_id).await?;
-    Ok(Prepared { identity, registration, published, contracts })
+    Ok(Prepared { identity, registration, published, contracts, outlived })
 }
 
 /// Keys that services were told of may be the only ones that the broker takes by now, if the gateway ended before it heard that.

@@ -4,7 +4,7 @@
 use super::{Shared, lock};
 use crate::clock;
 use crate::connection::Live;
-use crate::state::{Loaded, StateError};
+use crate::state::{Draft, Loaded, StateError};
 use crate::webhook::{Event, EventKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -103,16 +103,12 @@ pub(super) fn list(shared: &Shared, id: ConnectionId) -> Vec<ValueView> {
     values.values().filter(|kept| kept.connection_id == id).filter_map(|kept| kept.view(now)).collect()
 }
 
-/// A connection ended: nothing of it is kept.
-pub(super) async fn forget(shared: &Shared, id: ConnectionId) -> Result<(), StateError> {
-    let mut draft = shared.state.draft();
-    lock(&shared.values).retain(|key, _| {
-        if key.0 == id {
-            draft.remove(state_key(key));
-        }
-        key.0 != id
-    });
-    shared.purge(draft).await
+/// Takes what there is of such connections out of the state; `true` if that is something.
+pub(super) fn leave_out(values: &Values, draft: &mut Draft, is_over: impl Fn(ConnectionId) -> bool) -> bool {
+    let mut gone = values.keys().filter(|(id, _)| is_over(*id)).peekable();
+    let is_some = gone.peek().is_some();
+    gone.for_each(|key| draft.remove(state_key(key)));
+    is_some
 }
 
 /// Forgets values whose time is over.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::time::Duration;
 use vettid_nats::clock;
 use vettid_store::state::Rows;
-use vettid_wire::connection::ConnectionState;
+use vettid_wire::connection::{ConnectionState, RevocationReason};
 use vettid_wire::data::{DataOutcome, Keep, Snapshot, SnapshotState};
 
 pub(crate) fn snapshot(gateway: &Running, service: &Service, number: u64, state: SnapshotState) -> Snapshot {
@@ -108,6 +108,39 @@ async fn a_value_is_gone_from_memory_and_disk_when_its_time_or_its_connection_is
     gateway.kill();
     let gateway = world.gateway().await;
     assert!(kept(&gateway, &service).is_empty());
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_as_soon_as_the_end_is_stored_nothing_is_kept() {
+    let (world, gateway, mut member, mut service) = connected().await;
+    let empty = world.rows().await;
+    let sent = snapshot(&gateway, &service, 1, value("Elm 1", Keep::UntilRevoked));
+    service.deliver("data.snapshot", sent).await;
+    let mut rows = added(&world, &empty).await;
+    let request = begin(&gateway, service.connection_id, "address", Duration::from_millis(200));
+    let asked = member.next_event(&mut service, "data.request").await;
+    let id = request.await.unwrap().request_id;
+    let before = world.rows().await;
+    service.serve(&asked, "Elm 2").await;
+    rows.extend(added(&world, &before).await);
+    eventually(|| kept(&gateway, &service) == ["Elm 1"]).await;
+    assert!(rows.iter().all(|row| is_on_disk(&world, &row[4..])));
+    let mark = world.log_mark();
+    let connection = service.connection_id;
+    let ending = gateway.begin(move |gateway| async move {
+        gateway.revoke(connection, RevocationReason::UserRequested).await.unwrap();
+    });
+    eventually(|| world.log_mark() != mark).await;
+    gateway.kill();
+    drop(ending);
+    let gateway = world.gateway().await;
+    gateway.until(connection, ConnectionState::Revoked).await;
+    assert!(kept(&gateway, &service).is_empty());
+    let seen = gateway.run(move |gateway| async move { gateway.request(id, Duration::ZERO).await }).await;
+    assert_eq!(seen, None);
+    assert!(!are_on_disk(&world, &rows));
     gateway.stop().await;
     world.shut().await;
 }
