@@ -4,13 +4,14 @@
 use crate::connection::Live;
 use crate::question::Answer;
 use serde_json::Value;
+use vettid_core::channel::Channel;
 use vettid_core::grants::mint::way_back_name;
 use vettid_core::window::Freshness;
 use vettid_wire::data::Snapshot;
-use vettid_wire::envelope::{Envelope, InReplyTo};
+use vettid_wire::envelope::{Content, Envelope, InReplyTo};
 use vettid_wire::event::{
     self, ConsentWithdrawn, ContractAccepted, DataSnapshot, EventRow as _, Lane, MemberCredential,
-    MemberProfileChanged, MemberRekey, MemberRevoked,
+    MemberProfileChanged, MemberRekey, MemberRevoked, Row,
 };
 use vettid_wire::id::EventId;
 use vettid_wire::json;
@@ -60,11 +61,25 @@ pub(crate) enum Dropped {
     Malformed,
 }
 
+/// The place of a message on its channel, which counts as seen from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    epoch: u64,
+    sequence: u64,
+}
+
+impl Mark {
+    /// The message could not be handled and will come again: it counts as not seen.
+    pub(crate) fn take_back(self, channel: &mut Channel) {
+        channel.unmark(self.epoch, self.sequence);
+    }
+}
+
 /// Opens a message that arrived for a connection. After it the shell looks at what the channel owes.
 ///
 /// # Errors
 /// [`Dropped`].
-pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result<Arrived, Dropped> {
+pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result<(Arrived, Mark), Dropped> {
     let event_type = match subject {
         Subject::ForOwner(_, _, event_type) => event_type.clone(),
         // The way back of a member whose credential ran out carries a new one, and nothing else.
@@ -87,30 +102,35 @@ pub(crate) fn open(live: &mut Live, subject: &Subject, payload: &[u8]) -> Result
     if opened.freshness != Freshness::New {
         return Err(Dropped::Repeated);
     }
+    let mark = Mark { epoch: opened.epoch, sequence: opened.sequence };
+    read(row, envelope.event_id, opened.content).map(|arrived| (arrived, mark))
+}
+
+fn read(row: &Row, event_id: EventId, content: Content<Value>) -> Result<Arrived, Dropped> {
     if row.name == MemberRevoked::ROW.name {
-        return Ok(Arrived::Notice(opened.content.body));
+        return Ok(Arrived::Notice(content.body));
     }
     if row.name == MemberCredential::ROW.name {
-        return Ok(Arrived::Credential(envelope.event_id, opened.content.body));
+        return Ok(Arrived::Credential(event_id, content.body));
     }
     if row.name == ConsentWithdrawn::ROW.name {
-        return Ok(Arrived::Withdrawal(opened.content.body));
+        return Ok(Arrived::Withdrawal(content.body));
     }
     if row.name == ContractAccepted::ROW.name {
-        return Ok(Arrived::Accepted(opened.content.body));
+        return Ok(Arrived::Accepted(content.body));
     }
     if row.name == MemberProfileChanged::ROW.name {
-        return Ok(Arrived::Profile(opened.content.body));
+        return Ok(Arrived::Profile(content.body));
     }
     if row.name == MemberRekey::ROW.name {
-        return Ok(Arrived::Rekey(opened.content.body));
+        return Ok(Arrived::Rekey(content.body));
     }
     if row.name == event::LoginOpened::ROW.name {
-        return json::from_value(opened.content.body).map(Arrived::LoginOpened).map_err(|_| Dropped::Malformed);
+        return json::from_value(content.body).map(Arrived::LoginOpened).map_err(|_| Dropped::Malformed);
     }
     if row.name == DataSnapshot::ROW.name {
-        return json::from_value(opened.content.body).map(Arrived::Snapshot).map_err(|_| Dropped::Malformed);
+        return json::from_value(content.body).map(Arrived::Snapshot).map_err(|_| Dropped::Malformed);
     }
-    let answer = Answer::read(row, opened.content.body).map_err(|_| Dropped::Malformed)?;
-    Ok(Arrived::Answer(Box::new(answer), opened.content.in_reply_to))
+    let answer = Answer::read(row, content.body).map_err(|_| Dropped::Malformed)?;
+    Ok(Arrived::Answer(Box::new(answer), content.in_reply_to))
 }

@@ -14,7 +14,7 @@ use vettid_crypto::authorisation::Answerer;
 use vettid_crypto::identity::{IdentityError, VerifyingKey};
 use vettid_crypto::nats::key::{InvalidKey, UserKey};
 use vettid_crypto::nats::token::UserJwt;
-use vettid_crypto::secret::Secret32;
+use vettid_crypto::secret::{Secret32, SecretBytes};
 use vettid_crypto::stored;
 use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::connection::{ConnectionState, Tombstone};
@@ -25,6 +25,9 @@ use vettid_wire::key::TypedKey;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
+
+/// Room for the stored form of an invitation, so that it is not moved while it grows.
+const INVITATION_CAPACITY_BYTES: usize = 64 * 1024;
 
 /// An invitation that nobody has answered yet. `Serialize` is for the sealed state alone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +41,19 @@ pub(crate) struct OpenInvitation {
     /// Whether a page made it that anybody may open.
     #[serde(default)]
     pub for_anybody: bool,
+}
+
+impl OpenInvitation {
+    /// A copy, made as the sealed state would; its secrets have no `Clone`.
+    ///
+    /// # Errors
+    /// If it has no stored form, which one that is stored has.
+    pub(crate) fn duplicate(&self) -> Result<Self, serde_json::Error> {
+        let mut bytes = Vec::with_capacity(INVITATION_CAPACITY_BYTES);
+        let written = serde_json::to_writer(&mut bytes, self);
+        let plain = SecretBytes::new(bytes);
+        written.and_then(|()| serde_json::from_slice(plain.expose()))
+    }
 }
 
 /// One connection. `Serialize` is for the sealed state alone.

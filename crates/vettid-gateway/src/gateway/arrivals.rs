@@ -2,8 +2,10 @@
 //! answers by subscription. Nothing that arrives is believed before it was opened or verified.
 
 use super::ending::EndedBy;
-use super::{Shared, asking, invitation_key, lock, logins, posts, put, put_acceptance, records, upkeep, values};
-use crate::arrival::{self, Arrived};
+use super::{
+    Shared, asking, invitation_key, lock, logins, posts, put, put_acceptance, put_channel, records, upkeep, values,
+};
+use crate::arrival::{self, Arrived, Mark};
 use crate::clock;
 use crate::connection::{Live, OpenInvitation, Post, Refused};
 use crate::handshake::{self, Answered, Continued};
@@ -11,7 +13,8 @@ use crate::question::{Answer, Judgement};
 use crate::random;
 use crate::revocation;
 use crate::state::StateError;
-use std::sync::Arc;
+use crate::tasks::{Fault, caught};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use vettid_nats::connection::{Incoming, Subscription};
@@ -64,25 +67,21 @@ async fn reopened(shared: &Shared) -> Option<Inbox> {
 }
 
 async fn take_durable(shared: &Arc<Shared>, message: InboxMessage) {
-    let (owner, subject, payload) = (Arc::clone(shared), message.subject.clone(), message.payload.clone());
-    // In a task of its own, so that a fault of the program costs this event alone.
-    let taken = shared.tasks.spawn(async move {
-        match &subject {
-            Subject::Invite(_, invite_id) => take_handshake(&owner, *invite_id, &payload).await,
-            Subject::ForOwner(_, id, _) => take_event(&owner, *id, &subject, &payload).await,
-            _ => {
-                owner.count_dropped();
-                Ok(())
-            }
+    let taken = match &message.subject {
+        Subject::Invite(_, invite_id) => take_handshake(shared, *invite_id, &message.payload).await,
+        Subject::ForOwner(_, id, _) => take_event(shared, *id, &message.subject, &message.payload).await,
+        _ => {
+            shared.count_dropped();
+            Ok(())
         }
-    });
-    let told = match taken.await {
-        Ok(Ok(())) => message.done_soon().await,
-        Ok(Err(error)) => {
+    };
+    let told = match taken {
+        Ok(()) => message.done_soon().await,
+        Err(NotTaken::State(error)) => {
             tracing::error!(%error, "an event could not be stored");
             message.later(AGAIN_AFTER).await
         }
-        Err(_) => {
+        Err(NotTaken::Fault) => {
             let pause = pause_after(message.deliveries);
             tracing::error!(?pause, "the program fell over an event; it comes again after a pause");
             message.later(pause).await
@@ -100,14 +99,35 @@ fn pause_after(deliveries: u64) -> Duration {
     (AGAIN_AFTER * 2_u32.pow(doublings)).min(LONGEST_PAUSE)
 }
 
-async fn take_handshake(shared: &Arc<Shared>, invite_id: InviteId, bytes: &[u8]) -> Result<(), StateError> {
+/// Why an event is not done.
+enum NotTaken {
+    /// It could not be stored.
+    State(StateError),
+    /// The program fell over it. Others are not held up by that.
+    Fault,
+}
+
+/// What came of taking an event, whatever the program met on the way.
+async fn taken(taking: impl Future<Output = Result<(), StateError>>) -> Result<(), NotTaken> {
+    match caught(taking).await {
+        Ok(outcome) => outcome.map_err(NotTaken::State),
+        Err(Fault) => Err(NotTaken::Fault),
+    }
+}
+
+async fn take_handshake(shared: &Arc<Shared>, invite_id: InviteId, bytes: &[u8]) -> Result<(), NotTaken> {
     let open = lock(&shared.invitations).remove(&invite_id);
     if let Some(invitation) = open {
-        return answer(shared, invitation, bytes).await;
+        let copy = invitation.duplicate();
+        let outcome = taken(answer(shared, invitation, bytes)).await;
+        if let (Err(_), Ok(copy)) = (&outcome, copy) {
+            put_back(shared, copy);
+        }
+        return outcome;
     }
     let known = lock(&shared.connections).by_invitation.get(&invite_id).copied();
     match known {
-        Some(id) => go_on(shared, id, bytes).await,
+        Some(id) => taken(go_on(shared, id, bytes)).await,
         None if shared.is_known(came_back(invite_id)) => {
             let subject = Subject::Invite(shared.identity().guid, invite_id);
             take_event(shared, came_back(invite_id), &subject, bytes).await
@@ -119,6 +139,13 @@ async fn take_handshake(shared: &Arc<Shared>, invite_id: InviteId, bytes: &[u8])
     }
 }
 
+/// An invitation whose answer could not be handled is open again, unless a connection came of it.
+fn put_back(shared: &Shared, invitation: OpenInvitation) {
+    if !lock(&shared.connections).by_invitation.contains_key(&invitation.invite_id) {
+        lock(&shared.invitations).insert(invitation.invite_id, invitation);
+    }
+}
+
 /// The connection whose way back has this name.
 fn came_back(name: InviteId) -> ConnectionId {
     ConnectionId::from_bytes(name.to_bytes())
@@ -126,6 +153,7 @@ fn came_back(name: InviteId) -> ConnectionId {
 
 /// A message under an invitation that nobody has answered.
 async fn answer(shared: &Arc<Shared>, invitation: OpenInvitation, bytes: &[u8]) -> Result<(), StateError> {
+    tracing::debug!("an answer to an invitation is taken up");
     let invite_id = invitation.invite_id;
     let answered = {
         let identity = shared.identity();
@@ -232,23 +260,55 @@ async fn take_answer(shared: &Arc<Shared>, incoming: Incoming) {
     let Subject::ForOwner(_, id, _) = &incoming.subject else {
         return shared.count_dropped();
     };
-    if let Err(error) = take_event(shared, *id, &incoming.subject, &incoming.payload).await {
-        tracing::error!(%error, "an event could not be stored");
+    match take_event(shared, *id, &incoming.subject, &incoming.payload).await {
+        Ok(()) => {}
+        Err(NotTaken::State(error)) => tracing::error!(%error, "an event could not be stored"),
+        Err(NotTaken::Fault) => tracing::error!("the program fell over an answer"),
     }
 }
 
-/// An event of a connected member.
-async fn take_event(
+/// An event of a connected member. One that could not be handled counts as not seen when it comes again.
+async fn take_event(shared: &Arc<Shared>, id: ConnectionId, subject: &Subject, payload: &[u8]) -> Result<(), NotTaken> {
+    let seen = OnceLock::new();
+    let outcome = taken(take_up(shared, id, subject, payload, &seen)).await;
+    if let (Err(_), Some(mark)) = (&outcome, seen.get()) {
+        take_back(shared, id, *mark).await;
+    }
+    outcome
+}
+
+/// Takes a mark back, in the state too: whoever used the connection meanwhile may have stored it.
+async fn take_back(shared: &Shared, id: ConnectionId, mark: Mark) {
+    let Some(mut live) = shared.lock_live(id).await else { return };
+    let Some(channel) = &mut live.channel else { return };
+    mark.take_back(channel);
+    let mut draft = shared.state.draft();
+    let stored = match put_channel(&mut draft, id, &mut live) {
+        Ok(()) => shared.commit(draft).await,
+        unwritten => unwritten,
+    };
+    if let Err(error) = stored {
+        tracing::error!(%error, "that an event is to come again could not be stored");
+    }
+}
+
+async fn take_up(
     shared: &Arc<Shared>,
     id: ConnectionId,
     subject: &Subject,
     payload: &[u8],
+    seen: &OnceLock<Mark>,
 ) -> Result<(), StateError> {
     let Some(mut live) = shared.lock_live(id).await else {
         shared.count_dropped();
         return Ok(());
     };
-    match arrival::open(&mut live, subject, payload) {
+    let opened = arrival::open(&mut live, subject, payload).map(|(arrived, mark)| {
+        seen.get_or_init(|| mark);
+        tracing::debug!("an event of a member is taken up");
+        arrived
+    });
+    match opened {
         Ok(Arrived::Answer(answer, in_reply_to)) if matches!(*answer, Answer::Authorisation(_)) => {
             records::take(shared, live, *answer, in_reply_to.as_ref()).await
         }

@@ -2,19 +2,22 @@
 //! panics over a line, as one may whose outlet is gone.
 
 use crate::http::Program;
-use crate::requests::connected;
+use crate::requests::{begin, connected};
+use crate::world::member::Member;
 use crate::world::receiver::Receiver;
 use crate::world::{PATIENCE, World, eventually};
 use reqwest::Method;
 use serde_json::json;
 use std::fmt;
 use std::sync::{Mutex, Once};
+use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use vettid_gateway::view::Status;
 use vettid_wire::auth::Decision;
 use vettid_wire::connection::{ConnectionState, RevocationReason};
+use vettid_wire::data::{DataOutcome, DataResponse, Keep, Snapshot, SnapshotState};
 
 /// Lines over which the log still has to fall, each once.
 static TO_COME: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
@@ -111,6 +114,59 @@ async fn a_question_is_asked_and_a_message_delivered() {
     member.next_event(&mut service, "connection.revoked").await;
     let view = gateway.run(move |gateway| async move { gateway.connection(id).await.unwrap() }).await;
     assert_eq!(view.state, ConnectionState::Revoked);
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_durable_event_is_taken_when_it_comes_again() {
+    let (world, gateway, _member, mut service) = connected().await;
+    let contract_hash = vettid_core::contract::contract_hash(&gateway.gateway().contract()).unwrap();
+    let state = SnapshotState::Value { value: "Elm 1".into(), keep: Keep::UntilRevoked };
+    let (connection_id, field) = (service.connection_id, "address".to_owned());
+    let sent = Snapshot { connection_id, contract_hash, field, number: 1, state };
+    fall_over("an event of a member is taken up");
+    service.deliver("data.snapshot", sent).await;
+    fallen("an event of a member is taken up").await;
+    eventually(|| gateway.gateway().values(connection_id).unwrap().iter().any(|one| one.value == "Elm 1")).await;
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_counts_when_it_comes_again() {
+    let (world, gateway, mut member, mut service) = connected().await;
+    let request = begin(&gateway, service.connection_id, "address", PATIENCE);
+    let asked = member.next_event(&mut service, "data.request").await;
+    let outcome =
+        DataOutcome::Served { field: "address".to_owned(), value: "Elm 1".into(), keep: Some(Keep::UntilRevoked) };
+    let body = DataResponse { request_id: asked.data().request_id, outcome, proof: None };
+    let body = service.proven(body, asked.question());
+    let bytes = service.seal("data.response", body, Some(asked.question()));
+    fall_over("an event of a member is taken up");
+    service.send_bytes("data.response", bytes.clone()).await;
+    fallen("an event of a member is taken up").await;
+    // Byte for byte the same: a vault does not sign an answer twice.
+    while !request.is_finished() {
+        service.send_bytes("data.response", bytes.clone()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(matches!(request.await.unwrap().status, Status::Served { value, .. } if value == "Elm 1"));
+    gateway.stop().await;
+    world.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_can_be_answered_again() {
+    let world = World::start().await;
+    let gateway = world.gateway().await;
+    let mut member = Member::new(&world).await;
+    let handshake = member.begin(&gateway.invite().await.link).await;
+    fall_over("an answer to an invitation is taken up");
+    handshake.send(&handshake.hs1).await;
+    fallen("an answer to an invitation is taken up").await;
+    // It was sent once; the inbox keeps it until it is done.
+    member.next_hs2(&handshake).await;
     gateway.stop().await;
     world.shut().await;
 }
