@@ -67,6 +67,9 @@ pub enum StateError {
     /// The database failed before; only a restart helps.
     #[error("the state can no longer be written: restart the gateway after checking its disk and its database")]
     Broken,
+    /// The task that writes fell.
+    #[error("the program fell over a fault of its own while it stored something: restart the gateway")]
+    Fallen,
     /// The database came back with something else than what this gateway left there.
     #[error(
         "the database came back without what was stored last: it must not be used before it holds everything that was acknowledged"

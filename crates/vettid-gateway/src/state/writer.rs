@@ -4,6 +4,7 @@
 
 use super::book::Book;
 use super::{After, StateError};
+use crate::tasks::{Fault, caught};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -80,7 +81,12 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (lost, _) = watch::channel(None);
         let standing = Arc::new(Standing { is_away: AtomicBool::new(false), lost, ending: CancellationToken::new() });
-        let task = tokio::spawn(run(desk, receiver, Arc::clone(&standing)));
+        let watched = Arc::clone(&standing);
+        let task = tokio::spawn(async move {
+            if caught(run(desk, receiver, Arc::clone(&watched))).await == Err(Fault) {
+                watched.end(&StateError::Fallen);
+            }
+        });
         Self { queue: Mutex::new(Some(sender)), task: Mutex::new(Some(task)), standing }
     }
 

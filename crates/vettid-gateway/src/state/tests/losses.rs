@@ -128,6 +128,21 @@ async fn a_gateway_that_ends_waits_for_no_database() {
     assert!(!state.is_open());
 }
 
+#[tokio::test]
+async fn a_fault_of_the_program_in_the_middle_of_a_commit_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, _) = super::open(folder.path(), key(1)).await.unwrap();
+    let mut draft = state.draft();
+    draft.put("a".to_owned(), &1).unwrap();
+    draft.then(|| panic!("a fault of the program"));
+    assert!(matches!(state.commit(draft).await, Err(StateError::Broken)));
+    let why = tokio::time::timeout(PATIENCE, state.lost()).await.unwrap();
+    assert!(why.contains("a fault of its own") && !state.is_open() && !state.is_away(), "{why}");
+    // The state was let go of, and holds what was committed.
+    let (_state, loaded) = super::open(folder.path(), key(1)).await.unwrap();
+    assert_eq!(loaded.value("a").unwrap(), Some(1));
+}
+
 async fn until(reached: impl Fn() -> bool) {
     let reached = async {
         while !reached() {
