@@ -6,6 +6,7 @@ mod arrivals;
 mod asking;
 mod invitations;
 mod ending;
+mod hearing;
 mod levels;
 mod logins;
 mod posts;
@@ -53,6 +54,7 @@ use crate::tasks::Tasks;
 use crate::versions::Versions;
 use crate::view::{ConnectionView, RequestView};
 use crate::webhook::{Event, EventKind};
+use hearing::Hearing;
 use serde_json::json;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -100,6 +102,7 @@ struct Shared {
     calls: Calls,
     metrics: Metrics,
     healthy: AtomicBool,
+    hearing: SyncMutex<Hearing>,
     dropped_events: AtomicU64,
     http_address: SyncMutex<Option<SocketAddr>>,
     oidc_address: SyncMutex<Option<SocketAddr>>,
@@ -218,10 +221,10 @@ impl Gateway {
         self.0.contracts.newest().contract.clone()
     }
 
-    /// Whether it can reach the broker and store what it must.
+    /// Whether it can reach the broker, hear what arrives there and store what it must.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.0.is_sound() && self.0.home.is_connected()
+        self.0.is_sound() && self.0.home.is_connected() && !self.0.is_deaf()
     }
 
     /// Messages that were dropped without an answer since the start.
@@ -371,6 +374,11 @@ impl Shared {
     /// Whether nothing failed, and what is to be stored can be.
     fn is_sound(&self) -> bool {
         self.healthy.load(Ordering::Acquire) && self.state.is_open() && !self.state.is_away()
+    }
+
+    /// Whether durable events have not been heard for long.
+    fn is_deaf(&self) -> bool {
+        lock(&self.hearing).is_deaf(clock::now())
     }
 
     /// Makes changes durable. A failure is final: the gateway is not healthy any more.

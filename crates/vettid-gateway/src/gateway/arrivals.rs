@@ -41,9 +41,13 @@ pub(super) async fn serve_inbox(shared: Arc<Shared>, mut inbox: Inbox) {
             next = inbox.next() => next,
         };
         match next {
-            Ok(message) => take_durable(&shared, message).await,
+            Ok(message) => {
+                lock(&shared.hearing).heard();
+                take_durable(&shared, message).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "the inbox failed and is opened again");
+                lock(&shared.hearing).failed(clock::now());
                 let Some(opened) = reopened(&shared).await else {
                     return;
                 };
@@ -60,7 +64,10 @@ async fn reopened(shared: &Shared) -> Option<Inbox> {
             () = tokio::time::sleep(REOPEN_PAUSE) => {}
         }
         match shared.home.inbox().await {
-            Ok(inbox) => return Some(inbox),
+            Ok(inbox) => {
+                lock(&shared.hearing).opened(clock::now());
+                return Some(inbox);
+            }
             Err(error) => tracing::info!(%error, "the inbox cannot be opened yet"),
         }
     }

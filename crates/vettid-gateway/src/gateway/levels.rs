@@ -21,6 +21,9 @@ impl Gateway {
         }
         if !shared.home.is_connected() {
             problems.push("the broker cannot be reached".to_owned());
+        } else if shared.is_deaf() {
+            problems
+                .push("the inbox on the broker cannot be opened: durable events wait there, see the log".to_owned());
         }
         if shared.stop.is_cancelled() {
             problems.push("the gateway is stopping".to_owned());

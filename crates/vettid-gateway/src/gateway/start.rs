@@ -172,6 +172,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         home,
         peers,
         healthy: AtomicBool::new(true),
+        hearing: SyncMutex::default(),
         dropped_events: AtomicU64::new(0),
         http_address: SyncMutex::new(None),
         oidc_address: SyncMutex::new(None),

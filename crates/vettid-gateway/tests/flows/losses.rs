@@ -12,7 +12,7 @@ use vettid_gateway::view::Status;
 use vettid_store::state::sqlite::SqliteState;
 
 /// Waits until the gateway says that it is ready, or not; gives its problems.
-async fn until_ready(program: &Program, ready: bool) -> String {
+pub(crate) async fn until_ready(program: &Program, ready: bool) -> String {
     let said = async {
         loop {
             let (status, body) = program.get("/readyz").await;

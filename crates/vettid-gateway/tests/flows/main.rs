@@ -9,6 +9,7 @@ mod client;
 mod connecting;
 mod crashes;
 mod faults;
+mod hearing;
 mod http;
 mod keys;
 mod kills;
