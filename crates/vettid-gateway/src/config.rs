@@ -200,6 +200,9 @@ pub struct Limits {
     pub webhook_again_ms: u64,
     /// An event that a webhook did not take for this long is set aside, in milliseconds.
     pub webhook_give_up_ms: i64,
+    /// Events that may wait for one webhook: it is paused when there are more, and what waits is set aside. So many may be
+    /// set aside; beyond, the oldest are dropped.
+    pub webhook_waiting: usize,
 }
 
 impl Default for Limits {
@@ -216,6 +219,7 @@ impl Default for Limits {
             calls_per_minute: 60_000,
             webhook_again_ms: 5_000,
             webhook_give_up_ms: 3 * 24 * 3600 * 1000,
+            webhook_waiting: 100_000,
         }
     }
 }
@@ -327,7 +331,8 @@ impl Limits {
             && self.keep_finished_ms > 0
             && (1..=10_000_000).contains(&self.calls_per_minute)
             && self.webhook_again_ms > 0
-            && self.webhook_give_up_ms > 0;
+            && self.webhook_give_up_ms > 0
+            && self.webhook_waiting > 0;
         if positive { Ok(()) } else { Err(ConfigError::Value { key: "limits", reason: "every limit is at least 1" }) }
     }
 }

@@ -22,8 +22,6 @@ use zeroize::Zeroizing;
 
 /// Webhooks that there may be.
 pub(crate) const MOST_WEBHOOKS: usize = 100;
-/// Deliveries of one webhook that are set aside at most; beyond, the oldest are dropped.
-pub(crate) const MOST_SET_ASIDE: usize = 10_000;
 /// A former secret still signs for this long, in milliseconds.
 pub(crate) const FORMER_SECRET_MS: i64 = 24 * 3600 * 1000;
 
@@ -319,6 +317,11 @@ impl Delivery {
             failure: None,
             set_aside_at: webhook.paused_at.map(|_| now),
         }
+    }
+
+    /// Whether it was never set aside.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.tried_since == self.made_at
     }
 
     /// Its key in the state: in the order of the deliveries.

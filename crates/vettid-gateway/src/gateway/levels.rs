@@ -31,9 +31,7 @@ impl Gateway {
         let mut warnings = Vec::new();
         match shared.hooks.paused() {
             0 => {}
-            paused => {
-                warnings.push(format!("{paused} of the webhooks took nothing for long and get no events: replay them"))
-            }
+            paused => warnings.push(format!("{paused} of the webhooks are paused and get no events: replay them")),
         }
         match shared.hooks.counts().1 {
             0 => {}

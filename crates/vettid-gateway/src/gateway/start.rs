@@ -154,7 +154,7 @@ pub(super) async fn start(config: Config) -> Result<Gateway, StartError> {
         records: SyncMutex::new(records::load(&loaded)?),
         values: SyncMutex::new(std::mem::take(&mut outlived.values)),
         api_keys: ApiKeys::new(loaded.values(api_keys::KEYS)?, limits.calls_per_minute),
-        hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?)?),
+        hooks: Arc::new(webhooks::Hooks::load(&loaded, Sender::new(&config.webhooks)?, limits.webhook_waiting)?),
         calls: Calls::new(loaded.values(once::CALLS)?),
         metrics: Metrics::new(),
         invitations: SyncMutex::new(invitations(&loaded)?),

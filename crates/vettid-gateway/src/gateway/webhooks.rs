@@ -1,6 +1,8 @@
 //! Events on their way to webhooks: put into the commit of what they tell of, sent when that is durable, sent again until
 //! they are taken. What a receiver was sent always has the same id.
 
+mod table;
+
 use super::{Gateway, Shared, lock};
 use crate::clock;
 use crate::once;
@@ -8,7 +10,6 @@ use crate::random;
 use crate::state::{Draft, Loaded, StateError};
 use crate::tasks::{Fault, caught};
 use crate::webhook::address::{self, BadAddress};
-use crate::webhook::outbox::Outbox;
 use crate::webhook::patience::AfterFailure;
 use crate::webhook::sender::{Attempt, Sender};
 use crate::webhook::{
@@ -16,10 +17,11 @@ use crate::webhook::{
     webhook_key,
 };
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex};
 use std::time::Duration;
+use table::{LeftToDo, Table};
 use tokio::sync::{Mutex, Notify};
 use vettid_crypto::secret::Secret32;
 use vettid_wire::id::EventId;
@@ -84,46 +86,10 @@ pub(super) struct Hooks {
     pub(super) failed: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    webhooks: BTreeMap<WebhookId, Arc<Webhook>>,
-    outbox: Outbox,
-    /// What has to go from the state.
-    surplus: Vec<Arc<Delivery>>,
-}
-
-impl Table {
-    fn add(&mut self, delivery: Arc<Delivery>) {
-        let Some(webhook) = self.webhooks.get(&delivery.webhook_id) else {
-            return self.surplus.push(delivery);
-        };
-        let delivery = match (webhook.paused_at, delivery.set_aside_at) {
-            (Some(at), None) => Arc::new(Delivery { set_aside_at: Some(at), ..(*delivery).clone() }),
-            _ => delivery,
-        };
-        let dropped = self.outbox.add(delivery);
-        self.surplus.extend(dropped);
-    }
-
-    fn view(&self, webhook: &Webhook) -> WebhookView {
-        let (waiting, set_aside) = self.outbox.counts(webhook.webhook_id);
-        WebhookView {
-            webhook_id: webhook.webhook_id,
-            url: webhook.url.clone(),
-            events: webhook.events.clone(),
-            with_answers: webhook.with_answers,
-            created_at: webhook.created_at,
-            paused_at: webhook.paused_at,
-            waiting,
-            set_aside,
-        }
-    }
-}
-
 impl Hooks {
     /// What the state holds.
-    pub(super) fn load(loaded: &Loaded, sender: Sender) -> Result<Self, StateError> {
-        let mut table = Table::default();
+    pub(super) fn load(loaded: &Loaded, sender: Sender, most_waiting: usize) -> Result<Self, StateError> {
+        let mut table = Table::new(most_waiting);
         for webhook in loaded.values::<Webhook>(WEBHOOKS)? {
             table.webhooks.insert(webhook.webhook_id, Arc::new(webhook));
         }
@@ -226,12 +192,12 @@ impl Shared {
 pub(super) async fn serve(shared: Arc<Shared>) {
     loop {
         let now = clock::now();
-        let (due, next_at, surplus) = {
+        let (due, next_at, left) = {
             let mut table = lock(&shared.hooks.table);
             let due = table.outbox.due(now, MOST_AT_ONCE);
-            (due, table.outbox.next_at(), std::mem::take(&mut table.surplus))
+            (due, table.outbox.next_at(), table.left_to_do())
         };
-        forget(&shared, surplus).await;
+        tidy(&shared, now, left).await;
         for delivery in due {
             let owner = Arc::clone(&shared);
             shared.tasks.insist("the delivery of an event", move || attempt(Arc::clone(&owner), Arc::clone(&delivery)));
@@ -244,6 +210,32 @@ pub(super) async fn serve(shared: Arc<Shared>) {
             () = shared.hooks.wake.notified() => {}
             () = tokio::time::sleep(pause.min(ROUND)) => {}
         }
+    }
+}
+
+async fn tidy(shared: &Shared, now: Timestamp, left: LeftToDo) {
+    let LeftToDo { surplus, dropped, full } = left;
+    if dropped > 0 {
+        tracing::warn!(dropped, "events that were set aside longest were dropped: there is room for no more");
+    }
+    forget(shared, surplus).await;
+    for id in full {
+        if let Err(error) = pause_full(shared, now, id).await {
+            tracing::error!(%error, "a webhook for which too much waits could not be paused");
+        }
+    }
+}
+
+/// Pauses a webhook for which too much waits. What waits is set aside.
+async fn pause_full(shared: &Shared, now: Timestamp, id: WebhookId) -> Result<(), StateError> {
+    let _turn = shared.hooks.turn.lock().await;
+    let is_full = lock(&shared.hooks.table).outbox.is_full(id);
+    match shared.hooks.get(id).filter(|webhook| is_full && webhook.paused_at.is_none()) {
+        Some(webhook) => {
+            tracing::warn!(webhook_id = %id, "a webhook is paused, because too much waits for it: replay it");
+            shared.change_webhook(Webhook { paused_at: Some(now), ..webhook.duplicate() }).await
+        }
+        None => Ok(()),
     }
 }
 
@@ -325,10 +317,7 @@ async fn again(shared: &Shared, next_at: Timestamp, delivery: &Delivery, failure
     draft.put(next.key(), &*next)?;
     let hooks = Arc::clone(&shared.hooks);
     draft.then(move || {
-        hooks.change(|table| match table.webhooks.contains_key(&next.webhook_id) {
-            true => table.outbox.again(next),
-            false => table.surplus.push(next),
-        });
+        hooks.change(|table| table.again(next));
     });
     shared.commit(draft).await
 }
@@ -358,7 +347,7 @@ async fn set_aside(
     draft.then(move || {
         hooks.change(|table| {
             let dropped = table.outbox.aside(aside);
-            table.surplus.extend(dropped);
+            table.drop_oldest(dropped);
         });
     });
     if is_gone || webhook.is_paused_with(delivery) {
@@ -392,7 +381,7 @@ impl Gateway {
             taken_at: None,
             paused_at: None,
         };
-        let secret = WebhookSecret { webhook: Table::default().view(&webhook), secret: webhook.secret_text() };
+        let secret = WebhookSecret { webhook: Table::new(0).view(&webhook), secret: webhook.secret_text() };
         let mut draft = shared.state.draft();
         once::shown(&mut draft)?;
         shared.put_webhook(&mut draft, webhook)?;

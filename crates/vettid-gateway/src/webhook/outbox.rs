@@ -1,7 +1,7 @@
 //! What is still to be sent: a queue for each webhook and connection, of which only the first is tried; and what was set
 //! aside. Pure and bounded; the state holds the same, so a restart makes it anew.
 
-use super::{Delivery, DeliveryView, MOST_SET_ASIDE, WebhookId};
+use super::{Delivery, DeliveryView, WebhookId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use vettid_wire::id::ConnectionId;
@@ -10,83 +10,62 @@ use vettid_wire::time::Timestamp;
 /// Attempts at once for one webhook.
 const MOST_AT_ONCE: usize = 8;
 
-/// What arrives in its order: the events of a connection at a webhook.
-type Lane = (WebhookId, Option<ConnectionId>);
+/// What arrives in its order: the events of a connection.
+type Lane = Option<ConnectionId>;
 
-/// The queues.
-#[derive(Debug, Default)]
+/// The queues of all webhooks.
+#[derive(Debug)]
 pub(crate) struct Outbox {
+    queues: HashMap<WebhookId, Queue>,
+    /// The first that is due of each webhook that has a place free.
+    ready: BTreeSet<(Timestamp, u64, WebhookId)>,
+    /// Deliveries of one webhook that may wait before it is full, and that may be set aside.
+    most: usize,
+}
+
+/// What there is for one webhook.
+#[derive(Debug, Default)]
+struct Queue {
     lanes: HashMap<Lane, VecDeque<Arc<Delivery>>>,
-    /// The first of each queue that is not being tried, by when it is due.
+    /// The first of each lane that is not being tried, by when it is due.
     heads: BTreeSet<(Timestamp, u64, Lane)>,
-    flying: HashMap<WebhookId, usize>,
-    set_aside: HashMap<WebhookId, BTreeMap<u64, Arc<Delivery>>>,
+    /// Where it stands among those that are ready.
+    ready: Option<(Timestamp, u64)>,
+    flying: usize,
+    waiting: usize,
+    /// Those that wait and were not set aside before.
+    fresh: usize,
+    set_aside: BTreeMap<u64, Arc<Delivery>>,
 }
 
-fn lane(delivery: &Delivery) -> Lane {
-    (delivery.webhook_id, delivery.connection_id)
-}
-
-impl Outbox {
-    /// Adds a delivery that is durable. Gives back what has to go to make room among those set aside.
-    pub(crate) fn add(&mut self, delivery: Arc<Delivery>) -> Option<Arc<Delivery>> {
-        if delivery.set_aside_at.is_some() {
-            return self.put_aside(delivery);
+impl Queue {
+    fn push(&mut self, delivery: Arc<Delivery>) {
+        self.waiting += 1;
+        self.fresh += usize::from(delivery.is_fresh());
+        let lane = self.lanes.entry(delivery.connection_id).or_default();
+        if lane.is_empty() {
+            self.heads.insert((delivery.next_at, delivery.sequence, delivery.connection_id));
         }
-        let (lane, head) = (lane(&delivery), (delivery.next_at, delivery.sequence));
-        let queue = self.lanes.entry(lane).or_default();
-        if queue.is_empty() {
-            self.heads.insert((head.0, head.1, lane));
-        }
-        queue.push_back(delivery);
-        None
+        lane.push_back(delivery);
     }
 
-    fn put_aside(&mut self, delivery: Arc<Delivery>) -> Option<Arc<Delivery>> {
-        let aside = self.set_aside.entry(delivery.webhook_id).or_default();
-        aside.insert(delivery.sequence, delivery);
-        if aside.len() > MOST_SET_ASIDE { aside.pop_first().map(|(_, oldest)| oldest) } else { None }
+    fn put_aside(&mut self, delivery: Arc<Delivery>, most: usize) -> Option<Arc<Delivery>> {
+        self.set_aside.insert(delivery.sequence, delivery);
+        if self.set_aside.len() > most { self.set_aside.pop_first().map(|(_, oldest)| oldest) } else { None }
     }
 
-    /// What is due now, at most `most`; each is tried by whoever takes it, who says [`taken`](Self::taken),
-    /// [`again`](Self::again) or [`aside`](Self::aside) afterwards.
-    pub(crate) fn due(&mut self, now: Timestamp, most: usize) -> Vec<Arc<Delivery>> {
-        let mut due = Vec::new();
-        let mut chosen = Vec::new();
-        for head in self.heads.iter().take_while(|(at, ..)| *at <= now) {
-            if due.len() == most {
-                break;
-            }
-            let flying = self.flying.entry(head.2.0).or_default();
-            if *flying < MOST_AT_ONCE
-                && let Some(delivery) = self.lanes.get(&head.2).and_then(VecDeque::front)
-            {
-                *flying += 1;
-                due.push(Arc::clone(delivery));
-                chosen.push(*head);
-            }
-        }
-        for head in chosen {
-            self.heads.remove(&head);
-        }
-        due
+    fn left(&mut self, delivery: &Delivery) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.fresh = self.fresh.saturating_sub(usize::from(delivery.is_fresh()));
     }
 
-    /// When the next one is due that is not due at `now`, or that could not be taken then.
-    pub(crate) fn next_at(&self) -> Option<Timestamp> {
-        self.heads.first().map(|(at, ..)| *at)
+    fn land(&mut self) {
+        self.flying = self.flying.saturating_sub(1);
     }
 
-    fn land(&mut self, delivery: &Delivery) {
-        if let Some(flying) = self.flying.get_mut(&delivery.webhook_id) {
-            *flying = flying.saturating_sub(1);
-        }
-    }
-
-    /// Takes the delivery out of its queue; `false`: its webhook is gone.
+    /// Takes the delivery that was being tried out of its lane; `false`: it is not there any more.
     fn leave(&mut self, delivery: &Delivery) -> bool {
-        self.land(delivery);
-        let lane = lane(delivery);
+        let lane = delivery.connection_id;
         let Some(queue) = self.lanes.get_mut(&lane) else {
             return false;
         };
@@ -95,43 +74,132 @@ impl Outbox {
         }
         queue.pop_front();
         match queue.front() {
-            Some(next) => {
-                self.heads.insert((next.next_at, next.sequence, lane));
+            Some(next) => drop(self.heads.insert((next.next_at, next.sequence, lane))),
+            None => drop(self.lanes.remove(&lane)),
+        }
+        self.left(delivery);
+        true
+    }
+
+    fn take_waiting(&mut self) -> Vec<Arc<Delivery>> {
+        let first: HashSet<Lane> = self.heads.iter().map(|(_, _, lane)| *lane).collect();
+        let mut out = Vec::new();
+        for (lane, queue) in &mut self.lanes {
+            let flying = usize::from(!first.contains(lane)).min(queue.len());
+            out.extend(queue.split_off(flying));
+        }
+        self.lanes.retain(|_, queue| !queue.is_empty());
+        self.heads.clear();
+        out.iter().for_each(|delivery| self.left(delivery));
+        out.sort_by_key(|delivery| delivery.sequence);
+        out
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Delivery>> {
+        self.lanes.values().flatten().chain(self.set_aside.values())
+    }
+}
+
+impl Outbox {
+    /// Nothing to send. A webhook is full when more than `most` wait, and no more than that are set aside.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { queues: HashMap::new(), ready: BTreeSet::new(), most }
+    }
+
+    /// Changes the queue of a webhook.
+    fn change<T>(&mut self, id: WebhookId, change: impl FnOnce(&mut Queue, usize) -> T) -> T {
+        let queue = self.queues.entry(id).or_default();
+        let outcome = change(queue, self.most);
+        let first =
+            queue.heads.first().filter(|_| queue.flying < MOST_AT_ONCE).map(|(at, sequence, _)| (*at, *sequence));
+        if queue.ready != first {
+            if let Some((at, sequence)) = std::mem::replace(&mut queue.ready, first) {
+                self.ready.remove(&(at, sequence, id));
             }
-            None => {
-                self.lanes.remove(&lane);
+            if let Some((at, sequence)) = first {
+                self.ready.insert((at, sequence, id));
             }
         }
-        true
+        outcome
+    }
+
+    /// The same if there is anything of the webhook.
+    fn change_known<T>(&mut self, id: WebhookId, change: impl FnOnce(&mut Queue, usize) -> T) -> Option<T> {
+        self.queues.contains_key(&id).then(|| self.change(id, change))
+    }
+
+    /// Adds a delivery that is durable. Gives back what has to go to make room among those set aside.
+    pub(crate) fn add(&mut self, delivery: Arc<Delivery>) -> Option<Arc<Delivery>> {
+        self.change(delivery.webhook_id, |queue, most| {
+            if delivery.set_aside_at.is_some() {
+                return queue.put_aside(delivery, most);
+            }
+            queue.push(delivery);
+            None
+        })
+    }
+
+    /// Whether so many wait for a webhook that it is to be paused. What is sent again after it was set aside does not count.
+    pub(crate) fn is_full(&self, id: WebhookId) -> bool {
+        self.queues.get(&id).is_some_and(|queue| queue.fresh > self.most)
+    }
+
+    /// What is due now, at most `most`; each is tried by whoever takes it, who says [`taken`](Self::taken),
+    /// [`again`](Self::again) or [`aside`](Self::aside) afterwards. Looks at nothing that cannot be taken.
+    pub(crate) fn due(&mut self, now: Timestamp, most: usize) -> Vec<Arc<Delivery>> {
+        let mut due = Vec::new();
+        while due.len() < most
+            && let Some((_, _, id)) = self.ready.first().filter(|(at, ..)| *at <= now).copied()
+        {
+            due.extend(self.change(id, |queue, _| {
+                let (_, _, lane) = queue.heads.pop_first()?;
+                queue.flying += 1;
+                queue.lanes.get(&lane).and_then(VecDeque::front).cloned()
+            }));
+        }
+        due
+    }
+
+    /// When the next one is due that can be taken and was not.
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        self.ready.first().map(|(at, ..)| *at)
     }
 
     /// The receiver has it.
     pub(crate) fn taken(&mut self, delivery: &Delivery) {
-        self.leave(delivery);
+        self.change_known(delivery.webhook_id, |queue, _| {
+            queue.land();
+            queue.leave(delivery);
+        });
     }
 
     /// It is tried again; nothing behind it overtakes it.
     pub(crate) fn again(&mut self, delivery: Arc<Delivery>) {
-        self.land(&delivery);
-        let lane = lane(&delivery);
-        if let Some(front) = self.lanes.get_mut(&lane).and_then(VecDeque::front_mut)
-            && front.sequence == delivery.sequence
-        {
-            self.heads.insert((delivery.next_at, delivery.sequence, lane));
-            *front = delivery;
-        }
+        self.change_known(delivery.webhook_id, |queue, _| {
+            queue.land();
+            let lane = delivery.connection_id;
+            if let Some(front) = queue.lanes.get_mut(&lane).and_then(VecDeque::front_mut)
+                && front.sequence == delivery.sequence
+            {
+                queue.heads.insert((delivery.next_at, delivery.sequence, lane));
+                *front = delivery;
+            }
+        });
     }
 
     /// It is set aside. Gives back what has to go to make room.
     pub(crate) fn aside(&mut self, delivery: Arc<Delivery>) -> Option<Arc<Delivery>> {
-        if self.leave(&delivery) { self.put_aside(delivery) } else { None }
+        let id = delivery.webhook_id;
+        let set_aside = |queue: &mut Queue, most| {
+            queue.land();
+            if queue.leave(&delivery) { queue.put_aside(delivery, most) } else { None }
+        };
+        self.change_known(id, set_aside).flatten()
     }
 
     /// Everything of a webhook, waiting and set aside, in order.
     pub(crate) fn of(&self, id: WebhookId) -> Vec<Arc<Delivery>> {
-        let waiting = self.lanes.iter().filter(|((webhook, _), _)| *webhook == id).flat_map(|(_, queue)| queue);
-        let aside = self.set_aside.get(&id).into_iter().flat_map(BTreeMap::values);
-        let mut all: Vec<_> = waiting.chain(aside).cloned().collect();
+        let mut all: Vec<_> = self.queues.get(&id).into_iter().flat_map(Queue::all).cloned().collect();
         all.sort_by_key(|delivery| delivery.sequence);
         all
     }
@@ -139,39 +207,28 @@ impl Outbox {
     /// Takes out everything of a webhook.
     pub(crate) fn remove(&mut self, id: WebhookId) -> Vec<Arc<Delivery>> {
         let all = self.of(id);
-        self.lanes.retain(|(webhook, _), _| *webhook != id);
-        self.heads.retain(|(_, _, (webhook, _))| *webhook != id);
-        self.set_aside.remove(&id);
+        if let Some((at, sequence)) = self.queues.remove(&id).and_then(|queue| queue.ready) {
+            self.ready.remove(&(at, sequence, id));
+        }
         all
     }
 
     /// What of a webhook waits and is not being tried right now; taken out of its queues.
     pub(crate) fn take_waiting(&mut self, id: WebhookId) -> Vec<Arc<Delivery>> {
-        let first: HashSet<Lane> = self.heads.iter().map(|(_, _, lane)| *lane).collect();
-        let mut out = Vec::new();
-        for (lane, queue) in self.lanes.iter_mut().filter(|((webhook, _), _)| *webhook == id) {
-            let flying = usize::from(!first.contains(lane)).min(queue.len());
-            out.extend(queue.split_off(flying));
-        }
-        self.lanes.retain(|_, queue| !queue.is_empty());
-        let lanes = &self.lanes;
-        self.heads.retain(|(_, _, lane)| lanes.contains_key(lane));
-        out.sort_by_key(|delivery| delivery.sequence);
-        out
+        self.change_known(id, |queue, _| queue.take_waiting()).unwrap_or_default()
     }
 
     /// Takes out what was set aside for a webhook, or one event of it.
     pub(crate) fn take_aside(&mut self, id: WebhookId, wanted: impl Fn(&Delivery) -> bool) -> Vec<Arc<Delivery>> {
-        let Some(aside) = self.set_aside.get_mut(&id) else {
+        let Some(queue) = self.queues.get_mut(&id) else {
             return Vec::new();
         };
-        aside.extract_if(.., |_, delivery| wanted(delivery)).map(|(_, delivery)| delivery).collect()
+        queue.set_aside.extract_if(.., |_, delivery| wanted(delivery)).map(|(_, delivery)| delivery).collect()
     }
 
     /// How many wait and how many are set aside.
     pub(crate) fn counts(&self, id: WebhookId) -> (usize, usize) {
-        let waiting = self.lanes.iter().filter(|((webhook, _), _)| *webhook == id).map(|(_, queue)| queue.len()).sum();
-        (waiting, self.set_aside.get(&id).map_or(0, BTreeMap::len))
+        self.queues.get(&id).map_or((0, 0), |queue| (queue.waiting, queue.set_aside.len()))
     }
 
     /// Everything of a webhook as programs see it.
@@ -184,6 +241,8 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::webhook::EventKind;
+
+    const MOST: usize = 100;
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_unix_ms(1_000_000 + ms)
@@ -216,7 +275,7 @@ mod tests {
 
     #[test]
     fn events_of_a_connection_keep_their_order_and_others_do_not_wait_for_them() {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(MOST);
         for (sequence, connection) in [(1, 1), (2, 1), (3, 2), (4, 1)] {
             outbox.add(delivery(sequence, 1, connection));
         }
@@ -239,7 +298,7 @@ mod tests {
 
     #[test]
     fn one_webhook_does_not_take_the_room_of_another() {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(MOST);
         for number in 0..20 {
             outbox.add(delivery(number, 1, u8::try_from(number).unwrap()));
         }
@@ -249,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_is_removed_while_it_is_tried_does_not_come_back() {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(MOST);
         outbox.add(delivery(1, 1, 1));
         let due = outbox.due(at(0), 1);
         assert_eq!(outbox.remove(WebhookId::from_bytes([1; 16])).len(), 1);
@@ -261,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_is_being_tried_stays_when_the_rest_is_taken_out() {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(MOST);
         (1..=3).for_each(|number| drop(outbox.add(delivery(number, 1, 1))));
         outbox.add(delivery(4, 1, 2));
         let due = outbox.due(at(0), 1);
@@ -274,10 +333,45 @@ mod tests {
 
     #[test]
     fn what_is_set_aside_is_bounded() {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(MOST);
         let aside = |number| Arc::new(Delivery { set_aside_at: Some(at(0)), ..(*delivery(number, 1, 1)).clone() });
-        let dropped: Vec<_> = (0..=MOST_SET_ASIDE as u64).filter_map(|number| outbox.add(aside(number))).collect();
+        let dropped: Vec<_> = (0..=MOST as u64).filter_map(|number| outbox.add(aside(number))).collect();
         assert_eq!(numbers(&dropped), [0]);
         assert_eq!(outbox.take_aside(WebhookId::from_bytes([1; 16]), |one| one.sequence == 7).len(), 1);
+    }
+
+    #[test]
+    fn a_webhook_is_full_when_more_wait_than_may_and_not_by_what_is_sent_again() {
+        let (mut outbox, id) = (Outbox::new(3), WebhookId::from_bytes([1; 16]));
+        let again = |number| Arc::new(Delivery { tried_since: at(5), ..(*delivery(number, 1, 1)).clone() });
+        (0..4).for_each(|number| drop(outbox.add(again(number))));
+        (4..7).for_each(|number| drop(outbox.add(delivery(number, 1, 2))));
+        assert!(!outbox.is_full(id));
+        outbox.add(delivery(7, 1, 3));
+        assert!(outbox.is_full(id) && !outbox.is_full(WebhookId::from_bytes([2; 16])));
+        let due = outbox.due(at(0), 10);
+        assert_eq!(numbers(&due), [0, 4, 7]);
+        outbox.taken(&due[1]);
+        assert!(!outbox.is_full(id));
+        assert_eq!(outbox.counts(id), (7, 0));
+        assert_eq!(numbers(&outbox.take_waiting(id)), [1, 2, 3, 5, 6]);
+        outbox.taken(&due[0]);
+        outbox.taken(&due[2]);
+        assert_eq!((outbox.counts(id), outbox.next_at()), ((0, 0), None));
+    }
+
+    #[test]
+    fn what_is_due_of_a_webhook_without_a_place_is_not_looked_at() {
+        let mut outbox = Outbox::new(usize::MAX);
+        for number in 0..200_u8 {
+            outbox.add(delivery(number.into(), 1, number));
+        }
+        let due = outbox.due(at(0), 100);
+        assert_eq!(due.len(), MOST_AT_ONCE);
+        assert!(outbox.ready.is_empty() && outbox.next_at().is_none(), "its places are taken");
+        outbox.add(later(&delivery(200, 2, 1), 50));
+        assert_eq!(outbox.next_at(), Some(at(50)), "the next that can be taken");
+        outbox.taken(&due[3]);
+        assert_eq!(numbers(&outbox.due(at(0), 100)), [8]);
     }
 }

@@ -92,7 +92,7 @@ mod tests {
     /// Plays the queue by the clock against a receiver that takes nothing; when it is set aside, and after how many attempts.
     fn until_aside(random: [u8; 2]) -> (Timestamp, u32) {
         let limits = Limits::default();
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(10);
         outbox.add(Arc::new(delivery(1, at(0))));
         loop {
             let now = outbox.next_at().unwrap();
@@ -140,7 +140,7 @@ mod tests {
         let event =
             Event { kind: EventKind::WebhookTest, connection_id: None, body: serde_json::json!({}), answer: None };
         let later = Delivery::of(&event, WebhookId::from_bytes([3; 16]), &paused, 2, at(5 * DAY_MS));
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(10);
         outbox.add(Arc::new(later));
         assert!(outbox.due(at(9 * DAY_MS), 10).is_empty() && outbox.next_at().is_none());
         assert_eq!(outbox.counts(paused.webhook_id), (0, 1));

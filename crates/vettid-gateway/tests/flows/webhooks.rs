@@ -205,3 +205,28 @@ pub(crate) async fn until(program: &Program, path: &str, holds: impl Fn(&Value) 
     };
     tokio::time::timeout(PATIENCE, reached).await.unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_for_which_too_much_waits_is_paused_and_loses_nothing_that_there_is_room_for() {
+    let mut world = World::start().await;
+    world.config.limits.webhook_waiting = 4;
+    let gateway = world.gateway().await;
+    let (program, receiver) = (Program::of(&world, &gateway), Receiver::start().await);
+    let id = add(&program, &receiver.url("hook"), json!({})).await["webhook_id"].as_str().unwrap().to_owned();
+    receiver.answer(|_| 500);
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        let (_, test) = program.call(Method::POST, &format!("/v1/webhooks/{id}/test"), None).await;
+        sent.push(test["event_id"].clone());
+    }
+    let idle = |body: &Value| body["paused_at"].is_string() && body["waiting"] == json!(0);
+    assert_eq!(until(&program, &format!("/v1/webhooks/{id}"), idle).await["set_aside"], json!(4));
+    receiver.answer(|_| 200);
+    let before = receiver.all().len();
+    assert_eq!(program.post(&format!("/v1/webhooks/{id}/replay"), json!({})).await.1, json!({"replayed": 4}));
+    eventually(|| receiver.all().len() == before + 4).await;
+    let taken: Vec<_> = receiver.all()[before..].iter().map(|one| json!(one.id)).collect();
+    assert_eq!(taken, sent[1..], "the oldest one had to go");
+    gateway.stop().await;
+    world.shut().await;
+}
