@@ -30,6 +30,8 @@ pub(crate) struct Request {
     question: Question,
     /// Later than the question's own, once the member is being asked.
     expires_at_ms: AtomicI64,
+    /// When something on its way named it last.
+    named_at_ms: AtomicI64,
     progress: watch::Sender<Progress>,
     /// The answer as the member's vault signed it.
     evidence: Mutex<Option<Value>>,
@@ -42,6 +44,7 @@ impl Request {
         Self {
             expires_at_ms: AtomicI64::new(question.expires_at.unix_ms()),
             question,
+            named_at_ms: AtomicI64::new(0),
             progress: watch::Sender::new(Progress::Asked),
             evidence: Mutex::default(),
             stored: AtomicBool::new(stored),
@@ -137,6 +140,18 @@ impl Request {
     /// Whether it holds a value of a member.
     pub(crate) fn holds_value(&self) -> bool {
         matches!(&*self.progress.borrow(), Progress::Done(_, outcome) if outcome.holds_value())
+    }
+
+    /// Since when it ended, or should have.
+    fn over_since(&self) -> Timestamp {
+        match &*self.progress.borrow() {
+            Progress::Done(at, _) => *at,
+            Progress::Asked | Progress::Pending => self.expires_at(),
+        }
+    }
+
+    fn kept_since(&self) -> Timestamp {
+        self.over_since().max(Timestamp::from_unix_ms(self.named_at_ms.load(Ordering::Acquire)))
     }
 
     fn holds_value_of(&self, connection: ConnectionId) -> bool {
@@ -309,13 +324,20 @@ impl Requests {
     /// over. Nothing of `kept` is too old.
     pub(crate) fn sweep(&self, now: Timestamp, keep_ms: i64, kept: &HashSet<RequestId>) -> Vec<Arc<Request>> {
         self.take_out(|request| {
-            let since = match &*request.progress.borrow() {
-                Progress::Done(at, _) => *at,
-                Progress::Asked | Progress::Pending => request.expires_at(),
-            };
-            let is_old = now.since_ms(since) > keep_ms && !kept.contains(&request.question.request_id);
-            is_old || request.is_over(now)
+            let is_kept = kept.contains(&request.question.request_id);
+            (now.since_ms(request.kept_since()) > keep_ms && !is_kept) || request.is_over(now)
         })
+    }
+
+    /// Something on its way names these requests: those that ended are kept as if that had been now. What is kept for longer
+    /// than `keep_ms` takes no room from others.
+    pub(crate) fn named(&self, now: Timestamp, keep_ms: i64, named: &HashSet<RequestId>) {
+        for request in named.iter().filter_map(|id| self.get(*id)).filter(|request| request.is_done()) {
+            if now.since_ms(request.over_since()) > keep_ms {
+                self.kept(request.question.request_id);
+            }
+            request.named_at_ms.store(now.unix_ms(), Ordering::Release);
+        }
     }
 }
 
@@ -439,6 +461,26 @@ mod tests {
         assert_eq!(requests.sweep(at(601), 100, &HashSet::new()).len(), 1);
         assert_eq!(requests.sweep(at(1_101), 100, &HashSet::new()).len(), 1);
         assert!(requests.get(RequestId::from_bytes([2; 16])).is_none());
+    }
+
+    #[test]
+    fn what_somebody_is_still_to_be_told_of_is_kept_as_long_as_its_value_and_takes_no_room() {
+        let requests = Requests::new(1);
+        let named = HashSet::from([RequestId::from_bytes([1; 16])]);
+        let keep = Keep::TimeLimited { until: at(9_000) };
+        let served = Outcome::Served { field: "address".to_owned(), value: "Elm 1".into(), keep };
+        requests.add(question(1), true).take(at(500), Judgement::Done(served));
+        requests.named(at(600), 100, &named);
+        assert_eq!(requests.check_room(), Err(TooManyOpen), "as fresh as any other");
+        requests.named(at(700), 100, &named);
+        assert_eq!(requests.check_room(), Ok(()));
+        assert!(requests.sweep(at(800), 100, &HashSet::new()).is_empty(), "it was named a short time ago");
+        requests.named(at(8_999), 100, &named);
+        assert!(requests.sweep(at(8_999), 100, &HashSet::new()).is_empty());
+        assert_eq!(requests.sweep(at(9_000), 100, &HashSet::new()).len(), 1, "a value ends with its time");
+        requests.add(question(2), true).take(at(500), Judgement::Done(Outcome::Expired));
+        requests.named(at(900), 100, &HashSet::from([RequestId::from_bytes([2; 16])]));
+        assert_eq!(requests.sweep(at(1_001), 100, &HashSet::new()).len(), 1, "nothing names it any more");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use vettid_crypto::secret::Secret32;
 use vettid_crypto::stored;
 use vettid_wire::base64::encode;
-use vettid_wire::id::{ConnectionId, EventId};
+use vettid_wire::id::{ConnectionId, EventId, RequestId};
 use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -252,6 +252,9 @@ pub(crate) struct Delivery {
     pub kind: EventKind,
     /// Where it happened.
     pub connection_id: Option<ConnectionId>,
+    /// The request that it tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
     /// What is sent; byte for byte the same each time.
     pub payload: String,
     /// When it happened.
@@ -309,6 +312,7 @@ impl Delivery {
             event_id,
             kind: event.kind,
             connection_id: event.connection_id,
+            request_id: request_in(&event.body),
             payload,
             made_at: now,
             tried_since: now,
@@ -317,6 +321,13 @@ impl Delivery {
             failure: None,
             set_aside_at: webhook.paused_at.map(|_| now),
         }
+    }
+
+    /// One of a state that did not say yet which request a delivery tells of.
+    pub(crate) fn completed(self) -> Self {
+        let body = || serde_json::from_str::<Value>(&self.payload).ok();
+        let request_id = self.request_id.or_else(|| body()?.get("data").and_then(request_in));
+        Self { request_id, ..self }
     }
 
     /// Whether it was never set aside.
@@ -328,6 +339,11 @@ impl Delivery {
     pub(crate) fn key(&self) -> String {
         format!("{DELIVERIES}{:020}", self.sequence)
     }
+}
+
+/// The request that an event names.
+fn request_in(body: &Value) -> Option<RequestId> {
+    body.get("request_id").and_then(|id| RequestId::deserialize(id).ok())
 }
 
 impl From<&Delivery> for DeliveryView {

@@ -387,7 +387,9 @@ async fn pause_for(request: &Request, pause: Duration) {
 
 /// Forgets requests that ended long ago.
 pub(super) async fn sweep(shared: &Shared) {
-    let old = shared.requests.sweep(clock::now(), shared.config.limits.keep_finished_ms, &shared.calls.requests());
+    let (now, keep_ms) = (clock::now(), shared.config.limits.keep_finished_ms);
+    shared.requests.named(now, keep_ms, &shared.hooks.requests());
+    let old = shared.requests.sweep(now, keep_ms, &shared.calls.requests());
     forget(shared, old).await;
     let mut draft = shared.state.draft();
     shared.calls.sweep(clock::now()).into_iter().for_each(|key| draft.remove(key));

@@ -17,14 +17,14 @@ use crate::webhook::{
     webhook_key,
 };
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex};
 use std::time::Duration;
 use table::{LeftToDo, Table};
 use tokio::sync::{Mutex, Notify};
 use vettid_crypto::secret::Secret32;
-use vettid_wire::id::EventId;
+use vettid_wire::id::{EventId, RequestId};
 use vettid_wire::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -96,7 +96,7 @@ impl Hooks {
         let mut next_sequence = 0;
         for delivery in loaded.values::<Delivery>(DELIVERIES)? {
             next_sequence = delivery.sequence + 1;
-            table.add(Arc::new(delivery));
+            table.add(Arc::new(delivery.completed()));
         }
         Ok(Self {
             table: SyncMutex::new(table),
@@ -140,6 +140,11 @@ impl Hooks {
             draft.then(move || hooks.change(|table| deliveries.into_iter().for_each(|one| table.add(one))));
         }
         Ok(event_id)
+    }
+
+    /// The requests of which some webhook was not told yet.
+    pub(super) fn requests(&self) -> HashSet<RequestId> {
+        lock(&self.table).outbox.requests()
     }
 
     /// Those that are paused, in their order.

@@ -4,7 +4,7 @@
 use super::{Delivery, DeliveryView, WebhookId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use vettid_wire::id::ConnectionId;
+use vettid_wire::id::{ConnectionId, RequestId};
 use vettid_wire::time::Timestamp;
 
 /// Attempts at once for one webhook.
@@ -231,6 +231,11 @@ impl Outbox {
         self.queues.get(&id).map_or((0, 0), |queue| (queue.waiting, queue.set_aside.len()))
     }
 
+    /// The requests that something tells of which was not taken yet.
+    pub(crate) fn requests(&self) -> HashSet<RequestId> {
+        self.queues.values().flat_map(Queue::all).filter_map(|delivery| delivery.request_id).collect()
+    }
+
     /// Everything of a webhook as programs see it.
     pub(crate) fn views(&self, id: WebhookId) -> Vec<(u64, DeliveryView)> {
         self.of(id).iter().map(|delivery| (delivery.sequence, DeliveryView::from(&**delivery))).collect()
@@ -255,6 +260,7 @@ mod tests {
             event_id: WebhookId::from_bytes([9; 16]),
             kind: EventKind::ConnectionActive,
             connection_id: Some(ConnectionId::from_bytes([connection; 16])),
+            request_id: None,
             payload: String::new(),
             made_at: at(0),
             tried_since: at(0),

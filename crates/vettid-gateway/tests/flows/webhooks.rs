@@ -230,3 +230,44 @@ async fn a_webhook_for_which_too_much_waits_is_paused_and_loses_nothing_that_the
     gateway.stop().await;
     world.shut().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_there_as_long_as_an_event_that_tells_of_it_is_on_its_way() {
+    let (mut world, gateway, mut member, mut service) = connected().await;
+    gateway.stop().await;
+    world.config.limits.keep_finished_ms = 1;
+    let gateway = world.gateway().await;
+    let (program, receiver) = (Program::of(&world, &gateway), Receiver::start().await);
+    receiver.answer(|_| 500);
+    let hook = add(&program, &receiver.url("hook"), json!({"events": ["request.answered"]})).await;
+    let path = format!("/v1/connections/{}/data-requests", service.connection_id);
+    let (_, open) = program.post(&path, json!({"field": "address", "purpose": "delivery", "wait_ms": 0})).await;
+    let asked = member.next_event(&mut service, "data.request").await;
+    service.serve(&asked, "Main Street 1").await;
+    eventually(|| !receiver.all().is_empty()).await;
+    // One that nobody is told of shows when old ones were looked for.
+    let (short, ()) =
+        tokio::join!(program.post(&path, json!({"field": "address", "purpose": "p", "wait_ms": 20_000})), async {
+            let asked = member.next_event(&mut service, "data.request").await;
+            service.serve(&asked, "Main Street 2").await;
+        });
+    let of = |view: &Value| format!("/v1/requests/{}", view["request_id"].as_str().unwrap());
+    until_gone(&program, &of(&short.1)).await;
+    let (status, view) = program.get(&of(&open)).await;
+    assert_eq!((status, &view["value"]), (StatusCode::OK, &json!("Main Street 1")));
+    receiver.answer(|_| 200);
+    let idle = |body: &Value| body["waiting"] == json!(0);
+    until(&program, &format!("/v1/webhooks/{}", hook["webhook_id"].as_str().unwrap()), idle).await;
+    until_gone(&program, &of(&open)).await;
+    gateway.stop().await;
+    world.shut().await;
+}
+
+async fn until_gone(program: &Program, path: &str) {
+    let gone = async {
+        while program.get(path).await.0 != StatusCode::NOT_FOUND {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(2 * PATIENCE, gone).await.unwrap();
+}

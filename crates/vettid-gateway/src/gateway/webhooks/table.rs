@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::webhook::{Event, EventKind};
     use vettid_crypto::secret::Secret32;
-    use vettid_wire::id::ConnectionId;
+    use vettid_wire::id::{ConnectionId, RequestId};
     use vettid_wire::time::Timestamp;
 
     fn at(ms: i64) -> Timestamp {
@@ -116,8 +116,9 @@ mod tests {
     }
 
     fn delivery(sequence: u64) -> Arc<Delivery> {
+        let body = serde_json::json!({"request_id": RequestId::from_bytes([5; 16])});
         let id = ConnectionId::from_bytes([u8::try_from(sequence).unwrap(); 16]);
-        let event = Event::of(EventKind::ConnectionActive, id, serde_json::json!({}));
+        let event = Event::of(EventKind::RequestAnswered, id, body);
         Arc::new(Delivery::of(&event, WebhookId::from_bytes([2; 16]), &webhook(None), sequence, at(0)))
     }
 
@@ -160,5 +161,11 @@ mod tests {
         assert_eq!((left.dropped, left.surplus.len(), left.surplus[0].sequence), (1, 1, 0), "the oldest one");
         assert_eq!(table.outbox.counts(id), (0, 10));
         assert!(!table.outbox.is_full(id));
+    }
+
+    #[test]
+    fn a_delivery_of_an_earlier_version_is_told_its_request() {
+        let before = Delivery { request_id: None, ..(*delivery(1)).clone() };
+        assert_eq!(before.completed().request_id, Some(RequestId::from_bytes([5; 16])));
     }
 }
