@@ -1,7 +1,9 @@
 //! Fields that the contract lets out unasked: after acceptance, and after each change. What a service has not fetched yet is
-//! replaced by what is newer; what the rates have no room for waits. Nothing leaves that the contract in force does not name.
+//! replaced by what is newer; what the rates have no room for waits. Nothing leaves that the contract in force does not name, and
+//! no value without its line of the statement.
 
 use crate::connection::{self, Connection};
+use crate::contract::{check_not_frozen, note_served};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::field;
@@ -21,6 +23,7 @@ use vettid_wire::data::{Snapshot, SnapshotState};
 use vettid_wire::event::{DataSnapshot, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::id::ConnectionId;
+use vettid_wire::statement::DecidedBy;
 
 /// Under this prefix stands what was sent last.
 const SENT: &str = "snapshot/sent/";
@@ -120,7 +123,7 @@ fn push(step: &mut Step<'_>, id: ConnectionId, name: &str) -> Result<Pushed, Fai
         return Ok(Pushed::Needless);
     };
     // While a version waits for the owner the service gets nothing.
-    if crate::contract::check_not_frozen(&step.draft, id)?.is_err() {
+    if check_not_frozen(&step.draft, id)?.is_err() {
         return Ok(Pushed::Later);
     }
     let last: Sent = step.draft.get(&sent(id, name))?.unwrap_or_default();
@@ -140,6 +143,8 @@ fn push(step: &mut Step<'_>, id: ConnectionId, name: &str) -> Result<Pushed, Fai
     let number = last.number.max(base) + 1;
     let state = match value {
         Some(value) => {
+            let purpose = accepted.contract.field(name).map_or("", |field| &field.purpose);
+            note_served(step, &connection, (name, purpose), None, DecidedBy::Contract)?;
             SnapshotState::Value { value, keep: held::hand_out(step, id, name, retention(&accepted, name))? }
         }
         None => SnapshotState::Gone,

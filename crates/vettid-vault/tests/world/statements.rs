@@ -42,10 +42,10 @@ pub(crate) fn statement(town: &mut Town, id: ConnectionId) -> String {
     unreachable!()
 }
 
-/// Three values under two versions, by the contract and by the owner, and requests that got nothing.
+/// Four values under two versions, asked for and unasked, by the contract and by the owner, and requests that got nothing.
 fn served(seed: u64) -> (Town, ConnectionId) {
     let mut town = Town::settled(seed);
-    for field in ["address", "email", "licence", "size_2"] {
+    for field in ["address", "email", "licence", "size", "size_2"] {
         let _: Value = town.ask(ALICE, "data.set", json!({"field": field, "value": "hidden value"})).unwrap();
     }
     let id = town.connect_shop();
@@ -63,6 +63,9 @@ fn served(seed: u64) -> (Town, ConnectionId) {
     town.shop.contract = version(2);
     let last = request_id(&mut town);
     ask_field(&mut town, "size_2", last);
+    // A field that is gone is told as well, and is no value.
+    let _: Value = town.ask(ALICE, "data.remove", json!({"field": "size"})).unwrap();
+    town.run();
     (town, id)
 }
 
@@ -70,10 +73,16 @@ fn check(report: &StatementReport) {
     let got: Vec<_> = report
         .served
         .iter()
-        .map(|(_, served)| (served.field.as_str(), served.contract_version, served.decided_by))
+        .map(|(_, served)| {
+            (served.field.as_str(), served.contract_version, served.decided_by, served.request_id.is_some())
+        })
         .collect();
-    let wanted =
-        [("email", 1, DecidedBy::Contract), ("licence", 1, DecidedBy::Owner), ("size_2", 2, DecidedBy::Contract)];
+    let wanted = [
+        ("size", 1, DecidedBy::Contract, false),
+        ("email", 1, DecidedBy::Contract, true),
+        ("licence", 1, DecidedBy::Owner, true),
+        ("size_2", 2, DecidedBy::Contract, true),
+    ];
     assert_eq!(got, wanted);
     let signed: Vec<_> = report.contracts.iter().map(|kept| kept.counter_signature.is_some()).collect();
     assert_eq!(signed, [true, false]);
@@ -103,7 +112,7 @@ fn no_line_can_be_changed_left_out_doubled_moved_or_borrowed() {
     let (mut town, id) = served(2);
     let text = statement(&mut town, id);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2 + 2 + 3);
+    assert_eq!(lines.len(), 2 + 2 + 4);
     let joined = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     for at in 0..lines.len() {
         let mut changed = lines.clone();
