@@ -3,7 +3,7 @@
 
 use crate::contract::contract_hash;
 use std::collections::BTreeMap;
-use vettid_crypto::audit::merkle::{self, leaf_hash};
+use vettid_crypto::audit::merkle::{Levels, leaf_hash, root_by_path};
 use vettid_crypto::audit::{detail_belongs, entry_hash};
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::kdf::h256;
@@ -102,7 +102,8 @@ pub fn write(
             entries.insert(exported.entry.seq, exported);
         }
     }
-    if merkle::root_of_hashes(&leaves) != *head.audit_root.as_bytes() {
+    let tree = Levels::over(leaves);
+    if tree.root() != *head.audit_root.as_bytes() {
         return Err(NotWritten::OtherChain);
     }
     let mut text = String::new();
@@ -114,7 +115,7 @@ pub fn write(
     for number in numbers {
         let entry = entries.remove(number).filter(|entry| entry.detail.is_some()).ok_or(NotWritten::OtherChain)?;
         let index = usize::try_from(*number).map_err(|_| NotWritten::OtherChain)?;
-        let path = merkle::path(&leaves, index).into_iter().map(Digest::from_bytes).collect();
+        let path = tree.path(index).into_iter().map(Digest::from_bytes).collect();
         push(&mut text, &StatementLine::Served(Box::new(ProvedEntry { entry, path })))?;
     }
     Ok(text)
@@ -219,7 +220,7 @@ fn served(report: &StatementReport, proved: &ProvedEntry) -> Option<ServedField>
     let head = &report.head;
     let path: Vec<_> = proved.path.iter().map(|hash| *hash.as_bytes()).collect();
     let leaf = leaf_hash(entry_hash(entry).ok()?.as_bytes());
-    let root = merkle::root_by_path(leaf, entry.seq, head.audit_size, &path)?;
+    let root = root_by_path(leaf, entry.seq, head.audit_size, &path)?;
     let is_ours = root == *head.audit_root.as_bytes()
         && entry.actor == format!("service:{}", head.service_id)
         && entry.outcome == Outcome::Success;

@@ -1,5 +1,5 @@
 //! The Merkle tree of RFC 6962 §2.1, kept as its frontier: the hashes of the perfect subtrees, largest first.
-//! Enough to append and to know the root. Paths of single leaves are made from all leaves, and checked from the path alone.
+//! Enough to append and to know the root. Paths of leaves are read from all levels of the tree, and checked from the path alone.
 
 use crate::kdf::{h256, h256_parts};
 
@@ -72,34 +72,40 @@ pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
     h256_parts(&[LEAF, leaf])
 }
 
-/// Root over leaves that were hashed already.
-#[must_use]
-pub fn root_of_hashes(leaves: &[[u8; 32]]) -> [u8; 32] {
-    match leaves {
-        [] => h256(b""),
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            h256_parts(&[NODE, &root_of_hashes(left), &root_of_hashes(right)])
-        }
-    }
-}
+/// The whole tree over leaves that were hashed already, level by level, from which the paths of many leaves are read: made with one
+/// hash for each node, and kept in memory of twice the leaves.
+#[derive(Debug, Clone)]
+pub struct Levels(Vec<Vec<[u8; 32]>>);
 
-/// The hashes beside the way from a leaf to the root, nearest first (RFC 6962 §2.1.1). Empty if there is no such leaf.
-#[must_use]
-pub fn path(leaves: &[[u8; 32]], index: usize) -> Vec<[u8; 32]> {
-    if leaves.len() < 2 || index >= leaves.len() {
-        return Vec::new();
+impl Levels {
+    /// The tree over these leaves.
+    #[must_use]
+    pub fn over(leaves: Vec<[u8; 32]>) -> Self {
+        let (mut levels, mut level) = (Vec::new(), leaves);
+        while level.len() > 1 {
+            // What has no neighbour goes up as it is, so that the left side of every node is a perfect subtree.
+            let node =
+                |pair: &[[u8; 32]]| pair.iter().copied().reduce(|left, right| h256_parts(&[NODE, &left, &right]));
+            let above = level.chunks(2).filter_map(node).collect();
+            levels.push(std::mem::replace(&mut level, above));
+        }
+        levels.push(level);
+        Self(levels)
     }
-    let middle = split(leaves.len());
-    let (left, right) = leaves.split_at(middle);
-    let (mut below, beside) = if index < middle {
-        (path(left, index), root_of_hashes(right))
-    } else {
-        (path(right, index - middle), root_of_hashes(left))
-    };
-    below.push(beside);
-    below
+
+    /// Root over all leaves; of the empty tree `H256("")`.
+    #[must_use]
+    pub fn root(&self) -> [u8; 32] {
+        self.0.last().and_then(|top| top.first()).copied().unwrap_or_else(|| h256(b""))
+    }
+
+    /// The hashes beside the way from a leaf to the root, nearest first (RFC 6962 §2.1.1). Empty if there is no such leaf.
+    #[must_use]
+    pub fn path(&self, index: usize) -> Vec<[u8; 32]> {
+        let leaves = self.0.first().map_or(0, Vec::len);
+        let levels = self.0.iter().take(if index < leaves { self.0.len() } else { 0 });
+        levels.enumerate().filter_map(|(height, level)| level.get((index >> height) ^ 1).copied()).collect()
+    }
 }
 
 /// The root to which a path leads; `None` if the path is not as long as the place of the leaf wants (RFC 9162 §2.1.3.2).
@@ -124,11 +130,6 @@ pub fn root_by_path(leaf: [u8; 32], index: u64, size: u64, path: &[[u8; 32]]) ->
         (at, last) = (at >> 1, last >> 1);
     }
     (last == 0).then_some(root)
-}
-
-/// The largest power of two below a length of at least two.
-fn split(length: usize) -> usize {
-    length.next_power_of_two() / 2
 }
 
 #[cfg(test)]
@@ -171,7 +172,58 @@ mod tests {
         }
     }
 
+    /// Root over leaves that were hashed already, by its definition.
+    fn root_of_hashes(leaves: &[[u8; 32]]) -> [u8; 32] {
+        match leaves {
+            [] => h256(b""),
+            [leaf] => *leaf,
+            _ => {
+                let (left, right) = leaves.split_at(split(leaves.len()));
+                h256_parts(&[NODE, &root_of_hashes(left), &root_of_hashes(right)])
+            }
+        }
+    }
+
+    /// The path of one leaf by its definition, which hashes every other leaf (RFC 6962 §2.1.1).
+    fn path(leaves: &[[u8; 32]], index: usize) -> Vec<[u8; 32]> {
+        if leaves.len() < 2 || index >= leaves.len() {
+            return Vec::new();
+        }
+        let middle = split(leaves.len());
+        let (left, right) = leaves.split_at(middle);
+        let (mut below, beside) = if index < middle {
+            (path(left, index), root_of_hashes(right))
+        } else {
+            (path(right, index - middle), root_of_hashes(left))
+        };
+        below.push(beside);
+        below
+    }
+
+    /// The largest power of two below a length of at least two.
+    fn split(length: usize) -> usize {
+        length.next_power_of_two() / 2
+    }
+
+    #[test]
+    fn a_level_costs_half_of_the_one_below() {
+        for size in [0, 1, 2, 3, 1000, 1024, 1025] {
+            let levels = Levels::over(vec![[7; 32]; size]);
+            let nodes: usize = levels.0.iter().map(Vec::len).sum();
+            assert!(nodes <= 2 * size + levels.0.len(), "{nodes} nodes over {size} leaves");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_levels_give_the_root_and_every_path_of_the_definition(leaves in prop::collection::vec(any::<[u8; 32]>(), 0..200)) {
+            let levels = Levels::over(leaves.clone());
+            prop_assert_eq!(levels.root(), root_of_hashes(&leaves));
+            for index in 0..leaves.len() + 3 {
+                prop_assert_eq!(levels.path(index), path(&leaves, index), "{}", index);
+            }
+        }
+
         #[test]
         fn the_frontier_gives_the_root_of_the_definition(leaves: Vec<Vec<u8>>) {
             prop_assert_eq!(root_of(leaves.iter().map(Vec::as_slice)), by_definition(&leaves));
@@ -180,12 +232,13 @@ mod tests {
         #[test]
         fn a_path_leads_to_the_root_from_its_own_place_alone(size in 1usize..70, flip: prop::sample::Index) {
             let hashes: Vec<_> = (0..size).map(|leaf| leaf_hash(&leaf.to_be_bytes())).collect();
-            let (root, count) = (root_of_hashes(&hashes), u64::try_from(size).unwrap());
+            let levels = Levels::over(hashes.clone());
+            let (root, count) = (levels.root(), u64::try_from(size).unwrap());
             let leaves: Vec<_> = (0..size).map(|leaf| leaf.to_be_bytes().to_vec()).collect();
             prop_assert_eq!(root, root_of(leaves.iter().map(Vec::as_slice)));
             for (index, leaf) in hashes.iter().enumerate() {
                 let place = u64::try_from(index).unwrap();
-                let mut path = path(&hashes, index);
+                let mut path = levels.path(index);
                 prop_assert_eq!(root_by_path(*leaf, place, count, &path), Some(root));
                 prop_assert_ne!(root_by_path(*leaf, place + count, count, &path), Some(root));
                 for other in (0..count).filter(|other| *other != place) {
