@@ -2,6 +2,7 @@
 //! with nothing but the file. No line can be changed, left out, put in or moved without being found.
 
 use crate::contract::contract_hash;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use vettid_crypto::audit::merkle::{Levels, leaf_hash, root_by_path};
 use vettid_crypto::audit::{detail_belongs, entry_hash};
@@ -59,24 +60,53 @@ pub enum NotWritten {
     Form(#[from] JsonError),
 }
 
+/// What the counter-signature under an acceptance proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Countersigned {
+    /// There is none.
+    No,
+    /// Somebody made it with a key of which nothing says that it is the service's.
+    ByUnknownKey,
+    /// The service made it: the identity that the acceptance names certifies the key.
+    ByService,
+}
+
+/// An acceptance that the member signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedContract {
+    /// With everything that it was checked by.
+    pub kept: KeptContract,
+    /// Whether the service signed it as well.
+    pub countersigned: Countersigned,
+}
+
 /// What a statement that holds says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementReport {
     /// The head.
     pub head: StatementHead,
-    /// Every acceptance, the first one first.
-    pub contracts: Vec<KeptContract>,
+    /// Every acceptance, the first one first; all name one service.
+    pub contracts: Vec<CheckedContract>,
     /// Everything that was handed out, and when, oldest first.
     pub served: Vec<(Timestamp, ServedField)>,
     /// Whether the vault was compared with a known fingerprint.
     pub vault_compared: bool,
 }
 
+impl StatementReport {
+    /// The identity of the service, as the member's acceptances name it.
+    #[must_use]
+    pub fn service_fp(&self) -> Option<Fingerprint> {
+        self.contracts.first().map(|first| first.kept.acceptance.service_fp)
+    }
+}
+
 /// SHA-256 of the canonical form, as the head names lists.
 ///
 /// # Errors
 /// [`JsonError`].
-pub fn list_hash(list: &impl serde::Serialize) -> Result<Digest, JsonError> {
+pub fn list_hash(list: &impl Serialize) -> Result<Digest, JsonError> {
     Ok(Digest::from_bytes(h256(&json::canonical(list)?)))
 }
 
@@ -159,8 +189,8 @@ pub fn verify(text: &str, vault: Option<Fingerprint>) -> Result<StatementReport,
         let number = at + 3;
         match line? {
             StatementLine::Contract(kept) if numbers.is_empty() => {
-                let fits = contract_fits(&report.head, record.signing(), &kept);
-                report.contracts.push(if fits { *kept } else { return Err(StatementError::Contract(number)) });
+                let checked = checked(&report, record.signing(), *kept).ok_or(StatementError::Contract(number))?;
+                report.contracts.push(checked);
             }
             StatementLine::Served(proved) => {
                 let served = served(&report, &proved).ok_or(StatementError::Entry(number))?;
@@ -172,9 +202,10 @@ pub fn verify(text: &str, vault: Option<Fingerprint>) -> Result<StatementReport,
     }
     let is = |list: Result<Digest, JsonError>, hash: Digest| list.is_ok_and(|list| list == hash);
     let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    let kept: Vec<_> = report.contracts.iter().map(|checked| &checked.kept).collect();
     let is_whole = count(report.contracts.len()) == report.head.contracts
         && count(numbers.len()) == report.head.entries
-        && is(list_hash(&report.contracts), report.head.contracts_hash)
+        && is(list_hash(&kept), report.head.contracts_hash)
         && is(list_hash(&numbers), report.head.entries_hash);
     if is_whole { Ok(report) } else { Err(StatementError::NotWhole) }
 }
@@ -191,26 +222,44 @@ fn vault_of(record: serde_json::Value, head: &StatementHead) -> Option<VerifiedK
     is_ours.then_some(record)
 }
 
-/// The member signed this contract for this connection, and the service under that if it says so.
-fn contract_fits(head: &StatementHead, key: &VerifyingKey, kept: &KeptContract) -> bool {
-    let acceptance = &kept.acceptance;
+/// The member signed this contract for this connection with the one service, and whoever the line says under that.
+fn checked(report: &StatementReport, key: &VerifyingKey, kept: KeptContract) -> Option<CheckedContract> {
+    let (head, acceptance) = (&report.head, &kept.acceptance);
     let of_connection = acceptance.connection_id == head.connection_id
         && acceptance.service_id == head.service_id
+        && report.service_fp().is_none_or(|service| service == acceptance.service_fp)
         && acceptance.member_fp == head.vault_fp
         && acceptance.contract_version == kept.contract.contract_version
         && contract_hash(&kept.contract).is_ok_and(|hash| hash == acceptance.contract_hash);
     let accepted = check(Context::ContractAccept, key, acceptance.clone()).is_ok();
-    let countersigned = match (&kept.counter_signature, &kept.service_key) {
-        (None, None) => true,
-        (Some(counter), Some(key)) => VerifyingKey::from_typed(key).is_ok_and(|key| {
-            let hash = crate::channel::body_hash(acceptance);
-            check(Context::ContractCounter, &key, counter.clone()).is_ok()
-                && counter.connection_id == head.connection_id
-                && hash.is_ok_and(|hash| hash == counter.acceptance_hash)
-        }),
-        _ => false,
+    let countersigned = countersigned(&kept).filter(|_| of_connection && accepted)?;
+    Some(CheckedContract { kept, countersigned })
+}
+
+/// What the counter-signature proves; `None` if it does not fit, or its key is certified by another identity than the service's.
+fn countersigned(kept: &KeptContract) -> Option<Countersigned> {
+    let service = kept.acceptance.service_fp;
+    let (key, proves) = match (&kept.counter_signature, &kept.service_record, &kept.service_key) {
+        (None, None, None) => return Some(Countersigned::No),
+        (Some(_), Some(record), None) => {
+            // That it expired since does not matter.
+            let record = key_record::reload(record.clone()).ok()?;
+            let is_of_service = record.record().role == KeyRole::Service && record.fingerprint() == service;
+            (*record.signing(), is_of_service.then_some(Countersigned::ByService)?)
+        }
+        (Some(_), None, Some(key)) => {
+            let key = VerifyingKey::from_typed(key).ok()?;
+            // An identity that signs itself needs no record.
+            let is_identity = key.fingerprint() == service;
+            (key, if is_identity { Countersigned::ByService } else { Countersigned::ByUnknownKey })
+        }
+        _ => return None,
     };
-    of_connection && accepted && countersigned
+    let (counter, hash) = (kept.counter_signature.as_ref()?, crate::channel::body_hash(&kept.acceptance).ok()?);
+    let fits = counter.acceptance_hash == hash
+        && counter.connection_id == kept.acceptance.connection_id
+        && check(Context::ContractCounter, &key, counter.clone()).is_ok();
+    fits.then_some(proves)
 }
 
 /// The entry stands in the chain that the head names, and says that a declared field left on this connection.
@@ -232,7 +281,8 @@ fn served(report: &StatementReport, proved: &ProvedEntry) -> Option<ServedField>
     if !rows.contains(&entry.event_type.as_str()) {
         return None;
     }
-    let contract = report.contracts.iter().find(|kept| kept.acceptance.contract_hash == served.contract_hash)?;
+    let mut contracts = report.contracts.iter().map(|checked| &checked.kept);
+    let contract = contracts.find(|kept| kept.acceptance.contract_hash == served.contract_hash)?;
     let fits = served.connection_id == head.connection_id
         && declared_tier(&contract.contract, &served)? == served.tier
         && contract.contract.contract_version == served.contract_version;

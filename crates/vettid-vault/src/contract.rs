@@ -11,7 +11,7 @@ pub use offer::{countersigned, offered};
 pub use statement::{note_read_back, note_served, statement};
 pub use trial::test;
 
-use crate::connection::{self, Connection};
+use crate::connection::{self, Connection, Peer};
 use crate::failure::Failure;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
@@ -22,6 +22,7 @@ use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::contract::{Acceptance, Contract};
 use vettid_wire::id::{ConnectionId, Fingerprint};
 use vettid_wire::json as vjson;
+use vettid_wire::key_record::{KeyRecord, KeyRole};
 use vettid_wire::offer::OfferedContract;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::statement::KeptContract;
@@ -45,7 +46,7 @@ pub fn check_not_frozen(draft: &Draft<'_>, id: ConnectionId) -> Result<Result<()
 }
 
 /// Puts an acceptance in force, and keeps it with all before it. Its counter-signature, if it has one, was made by the present key
-/// of the connection's service.
+/// of the connection's service, and is kept with the record that says whose key that is.
 pub fn keep(
     draft: &mut Draft<'_>,
     connection: &Connection,
@@ -54,14 +55,22 @@ pub fn keep(
     let id = connection.connection_id;
     connection::put_contract(draft, id, accepted)?;
     let counter_signature = accepted.counter_signature.clone();
-    let key = connection.peer.as_ref().map(|peer| peer.signing_key.clone());
+    let peer = connection.peer.as_ref().filter(|_| counter_signature.is_some());
+    let service_record = peer.and_then(record_of);
     let kept = KeptContract {
         contract: accepted.contract.clone(),
         acceptance: accepted.acceptance.clone(),
-        service_key: key.filter(|_| counter_signature.is_some()),
+        service_key: peer.filter(|_| service_record.is_none()).map(|peer| peer.signing_key.clone()),
+        service_record,
         counter_signature,
     };
     draft.put(format!("{}{:020}", acceptances(id), accepted.acceptance.sequence), &kept)
+}
+
+/// The record that certifies the present key of a service: that of its profile, unless the handshake brought another key.
+fn record_of(peer: &Peer) -> Option<KeyRecord> {
+    let record = &peer.profile.key_record;
+    (record.role == KeyRole::Service && record.signing_key == peer.signing_key).then(|| record.clone())
 }
 
 /// Every acceptance of a connection, the first one first. They outlive it.

@@ -124,7 +124,10 @@ pub struct KeptContract {
     /// The service's counter-signature, if it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter_signature: Option<CounterSignature>,
-    /// The service's key that made it.
+    /// The service's key record when it came: whose key made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_record: Option<KeyRecord>,
+    /// In the place of the record, as vaults kept it before they kept that: the key alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_key: Option<TypedKey>,
 }

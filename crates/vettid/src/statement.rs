@@ -2,7 +2,7 @@
 
 use crate::output::{Page, Show, count, minute};
 use serde::Serialize;
-use vettid_core::statement::StatementReport;
+use vettid_core::statement::{CheckedContract, Countersigned, StatementReport};
 use vettid_wire::id::{ConnectionId, Fingerprint, MemberId, ServiceId};
 use vettid_wire::statement::{DecidedBy, ServedField};
 use vettid_wire::time::Timestamp;
@@ -13,6 +13,7 @@ pub(crate) struct View {
     guid: MemberId,
     vault_fingerprint: Fingerprint,
     service_id: ServiceId,
+    service_fingerprint: Option<Fingerprint>,
     connection_id: ConnectionId,
     made_at: Timestamp,
     contracts: Vec<Accepted>,
@@ -26,7 +27,7 @@ struct Accepted {
     contract_hash: String,
     accepted_at: Timestamp,
     optional_fields: Vec<String>,
-    countersigned: bool,
+    countersigned: Countersigned,
 }
 
 #[derive(Serialize)]
@@ -38,17 +39,19 @@ struct Served {
 
 impl From<StatementReport> for View {
     fn from(report: StatementReport) -> Self {
-        let contracts = report.contracts.into_iter().map(|kept| Accepted {
+        let service_fingerprint = report.service_fp();
+        let contracts = report.contracts.into_iter().map(|CheckedContract { kept, countersigned }| Accepted {
             version: kept.contract.contract_version,
             contract_hash: kept.acceptance.contract_hash.to_string(),
             accepted_at: kept.acceptance.accepted_at,
             optional_fields: kept.acceptance.optional_fields_accepted,
-            countersigned: kept.counter_signature.is_some(),
+            countersigned,
         });
         Self {
             guid: report.head.guid,
             vault_fingerprint: report.head.vault_fp,
             service_id: report.head.service_id,
+            service_fingerprint,
             connection_id: report.head.connection_id,
             made_at: report.head.made_at,
             contracts: contracts.collect(),
@@ -64,10 +67,19 @@ impl Show for View {
         page.line(format!("The statement holds: {} handed out to {}.", count(number, "value"), self.service_id));
         page.field("member", self.guid.to_string());
         page.field("vault", self.vault_fingerprint.to_string());
+        if let Some(service) = &self.service_fingerprint {
+            page.field("service", service.to_string());
+        }
         page.field("connection", self.connection_id.to_string());
         page.field("made", minute(self.made_at));
         for accepted in &self.contracts {
-            let by = if accepted.countersigned { "signed by both" } else { "signed by the member" };
+            let by = match accepted.countersigned {
+                Countersigned::ByService => "signed by both",
+                Countersigned::ByUnknownKey => {
+                    "signed by the member; the counter-signature cannot be tied to the service"
+                }
+                Countersigned::No => "signed by the member",
+            };
             page.field("contract", format!("version {}, {}, {by}", accepted.version, minute(accepted.accepted_at)));
         }
         page.gap();

@@ -5,7 +5,7 @@ use crate::flows::{ask_field, decide, request_id};
 use crate::town::{ALICE, Town};
 use rand::RngExt;
 use serde_json::{Value, json};
-use vettid_core::statement::{StatementError, StatementReport, verify, write};
+use vettid_core::statement::{Countersigned, StatementError, StatementReport, verify, write};
 use vettid_crypto::audit::export::write_line;
 use vettid_wire::audit::ExportLine;
 use vettid_wire::feed::AuditStretch;
@@ -84,8 +84,9 @@ fn check(report: &StatementReport) {
         ("size_2", 2, DecidedBy::Contract, true),
     ];
     assert_eq!(got, wanted);
-    let signed: Vec<_> = report.contracts.iter().map(|kept| kept.counter_signature.is_some()).collect();
-    assert_eq!(signed, [true, false]);
+    let signed: Vec<_> = report.contracts.iter().map(|checked| checked.countersigned).collect();
+    assert_eq!(signed, [Countersigned::ByService, Countersigned::No]);
+    assert!(report.contracts[0].kept.service_record.is_some());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::sample::Samples;
 use crate::value;
 use vettid_wire::audit::{Detail, Entry, ExportedEntry, Outcome};
 use vettid_wire::contract::Tier;
+use vettid_wire::key_record::{KeyRecord, KeyRole};
 use vettid_wire::statement::{
     AskStatement, DecidedBy, KeptContract, ProvedEntry, ServedField, StatementHead, StatementLine, StatementPart,
 };
@@ -14,6 +15,7 @@ fn kept() -> KeptContract {
         contract: contract(),
         acceptance: acceptance(),
         counter_signature: Some(counter_signature()),
+        service_record: Some(KeyRecord { device_key: None, role: KeyRole::Service, ..crate::key_record::record() }),
         service_key: Some(value::ed25519()),
     }
 }
@@ -80,6 +82,7 @@ pub(crate) fn samples() -> Samples {
         "/contract/fields/0/rate",
         "/contract/fields/1/access",
         "/counter_signature",
+        "/service_record",
         "/service_key",
     ]);
     samples
@@ -96,6 +99,7 @@ pub(crate) fn samples() -> Samples {
         "/contract/contract/fields/0/rate",
         "/contract/contract/fields/1/access",
         "/contract/counter_signature",
+        "/contract/service_record",
         "/contract/service_key",
         "/contract",
         "/entries",
@@ -107,6 +111,7 @@ pub(crate) fn samples() -> Samples {
         "/contract/contract/fields/0/rate",
         "/contract/contract/fields/1/access",
         "/contract/counter_signature",
+        "/contract/service_record",
         "/contract/service_key",
     ]);
     samples
