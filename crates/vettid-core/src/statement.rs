@@ -13,7 +13,7 @@ use vettid_crypto::signature::{Context, check};
 use vettid_wire::audit::{ExportLine, ExportedEntry, Outcome};
 use vettid_wire::contract::{Contract, Tier};
 use vettid_wire::digest::Digest;
-use vettid_wire::event::{DataResponse, DataSnapshot, DataStoredResponse, EventRow};
+use vettid_wire::event::{AuthorisationResponse, DataResponse, DataSnapshot, DataStoredResponse, EventRow};
 use vettid_wire::id::Fingerprint;
 use vettid_wire::json::{self, JsonError};
 use vettid_wire::key_record::{KeyRecord, KeyRole};
@@ -275,7 +275,7 @@ fn served(report: &StatementReport, proved: &ProvedEntry) -> Option<ServedField>
         && entry.outcome == Outcome::Success;
     let served: ServedField = json::from_value(detail.value.get("served")?.clone()).ok().filter(|_| is_ours)?;
     let rows: &[&str] = match served.category {
-        None => &[DataResponse::ROW.name, DataSnapshot::ROW.name],
+        None => &[DataResponse::ROW.name, DataSnapshot::ROW.name, AuthorisationResponse::ROW.name],
         Some(_) => &[DataStoredResponse::ROW.name],
     };
     if !rows.contains(&entry.event_type.as_str()) {

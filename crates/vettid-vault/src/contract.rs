@@ -8,7 +8,7 @@ mod trial;
 
 pub use decide::{decide, get, list};
 pub use offer::{countersigned, offered};
-pub use statement::{note_read_back, note_served, statement};
+pub use statement::{note_proved, note_read_back, note_served, statement};
 pub use trial::test;
 
 use crate::connection::{self, Connection, Peer};

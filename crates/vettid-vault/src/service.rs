@@ -50,7 +50,7 @@ pub fn settle(
 }
 
 /// A field is handed out: it is spent if that happens once, and the owner can see who has it for how long.
-fn hand_out(
+pub(crate) fn hand_out(
     step: &mut Step<'_>,
     id: ConnectionId,
     accepted: &AcceptedContract,

@@ -1,6 +1,7 @@
 //! What a request has to pass under its contract before anything happens: permission and rate, signature, and for a proof the
 //! fields that its claims are made from.
 
+use super::proof::is_kept_too_long;
 use super::read;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -59,8 +60,8 @@ pub(super) fn still_allows(
     may_say(step, connection, wanted)
 }
 
-/// The contract names the field of each claim, the member agreed to it, and it may still be handed out; the site is one of the
-/// service's own.
+/// The contract names the field of each claim, the member agreed to it, it may still be handed out, and a value may be kept as long as
+/// the record; the site is one of the service's own.
 fn may_say(step: &Step<'_>, connection: &Connection, wanted: &Wanted) -> Result<Result<(), RefusalCode>, Failure> {
     let Wanted::Proof(proof) = wanted else { return Ok(Ok(())) };
     let service = connection.peer.as_ref().and_then(|peer| peer.profile.service.as_ref());
@@ -74,6 +75,9 @@ fn may_say(step: &Step<'_>, connection: &Connection, wanted: &Wanted) -> Result<
     if !proof.claims.iter().map(Claim::field).all(|field| contract::may_read(&accepted, field)) {
         return Ok(Err(RefusalCode::NotInContract));
     }
-    let is_spent = proof.claims.iter().any(|claim| spent.covers(&accepted, claim.field()));
-    Ok(if is_spent { Err(RefusalCode::Spent) } else { Ok(()) })
+    if proof.claims.iter().any(|claim| spent.covers(&accepted, claim.field())) {
+        return Ok(Err(RefusalCode::Spent));
+    }
+    let is_kept_too_long = proof.claims.iter().any(|claim| is_kept_too_long(&accepted, claim));
+    Ok(if is_kept_too_long { Err(RefusalCode::RetentionTooLong) } else { Ok(()) })
 }

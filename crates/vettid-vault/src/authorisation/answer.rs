@@ -86,7 +86,7 @@ fn last_look(
     let wanted = &request.get().wanted;
     or_refuse!(admit::still_allows(step, connection, wanted)?);
     match wanted {
-        Wanted::Proof(asked) => proof::claims(step, connection, asked),
+        Wanted::Proof(asked) => proof::claims(step, connection, (asked, request.get().request_id)),
         _ => Ok(Ok(vec![])),
     }
 }

@@ -1,24 +1,29 @@
 //! What the vault says about its member in a proof: the value of a field, or that an age is reached. The date of birth that an
-//! age is derived from never leaves with it.
+//! age is derived from never leaves with it, and no value leaves that the service may not keep, or without its line of the statement.
 
 use super::or_refuse;
 use crate::connection::{self, Connection};
+use crate::contract::note_proved;
 use crate::failure::Failure;
 use crate::field;
+use crate::service::hand_out;
 use crate::step::Step;
 use serde_json::Value;
+use vettid_core::contract::AcceptedContract;
 use vettid_wire::authorisation::{Claim, Date, Proof, ProvenClaim};
+use vettid_wire::contract::Retention;
+use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 
 /// Most bytes of all values of one proof.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Every claim with its value. A field that is handed out once is spent by a proof that carries its value.
+/// Every claim with its value, which is handed out by that: a field that is handed out once is spent.
 pub(super) fn claims(
     step: &mut Step<'_>,
     connection: &Connection,
-    asked: &Proof,
+    (asked, request_id): (&Proof, RequestId),
 ) -> Result<Result<Vec<ProvenClaim>, RefusalCode>, Failure> {
     let mut proven = Vec::with_capacity(asked.claims.len());
     for claim in &asked.claims {
@@ -30,7 +35,7 @@ pub(super) fn claims(
     if vjson::canonical(&proven)?.len() > MAX_BYTES {
         return Ok(Err(RefusalCode::NotAvailable));
     }
-    spend(step, connection, asked)?;
+    hand_out_values(step, connection, (asked, request_id))?;
     Ok(Ok(proven))
 }
 
@@ -41,16 +46,24 @@ fn value(step: &Step<'_>, claim: &Claim, stored: Value) -> Result<Value, Refusal
     Ok(born.is_over(years, today).into())
 }
 
-fn spend(step: &mut Step<'_>, connection: &Connection, asked: &Proof) -> Result<(), Failure> {
+/// Each field whose value is said is noted, as if the service had read it.
+fn hand_out_values(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    (asked, request_id): (&Proof, RequestId),
+) -> Result<(), Failure> {
     let id = connection.connection_id;
-    let Some(accepted) = connection::contract(&step.draft, id)? else { return Ok(()) };
-    let mut spent = connection::spent(&step.draft, id)?;
-    let before = spent.clone();
+    let accepted = connection::shared_contract(&step.draft, id)?.ok_or(Failure::Retry)?;
     for claim in asked.claims.iter().filter(|claim| claim.years().is_none()) {
-        spent.served(&accepted, claim.field());
-    }
-    if spent != before {
-        connection::put_spent(&mut step.draft, id, &spent)?;
+        note_proved(step, connection, (claim.field(), &asked.purpose), request_id)?;
+        hand_out(step, id, &accepted, claim.field(), None)?;
     }
     Ok(())
+}
+
+/// Whether a proof would leave a value with the service for longer than the contract allows: a signed record has no end. That an age
+/// is reached is no value of the field.
+pub(super) fn is_kept_too_long(accepted: &AcceptedContract, claim: &Claim) -> bool {
+    let field = accepted.contract.field(claim.field());
+    claim.years().is_none() && field.is_none_or(|field| field.retention != Retention::UntilRevoked)
 }

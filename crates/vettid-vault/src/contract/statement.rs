@@ -14,19 +14,41 @@ use vettid_wire::audit::Outcome;
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::contract::Tier;
-use vettid_wire::event::{DataResponse, DataSnapshot, DataStoredResponse, EventRow, EventType};
+use vettid_wire::event::{AuthorisationResponse, DataResponse, DataSnapshot, DataStoredResponse, EventRow, EventType};
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::statement::{AskStatement, DecidedBy, MAX_PART_ENTRIES, ServedField, StatementHead, StatementPart};
 
-/// A value leaves: to be called in the step in which its answer is sealed.
+/// A value leaves: to be called in the step in which its answer is sealed, or in which it is sent unasked.
 pub fn note_served(
     step: &mut Step<'_>,
     connection: &Connection,
-    (field, purpose): (&str, &str),
+    named: (&str, &str),
     request_id: Option<RequestId>,
     decided_by: DecidedBy,
+) -> Result<(), Failure> {
+    let event_type = if request_id.is_some() { DataResponse::ROW.event_type() } else { DataSnapshot::ROW.event_type() };
+    note_value(step, connection, &event_type, named, (request_id, decided_by))
+}
+
+/// A value leaves in a proof that the owner said yes to: to be called in the step in which that is signed.
+pub fn note_proved(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    named: (&str, &str),
+    request_id: RequestId,
+) -> Result<(), Failure> {
+    let event_type = AuthorisationResponse::ROW.event_type();
+    note_value(step, connection, &event_type, named, (Some(request_id), DecidedBy::Owner))
+}
+
+fn note_value(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    event_type: &EventType,
+    (field, purpose): (&str, &str),
+    (request_id, decided_by): (Option<RequestId>, DecidedBy),
 ) -> Result<(), Failure> {
     let id = connection.connection_id;
     let Some(accepted) = connection::shared_contract(&step.draft, id)? else { return Ok(()) };
@@ -41,8 +63,7 @@ pub fn note_served(
         decided_by,
         request_id,
     };
-    let event_type = if request_id.is_some() { DataResponse::ROW.event_type() } else { DataSnapshot::ROW.event_type() };
-    note(step, connection, &event_type, &served)
+    note(step, connection, event_type, &served)
 }
 
 /// A service reads back what it stored: to be called in the step in which its answer is sealed.

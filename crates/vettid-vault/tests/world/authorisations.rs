@@ -14,6 +14,7 @@ use vettid_wire::authorisation::{Answered, AnsweredList, AuthorisationView, Perm
 use vettid_wire::base64::Base64Url;
 use vettid_wire::connection::ConnectionView;
 use vettid_wire::contract::Permission;
+use vettid_wire::data::{HeldList, Keep};
 use vettid_wire::digest::Digest;
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
@@ -40,7 +41,7 @@ fn document() -> Value {
         "media_type": "application/pdf", "size_bytes": 12_345})
 }
 
-fn proof(claims: &[&str]) -> Value {
+pub(crate) fn proof(claims: &[&str]) -> Value {
     json!({"kind": "proof", "claims": claims, "purpose": "to sell you wine", "origin": "https://shop.example",
         "nonce": Base64Url::new([5; 32])})
 }
@@ -60,7 +61,7 @@ fn row(wanted: &Value) -> &'static str {
 fn begun(seed: u64) -> Town {
     let mut town = Town::settled(seed);
     for (field, value) in
-        [("date_of_birth", "2000-05-17"), ("email", "alice@home.example"), ("city", "Graz"), ("licence", "AB 12")]
+        [("date_of_birth", "2000-05-17"), ("email", "alice@home.example"), ("phone", "+43 1"), ("licence", "AB 12")]
     {
         let _: Value = town.ask(ALICE, "data.set", json!({"field": field, "value": value})).unwrap();
     }
@@ -74,7 +75,7 @@ fn verify_shop(town: &mut Town) {
 }
 
 /// The shop asks; gives the request and what it got at once.
-fn want(town: &mut Town, wanted: &Value) -> (RequestId, Value) {
+pub(crate) fn want(town: &mut Town, wanted: &Value) -> (RequestId, Value) {
     let id = request_id(town);
     let body = town.shop.wants(wanted, id, town.now);
     (id, send(town, row(wanted), body))
@@ -98,7 +99,7 @@ fn say(town: &mut Town, id: RequestId, decision: &str, shown: Option<Digest>) ->
 }
 
 /// Alice approves what she was shown.
-fn approve(town: &mut Town, id: RequestId) -> Result<Decided, RefusalCode> {
+pub(crate) fn approve(town: &mut Town, id: RequestId) -> Result<Decided, RefusalCode> {
     let view = shown(town, id).unwrap();
     say(town, id, "approve", Some(view.request_hash))
 }
@@ -182,8 +183,8 @@ fn small_payments_may_be_set_free_and_what_has_no_amount_never_is() {
 fn the_same_request_gets_the_same_answer_and_another_under_its_id_is_refused() {
     let mut town = begun(3);
     let id = request_id(&mut town);
-    let body = town.shop.wants(&proof(&["email"]), id, town.now);
-    let other = town.shop.wants(&proof(&["date_of_birth"]), id, town.now);
+    let body = town.shop.wants(&proof(&["phone"]), id, town.now);
+    let other = town.shop.wants(&proof(&["age_over_18"]), id, town.now);
     assert_eq!(send(&mut town, "identity.verify", body.clone()), Value::Null);
     assert_eq!(send(&mut town, "identity.verify", body.clone()), Value::Null, "it waits, and is not asked twice");
     assert_eq!(code(&send(&mut town, "identity.verify", other.clone())), "conflict");
@@ -212,7 +213,7 @@ fn record_of(town: &mut Town, id: RequestId) -> Value {
 #[test]
 fn the_vaults_clock_ends_what_nobody_answered_and_the_service_is_told() {
     let mut town = begun(4);
-    let (id, _) = want(&mut town, &proof(&["email"]));
+    let (id, _) = want(&mut town, &proof(&["phone"]));
     let hash = shown(&mut town, id).unwrap().request_hash;
     town.now = town.now.plus_ms(5 * MINUTE_MS);
     assert_eq!(say(&mut town, id, "approve", Some(hash)), Err(RefusalCode::Expired));
@@ -223,10 +224,10 @@ fn the_vaults_clock_ends_what_nobody_answered_and_the_service_is_told() {
     assert_eq!(say(&mut town, id, "approve", Some(hash)), Err(RefusalCode::NotFound));
     // One that lived too long, or comes from the future, is none.
     let id = request_id(&mut town);
-    let late = town.shop.wants(&proof(&["email"]), id, town.now.plus_ms(-6 * MINUTE_MS));
+    let late = town.shop.wants(&proof(&["phone"]), id, town.now.plus_ms(-6 * MINUTE_MS));
     assert_eq!(code(&send(&mut town, "identity.verify", late)), "expired");
     let id = request_id(&mut town);
-    let early = town.shop.wants(&proof(&["email"]), id, town.now.plus_ms(MINUTE_MS));
+    let early = town.shop.wants(&proof(&["phone"]), id, town.now.plus_ms(MINUTE_MS));
     assert_eq!(code(&send(&mut town, "identity.verify", early)), "invalid_request");
     assert_eq!(answers(&town), 0);
     town.check(ALICE);
@@ -307,14 +308,13 @@ fn a_consent_is_kept_listed_and_taken_back_once() {
 #[test]
 fn a_proof_says_what_was_asked_and_not_the_date_of_birth() {
     let mut town = begun(7);
-    let (id, _) = want(&mut town, &proof(&["age_over_18", "age_over_65", "email"]));
+    let (id, _) = want(&mut town, &proof(&["age_over_18", "age_over_65", "phone"]));
     let view = shown(&mut town, id).unwrap();
     assert!(view.displayed.iter().any(|line| line.contains("whether you are 18 or older")), "{view:?}");
     approve(&mut town, id).unwrap();
     let report = record(&mut town, id);
     let claims: Vec<_> = report.record.answer.claims.iter().map(|c| (c.claim.to_string(), c.value.clone())).collect();
-    let expected =
-        [("age_over_18", json!(true)), ("age_over_65", json!(false)), ("email", json!("alice@home.example"))];
+    let expected = [("age_over_18", json!(true)), ("age_over_65", json!(false)), ("phone", json!("+43 1"))];
     assert_eq!(claims, expected.map(|(claim, value)| (claim.to_owned(), value)));
     assert!(!vjson::canonical(&report.record).unwrap().windows(10).any(|bytes| bytes == b"2000-05-17"));
     town.now = town.now.plus_ms(6 * MINUTE_MS);
@@ -322,14 +322,38 @@ fn a_proof_says_what_was_asked_and_not_the_date_of_birth() {
     for claims in [&["ssn"][..], &["city"], &["email", "ssn"]] {
         assert_eq!(code(&want(&mut town, &proof(claims)).1), "not_in_contract", "{claims:?}");
     }
-    let mut foreign = proof(&["email"]);
+    let mut foreign = proof(&["phone"]);
     foreign["origin"] = "https://shop.example.evil".into();
     assert_eq!(code(&want(&mut town, &foreign).1), "not_allowed");
     // Nothing there to say: the owner learns it, and the service does so only after the yes.
-    let (id, at_once) = want(&mut town, &proof(&["phone"]));
+    let (id, at_once) = want(&mut town, &proof(&["size"]));
     assert_eq!(at_once, Value::Null);
     assert_eq!(approve(&mut town, id), Err(RefusalCode::NotAvailable));
     assert_eq!(code(town.shop.last().1), "not_available");
+    town.check(ALICE);
+}
+
+fn held(town: &mut Town) -> Vec<(String, Keep)> {
+    let list: HeldList = town.ask(ALICE, "data.held.list", json!({})).unwrap();
+    list.held.into_iter().map(|held| (held.field, held.keep)).collect()
+}
+
+#[test]
+fn a_value_that_is_proved_is_handed_out_and_one_that_the_service_may_not_keep_is_refused() {
+    let mut town = begun(11);
+    // A record is kept for good; of these the contract allows two days and a session.
+    for claims in [&["email"][..], &["date_of_birth"], &["age_over_18", "email"], &["email", "phone"]] {
+        assert_eq!(code(&want(&mut town, &proof(claims)).1), "retention_too_long", "{claims:?}");
+    }
+    let (denied, _) = want(&mut town, &proof(&["phone"]));
+    say(&mut town, denied, "deny", None).unwrap();
+    let (age, _) = want(&mut town, &proof(&["age_over_18"]));
+    approve(&mut town, age).unwrap();
+    assert_eq!(held(&mut town), [], "nothing was said but an age");
+    let (id, _) = want(&mut town, &proof(&["age_over_18", "licence", "phone"]));
+    approve(&mut town, id).unwrap();
+    let kept = ["licence", "phone"].map(|field| (field.to_owned(), Keep::UntilRevoked));
+    assert_eq!(held(&mut town), kept);
     town.check(ALICE);
 }
 
@@ -348,7 +372,7 @@ fn what_is_handed_out_once_is_proved_once() {
 #[test]
 fn a_flood_stops_at_three_and_three_denials_silence_the_service_for_a_day() {
     let mut town = begun(9);
-    let kinds = [document(), proof(&["email"]), payment("1.00")];
+    let kinds = [document(), proof(&["phone"]), payment("1.00")];
     let ids: Vec<_> = kinds.iter().map(|wanted| want(&mut town, wanted).0).collect();
     assert_eq!(code(&want(&mut town, &document()).1), "rate_limited");
     town.now = town.now.plus_ms(4 * MINUTE_MS);

@@ -65,7 +65,7 @@ pub(crate) fn contract() -> Contract {
         {"field":"passport","tier":"on_demand","access":"one_time","purpose":"p","retention":"session"},
         {"field":"size","tier":"required","access":"snapshot","purpose":"p","retention":"until_revoked",
         "rate":{"count":3,"per_seconds":60}},
-        {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"session"}],
+        {"field":"licence","tier":"consent","access":"one_time","purpose":"p","retention":"until_revoked"}],
         "permissions":["request_authentication","request_payment","request_consent","request_signature","request_proof"],"rate":{"count":50,"per_seconds":60},"terms_url":"t","privacy_url":"p"}"#,
     )
     .unwrap()

@@ -1,5 +1,6 @@
 //! The statement of what the shop ever got: everything that left, nothing else, and not a bit of it can be changed.
 
+use crate::authorisations::{approve, proof, want};
 use crate::contracts::{answer, offer, version};
 use crate::flows::{ask_field, decide, request_id};
 use crate::town::{ALICE, Town};
@@ -42,10 +43,10 @@ pub(crate) fn statement(town: &mut Town, id: ConnectionId) -> String {
     unreachable!()
 }
 
-/// Four values under two versions, asked for and unasked, by the contract and by the owner, and requests that got nothing.
+/// Five values under two versions, asked for, unasked and in a proof, by the contract and by the owner, and requests that got nothing.
 fn served(seed: u64) -> (Town, ConnectionId) {
     let mut town = Town::settled(seed);
-    for field in ["address", "email", "licence", "size", "size_2"] {
+    for field in ["address", "email", "licence", "phone", "size", "size_2"] {
         let _: Value = town.ask(ALICE, "data.set", json!({"field": field, "value": "hidden value"})).unwrap();
     }
     let id = town.connect_shop();
@@ -56,6 +57,9 @@ fn served(seed: u64) -> (Town, ConnectionId) {
     let licence = request_id(&mut town);
     ask_field(&mut town, "licence", licence);
     decide(&mut town, licence, "approve").unwrap();
+    let _: Value = town.ask(ALICE, "data.set", json!({"field": "date_of_birth", "value": "2000-05-17"})).unwrap();
+    let (proved, _) = want(&mut town, &proof(&["age_over_18", "phone"]));
+    approve(&mut town, proved).unwrap();
     offer(&mut town, &version(2));
     let frozen = request_id(&mut town);
     ask_field(&mut town, "address", frozen);
@@ -81,6 +85,7 @@ fn check(report: &StatementReport) {
         ("size", 1, DecidedBy::Contract, false),
         ("email", 1, DecidedBy::Contract, true),
         ("licence", 1, DecidedBy::Owner, true),
+        ("phone", 1, DecidedBy::Owner, true),
         ("size_2", 2, DecidedBy::Contract, true),
     ];
     assert_eq!(got, wanted);
@@ -93,7 +98,7 @@ fn check(report: &StatementReport) {
 fn everything_that_left_stands_in_it_and_outlives_the_connection() {
     let (mut town, id) = served(1);
     let text = statement(&mut town, id);
-    assert!(!text.contains("hidden value"));
+    assert!(!text.contains("hidden value") && !text.contains("2000-05-17"));
     let own = town.nodes[ALICE].vault.fingerprint();
     check(&verify(&text, Some(own)).unwrap());
     let other = verify(&text, Some(Fingerprint::from_bytes([1; 32])));
@@ -113,7 +118,7 @@ fn no_line_can_be_changed_left_out_doubled_moved_or_borrowed() {
     let (mut town, id) = served(2);
     let text = statement(&mut town, id);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2 + 2 + 4);
+    assert_eq!(lines.len(), 2 + 2 + 5);
     let joined = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     for at in 0..lines.len() {
         let mut changed = lines.clone();

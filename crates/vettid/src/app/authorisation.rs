@@ -151,6 +151,9 @@ fn may_approve(needs: &[Need]) -> Result<(), Failure> {
 pub(super) fn show(pending: &PendingRequest, view: &AuthorisationView, page: &mut Page) {
     page.line(format!("{} asks:", pending.display_name));
     page.block(&view.displayed.join("\n"));
+    if view.kind == WantedKind::Proof {
+        page.line("A yes is a signed record, which the service may keep for good.");
+    }
     for need in &view.needs {
         page.line(match need {
             Need::Verification => "Before you can approve: verify the connection.",
