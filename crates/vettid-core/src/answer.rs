@@ -1,5 +1,5 @@
 //! Proofs of answers: the member's pairwise key signs which question of which connection was answered with what (spec 2.14).
-//! Whoever has the answer and the key can check it offline.
+//! The service, to which the handshake certified that key, can check it offline; to anybody else it says nothing about whose key that is.
 
 use crate::channel::body_hash;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Proofs of answers: what lets a service show later, to anybody and without the member's vault, what it was answered.
+//! Proofs of answers: what lets a service check, then and later and without the member's vault, what it was answered. Whose key signed is
+//! known from the handshake alone, so this is nothing to show to third parties.
 //! Form only: hashes and signatures are computed and checked elsewhere.
 
 use crate::base64::{Base64, Base64Url};
