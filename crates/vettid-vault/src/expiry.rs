@@ -83,6 +83,9 @@ fn unanswered(step: &mut Step<'_>) -> Result<(), Failure> {
     let mut over = request::all(&step.draft)?;
     over.retain(|waiting| waiting.shown.expires_at <= step.now);
     for waiting in over.iter().take(AT_ONCE) {
+        if !step.has_room() {
+            break;
+        }
         let before = step.savepoint();
         if let Err(failure) = expired(step, waiting) {
             tracing::error!(error = %failure, "a question could not be ended in good order");

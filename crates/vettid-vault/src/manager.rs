@@ -83,7 +83,7 @@ pub enum Handled {
 /// A batch of events, handled and not yet committed.
 #[derive(Debug)]
 pub struct Batch {
-    /// What became of each event, in order.
+    /// What became of each event, in order. Those beyond are not looked at yet: the commit is full, and they are for the next one.
     pub handled: Vec<Handled>,
     /// What has to be committed before anything is sent or acknowledged; `None` if nothing changed.
     pub commit: Option<Prepared>,
@@ -280,10 +280,16 @@ impl Vault {
         Ok(SealedJournal::snapshot_name(&record))
     }
 
-    /// Handles events in order.
+    /// Handles events in order, until the commit is full; at least the first one.
     pub fn handle(&mut self, clocks: Clocks, rng: &mut dyn CryptoRng, events: &[Event]) -> Batch {
         let mut step = self.step(clocks, rng);
-        let handled = events.iter().map(|event| one(&mut step, event)).collect();
+        let mut handled = Vec::with_capacity(events.len());
+        for event in events {
+            if !step.has_room() {
+                break;
+            }
+            handled.push(one(&mut step, event));
+        }
         let (posts, afterwards) = (std::mem::take(&mut step.posts), std::mem::take(&mut step.afterwards));
         let (durable, wishes) = (std::mem::take(&mut step.durable), std::mem::take(&mut step.wishes));
         let ended = std::mem::take(&mut step.ended);

@@ -97,6 +97,8 @@ impl Projection {
 pub struct Draft<'a> {
     base: &'a Projection,
     kept: Changes,
+    /// Bytes of the kept changes.
+    kept_bytes: usize,
     step: Changes,
 }
 
@@ -110,12 +112,23 @@ impl<'a> Draft<'a> {
     /// An empty draft over the state.
     #[must_use]
     pub fn new(base: &'a Projection) -> Self {
-        Self { base, kept: Changes::new(), step: Changes::new() }
+        Self { base, kept: Changes::new(), kept_bytes: 0, step: Changes::new() }
     }
 
     /// Makes the changes of the present step part of the commit.
     pub fn keep_step(&mut self) {
-        self.kept.append(&mut self.step);
+        for (key, value) in std::mem::take(&mut self.step) {
+            let (key_bytes, put) = (key.len(), size(&key, value.as_deref()));
+            let before = self.kept.insert(key, value).map(|before| key_bytes + before.map_or(0, |bytes| bytes.len()));
+            self.kept_bytes = self.kept_bytes.saturating_sub(before.unwrap_or(0)).saturating_add(put);
+        }
+    }
+
+    /// Bytes of everything that the commit would have, the present step included.
+    #[must_use]
+    pub fn bytes_so_far(&self) -> usize {
+        let step: usize = self.step.iter().map(|(key, value)| size(key, value.as_deref())).sum();
+        self.kept_bytes.saturating_add(step)
     }
 
     /// The changes of the present step so far.
@@ -254,6 +267,11 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// What a change takes of a commit, in bytes.
+fn size(key: &str, value: Option<&[u8]>) -> usize {
+    key.len() + value.map_or(0, <[u8]>::len)
+}
+
 /// A number as part of a key, so that keys sort like numbers.
 #[must_use]
 pub fn numbered(prefix: &str, number: u64) -> String {
@@ -294,6 +312,12 @@ mod tests {
         draft.drop_step();
         assert_eq!(draft.keys("a/", 9), ["a/1", "a/2", "a/3"]);
         assert_eq!(draft.get::<u64>("a/3").unwrap(), Some(3));
+        assert_eq!(draft.bytes_so_far(), "a/33".len());
+        draft.put("a/3".into(), &1000).unwrap();
+        assert_eq!(draft.bytes_so_far(), "a/33a/31000".len(), "the step stands beside what it replaces");
+        draft.put("a/3".into(), &3).unwrap();
+        draft.keep_step();
+        assert_eq!(draft.bytes_so_far(), "a/33".len(), "and then in its place");
         assert_eq!(draft.into_changes(), Changes::from([("a/3".into(), Some(b"3".to_vec()))]));
     }
 

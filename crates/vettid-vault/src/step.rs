@@ -29,6 +29,10 @@ use vettid_wire::event::{Delivery, EventType};
 use vettid_wire::feed::FeedEntry;
 use vettid_wire::time::Timestamp;
 
+/// A commit of so many bytes takes no more events: it has to fit into one record of the journal (1 MiB), with the largest thing that a
+/// single event leads to, an answer of 96 KiB that is kept and lies sealed in the outbox (docs/decisions/0255).
+pub const COMMIT_BYTES: usize = 512 * 1024;
+
 /// The working place of one event.
 pub struct Step<'s> {
     /// The vault's clock when the event was taken up.
@@ -122,6 +126,13 @@ impl Step<'_> {
         let post = if post.delivery == Delivery::Durable { outbox::store(&mut self.draft, post)? } else { post };
         self.posts.push(post);
         Ok(())
+    }
+
+    /// Whether the commit may take more. What does many things in one step asks before each of them and leaves the others to a
+    /// later step.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.draft.bytes_so_far() < COMMIT_BYTES
     }
 
     /// What the present event has done so far, to come back to.

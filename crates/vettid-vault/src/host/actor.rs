@@ -38,9 +38,9 @@ use vettid_wire::enrolment::{EnrolVault, EnrolmentCode, SigningKeysRotated, Vaul
 use vettid_wire::recovery::{RecoverVault, RecoveryDecided};
 use vettid_wire::subject::Subject;
 
-/// Most events in one commit.
+/// Most events that are taken at once.
 const BATCH: usize = 64;
-/// Most bytes of events in one commit, but for the last one: what they lead to must fit into one journal record.
+/// Most bytes of events that are taken at once, but for the last one. What they lead to may take several commits.
 const BATCH_BYTES: usize = 128 * 1024;
 /// Events that may wait for one vault.
 pub const QUEUE: usize = 1024;
@@ -351,9 +351,9 @@ impl Actor {
     /// Handles a batch, and then what it leads to after its commit.
     async fn handle(&mut self, mut taken: Vec<Taken>) -> Result<(), Stopped> {
         while !taken.is_empty() {
-            let mut afterwards = self.handle_one(taken).await?;
+            let (mut afterwards, left) = self.handle_one(taken).await?;
             afterwards.retain(|event| !matches!(event, Event::Told(_)) || self.presence.may_hear(Instant::now()));
-            taken = afterwards.into_iter().map(Taken::own).collect();
+            taken = afterwards.into_iter().map(Taken::own).chain(left).collect();
         }
         if self.is_to_be_locked {
             return Err(Stopped::Locked);
@@ -362,13 +362,15 @@ impl Actor {
         self.snapshot_if_due().await
     }
 
-    /// One batch: commit, then acknowledge and send.
-    async fn handle_one(&mut self, taken: Vec<Taken>) -> Result<Vec<Event>, Stopped> {
-        let (events, messages): (Vec<_>, Vec<_>) = taken.into_iter().map(|t| (t.event, t.message)).unzip();
+    /// One batch: commit, then acknowledge and send. Gives what the commit leads to, and what it had no room for.
+    async fn handle_one(&mut self, taken: Vec<Taken>) -> Result<(Vec<Event>, Vec<Taken>), Stopped> {
+        let (mut events, messages): (Vec<_>, Vec<_>) = taken.into_iter().map(|t| (t.event, t.message)).unzip();
         self.in_hand = messages;
         self.vault.lock().is_set = self.lane.as_ref().is_some_and(Lane::has_lock);
         let batch = self.vault.handle(clock::clocks(), &mut UnwrapErr(SysRng), &events);
-        let messages = std::mem::take(&mut self.in_hand);
+        let mut messages = std::mem::take(&mut self.in_hand);
+        let left = events.split_off(batch.handled.len()).into_iter().zip(messages.split_off(batch.handled.len()));
+        let left = left.map(|(event, message)| Taken { event, message }).collect();
         // Held back from before the commit on, so that nothing leaves after the tombstone.
         batch.ended.iter().for_each(|ended| self.ways.end(ended));
         let (mut posts, mut afterwards) = (batch.posts, batch.afterwards);
@@ -394,7 +396,7 @@ impl Actor {
         }
         self.send(posts);
         batch.wishes.into_iter().for_each(|wish| self.files.begin(wish));
-        Ok(afterwards)
+        Ok((afterwards, left))
     }
 
     /// What the commit wishes of the lock; a permit is with the lane before the app hears of it.

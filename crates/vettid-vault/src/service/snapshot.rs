@@ -33,7 +33,7 @@ const FOLLOWED: &str = "snapshot/of/";
 const OWED: &str = "snapshot/owed/";
 /// A number is the incarnation and what was sent in it.
 const INCARNATION_BITS: u32 = 32;
-/// Most that one step sends.
+/// Most that one step sends, if its commit has room for so much.
 const AT_ONCE: usize = 16;
 
 /// What was sent last of a field on a connection.
@@ -88,7 +88,7 @@ pub fn end(draft: &mut Draft<'_>, id: ConnectionId) -> Result<(), UnreadableStat
     Ok(())
 }
 
-/// Sends what is owed, as far as the rates have room.
+/// Sends what is owed, as far as the rates and the commit have room; what is left is for the next step.
 pub fn flush(step: &mut Step<'_>) -> Result<(), Failure> {
     let keys = step.draft.keys(OWED, usize::MAX);
     let mut sent = 0;
@@ -97,7 +97,7 @@ pub fn flush(step: &mut Step<'_>) -> Result<(), Failure> {
             step.draft.remove(&key);
             continue;
         };
-        if sent == AT_ONCE {
+        if sent == AT_ONCE || !step.has_room() {
             return Ok(());
         }
         match push(step, id, name)? {

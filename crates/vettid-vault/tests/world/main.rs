@@ -11,6 +11,7 @@ mod bad_input;
 mod batches;
 mod borders;
 mod calls;
+mod commits;
 mod contacts;
 mod contracts;
 mod credential;

@@ -8,6 +8,7 @@ use vettid_core::credential::attempts::{BootId, Clocks};
 use vettid_core::journal::Record;
 use vettid_crypto::at_rest::StorageKey;
 use vettid_crypto::secret::Secret32;
+use vettid_nats::journal::MAX_RECORD_BYTES;
 use vettid_vault::manager::{Event, Handled, Vault};
 use vettid_vault::outbox::{Ended, Post};
 use vettid_vault::pieces::{Done, Found, Wish};
@@ -132,8 +133,26 @@ impl Node {
         self.vault = self.loaded();
     }
 
-    /// Handles a batch; `None` after a crash before the commit: every event has to come again.
+    /// Handles events, in as many commits as it takes; `None` after a crash before the first commit: every event has to come again.
     pub(crate) fn handle(
+        &mut self,
+        now: Timestamp,
+        rng: &mut StdRng,
+        events: &[Event],
+        crash: Crash,
+    ) -> Option<(Vec<Handled>, Vec<Post>)> {
+        let (mut handled, mut posts) = self.one_commit(now, rng, events, crash)?;
+        while handled.len() < events.len() {
+            let (more, sent) = self.one_commit(now, rng, &events[handled.len()..], Crash::Never)?;
+            assert!(!more.is_empty(), "a commit takes at least one event");
+            handled.extend(more);
+            posts.extend(sent);
+        }
+        Some((handled, posts))
+    }
+
+    /// One commit, and what it leads to.
+    fn one_commit(
         &mut self,
         now: Timestamp,
         rng: &mut StdRng,
@@ -166,8 +185,10 @@ impl Node {
                 break;
             }
             posts.extend(batch.posts);
+            let left = afterwards.split_off(batch.handled.len());
             afterwards = batch.afterwards;
             afterwards.extend(self.carry_out(batch.wishes));
+            afterwards.extend(left);
         }
         Some((batch.handled, posts))
     }
@@ -209,6 +230,11 @@ impl Node {
 
     /// A commit outside of a batch.
     pub(crate) fn keep(&mut self, prepared: &vettid_vault::manager::Prepared) {
+        assert!(
+            prepared.sealed.len() <= MAX_RECORD_BYTES,
+            "the journal would not take {} bytes",
+            prepared.sealed.len()
+        );
         self.vault.committed(prepared).unwrap();
         self.records.push(prepared.sealed.clone());
     }
