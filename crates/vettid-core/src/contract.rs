@@ -180,7 +180,16 @@ pub fn snapshots(accepted: &AcceptedContract) -> impl Iterator<Item = &str> {
 /// Whether the contract names a field and the member agreed to it, whatever the rate and however it is handed out.
 #[must_use]
 pub fn may_read(accepted: &AcceptedContract, name: &str) -> bool {
-    accepted.contract.field(name).is_some_and(|field| tier_grant(accepted, field).is_ok())
+    check_read(accepted, name).is_ok()
+}
+
+/// The same with the check that fails.
+///
+/// # Errors
+/// The field is not declared, or not agreed to.
+pub fn check_read(accepted: &AcceptedContract, name: &str) -> Result<(), Breach> {
+    let field = accepted.contract.field(name).ok_or(Breach::NotDeclared)?;
+    tier_grant(accepted, field).map(|_| ())
 }
 
 /// Decides any other act of the service. `quoted_hash` is `None` for events that quote no contract.

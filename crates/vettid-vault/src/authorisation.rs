@@ -28,7 +28,7 @@ pub mod consent;
 pub mod lock;
 mod proof;
 
-pub use admit::admit;
+pub use admit::{Unfit, admit};
 pub use answer::{decide, resume};
 pub use arrive::receive;
 pub use lock::with_needs;

@@ -1,5 +1,5 @@
 //! What a request has to pass under its contract before anything happens: permission and rate, signature, and for a proof the
-//! fields that its claims are made from.
+//! fields that its claims are made from. A check of the contract that fails is named, so that the owner hears how urgent it is.
 
 use super::proof::is_kept_too_long;
 use super::read;
@@ -7,11 +7,42 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::step::Step;
 use serde_json::Value;
-use vettid_core::contract::{self, AcceptedContract, Buckets};
-use vettid_wire::authorisation::{Claim, Wanted, WantedKind};
+use vettid_core::contract::{self, AcceptedContract, Breach, Buckets};
+use vettid_wire::authorisation::{Wanted, WantedKind};
 use vettid_wire::contract::Permission;
 use vettid_wire::event::{ConsentRequest, DocumentSign, EventRow, EventType, IdentityVerify};
 use vettid_wire::refusal::RefusalCode;
+
+/// Why a service may not ask for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// A check of the contract fails.
+    Contract(Breach),
+    /// Something else does not fit.
+    Other(RefusalCode),
+}
+
+impl Unfit {
+    /// What the service is told.
+    fn code(self) -> RefusalCode {
+        match self {
+            Self::Contract(breach) => breach.code(),
+            Self::Other(code) => code,
+        }
+    }
+}
+
+impl From<Breach> for Unfit {
+    fn from(breach: Breach) -> Self {
+        Self::Contract(breach)
+    }
+}
+
+impl From<RefusalCode> for Unfit {
+    fn from(code: RefusalCode) -> Self {
+        Self::Other(code)
+    }
+}
 
 /// The permission that a contract gives for events of this type.
 fn permission(event_type: &EventType) -> Permission {
@@ -29,12 +60,11 @@ pub fn admit(
     connection: &Connection,
     (accepted, buckets): (&AcceptedContract, &mut Buckets),
     (event_type, body): (&EventType, &Value),
-) -> Result<Result<(), RefusalCode>, Failure> {
-    let admitted =
-        contract::act(step.now, accepted, buckets, None, permission(event_type)).map_err(|breach| breach.code());
-    let request = match admitted.and_then(|()| read(connection, event_type, body)) {
+) -> Result<Result<(), Unfit>, Failure> {
+    let admitted = contract::act(step.now, accepted, buckets, None, permission(event_type)).map_err(Unfit::from);
+    let request = match admitted.and_then(|()| read(connection, event_type, body).map_err(Unfit::from)) {
         Ok(request) => request,
-        Err(code) => return Ok(Err(code)),
+        Err(unfit) => return Ok(Err(unfit)),
     };
     may_say(step, connection, &request.get().wanted)
 }
@@ -57,27 +87,29 @@ pub(super) fn still_allows(
     if !accepted.contract.permissions.contains(&needed) {
         return Ok(Err(RefusalCode::NotInContract));
     }
-    may_say(step, connection, wanted)
+    Ok(may_say(step, connection, wanted)?.map_err(Unfit::code))
 }
 
 /// The contract names the field of each claim, the member agreed to it, it may still be handed out, and a value may be kept as long as
 /// the record; the site is one of the service's own.
-fn may_say(step: &Step<'_>, connection: &Connection, wanted: &Wanted) -> Result<Result<(), RefusalCode>, Failure> {
+fn may_say(step: &Step<'_>, connection: &Connection, wanted: &Wanted) -> Result<Result<(), Unfit>, Failure> {
     let Wanted::Proof(proof) = wanted else { return Ok(Ok(())) };
     let service = connection.peer.as_ref().and_then(|peer| peer.profile.service.as_ref());
     if !service.is_some_and(|service| service.origins.contains(&proof.origin)) {
-        return Ok(Err(RefusalCode::NotAllowed));
+        return Ok(Err(RefusalCode::NotAllowed.into()));
     }
     let Some(accepted) = connection::contract(&step.draft, connection.connection_id)? else {
-        return Ok(Err(RefusalCode::NotInContract));
+        return Ok(Err(RefusalCode::NotInContract.into()));
     };
     let spent = connection::spent(&step.draft, connection.connection_id)?;
-    if !proof.claims.iter().map(Claim::field).all(|field| contract::may_read(&accepted, field)) {
-        return Ok(Err(RefusalCode::NotInContract));
+    let failed = proof.claims.iter().filter_map(|claim| contract::check_read(&accepted, claim.field()).err());
+    // Of several the check decides that comes first.
+    if let Some(breach) = failed.min() {
+        return Ok(Err(breach.into()));
     }
     if proof.claims.iter().any(|claim| spent.covers(&accepted, claim.field())) {
-        return Ok(Err(RefusalCode::Spent));
+        return Ok(Err(Breach::Spent.into()));
     }
     let is_kept_too_long = proof.claims.iter().any(|claim| is_kept_too_long(&accepted, claim));
-    Ok(if is_kept_too_long { Err(RefusalCode::RetentionTooLong) } else { Ok(()) })
+    Ok(if is_kept_too_long { Err(Breach::RetentionTooLong.into()) } else { Ok(()) })
 }

@@ -2,6 +2,7 @@
 //! audit entry.
 
 use super::{Arrived, actor};
+use crate::authorisation::Unfit;
 use crate::channels::ChannelName;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
@@ -71,6 +72,15 @@ impl From<RefusalCode> for Refused {
 impl From<Breach> for Refused {
     fn from(breach: Breach) -> Self {
         Self { code: breach.code(), severity: breach.severity(), breach: Some(breach), retry_at: None }
+    }
+}
+
+impl From<Unfit> for Refused {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Contract(breach) => breach.into(),
+            Unfit::Other(code) => code.into(),
+        }
     }
 }
 

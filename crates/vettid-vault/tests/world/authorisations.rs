@@ -2,6 +2,7 @@
 //! rule, late, or without what a payment needs.
 
 use crate::app::record as record_of_keys;
+use crate::enforcement::refused;
 use crate::flows::{request_id, send};
 use crate::town::{ALICE, DAY_MS, Faults, MINUTE_MS, Town};
 use crate::wallet::Wallet;
@@ -13,9 +14,10 @@ use vettid_wire::auth::Decision;
 use vettid_wire::authorisation::{Answered, AnsweredList, AuthorisationView, PermitRequest};
 use vettid_wire::base64::Base64Url;
 use vettid_wire::connection::ConnectionView;
-use vettid_wire::contract::Permission;
+use vettid_wire::contract::{Permission, Rate};
 use vettid_wire::data::{HeldList, Keep};
 use vettid_wire::digest::Digest;
+use vettid_wire::feed::Severity;
 use vettid_wire::id::RequestId;
 use vettid_wire::json as vjson;
 use vettid_wire::key_record::KeyRole;
@@ -426,6 +428,63 @@ fn without_the_permission_or_the_signature_of_the_service_nothing_is_asked() {
     let list: RequestList = town.ask(ALICE, "request.list", json!({})).unwrap();
     assert_eq!(list.requests, []);
     assert_eq!(send(&mut town, "payment.request", sound.clone()), Value::Null);
+    town.check(ALICE);
+}
+
+#[test]
+fn what_a_rule_denies_never_takes_the_place_of_what_the_owner_signed() {
+    const MUCH: Rate = Rate { count: 1_000_000, per_seconds: 60 };
+    let mut town = Town::settled(12);
+    town.shop.contract.rate = MUCH;
+    town.connect_shop();
+    let (signed, _) = want(&mut town, &document());
+    approve(&mut town, signed).unwrap();
+    let connection_id = town.shop.connection_id.unwrap();
+    let rule = json!({"rule_id": "no-documents", "outcome": "deny", "event_type": "document.sign",
+        "connection_id": connection_id});
+    let _: RuleStored = town.ask(ALICE, "rule.set", json!({"rule": rule})).unwrap();
+    let limit = Limit { messages: MUCH, bytes: None, uncommitted: 0 };
+    town.nodes[ALICE].limit(Limits { connection: limit, ..Limits::default() });
+    town.resume(ALICE, true);
+    let mut last = None;
+    for _ in 0..260 {
+        town.now = town.now.plus_ms(1000);
+        let (id, answer) = want(&mut town, &document());
+        assert_eq!(answer["method"], "rule");
+        last = Some(id);
+    }
+    town.resume(ALICE, true);
+    let list: AnsweredList = town.ask(ALICE, "authorisation.list", json!({"limit": 100})).unwrap();
+    let kept: Vec<_> = list.answered.iter().map(|answered| answered.request_id).collect();
+    assert_eq!((kept.len(), kept.first(), kept.last()), (33, last.as_ref(), Some(&signed)), "the newest 32, and hers");
+    let named = json!({"connection_id": connection_id, "request_id": signed});
+    let _: Value = town.ask(ALICE, "authorisation.export", named).unwrap();
+    town.check(ALICE);
+}
+
+#[test]
+fn what_the_contract_does_not_let_through_says_which_check_failed_and_how_urgent_that_is() {
+    let mut town = Town::settled(11);
+    let _: Value = town.ask(ALICE, "data.set", json!({"field": "email", "value": "alice@home.example"})).unwrap();
+    town.shop.contract.permissions = vec![Permission::RequestProof];
+    town.shop.contract.rate = Rate { count: 6, per_seconds: 3600 };
+    town.connect_shop();
+    let order = json!({"kind": "transaction", "action": "standing order", "reference": "12"});
+    let consent = consent(&town);
+    let mut refuse = |wanted: &Value| {
+        let id = request_id(&mut town);
+        let body = town.shop.wants(wanted, id, town.now);
+        refused(&mut town, row(wanted), body)
+    };
+    let failed = |code, severity, check: &str| (code, severity, Some(check.to_owned()));
+    let not_permitted = failed(RefusalCode::NotInContract, Severity::Alarm, "permission");
+    for wanted in [payment("5.00"), order, consent, document()] {
+        assert_eq!(refuse(&wanted), not_permitted, "{wanted}");
+    }
+    // Of a proof the fields are checked as they are where they are read.
+    assert_eq!(refuse(&proof(&["city", "ssn"])), failed(RefusalCode::NotInContract, Severity::Alarm, "declared"));
+    assert_eq!(refuse(&proof(&["city"])), failed(RefusalCode::NotInContract, Severity::Warning, "tier"));
+    assert_eq!(refuse(&proof(&["email"])), failed(RefusalCode::RateLimited, Severity::Warning, "rate"));
     town.check(ALICE);
 }
 
