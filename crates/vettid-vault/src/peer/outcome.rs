@@ -18,7 +18,6 @@ use vettid_core::contract::{Breach, Buckets, NotSent};
 use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::event::{self, EventRow, EventType};
 use vettid_wire::feed::{Outcome, Severity};
-use vettid_wire::json::JsonError;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
@@ -127,9 +126,8 @@ pub(super) fn finish(
         // What was refused would be handed out by another contract: the dry run wants to know.
         detail.insert("asked".into(), json!({"connection_id": id, "field": field}));
     }
-    if let (None, Some((facts, ruled)), Some(detail)) = (code, ruling.record(), detail.as_object_mut()) {
-        detail.insert("facts".into(), serde_json::to_value(facts).map_err(JsonError::Shape)?);
-        detail.insert("ruled".into(), serde_json::to_value(ruled).map_err(JsonError::Shape)?);
+    if code.is_none() {
+        ruling.note(&mut detail)?;
     }
     step.audit(&actor(connection), event_type, outcome, detail)?;
     rotation::keep_up(step, connection)?;

@@ -17,8 +17,9 @@ use vettid_core::rule::Counter;
 use vettid_rules::{Decided, Facts};
 use vettid_wire::auth::Decision;
 use vettid_wire::contract::Tier;
-use vettid_wire::event::{EventRow, EventType, ServiceMessageSend};
-use vettid_wire::id::RuleId;
+use vettid_wire::event::{DataRequest, EventRow, EventType, ServiceMessageSend};
+use vettid_wire::id::{ConnectionId, RuleId};
+use vettid_wire::json::JsonError;
 use vettid_wire::rule::{self, Rule, Ruled, Verdict};
 
 /// What the rules say about one event.
@@ -68,6 +69,19 @@ pub fn on(
     facts.locked |= login::is_locked(step, event_type, body)?;
     facts.locked |= authorisation::is_one(event_type);
     facts.locked |= names_a_secret(step, facts.field.as_deref())?;
+    Ok(Ruling::Made(Box::new(made(step, facts)?)))
+}
+
+/// Asks the rules about a value that is to be sent unasked: as if the service asked for the field now.
+pub fn on_push(step: &mut Step<'_>, connection_id: ConnectionId, field: &str) -> Result<Ruling, Failure> {
+    let facts = Facts {
+        event_type: DataRequest::ROW.event_type(),
+        connection_id,
+        field: Some(field.to_owned()),
+        amount: None,
+        asks: false,
+        locked: names_a_secret(step, Some(field))?,
+    };
     Ok(Ruling::Made(Box::new(made(step, facts)?)))
 }
 
@@ -150,6 +164,15 @@ impl Ruling {
             let key = counter_key(&rule.rule_id);
             let counter = Counter::after(step.draft.get(&key)?, calendar, &step.clocks);
             step.draft.put(key, &counter)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was looked at and who decided into the detail of an audit entry.
+    pub fn note(&self, detail: &mut Value) -> Result<(), JsonError> {
+        if let (Some((facts, ruled)), Some(detail)) = (self.record(), detail.as_object_mut()) {
+            detail.insert("facts".into(), serde_json::to_value(facts).map_err(JsonError::Shape)?);
+            detail.insert("ruled".into(), serde_json::to_value(ruled).map_err(JsonError::Shape)?);
         }
         Ok(())
     }

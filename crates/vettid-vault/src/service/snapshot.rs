@@ -1,6 +1,6 @@
 //! Fields that the contract lets out unasked: after acceptance, and after each change. What a service has not fetched yet is
-//! replaced by what is newer; what the rates have no room for waits. Nothing leaves that the contract in force does not name, and
-//! no value without its line of the statement.
+//! replaced by what is newer; what the rates have no room for waits. Nothing leaves that the contract in force does not name or
+//! that a rule of the owner keeps back, and no value without its line of the statement.
 
 use crate::connection::{self, Connection};
 use crate::contract::{check_not_frozen, note_served};
@@ -9,6 +9,7 @@ use crate::feed::Note;
 use crate::field;
 use crate::outbox;
 use crate::projection::{Draft, UnreadableState};
+use crate::rule::ruling::{self, Ruling};
 use crate::send;
 use crate::service::held;
 use crate::step::Step;
@@ -23,6 +24,7 @@ use vettid_wire::data::{Snapshot, SnapshotState};
 use vettid_wire::event::{DataSnapshot, EventRow};
 use vettid_wire::feed::{Outcome, Severity};
 use vettid_wire::id::ConnectionId;
+use vettid_wire::refusal::RefusalCode;
 use vettid_wire::statement::DecidedBy;
 
 /// Under this prefix stands what was sent last.
@@ -31,6 +33,8 @@ const SENT: &str = "snapshot/sent/";
 const FOLLOWED: &str = "snapshot/of/";
 /// Under this prefix stands what has to be sent.
 const OWED: &str = "snapshot/owed/";
+/// Under this prefix stands what the owner's rules keep back, and that the owner was told.
+const HELD_BACK: &str = "snapshot/held_back/";
 /// A number is the incarnation and what was sent in it.
 const INCARNATION_BITS: u32 = 32;
 /// Most that one step sends, if its commit has room for so much.
@@ -56,6 +60,7 @@ pub fn follow(step: &mut Step<'_>, id: ConnectionId) -> Result<(), UnreadableSta
             step.draft.remove(&key);
         }
     }
+    forget_held_back(&mut step.draft, id);
     for name in contract::snapshots(&accepted) {
         step.draft.put_bytes(format!("{FOLLOWED}{name}/{id}"), Vec::new());
         step.draft.put_bytes(owed(id, name), Vec::new());
@@ -73,8 +78,15 @@ pub fn changed(draft: &mut Draft<'_>, name: &str) {
     }
 }
 
+fn forget_held_back(draft: &mut Draft<'_>, id: ConnectionId) {
+    for key in draft.keys(&format!("{HELD_BACK}{id}/"), usize::MAX) {
+        draft.remove(&key);
+    }
+}
+
 /// A connection ended.
 pub fn end(draft: &mut Draft<'_>, id: ConnectionId) -> Result<(), UnreadableState> {
+    forget_held_back(draft, id);
     for key in draft.keys(&format!("{SENT}{id}/"), usize::MAX) {
         let name = key.rsplit('/').next().unwrap_or_default().to_owned();
         draft.remove(&format!("{FOLLOWED}{name}/{id}"));
@@ -134,6 +146,14 @@ fn push(step: &mut Step<'_>, id: ConnectionId, name: &str) -> Result<Pushed, Fai
     if last.value_hash == value_hash && (last.number > base || value_hash.is_none()) {
         return Ok(Pushed::Needless);
     }
+    if !contract::snapshots(&accepted).any(|followed| followed == name) {
+        return Ok(Pushed::Needless);
+    }
+    let ruling = if value.is_some() { ruling::on_push(step, id, name)? } else { Ruling::None };
+    if ruling.objects() {
+        hold_back(step, &connection, name, &ruling)?;
+        return Ok(Pushed::Later);
+    }
     let mut buckets = connection::buckets(&step.draft, id)?;
     match contract::push_field(step.now, &accepted, &mut buckets, name) {
         Ok(()) => connection::put_buckets(&mut step.draft, id, &buckets)?,
@@ -157,17 +177,50 @@ fn push(step: &mut Step<'_>, id: ConnectionId, name: &str) -> Result<Pushed, Fai
     send::to_peer(step, &connection, &DataSnapshot::ROW, body, None)?;
     let post = step.posts.last().map_or(0, |post| post.number);
     step.draft.put(sent(id, name), &Sent { number, value_hash, post })?;
-    tell(step, &connection, name, number)?;
+    ruling.count(step)?;
+    step.draft.remove(&held_back(id, name));
+    tell(step, &connection, (name, number), &ruling)?;
     Ok(Pushed::Sent)
+}
+
+/// A rule keeps it back: it waits until the rules let it out, which is looked at with each tick, and the owner is told once.
+fn hold_back(step: &mut Step<'_>, connection: &Connection, name: &str, ruling: &Ruling) -> Result<(), Failure> {
+    let id = connection.connection_id;
+    if step.draft.has(&held_back(id, name)) {
+        return Ok(());
+    }
+    step.draft.put_bytes(held_back(id, name), Vec::new());
+    ruling.count(step)?;
+    let event_type = DataSnapshot::ROW.event_type();
+    let mut detail = json!({"connection_id": id, "field": name, "refusal": RefusalCode::Denied});
+    ruling.note(&mut detail)?;
+    step.audit("vault", &event_type, AuditOutcome::Refused, detail)?;
+    let rules = ruling.record().map(|(_, ruled)| ruled.rules.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let by = rules.filter(|names| !names.is_empty()).map_or("your rules".to_owned(), |names| names.join(", "));
+    step.tell(Note {
+        event_type,
+        connection_id: Some(id),
+        request_id: None,
+        severity: Severity::Notice,
+        outcome: Outcome::Refused(RefusalCode::Denied),
+        summary: format!("{} is not sent your {name}: kept back by {by}", connection.display_name),
+    })?;
+    Ok(())
 }
 
 fn retention(accepted: &AcceptedContract, name: &str) -> Retention {
     accepted.contract.field(name).map_or(Retention::Session, |field| field.retention)
 }
 
-fn tell(step: &mut Step<'_>, connection: &Connection, name: &str, number: u64) -> Result<(), Failure> {
+fn tell(
+    step: &mut Step<'_>,
+    connection: &Connection,
+    (name, number): (&str, u64),
+    ruling: &Ruling,
+) -> Result<(), Failure> {
     let event_type = DataSnapshot::ROW.event_type();
-    let detail = json!({"connection_id": connection.connection_id, "field": name, "number": number});
+    let mut detail = json!({"connection_id": connection.connection_id, "field": name, "number": number});
+    ruling.note(&mut detail)?;
     step.audit("vault", &event_type, AuditOutcome::Success, detail)?;
     step.tell(Note {
         event_type,
@@ -182,6 +235,10 @@ fn tell(step: &mut Step<'_>, connection: &Connection, name: &str, number: u64) -
 
 fn sent(id: ConnectionId, name: &str) -> String {
     format!("{SENT}{id}/{name}")
+}
+
+fn held_back(id: ConnectionId, name: &str) -> String {
+    format!("{HELD_BACK}{id}/{name}")
 }
 
 fn owed(id: ConnectionId, name: &str) -> String {

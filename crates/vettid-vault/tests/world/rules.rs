@@ -280,3 +280,61 @@ fn a_dry_run_tells_what_a_rule_would_have_decided_and_changes_nothing() {
     town.resume(ALICE, true);
     assert_eq!(tried(&mut town, &rule).tried, 0);
 }
+
+/// What the shop was sent unasked.
+fn pushed(town: &Town) -> Vec<Value> {
+    let snapshots = town.shop.got.iter().filter(|(name, ..)| name == "data.snapshot");
+    snapshots.map(|(_, body, _)| body["state"].pointer("/value/value").cloned().unwrap_or_default()).collect()
+}
+
+fn change_size(town: &mut Town, size: &str) {
+    town.now = town.now.plus_ms(MINUTE_MS);
+    town.resume(ALICE, true);
+    let _: Value = town.ask(ALICE, "data.set", json!({"field": "size", "value": size})).unwrap();
+    town.run();
+}
+
+#[test]
+fn what_is_sent_unasked_is_kept_back_by_a_rule_and_told_once() {
+    for outcome in ["deny", "ask"] {
+        let mut town = begun(10);
+        change_size(&mut town, "M");
+        put(&mut town, "other", outcome, &json!({"event_type": "data.request", "field": "address"}));
+        change_size(&mut town, "L");
+        assert_eq!(pushed(&town), ["M", "L"], "a rule about another field");
+        put(&mut town, "sizes", outcome, &json!({"event_type": "data.request", "field": "size"}));
+        for size in ["S", "XS"] {
+            change_size(&mut town, size);
+        }
+        for _ in 0..3 {
+            town.tick();
+            town.run();
+        }
+        town.nodes[ALICE].crash();
+        town.resume(ALICE, true);
+        town.tick();
+        assert_eq!(pushed(&town), ["M", "L"]);
+        let told = town.feed(ALICE).entries;
+        let told = told.iter().filter(|entry| entry.summary.contains("is not sent your size: kept back by sizes"));
+        assert_eq!(told.count(), 1);
+        let stretch: AuditStretch = town.ask(ALICE, "audit.export", json!({"from": 0, "limit": 500})).unwrap();
+        let details = stretch.entries.into_iter().filter(|entry| entry.entry.event_type == "data.snapshot");
+        let details: Vec<_> = details.map(|entry| entry.detail.unwrap().value).collect();
+        let verdicts: Vec<_> = details.iter().map(|detail| (&detail["refusal"], &detail["ruled"]["rules"])).collect();
+        let (none, no_rules, by) = (json!(null), json!([]), json!(["sizes"]));
+        let sent = (&none, &no_rules);
+        assert_eq!(verdicts, [sent, sent, (&json!("denied"), &by)]);
+        // That there is none any more is told all the same, and what is there when the rule is gone.
+        let _: Value = town.ask(ALICE, "data.remove", json!({"field": "size"})).unwrap();
+        town.run();
+        assert_eq!(pushed(&town), [json!("M"), json!("L"), Value::Null]);
+        change_size(&mut town, "XL");
+        assert_eq!(pushed(&town).len(), 3);
+        let _: Value = town.ask(ALICE, "rule.remove", json!({"rule_id": "sizes"})).unwrap();
+        town.now = town.now.plus_ms(MINUTE_MS);
+        town.tick();
+        town.run();
+        assert_eq!(pushed(&town).last(), Some(&json!("XL")));
+        town.check(ALICE);
+    }
+}
