@@ -56,6 +56,7 @@ pub fn tick(step: &mut Step<'_>) -> Result<(), Failure> {
     recovery::tick(step)?;
     undelivered(step)?;
     forget(step)?;
+    mark::pass_time(&mut step.draft, step.now)?;
     feed::tidy(step)?;
     held::tick(step)?;
     snapshot::flush(step)?;

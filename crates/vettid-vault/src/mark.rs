@@ -1,6 +1,7 @@
 //! Marks of processed events: a repeated event gets the stored answer and has no second effect (spec §3 R5).
 
-use crate::projection::{Draft, UnreadableState};
+use crate::projection::{Draft, UnreadableState, numbered};
+use crate::service::given;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vettid_wire::base64::Base64Url;
@@ -20,6 +21,17 @@ pub struct Mark {
     pub at: Timestamp,
     /// What was answered.
     pub answer: Option<StoredAnswer>,
+    /// Whether there was an answer with a value that is over by now and not kept here any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_over: bool,
+}
+
+impl Mark {
+    /// An event that is processed now.
+    #[must_use]
+    pub fn new(body_hash: Base64Url, at: Timestamp, answer: Option<StoredAnswer>) -> Self {
+        Self { body_hash, at, answer, is_over: false }
+    }
 }
 
 /// An answer, to be sealed again when it is asked for again.
@@ -38,6 +50,8 @@ pub enum Seen {
     Never,
     /// Processed; the answer, if it had one.
     Before(Option<StoredAnswer>),
+    /// Processed; a value in its answer is over.
+    Over,
     /// The same id came before with another body.
     OtherBody,
 }
@@ -51,8 +65,9 @@ pub fn look_up(
 ) -> Result<Seen, UnreadableState> {
     Ok(match draft.get::<Mark>(&key(sender, event_id))? {
         None => Seen::Never,
-        Some(mark) if mark.body_hash == *body_hash => Seen::Before(mark.answer),
-        Some(_) => Seen::OtherBody,
+        Some(mark) if mark.body_hash != *body_hash => Seen::OtherBody,
+        Some(mark) if mark.is_over => Seen::Over,
+        Some(mark) => Seen::Before(mark.answer),
     })
 }
 
@@ -64,6 +79,9 @@ pub fn is_known(draft: &Draft<'_>, sender: &str, event_id: EventId) -> bool {
 
 /// Marks an event as processed, or gives it another answer.
 pub fn put(draft: &mut Draft<'_>, sender: &str, event_id: EventId, mark: &Mark) -> Result<(), UnreadableState> {
+    if let Some(until) = mark.answer.as_ref().and_then(given::ends_at) {
+        draft.put_bytes(format!("{}/{sender}/{event_id}", numbered(ENDS, until.unix_ms().unsigned_abs())), Vec::new());
+    }
     draft.put(key(sender, event_id), mark)
 }
 
@@ -74,9 +92,40 @@ pub fn answer(
     event_id: EventId,
     answer: StoredAnswer,
 ) -> Result<(), UnreadableState> {
-    let key = key(sender, event_id);
-    if let Some(mark) = draft.get::<Mark>(&key)? {
-        draft.put(key, &Mark { answer: Some(answer), ..mark })?;
+    match draft.get::<Mark>(&key(sender, event_id))? {
+        Some(mark) => put(draft, sender, event_id, &Mark { answer: Some(answer), ..mark }),
+        None => Ok(()),
+    }
+}
+
+/// Nobody asks for the answers of this sender any more: its marks go with the next ticks.
+pub fn end(draft: &mut Draft<'_>, sender: &str) {
+    draft.put_bytes(format!("{ENDED}{sender}"), Vec::new());
+}
+
+/// Lets go what may not be kept: answers with values that are over, and everything of senders that ended.
+pub fn pass_time(draft: &mut Draft<'_>, now: Timestamp) -> Result<(), UnreadableState> {
+    for place in draft.keys(ENDS, VALUES_AT_ONCE) {
+        let Some((until, of)) = place.strip_prefix(ENDS).and_then(|place| place.split_once('/')) else { continue };
+        if until.parse().is_ok_and(|until_ms: i64| Timestamp::from_unix_ms(until_ms) > now) {
+            break;
+        }
+        draft.remove(&place);
+        let key = format!("{PREFIX}{of}");
+        // A refusal may stand in the place of the value by now.
+        if let Some(mark) =
+            draft.get::<Mark>(&key)?.filter(|mark| mark.answer.as_ref().and_then(given::ends_at).is_some())
+        {
+            draft.put(key, &Mark { answer: None, is_over: true, ..mark })?;
+        }
+    }
+    for ended in draft.keys(ENDED, 1) {
+        let sender = ended.strip_prefix(ENDED).unwrap_or_default();
+        let marks = draft.keys(&format!("{PREFIX}{sender}/"), FORGET_AT_ONCE);
+        marks.iter().for_each(|key| draft.remove(key));
+        if marks.len() < FORGET_AT_ONCE {
+            draft.remove(&ended);
+        }
     }
     Ok(())
 }
@@ -101,6 +150,12 @@ pub fn forget_old(draft: &mut Draft<'_>, now: Timestamp) -> Result<bool, Unreada
 }
 
 const PREFIX: &str = "seen/";
+/// Under this prefix, in the order of time, stand the answers with values that end by the clock.
+const ENDS: &str = "seen_until/";
+/// Under this prefix stand senders that ended.
+const ENDED: &str = "seen_ended/";
+/// Most answers that one commit lets go.
+const VALUES_AT_ONCE: usize = 64;
 
 fn key(sender: &str, event_id: EventId) -> String {
     format!("{PREFIX}{sender}/{event_id}")

@@ -117,6 +117,8 @@ fn take_up(
             return answer(step, session, event_type, question, &Err(RefusalCode::Conflict));
         }
         Seen::Never if freshness != Freshness::New => return Ok(()),
+        // No answer to the owner is over; without one there is nothing to say.
+        Seen::Over => return Ok(()),
         Seen::Never => {}
     }
     if step.identity.is_behind(content.to_incarnation) {
@@ -162,7 +164,7 @@ fn take_up(
             &mut step.draft,
             app::SCOPE,
             event_id,
-            &Mark { body_hash: question.body_hash.clone(), at: step.now, answer: Some(stored) },
+            &Mark::new(question.body_hash.clone(), step.now, Some(stored)),
         )?;
         let ended = if outcome.is_ok() { AuditOutcome::Success } else { AuditOutcome::Refused };
         step.audit("app", event_type, ended, json!({"event_id": event_id, "refusal": outcome.as_ref().err()}))?;

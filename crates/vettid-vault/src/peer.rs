@@ -12,7 +12,7 @@ use crate::feed::Note;
 use crate::file;
 use crate::location;
 use crate::login;
-use crate::mark::{self, Seen, StoredAnswer};
+use crate::mark::{self, Seen};
 use crate::messages;
 use crate::profile::sync;
 use crate::renewal;
@@ -20,7 +20,6 @@ use crate::resync;
 use crate::revocation;
 use crate::rotation;
 use crate::rule::ruling::{self, Ruling};
-use crate::send;
 use crate::service::{batch, message};
 use crate::step::Step;
 use crate::stored;
@@ -42,6 +41,7 @@ use vettid_wire::subject::Subject;
 use vettid_wire::time::Timestamp;
 
 mod admission;
+mod again;
 mod handling;
 mod outcome;
 mod question;
@@ -216,10 +216,11 @@ fn take_up(
     }
     let scope = connection.connection_id.to_string();
     match mark::look_up(&step.draft, &scope, arrived.event_id, &arrived.body_hash)? {
-        Seen::Before(_) | Seen::OtherBody if below_window => return Ok(()),
+        Seen::Before(_) | Seen::Over | Seen::OtherBody if below_window => return Ok(()),
         // What is over the limit is not answered twice.
-        Seen::Before(_) if room == Room::Refused => return Ok(()),
-        Seen::Before(Some(answer)) => return answer_again(step, connection, arrived, answer),
+        Seen::Before(_) | Seen::Over if room == Room::Refused => return Ok(()),
+        Seen::Before(Some(answer)) => return again::answer_again(step, connection, arrived, answer),
+        Seen::Over => return again::refuse(step, connection, arrived, RefusalCode::Expired),
         // Nothing is remembered of what was read, so it is read again.
         Seen::Before(None) if arrived.lane == Lane::Service && stored::service::reads(&arrived.event_type) => {}
         Seen::Before(None) => return Ok(()),
@@ -283,20 +284,6 @@ fn marks_reach(step: &Step<'_>, arrived: &Arrived) -> bool {
     let age_ms = step.now.since_ms(arrived.sealed_at);
     event::find(arrived.lane, &arrived.event_type).filter(durable).is_some()
         && (-MAX_SKEW_MS..mark::KEEP_MS / 2).contains(&age_ms)
-}
-
-/// Answers a repeated event with what was answered before.
-fn answer_again(
-    step: &mut Step<'_>,
-    connection: &Connection,
-    arrived: &Arrived,
-    answer: StoredAnswer,
-) -> Result<(), Failure> {
-    if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
-        send::to_peer(step, connection, row, answer.body, Some(arrived.question.clone()))?;
-    }
-    step.channels.store(&mut step.draft, ChannelName::Connection(connection.connection_id))?;
-    Ok(())
 }
 
 /// Carries out an admitted event.

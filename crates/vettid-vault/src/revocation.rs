@@ -13,7 +13,7 @@ use crate::profile::sync;
 use crate::projection::{Draft, UnreadableState};
 use crate::service::{held, message, snapshot};
 use crate::step::Step;
-use crate::{contract, establish, file, outbox, renewal, request, resync, rotation, send, upkeep, view};
+use crate::{contract, establish, file, mark, outbox, renewal, request, resync, rotation, send, upkeep, view};
 use serde_json::Value;
 use vettid_crypto::identity::VerifyingKey;
 use vettid_crypto::signature::{self, Context, sign_object};
@@ -190,6 +190,7 @@ fn end(
     connection::forget_buckets(&mut step.draft, id);
     login::forget(&mut step.draft, id);
     held::end(step, id)?;
+    mark::end(&mut step.draft, &id.to_string());
     contract::forget_offer(&mut step.draft, id);
     snapshot::end(&mut step.draft, id)?;
     message::end(&mut step.draft, id)?;

@@ -2,6 +2,7 @@
 //! once, and is written down for the owner. Whether anything is given was decided before anybody comes here.
 
 pub mod batch;
+pub mod given;
 pub mod held;
 pub mod message;
 pub mod snapshot;

@@ -110,7 +110,7 @@ pub(super) fn finish(
         Err(refused) => (refuse(step, connection, arrived, refused)?, Some(refused)),
     };
     if let Marked::Yes(buckets) = marked {
-        let mark = Mark { body_hash: arrived.body_hash.clone(), at: step.now, answer };
+        let mark = Mark::new(arrived.body_hash.clone(), step.now, answer);
         mark::put(&mut step.draft, &id.to_string(), arrived.event_id, &mark)?;
         if let Some(buckets) = buckets {
             connection::put_buckets(&mut step.draft, id, &buckets)?;

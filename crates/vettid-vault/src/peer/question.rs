@@ -14,7 +14,7 @@ use crate::projection::UnreadableState;
 use crate::request::{self, Waiting};
 use crate::rule::ruling::Ruling;
 use crate::send;
-use crate::service::batch;
+use crate::service::{batch, given};
 use crate::step::{Savepoint, Step};
 use serde_json::{Value, json};
 use vettid_core::channel::{in_reply_to, in_reply_to_canonical};
@@ -49,11 +49,7 @@ pub(super) fn ask_owner(
     if let Some(known) = request::get(&step.draft, connection.connection_id, question.request_id)? {
         step.roll_back(before);
         let same = known.event_type == context.event_type && known.payload == event.payload;
-        return if same {
-            again(step, connection, context, event, known).map(Ok)
-        } else {
-            Ok(Err(RefusalCode::Conflict))
-        };
+        return if same { again(step, connection, context, event, known) } else { Ok(Err(RefusalCode::Conflict)) };
     }
     let login = match begun(step, context, event)? {
         Ok(login) => login,
@@ -207,18 +203,21 @@ fn again(
     context: &Context,
     event: &Event,
     known: Waiting,
-) -> Result<Done, Failure> {
+) -> Result<Result<Done, RefusalCode>, Failure> {
     let Some(answer) = known.answer else {
-        return Ok(Done::Quiet);
+        return Ok(Ok(Done::Quiet));
     };
+    if let Err(code) = given::may_be_had_again(step, connection.connection_id, &answer)? {
+        return Ok(Err(code));
+    }
     if let Some(row) = send::row_to(connection.kind, &answer.event_type) {
         // The same answer, to an event of its own: the proof is for that one.
         let question = in_reply_to_canonical(context.event_id, &event.payload);
         let body = send::proven(step, connection, row, answer.body, &question)?;
         send::to_peer(step, connection, row, &body, Some(question))?;
-        return Ok(Done::Answered(StoredAnswer { event_type: answer.event_type, body }));
+        return Ok(Ok(Done::Answered(StoredAnswer { event_type: answer.event_type, body })));
     }
-    Ok(Done::Answered(answer))
+    Ok(Ok(Done::Answered(answer)))
 }
 
 /// Handles a waiting event again, now with the owner's answer or its absence. The question is kept until its end.

@@ -48,7 +48,7 @@ pub(super) fn receive(
     let Ok(message) = vjson::from_value::<TextMessage>(opened.content.body) else { return Ok(Opened::Yes) };
     let late = Box::new(LateMessage { connection_id: id, message });
     messages::recover(step, &RecoverConversation::Late(late))?;
-    let mark = Mark { body_hash: hash, at: step.now, answer: None };
+    let mark = Mark::new(hash, step.now, None);
     mark::put(&mut step.draft, &scope, envelope.event_id, &mark)?;
     let detail = json!({"event_id": envelope.event_id});
     step.audit(&actor(connection), &envelope.event_type, AuditOutcome::Refused, detail)?;

@@ -13,6 +13,7 @@ use crate::mark::StoredAnswer;
 use crate::request::{self, FieldStanding, Standing, Waiting};
 use crate::rule::ruling;
 use crate::send;
+use crate::service::given;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::contract::{Breach, Grant};
@@ -131,9 +132,13 @@ fn again(
     known: Waiting,
 ) -> Result<Result<StoredAnswer, RefusalCode>, Failure> {
     let is_same = is_one(&known.event_type) && known.payload == vjson::canonical(body)?;
-    let Some(StoredAnswer { event_type, body }) = known.answer.filter(|_| is_same) else {
+    let Some(answer) = known.answer.filter(|_| is_same) else {
         return Ok(Err(RefusalCode::Conflict));
     };
+    if let Err(code) = given::may_be_had_again(step, connection.connection_id, &answer)? {
+        return Ok(Err(code));
+    }
+    let StoredAnswer { event_type, body } = answer;
     let Some(row) = send::row_to(connection.kind, &event_type) else { return Ok(Err(RefusalCode::Conflict)) };
     // The same answer, to an event of its own: the proof is for that one.
     let body = send::proven(step, connection, row, body, question)?;

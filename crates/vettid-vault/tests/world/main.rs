@@ -35,6 +35,7 @@ mod race;
 mod random_runs;
 mod recovery;
 mod renewal;
+mod repeats;
 mod restore;
 mod rotation;
 mod rules;
