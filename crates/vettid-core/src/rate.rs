@@ -11,19 +11,22 @@ pub struct Bucket {
     /// Thousandths of `per_seconds` times tokens: whole numbers whatever the rate.
     level: u64,
     as_of: Timestamp,
+    /// The rate whose `per_seconds` the level is in; `None`: that of whoever asks, in what was stored before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<Rate>,
 }
 
 impl Bucket {
     /// A full bucket.
     #[must_use]
     pub fn full(rate: Rate, now: Timestamp) -> Self {
-        Self { level: capacity(rate), as_of: now }
+        Self { level: capacity(rate), as_of: now, rate: Some(rate) }
     }
 
     /// An empty bucket.
     #[must_use]
     pub fn empty(now: Timestamp) -> Self {
-        Self { level: 0, as_of: now }
+        Self { level: 0, as_of: now, rate: None }
     }
 
     /// Takes one token; `false` when none is left.
@@ -46,17 +49,27 @@ impl Bucket {
     /// When the next token is there, as of the last time that was looked.
     #[must_use]
     pub fn free_at(&self, rate: Rate) -> Timestamp {
-        let missing = token(rate).saturating_sub(self.level);
+        let under_rate = self.under(rate);
+        let missing = token(rate).saturating_sub(under_rate.level);
         let wait_ms = missing.div_ceil(u64::from(rate.count.max(1)));
         self.as_of.plus_ms(i64::try_from(wait_ms).unwrap_or(i64::MAX))
     }
 
     /// Takes so many tokens, or what is left of them.
     pub fn spend(&mut self, rate: Rate, tokens: u64) {
+        *self = self.under(rate);
         self.level = self.level.saturating_sub(token(rate).saturating_mul(tokens));
     }
 
+    /// The same number of tokens, rounded down, in the units of this rate: another rate fills no bucket.
+    fn under(self, rate: Rate) -> Self {
+        let before = u128::from(self.rate.map_or(token(rate), token).max(1));
+        let level = u128::from(self.level) * u128::from(token(rate)) / before;
+        Self { level: u64::try_from(level).unwrap_or(u64::MAX), rate: Some(rate), ..self }
+    }
+
     fn refill(&mut self, rate: Rate, now: Timestamp) {
+        *self = self.under(rate);
         let elapsed_ms = u64::try_from(now.since_ms(self.as_of)).unwrap_or(0);
         let gained = elapsed_ms.saturating_mul(u64::from(rate.count));
         self.level = self.level.saturating_add(gained).min(capacity(rate));
@@ -110,6 +123,28 @@ mod tests {
         }
         assert!(!bucket.take(RATE, at(-1_000_000)));
         assert!(!bucket.take(RATE, at(1)));
+    }
+
+    #[test]
+    fn another_rate_neither_fills_nor_empties_a_bucket() {
+        let (hourly, slow) = (Rate { count: 100, per_seconds: 3600 }, Rate { count: 1, per_seconds: 60 });
+        let mut bucket = Bucket::full(hourly, at(0));
+        (0..100).for_each(|_| assert!(bucket.take(hourly, at(35_999))));
+        // Almost a hundredth of the hour flowed in, and almost one token of a minute would be the same number.
+        assert!(!bucket.take(slow, at(35_999)), "what is left is less than a token");
+        let mut bucket = Bucket::full(slow, at(0));
+        assert!(bucket.take(hourly, at(0)), "a token stays a token");
+        assert!(!bucket.take(hourly, at(0)));
+        assert_eq!(bucket.free_at(slow), at(60_000));
+    }
+
+    #[test]
+    fn a_bucket_that_was_stored_without_its_rate_is_read_as_before() {
+        let stored = r#"{"level":60000,"as_of":"1970-01-01T00:16:40.000Z"}"#;
+        let mut bucket: Bucket = serde_json::from_str(stored).unwrap();
+        assert!(bucket.take(RATE, at(0)) && !bucket.take(RATE, at(0)));
+        let again: Bucket = serde_json::from_str(&serde_json::to_string(&bucket).unwrap()).unwrap();
+        assert_eq!(again, bucket);
     }
 
     proptest! {

@@ -36,6 +36,8 @@ pub(crate) enum Act {
     Read { field: String, quotes_own: bool, retention: Option<Retention> },
     /// Something that needs a permission.
     Ask(Permission),
+    /// A new version with a lower rate is accepted: that of the contract, or of this field.
+    Lower { field: Option<String>, count_percent: u32, period_percent: u32 },
     /// To be sent a field unasked, because the member changed it.
     Push(String),
     /// To send a message, a new one or one that was let through before.
@@ -64,6 +66,27 @@ impl Act {
 
     pub(crate) fn is_message(&self) -> bool {
         matches!(self, Self::Message { .. })
+    }
+
+    /// What an accepted version makes of the contract; whether this act is one.
+    pub(crate) fn accept(&self, contract: &mut Contract) -> bool {
+        let Self::Lower { field, count_percent, period_percent } = self else { return false };
+        let lowered = match field {
+            None => Some(&mut contract.rate),
+            Some(name) => {
+                let declared = contract.fields.iter_mut().find(|declared| declared.field == *name);
+                declared.and_then(|declared| declared.rate.as_mut())
+            }
+        };
+        if let Some(rate) = lowered {
+            let part = |of: u32, percent: u32| (of * percent / 100).max(1);
+            let (count, per_seconds) = (part(rate.count, *count_percent), part(rate.per_seconds, *period_percent));
+            // A smaller bucket that fills faster is not a lower rate.
+            if u64::from(count) * u64::from(rate.per_seconds) <= u64::from(rate.count) * u64::from(per_seconds) {
+                *rate = Rate { count, per_seconds };
+            }
+        }
+        true
     }
 
     pub(crate) fn is_push_of(&self, name: &str) -> bool {
@@ -186,6 +209,28 @@ impl Terms {
 }
 
 impl Life {
+    /// The same acts, and now and then a lower rate is accepted between them.
+    pub(crate) fn with_lower_rates(&self, terms: &Terms, rng: &mut StdRng) -> Self {
+        let mut acts = Vec::new();
+        for (at, act) in &self.acts {
+            if flip(rng, 6) {
+                let limited = terms.contract.fields.iter().filter(|field| field.rate.is_some());
+                let names: Vec<_> = limited.map(|field| field.field.clone()).collect();
+                let field = names.get(rng.random_range(0..=names.len())).cloned();
+                let (count_percent, period_percent) = (rng.random_range(1..=100), rng.random_range(1..=150));
+                acts.push((*at, Act::Lower { field, count_percent, period_percent }));
+            }
+            acts.push((*at, act.clone()));
+        }
+        Self { acts }
+    }
+
+    /// The same acts under the version of the beginning.
+    pub(crate) fn without_lower_rates(&self) -> Self {
+        let acts = self.acts.iter().filter(|(_, act)| !matches!(act, Act::Lower { .. }));
+        Self { acts: acts.cloned().collect() }
+    }
+
     /// The same acts by a clock that never goes back.
     pub(crate) fn forward(&self) -> Self {
         let mut latest = Timestamp::default();

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use stored::Store;
 use vettid_core::contract::{Breach, Buckets, Grant, Reading, Spent, act, push_field, read_field, send_message};
-use vettid_wire::contract::{Access, Retention, Tier};
+use vettid_wire::contract::{Access, Rate, Retention, Tier};
 
 /// Lives that are tried without another wish.
 const LIVES: u64 = 100_000;
@@ -27,10 +27,15 @@ type Decision = Result<Option<Grant>, Breach>;
 
 /// Plays a life with the shipped rules. Whatever is granted is served, as if the owner always said yes.
 fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
-    let accepted = terms.accepted();
+    let (mut terms, mut accepted) = (terms.clone(), terms.accepted());
     let (mut buckets, mut spent) = (Buckets::default(), Spent::default());
     let mut store = Store::default();
     let decide = |(now, wish): &(_, Act)| match wish {
+        Act::Lower { .. } => {
+            wish.accept(&mut terms.contract);
+            accepted = terms.accepted();
+            Ok(None)
+        }
         Act::Read { field, quotes_own, retention } => {
             let quoted_hash = if *quotes_own { &accepted.contract_hash } else { &life::other_hash() };
             let asked = Reading { quoted_hash, field, retention: *retention };
@@ -63,7 +68,7 @@ fn the_rules_and_the_reference_decide_alike() {
     for seed in 0..lives() {
         let mut rng = StdRng::seed_from_u64(seed);
         let terms = Terms::random(&mut rng);
-        let life = Life::random(&terms, &mut rng);
+        let life = Life::random(&terms, &mut rng).with_lower_rates(&terms, &mut rng);
         let (shipped, wanted) = (play(&terms, &life), reference::play(&terms, &life));
         assert_eq!(shipped, wanted, "seed {seed}: {terms:#?} {life:#?}");
         for decision in shipped {
@@ -198,6 +203,30 @@ fn a_lower_rate_or_shorter_retention_never_grants_more_up_to_any_moment() {
         let (open, mut lower) = (terms.all_allowed(), terms.all_allowed());
         life::lower(&mut lower.contract.rate, &mut rng);
         fewer += up_to_any_moment(&open, &lower, &life, seed, |_| true);
+    }
+    assert!(fewer > 0);
+}
+
+/// A version with a lower rate that is accepted in the middle lets nothing through that would not have been let through without it,
+/// whatever was used by then.
+#[test]
+fn a_lower_rate_in_the_middle_never_grants_more_up_to_any_moment() {
+    let mut fewer = 0u64;
+    for seed in 0..lives() / 5 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let terms = Terms::random(&mut rng).all_allowed();
+        let mut rates = terms.clone();
+        rates.contract.rate = Rate { count: rng.random_range(1..=12), per_seconds: rng.random_range(1..=600) };
+        let lowered = Life::random(&rates, &mut rng).with_lower_rates(&rates, &mut rng);
+        let (then, now) = (play(&rates, &lowered.without_lower_rates()), play(&rates, &lowered));
+        let acts = lowered.acts.iter().zip(now).filter(|((_, act), _)| !matches!(act, Act::Lower { .. }));
+        let (mut many, mut few) = (0u64, 0u64);
+        for ((_, now), then) in acts.zip(then) {
+            many += u64::from(then.is_ok());
+            few += u64::from(now.is_ok());
+            assert!(few <= many, "seed {seed}: {rates:#?} {lowered:#?}");
+        }
+        fewer += many - few;
     }
     assert!(fewer > 0);
 }

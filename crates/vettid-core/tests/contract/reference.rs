@@ -12,10 +12,22 @@ use vettid_wire::contract::{Access, Permission, Rate, Retention, Tier};
 struct Arrivals {
     expected: Option<i128>,
     latest_ms: i64,
+    rate: Option<Rate>,
 }
 
 impl Arrivals {
+    /// Under another rate as many cells are free as were free before, in whole milliseconds.
+    fn change(&mut self, rate: Rate) {
+        let (Some(before), Some(expected)) = (self.rate.replace(rate), self.expected) else { return };
+        let whole = |rate: Rate| i128::from(rate.count) * i128::from(rate.per_seconds) * 1000;
+        let passed = |rate: Rate| i128::from(self.latest_ms) * i128::from(rate.count);
+        let free = whole(before) - (expected - passed(before));
+        let free = free * i128::from(rate.per_seconds) / i128::from(before.per_seconds);
+        self.expected = Some(passed(rate) + whole(rate) - free);
+    }
+
     fn conforms(&mut self, rate: Rate, now_ms: i64) -> bool {
+        self.change(rate);
         let latest_ms = if self.expected.is_some() { self.latest_ms.max(now_ms) } else { now_ms };
         self.latest_ms = latest_ms;
         let (count, interval) = (i128::from(rate.count), i128::from(rate.per_seconds) * 1000);
@@ -55,7 +67,7 @@ fn days(retention: Retention) -> u64 {
 }
 
 pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
-    let contract = &terms.contract;
+    let mut contract = terms.contract.clone();
     let mut overall = Arrivals::default();
     let mut of_field: HashMap<&str, Arrivals> = HashMap::new();
     let mut of_push: HashMap<&str, Arrivals> = HashMap::new();
@@ -65,7 +77,12 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
     let mut decisions = Vec::new();
     for (now, wish) in &life.acts {
         let now_ms = now.unix_ms();
+        if wish.accept(&mut contract) {
+            decisions.push(Ok(None));
+            continue;
+        }
         decisions.push(match wish {
+            Act::Lower { .. } => unreachable!("it was accepted"),
             Act::Read { quotes_own: false, .. } | Act::Stored { quotes_own: false, .. } => Err(Breach::NotCurrent),
             Act::Stored { what, .. } => {
                 let conforms = overall.conforms(contract.rate, now_ms);
