@@ -27,15 +27,16 @@ mod arrive;
 pub mod consent;
 pub mod lock;
 mod proof;
+mod room;
 
 pub use admit::{Unfit, admit};
 pub use answer::{decide, resume};
 pub use arrive::receive;
 pub use lock::with_needs;
 
+use room::keep;
+
 const PREFIX: &str = "authorisation/";
-/// Most answered requests that are kept of one connection; consents in force are kept beyond that.
-const MAX_KEPT: usize = 256;
 
 /// Leaves with a refusal.
 macro_rules! or_refuse {
@@ -101,20 +102,6 @@ fn key(connection: ConnectionId, request: RequestId) -> String {
 
 fn find(draft: &Draft<'_>, connection: ConnectionId, request: RequestId) -> Result<Option<Stored>, UnreadableState> {
     draft.get(&key(connection, request))
-}
-
-/// Stores an answered request and lets the oldest ones of the connection go.
-fn keep(step: &mut Step<'_>, stored: &Stored) -> Result<(), UnreadableState> {
-    let id = stored.request.connection_id;
-    step.draft.put(key(id, stored.request.request_id), stored)?;
-    let mut all: Vec<Stored> = step.draft.values(&format!("{PREFIX}{id}/"))?;
-    all.retain(|other| !stands(other, step.now));
-    all.sort_by_key(|other| other.answer.answered_at);
-    let surplus = all.len().saturating_sub(MAX_KEPT);
-    for old in all.iter().take(surplus) {
-        step.draft.remove(&key(id, old.request.request_id));
-    }
-    Ok(())
 }
 
 /// Whether it is a consent that was given, has not ended and was not taken back.

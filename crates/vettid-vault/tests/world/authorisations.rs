@@ -7,6 +7,7 @@ use crate::flows::{request_id, send};
 use crate::town::{ALICE, DAY_MS, Faults, MINUTE_MS, Town};
 use crate::wallet::Wallet;
 use serde_json::{Value, json};
+use vettid_core::allowance::{Limit, Limits};
 use vettid_crypto::authorisation::{AuthorisationReport, verify_record};
 use vettid_crypto::signature::{Context, sign_object};
 use vettid_wire::agreement::{AnswerMethod, FreePayments, Need};
