@@ -9,6 +9,7 @@ use crate::rule::ruling::secret_fields;
 use crate::step::Step;
 use crate::{audit, field};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
 use vettid_core::contract::trial::{Beside, ByRules, Past, try_on};
 use vettid_core::contract::{AcceptedContract, Grant, contract_hash};
@@ -17,7 +18,7 @@ use vettid_wire::audit::ExportedEntry;
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::contract::{Acceptance, Contract, Tier};
-use vettid_wire::event::{DataRequest, DataSnapshot, EventRow};
+use vettid_wire::event::{BatchAsked, DataRequest, DataSnapshot, EventRow};
 use vettid_wire::id::{ConnectionId, Fingerprint};
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::rule::Verdict;
@@ -30,11 +31,13 @@ const MAX_LOOKED_AT: u64 = 20_000;
 /// Most requests that are tried.
 const MAX_TRIED: usize = 5_000;
 
-/// What the audit says of a request for a field, or of a value that was sent: of whose connection, and which field.
+/// What the audit says of a request for fields, or of a value that was sent: of whose connection, and which field, or which ones.
 #[derive(Deserialize)]
 struct About {
     connection_id: ConnectionId,
-    field: String,
+    field: Option<String>,
+    #[serde(default)]
+    fields: Vec<String>,
 }
 
 /// What happened, oldest first, and since when nothing is left out.
@@ -160,7 +163,8 @@ fn history(step: &Step<'_>, since: Timestamp, whose: &BTreeSet<ConnectionId>) ->
         if is_full {
             return Ok(found);
         }
-        if let Some(past) = read(entry, whose) {
+        // The last one first, as the entries.
+        for past in read(entry, whose).into_iter().rev() {
             // One change of a value is sent to each service that follows it.
             if !matches!(past, Past::Changed { .. }) || found.past.front() != Some(&past) {
                 found.past.push_front(past);
@@ -170,21 +174,24 @@ fn history(step: &Step<'_>, since: Timestamp, whose: &BTreeSet<ConnectionId>) ->
     Ok(found)
 }
 
-fn read(entry: ExportedEntry, whose: &BTreeSet<ConnectionId>) -> Option<Past> {
+/// What an entry of the audit tells, in the order in which it happened: nothing for most of them.
+fn read(entry: ExportedEntry, whose: &BTreeSet<ConnectionId>) -> Vec<Past> {
     let (at, name) = (entry.entry.ts, entry.entry.event_type.clone());
-    let detail = entry.detail?.value;
-    let about =
-        |value| serde_json::from_value::<About>(value).ok().filter(|about| whose.contains(&about.connection_id));
+    let Some(detail) = entry.detail.map(|detail| detail.value) else { return vec![] };
+    let about = |value: &Value| {
+        let about = About::deserialize(value).ok().filter(|about| whose.contains(&about.connection_id));
+        about.map(|about| about.field.into_iter().chain(about.fields)).into_iter().flatten()
+    };
     if name == DataSnapshot::ROW.name {
-        return about(detail).map(|about| Past::Changed { at, field: about.field });
+        return about(&detail).map(|field| Past::Changed { at, field }).collect();
     }
-    if name != DataRequest::ROW.name {
-        return None;
+    if ![DataRequest::ROW.name, BatchAsked::ROW.name].contains(&name.as_str()) {
+        return vec![];
     }
     if let Some(refused) = detail.get("asked") {
-        return about(refused.clone()).map(|about| Past::Asked { at, field: about.field });
+        return about(refused).map(|field| Past::Asked { at, field }).collect();
     }
-    let facts: Facts = serde_json::from_value(detail.get("facts")?.clone()).ok()?;
-    let field = facts.field.filter(|_| whose.contains(&facts.connection_id))?;
-    Some(Past::Asked { at, field })
+    let facts = detail.get("facts").and_then(|facts| Facts::deserialize(facts).ok());
+    let facts = facts.filter(|facts| whose.contains(&facts.connection_id));
+    facts.and_then(|facts| facts.field).map(|field| Past::Asked { at, field }).into_iter().collect()
 }

@@ -11,13 +11,16 @@ use crate::mark::{self, Mark, StoredAnswer};
 use crate::rotation;
 use crate::rule::ruling::Ruling;
 use crate::send;
+use crate::service::batch;
 use crate::step::Step;
 use crate::stored;
 use serde_json::{Value, json};
 use vettid_core::contract::{Breach, Buckets, NotSent};
 use vettid_wire::audit::Outcome as AuditOutcome;
+use vettid_wire::data::batch::MAX_BATCH_FIELDS;
 use vettid_wire::event::{self, EventRow, EventType};
 use vettid_wire::feed::{Outcome, Severity};
+use vettid_wire::id::ConnectionId;
 use vettid_wire::refusal::RefusalCode;
 use vettid_wire::time::Timestamp;
 
@@ -122,9 +125,9 @@ pub(super) fn finish(
     if let (Some(breach), Some(detail)) = (refused.and_then(|refused| refused.breach), detail.as_object_mut()) {
         detail.insert("failed_check".into(), breach.to_string().into());
     }
-    if let (Some(_), Some(field), Some(detail)) = (code, asked_field(arrived), detail.as_object_mut()) {
+    if let (Some(_), Some(asked), Some(detail)) = (code, asked(arrived, id), detail.as_object_mut()) {
         // What was refused would be handed out by another contract: the dry run wants to know.
-        detail.insert("asked".into(), json!({"connection_id": id, "field": field}));
+        detail.insert("asked".into(), asked);
     }
     if code.is_none() {
         ruling.note(&mut detail)?;
@@ -135,11 +138,19 @@ pub(super) fn finish(
     Ok(())
 }
 
-/// The field that a request was for, if that is a name of one.
-fn asked_field(arrived: &Arrived) -> Option<&str> {
-    let is_request = arrived.event_type == event::DataRequest::ROW.event_type();
-    let field = arrived.content.body.get("field").and_then(Value::as_str);
-    field.filter(|name| is_request && vettid_wire::data::is_field_name(name))
+/// Which field a request was for, or which ones, as far as these are names of fields.
+fn asked(arrived: &Arrived, connection_id: ConnectionId) -> Option<Value> {
+    let name_in = |of: &Value| {
+        let name = of.get("field").and_then(Value::as_str);
+        name.filter(|name| vettid_wire::data::is_field_name(name)).map(str::to_owned)
+    };
+    let body = &arrived.content.body;
+    if arrived.event_type == event::DataRequest::ROW.event_type() {
+        return name_in(body).map(|field| json!({"connection_id": connection_id, "field": field}));
+    }
+    let several = body.get("fields").and_then(Value::as_array).filter(|_| batch::is_one(&arrived.event_type))?;
+    let fields: Vec<_> = several.iter().take(MAX_BATCH_FIELDS).filter_map(name_in).collect();
+    Some(json!({"connection_id": connection_id, "fields": fields}))
 }
 
 fn refuse(

@@ -10,15 +10,17 @@ use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
 use crate::mark::StoredAnswer;
+use crate::peer::actor;
 use crate::request::{self, FieldStanding, Standing, Waiting};
 use crate::rule::ruling;
 use crate::send;
 use crate::service::given;
 use crate::step::Step;
-use serde_json::Value;
+use serde_json::{Value, json};
 use vettid_core::contract::{Breach, Grant};
 use vettid_handlers::data_request::{DECISION_LIFE_MS, MAX_PURPOSE_BYTES};
 use vettid_handlers::shown;
+use vettid_wire::audit::Outcome as AuditOutcome;
 use vettid_wire::auth::Decision;
 use vettid_wire::data::DataRequest;
 use vettid_wire::data::batch::{BatchOutcome, BatchRequest};
@@ -71,7 +73,7 @@ pub fn receive(
     let mut fields = Vec::new();
     for (asked, decision) in request.fields.iter().zip(decisions) {
         let standing = match decision {
-            Ok(_) => ruled(step, connection, &request, &asked.field, asks_all)?,
+            Ok(_) => ruled(step, connection, (question, &request), &asked.field, asks_all)?,
             Err(breach) => Standing::Refused(breach.code()),
         };
         let failed_check = decision.err();
@@ -91,7 +93,7 @@ pub fn receive(
 fn ruled(
     step: &mut Step<'_>,
     connection: &Connection,
-    request: &BatchRequest,
+    (question, request): (&InReplyTo, &BatchRequest),
     field: &str,
     asks_all: bool,
 ) -> Result<Standing, Failure> {
@@ -120,6 +122,12 @@ fn ruled(
         (true, None) => Standing::Asked,
     };
     ruling.count(step)?;
+    if ruling.record().is_some() {
+        // As for a request for this field alone: dry runs try it again.
+        let mut detail = json!({"event_id": question.event_id, "field": field});
+        ruling.note(&mut detail)?;
+        step.audit(&actor(connection), &BatchAsked::ROW.event_type(), AuditOutcome::Success, detail)?;
+    }
     Ok(standing)
 }
 

@@ -44,7 +44,7 @@ fn said(town: &Town) -> Vec<String> {
     fields.unwrap_or_else(|| panic!("{answer}")).iter().map(one).collect()
 }
 
-fn ask(town: &mut Town, fields: &[&str]) -> RequestId {
+pub(crate) fn ask(town: &mut Town, fields: &[&str]) -> RequestId {
     let id = request_id(town);
     let body = batch(town, id, fields);
     send(town, ASK, body);

@@ -1,12 +1,13 @@
 //! The dry run of a contract: what it says of past requests is what they came to, or would have come to; and it leaves no trace.
 
+use crate::batches;
 use crate::contracts::{answer, asks, offer, store, version};
-use crate::town::{ALICE, Town};
+use crate::town::{ALICE, MINUTE_MS, Town};
 use serde_json::json;
 use vettid_vault::projection::Draft;
 use vettid_wire::id::ConnectionId;
 use vettid_wire::refusal::RefusalCode;
-use vettid_wire::rule::RuleStored;
+use vettid_wire::rule::{RuleStored, RulesTested};
 use vettid_wire::trial::{ContractTrial, FieldTrial, RuleCounts, TrialBasis};
 
 fn dry_run(town: &mut Town, id: ConnectionId, days: u32, optional: &[&str]) -> Result<ContractTrial, RefusalCode> {
@@ -64,6 +65,40 @@ fn a_dry_run_changes_nothing_and_takes_nothing_from_the_rates() {
     }
     assert_eq!((served(&town), buckets(&town), town.shop.got.len()), (before, spent, sent));
     assert_eq!(asks(&mut town, "email"), "email");
+}
+
+#[test]
+fn fields_that_were_asked_for_together_count_as_if_each_was_asked_for_alone() {
+    let fields = ["email", "size_2", "address", "city"];
+    let trial = |together: bool| {
+        let (mut town, id) = shop_in_town(5);
+        let rule = json!({"rule_id": "no-mail", "outcome": "deny", "event_type": "data.request", "field": "email",
+            "connection_id": id, "count": {"count": 2, "per": "day"}});
+        let ask_all = |town: &mut Town| {
+            if together {
+                // As much time as it takes one by one.
+                town.now = town.now.plus_ms(4 * MINUTE_MS);
+                batches::ask(town, &fields);
+            } else {
+                fields.iter().for_each(|field| drop(asks(town, field)));
+            }
+        };
+        (0..3).for_each(|_| ask_all(&mut town));
+        // What is refused as a whole was asked for as well.
+        let second = version(2);
+        offer(&mut town, &second);
+        ask_all(&mut town);
+        let _: RuleStored = town.ask(ALICE, "rule.set", json!({"rule": rule})).unwrap();
+        let tested: RulesTested = town.ask(ALICE, "rule.test", json!({"days": 7})).unwrap();
+        let RulesTested::Tested(tested) = tested else { panic!("{tested:?}") };
+        let trial = dry_run(&mut town, id, 90, &["city"]).unwrap();
+        (trial.tried, trial.fields, tested.tried)
+    };
+    let (alone, together) = (trial(false), trial(true));
+    assert_eq!((alone.0, &alone.1[0].field), (16, &"address".to_owned()));
+    assert_eq!(together, alone);
+    let email = together.1.iter().find(|trial| trial.field == "email").unwrap();
+    assert_eq!((email.asked, email.handed_out, email.by_rules.denied), (4, 4, 2));
 }
 
 #[test]

@@ -115,6 +115,9 @@ fn note_refused(
     let mut detail = json!({"event_id": question.event_id, "field": standing.field, "refusal": code});
     if let (Some(breach), Some(detail)) = (standing.failed_check, detail.as_object_mut()) {
         detail.insert("failed_check".into(), breach.to_string().into());
+        // What the contract let through is noted where the rules were asked.
+        let asked = json!({"connection_id": connection.connection_id, "field": standing.field});
+        detail.insert("asked".into(), asked);
     }
     step.audit(&actor(connection), &BatchAsked::ROW.event_type(), AuditOutcome::Refused, detail)?;
     Ok(())
