@@ -27,7 +27,7 @@ mod web;
 
 pub use provider::OidcError;
 pub(crate) use provider::{Kept, Provider};
-pub use registering::{Registered, Registration, register};
+pub use registering::{Registered, Registration, register, remove, renew_secret};
 
 use crate::clock;
 use crate::face;

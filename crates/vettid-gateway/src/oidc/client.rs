@@ -1,5 +1,5 @@
-//! The clients: sites and programs that let people log in here. They stand in a file that `vettid gateway client add`
-//! writes; secrets of clients are kept as hashes.
+//! The clients: sites and programs that let people log in here. They stand in a file that `vettid gateway client` writes;
+//! secrets of clients are kept as hashes.
 
 use super::handle::HandleHash;
 use super::redirect;
@@ -111,12 +111,40 @@ pub enum ClientError {
     /// The file cannot be written.
     #[error("the clients cannot be written")]
     Unwritable(#[source] Box<toml::ser::Error>),
-    /// One client cannot be meant.
+    /// One client of the file cannot be meant.
     #[error("the client {client_id} is not usable: {reason}")]
     Unsound {
         /// Which.
         client_id: String,
         /// What is wrong.
+        reason: &'static str,
+    },
+    /// A new client cannot be meant.
+    #[error("the client is not usable: {reason}")]
+    Unusable {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Members could not tell the new client from one that is there.
+    #[error("a client of the name `{name}` is there already: {client_id}")]
+    SameName {
+        /// The name of both.
+        name: String,
+        /// The one that is there.
+        client_id: String,
+    },
+    /// No client has this id.
+    #[error("there is no client {client_id}")]
+    NoSuchClient {
+        /// The id.
+        client_id: String,
+    },
+    /// A client that has no secret gets none.
+    #[error("the client {client_id} has no secret: {reason}")]
+    NoSecret {
+        /// Which.
+        client_id: String,
+        /// How it shows who it is instead.
         reason: &'static str,
     },
 }
@@ -143,6 +171,11 @@ impl ClientFile {
     /// See [`ClientError`].
     pub fn add(&mut self, client: Client, path: &Path) -> Result<(), ClientError> {
         self.client.push(client);
+        self.write(path)
+    }
+
+    /// Checks the clients and writes the file anew as a whole, mode 0600.
+    pub(super) fn write(&self, path: &Path) -> Result<(), ClientError> {
         self.check()?;
         let text = toml::to_string(self).map_err(|error| ClientError::Unwritable(Box::new(error)))?;
         let fresh = path.with_extension("new");
@@ -174,7 +207,7 @@ impl ClientFile {
 
 impl Client {
     /// What is wrong with it, if anything.
-    fn problem(&self) -> Option<&'static str> {
+    pub(super) fn problem(&self) -> Option<&'static str> {
         let id = &self.client_id;
         if !(1..=64).contains(&id.len())
             || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

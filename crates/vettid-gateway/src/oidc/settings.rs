@@ -21,7 +21,7 @@ pub struct Oidc {
     pub issuer: String,
     /// Where to listen; a loopback address, behind what ends TLS.
     pub listen: SocketAddr,
-    /// The clients; written by `vettid gateway client add`.
+    /// The clients; written by `vettid gateway client`, read at the start.
     pub clients_file: PathBuf,
     /// A key signs ID tokens for this long, in days: 3 to 3650.
     #[serde(default = "ninety")]

@@ -2,7 +2,7 @@
 
 use crate::Place;
 
-const COMMANDS: [&str; 212] = [
+const COMMANDS: [&str; 215] = [
     "",
     "app",
     "app enroll",
@@ -180,6 +180,9 @@ const COMMANDS: [&str; 212] = [
     "gateway",
     "gateway client",
     "gateway client add",
+    "gateway client list",
+    "gateway client new-secret",
+    "gateway client remove",
     "gateway api-key",
     "gateway api-key create",
     "gateway api-key list",

@@ -3,6 +3,7 @@
 
 mod app;
 mod audit;
+mod client;
 mod contract;
 mod help;
 mod memory;
