@@ -51,7 +51,7 @@ pub enum EventKind {
 
 /// No such event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an event of a gateway")]
+#[error("`{0}` is not an event of a gateway: one of {list} is", list = EventKind::list())]
 pub struct UnknownEvent(String);
 
 impl EventKind {
@@ -82,6 +82,10 @@ impl EventKind {
             Self::DataSnapshot => "data.snapshot",
             Self::WebhookTest => "webhook.test",
         }
+    }
+
+    fn list() -> String {
+        Self::ALL.map(Self::name).join(", ")
     }
 }
 

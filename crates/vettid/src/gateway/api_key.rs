@@ -9,15 +9,20 @@ use std::path::PathBuf;
 use vettid_gateway::http::Scope;
 use vettid_gateway_client::{ApiKey, ApiKeyPage, CreatedApiKey, NewApiKey, Page as Part};
 
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  vettid gateway api-key create --config gateway.toml --name shop --scope data:read --scope login \\
+    --out shop.key
+  vettid gateway api-key create --config gateway.toml --name prometheus --scope metrics";
+
+fn with_scopes() -> String {
+    format!("{CREATE_EXAMPLES}\n\nScopes: {}.", Scope::ALL.map(Scope::name).join(", "))
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a key with scopes of its own; it is shown this once
-    #[command(after_help = "\
-Examples:
-  vettid gateway api-key create --config gateway.toml --name shop --scope data:read --scope login --out shop.key
-  vettid gateway api-key create --config gateway.toml --name prometheus --scope metrics
-
-Scopes: connections:read, connections:write, data:read, data:write, login, requests, messages, webhooks, contract, metrics, admin.")]
+    #[command(after_help = with_scopes())]
     Create {
         /// What it is for
         #[arg(long, value_name = "NAME")]

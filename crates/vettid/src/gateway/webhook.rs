@@ -10,15 +10,20 @@ use vettid_gateway::EventKind;
 use vettid_gateway_client::{CreatedWebhook, NewWebhook, Page as Part, Webhook, WebhookPage};
 use vettid_wire::id::EventId;
 
+const ADD_EXAMPLES: &str = "\
+Examples:
+  vettid gateway webhook add --config gateway.toml https://shop.example/vettid
+  vettid gateway webhook add --config gateway.toml https://shop.example/vettid \\
+    --event request.answered --out hook.secret";
+
+fn with_events() -> String {
+    format!("{ADD_EXAMPLES}\n\nEvents: {}.", EventKind::ALL.map(EventKind::name).join(", "))
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Send events to an address from now on; the secret that verifies them is shown this once
-    #[command(after_help = "\
-Examples:
-  vettid gateway webhook add --config gateway.toml https://shop.example/vettid
-  vettid gateway webhook add --config gateway.toml https://shop.example/vettid --event request.answered --out hook.secret
-
-Events: connection.active, connection.ended, request.answered, contract.accepted, contract.ended.")]
+    #[command(after_help = with_events())]
     Add {
         /// Where to: a public https address
         #[arg(value_name = "URL")]
