@@ -1,5 +1,8 @@
 //! The command line: which commands there are and which options they take. Each command lives with its noun.
 
+#[cfg(test)]
+mod examples;
+
 use crate::failure::{EXIT_CODES, Failure};
 use crate::output::Output;
 use crate::surroundings::Surroundings;

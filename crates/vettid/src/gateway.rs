@@ -21,6 +21,11 @@ use vettid_gateway::config::Config;
 use vettid_gateway::gateway::{Gateway, Lost};
 use vettid_wire::id::{Fingerprint, MemberId};
 
+const ROTATE_EXAMPLES: &str = "\
+Examples:
+  vettid gateway keys --config /etc/vettid/gateway.toml rotate
+  vettid gateway keys --config /etc/vettid/gateway.toml rotate --cut-off";
+
 /// Options of `vettid gateway`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -54,6 +59,7 @@ enum Command {
     #[command(subcommand)]
     Contract(contract::Command),
     /// The keys of the running gateway: what each is for, how old it is, what replaces it
+    #[command(mut_subcommand("rotate", |rotate| rotate.after_help(ROTATE_EXAMPLES)))]
     Keys(keys::Arguments),
     /// How members see who the service is: prove a domain
     Verify(verify::Arguments),

@@ -20,7 +20,8 @@ use vettid_wire::id::Fingerprint;
     after_help = "\
 Examples:
   vettid services --config /etc/vettid/services.toml
-  vettid services certify demo-shop --config /etc/vettid/services.toml --until 2027-11-30 --reason 'Register of companies'",
+  vettid services certify demo-shop --config /etc/vettid/services.toml --until 2027-11-30 \\
+    --reason 'Register of companies'",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]

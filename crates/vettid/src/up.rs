@@ -27,7 +27,7 @@ Examples:
   vettid up
   vettid up --data ~/vettid-demo
   vettid up --demo
-  vettid up --demo --step      (waits for Enter before each step)")]
+  vettid up --demo --step      # waits for Enter before each step")]
 pub(crate) struct Arguments {
     /// Folder that keeps everything; a second start goes on with it
     #[arg(long, value_name = "DIR", default_value = "vettid-data")]

@@ -29,6 +29,7 @@ enum Command {
     /// New keys for signing what lets your app, connections and services in
     ///
     /// That happens by itself every ninety days. What the keys before them let in goes on until the next rotation.
+    #[command(after_help = "Examples:\n  vettid app keys rotate\n  vettid app keys rotate --cut-off")]
     Rotate {
         /// Somebody may know the keys: end at once what they let in, open invitations too. Connections go on with what the new
         /// keys sign

@@ -44,24 +44,31 @@ impl LockArguments {
 #[derive(Debug, Subcommand)]
 enum LockCommand {
     /// Set or change PIN and password; without a terminal: the PIN, then the password, one line each
+    #[command(after_help = "\
+Examples:
+  vettid app lock setup
+  vettid app lock setup --with-password")]
     Setup {
         /// Whether the present lock is opened with its password; without a terminal, its line comes first
         #[arg(long)]
         with_password: bool,
     },
     /// Lock the vault by itself after a time without a command, such as 15m; `never` turns that off
+    #[command(after_help = "Examples:\n  vettid app lock after 15m\n  vettid app lock after never")]
     After {
         /// How long, at least a minute
         #[arg(value_name = "TIME", value_parser = idle)]
         time: Idle,
     },
     /// Remove the lock with the PIN or password: then the vault runs whenever its host does
+    #[command(after_help = "Examples:\n  vettid app lock remove\n  vettid app lock remove --password")]
     Remove {
         /// Type the password instead of the PIN
         #[arg(long)]
         password: bool,
     },
     /// Whether the vault is locked, how many tries are left, when it locks itself, and what its host seals with
+    #[command(after_help = "Examples:\n  vettid app lock status\n  vettid app --json lock status")]
     Status,
 }
 

@@ -24,6 +24,7 @@ enum Command {
     /// Take the word of the registry with this key from now on, and of no other
     ///
     /// Do that only after your operator has told you, in another way than by this app, that its registry has a new key and which.
+    #[command(after_help = "Example:\n  vettid app registry trust 5Jb0rFkYV0m2Cq1bV8yX0m3u5q0o8b1wJr0sQ2t7uZk")]
     Trust {
         /// The fingerprint of the new key, as your operator told it
         #[arg(value_name = "FINGERPRINT", allow_hyphen_values = true)]

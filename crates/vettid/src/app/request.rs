@@ -32,8 +32,10 @@ pub(super) enum Command {
     /// Propose terms to a connected member, who may propose others instead
     #[command(after_help = "\
 Examples:
-  vettid app request new CONNECTION meeting --subject Lease --at 2026-12-01T09:30 --minutes 30 --place 'The station'
-  vettid app request new CONNECTION data --giver them --field address --purpose 'to send the lease'
+  vettid app request new CONNECTION meeting --subject Lease --at 2026-12-01T09:30 --minutes 30 \\
+    --place 'The station'
+  vettid app request new CONNECTION data --giver them --field address \\
+    --purpose 'to send the lease'
   vettid app request new CONNECTION document lease.pdf
 
 CONNECTION is from `vettid app connection list`. For terms that cannot be changed: vettid app transaction new")]
@@ -47,7 +49,8 @@ CONNECTION is from `vettid app connection list`. For terms that cannot be change
     /// Propose other terms instead of those that you were shown
     #[command(after_help = "\
 Example:
-  vettid app request counter ID meeting --subject Lease --at 2026-12-01T10:30 --minutes 30 --place 'The station'")]
+  vettid app request counter ID meeting --subject Lease --at 2026-12-01T10:30 --minutes 30 \\
+    --place 'The station'")]
     Counter(Counter),
     /// Say yes
     #[command(after_help = "\

@@ -23,7 +23,8 @@ pub(super) enum Command {
     /// Store a rule, or change the one with the same name
     #[command(after_help = "\
 Examples:
-  vettid app rule add shop-logins allow login --from Shop --hours 08:00-20:00 --utc +01:00 --at-most 3/day
+  vettid app rule add shop-logins allow login --from Shop --hours 08:00-20:00 --utc +01:00 \\
+    --at-most 3/day
   vettid app rule add no-phone deny data --field phone
   vettid app rule add busy ask --from Shop --beyond 20/hour
 
@@ -43,7 +44,8 @@ A rule that allows names a connection and an event, and for data a field. Try it
     #[command(after_help = "\
 Examples:
   vettid app rule test --days 30
-  vettid app rule test --days 30 --name shop-logins --outcome allow --event login --from Shop --at-most 3/day")]
+  vettid app rule test --days 30 --name shop-logins --outcome allow --event login --from Shop \\
+    --at-most 3/day")]
     Test(Test),
 }
 

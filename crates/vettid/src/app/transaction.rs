@@ -15,7 +15,8 @@ pub(super) enum Command {
     /// Propose fixed terms to a connected member
     #[command(after_help = "\
 Examples:
-  vettid app transaction new CONNECTION money --amount 20 --currency EUR --payer them --payee Alice --note lunch
+  vettid app transaction new CONNECTION money --amount 20 --currency EUR --payer them \\
+    --payee Alice --note lunch
   vettid app transaction new CONNECTION --answer-within 1h document lease.pdf
 
 What you pay needs a verified connection and your password. CONNECTION is from `vettid app connection list`.")]

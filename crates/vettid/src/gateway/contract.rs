@@ -39,8 +39,11 @@ Examples:
   vettid gateway contract edit contract.json set-rate 60/60
   vettid gateway contract edit contract.json permission add send-messages
   vettid gateway contract edit contract.json set-notifications 3
-  vettid gateway contract edit contract.json add-category receipts --purpose 'Receipts of what you ordered' --quota-bytes 65536
-  vettid gateway contract edit contract.json remove-category receipts")]
+  vettid gateway contract edit contract.json add-category receipts \\
+    --purpose 'Receipts of what you ordered' --quota-bytes 65536
+  vettid gateway contract edit contract.json remove-category receipts
+  vettid gateway contract edit contract.json set-quota 400000
+  vettid gateway contract edit contract.json set-text --terms https://shop.example/terms")]
     Edit(Edit),
     /// Say what is wrong with a contract file, and what members will not like
     #[command(after_help = "\

@@ -17,8 +17,10 @@ use vettid_wire::time::Timestamp;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  vettid services certify demo-shop --config /etc/vettid/services.toml --until 2027-11-30 --reason 'Register of companies, HRB 1234'
-  vettid services certify demo-shop --config /etc/vettid/services.toml --withdraw --reason 'Company dissolved'
+  vettid services certify demo-shop --config /etc/vettid/services.toml --until 2027-11-30 \\
+    --reason 'Register of companies, HRB 1234'
+  vettid services certify demo-shop --config /etc/vettid/services.toml --withdraw \\
+    --reason 'Company dissolved'
 
 Members see the reason. It counts while the service's domain is verified, and ends with the day that is named.")]
 pub(super) struct Arguments {

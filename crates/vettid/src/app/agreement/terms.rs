@@ -27,6 +27,14 @@ pub(super) enum Who {
 #[derive(Debug, Subcommand)]
 pub(super) enum Template {
     /// A payment
+    #[command(after_help = "\
+Examples:
+  vettid app request new CONNECTION money --amount 20 --currency EUR --payer them \\
+    --payee Alice --note lunch
+  vettid app request counter ID money --amount 20 --currency EUR --payer them \\
+    --payee Alice --note lunch
+  vettid app transaction new CONNECTION money --amount 20 --currency EUR --payer them \\
+    --payee Alice --note lunch")]
     Money {
         /// How much, such as 500.00
         #[arg(long)]
@@ -45,6 +53,11 @@ pub(super) enum Template {
         note: Option<String>,
     },
     /// The signature under a document: its name, size and hash, not the document itself
+    #[command(after_help = "\
+Examples:
+  vettid app request new CONNECTION document lease.pdf
+  vettid app request counter ID document lease.pdf
+  vettid app transaction new CONNECTION document lease.pdf")]
     Document {
         /// The document
         file: PathBuf,
@@ -53,6 +66,14 @@ pub(super) enum Template {
         name: Option<String>,
     },
     /// A meeting
+    #[command(after_help = "\
+Examples:
+  vettid app request new CONNECTION meeting --subject Lease --at 2026-12-01T09:30 \\
+    --minutes 30 --place 'The station'
+  vettid app request counter ID meeting --subject Lease --at 2026-12-01T09:30 \\
+    --minutes 30 --place 'The station'
+  vettid app transaction new CONNECTION meeting --subject Lease --at 2026-12-01T09:30 \\
+    --minutes 30 --place 'The station'")]
     Meeting {
         /// What it is about
         #[arg(long, value_name = "TEXT")]
@@ -68,6 +89,14 @@ pub(super) enum Template {
         place: String,
     },
     /// Fields of personal data for a purpose
+    #[command(after_help = "\
+Examples:
+  vettid app request new CONNECTION data --giver them --field address \\
+    --purpose 'to send the lease'
+  vettid app request counter ID data --giver them --field address \\
+    --purpose 'to send the lease'
+  vettid app transaction new CONNECTION data --giver them --field address \\
+    --purpose 'to send the lease'")]
     Data {
         /// Who gives them
         #[arg(long, value_name = "WHO")]

@@ -63,28 +63,45 @@ pub(crate) struct Edit {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Ask for one more field
+    #[command(after_help = "\
+Examples:
+  vettid gateway contract edit contract.json add-field address --tier on-demand \\
+    --purpose 'To deliver what you ordered' --kept 30d --rate 3/60
+  vettid gateway contract edit contract.json add-field email --tier optional \\
+    --purpose 'To send you the receipt'")]
     AddField(AddField),
     /// Ask for a field in another way
+    #[command(after_help = "\
+Examples:
+  vettid gateway contract edit contract.json set-field address --kept session
+  vettid gateway contract edit contract.json set-field address --tier required --no-rate")]
     SetField(SetField),
     /// Ask for a field no more
+    #[command(after_help = "Example:\n  vettid gateway contract edit contract.json remove-field address")]
     RemoveField {
         /// Name of the field
         #[arg(value_name = "FIELD")]
         field: String,
     },
     /// How often the service may ask, over all fields
+    #[command(after_help = "Example:\n  vettid gateway contract edit contract.json set-rate 60/60")]
     SetRate {
         /// N/SECONDS
         #[arg(value_name = "N/SECONDS", value_parser = rate)]
         rate: Rate,
     },
     /// How many messages the service may send in any hour; 0: none, and the number is left out
+    #[command(after_help = "Example:\n  vettid gateway contract edit contract.json set-notifications 3")]
     SetNotifications {
         /// The number
         #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_NOTIFICATIONS_PER_HOUR)))]
         per_hour: u32,
     },
     /// What else the service may do
+    #[command(after_help = "\
+Examples:
+  vettid gateway contract edit contract.json permission add send-messages
+  vettid gateway contract edit contract.json permission remove request-payment")]
     Permission {
         /// Add it, or take it away
         #[arg(value_enum)]
@@ -94,12 +111,22 @@ enum Action {
         permission: PermissionName,
     },
     /// Store in one more category with the member, or say anew what it is for; permits storing, too
+    #[command(after_help = "\
+Example:
+  vettid gateway contract edit contract.json add-category receipts \\
+    --purpose 'Receipts of what you ordered' --quota-bytes 65536")]
     AddCategory(AddCategory),
     /// Store in a category no more; without the last one nothing is stored
+    #[command(after_help = "Example:\n  vettid gateway contract edit contract.json remove-category receipts")]
     RemoveCategory(Category),
     /// How much may be stored with each member
+    #[command(after_help = "Example:\n  vettid gateway contract edit contract.json set-quota 400000")]
     SetQuota(SetQuota),
     /// The texts and pages
+    #[command(after_help = "\
+Examples:
+  vettid gateway contract edit contract.json set-text --description 'Delivers, and writes to you.'
+  vettid gateway contract edit contract.json set-text --terms https://shop.example/terms")]
     SetText(Texts),
 }
 
