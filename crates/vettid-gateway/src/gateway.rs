@@ -4,9 +4,9 @@
 mod api_keys;
 mod arrivals;
 mod asking;
-mod invitations;
 mod ending;
 mod hearing;
+mod invitations;
 mod levels;
 mod logins;
 mod posts;
@@ -47,7 +47,6 @@ use crate::once::{self, Calls};
 use crate::peers::Peers;
 use crate::profile::Presentation;
 use crate::question::{Ask, LoginRequest};
-use crate::random;
 use crate::requests::Requests;
 use crate::state::{Draft, State, StateError};
 use crate::tasks::Tasks;
