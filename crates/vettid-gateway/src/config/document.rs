@@ -68,15 +68,20 @@ fn lines_of(structure: &str) -> Vec<&'static str> {
     source.lines().skip_while(|line| **line != head).skip(1).take_while(|line| *line != "}").map(str::trim).collect()
 }
 
-/// The keys of a struct, in the order in which it has them.
+/// The keys of a struct, in the order in which it has them; not what no file can say.
 fn keys_of(structure: &str) -> Vec<Key> {
-    let (mut keys, mut says) = (vec![], vec![]);
+    let (mut keys, mut says, mut is_skipped) = (vec![], vec![], false);
     for line in lines_of(structure) {
         if let Some(comment) = line.strip_prefix("///") {
             says.push(comment.trim());
+        } else if line == "#[serde(skip)]" {
+            is_skipped = true;
         } else if let Some((name, kind)) = line.strip_prefix("pub ").and_then(|line| line.split_once(": ")) {
             let (name, kind) = (name.to_owned(), kind.trim_end_matches(',').to_owned());
-            keys.push(Key { name, kind, says: std::mem::take(&mut says).join(" ") });
+            let says = std::mem::take(&mut says).join(" ");
+            if !std::mem::take(&mut is_skipped) {
+                keys.push(Key { name, kind, says });
+            }
         }
     }
     keys

@@ -77,7 +77,7 @@ async fn a_client_that_is_slow_to_hear_costs_the_others_nothing() {
     let all_are_told = Arc::new(Barrier::new(3));
     let clients_file = &world.config.oidc.as_ref().unwrap().clients_file;
     let mut clients = Vec::new();
-    for name in ["One", "Other"] {
+    for name in ["One", "Another"] {
         let ear = Ear::waiting_for(&all_are_told).await;
         let registration = Registration {
             name: name.to_owned(),

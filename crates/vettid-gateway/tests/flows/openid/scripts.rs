@@ -14,7 +14,7 @@ const SHOP: &str = "https://shop.example";
 /// A client that runs in the browser at this origin; gives its id.
 fn public(world: &World, origin: &str) -> String {
     let registration = Registration {
-        name: "App".to_owned(),
+        name: format!("App at {origin}"),
         redirect_uris: vec![format!("{origin}/cb")],
         public: true,
         ..Registration::default()
