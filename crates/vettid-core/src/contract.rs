@@ -192,15 +192,15 @@ pub fn check_read(accepted: &AcceptedContract, name: &str) -> Result<(), Breach>
     tier_grant(accepted, field).map(|_| ())
 }
 
-/// Decides any other act of the service. `quoted_hash` is `None` for events that quote no contract.
+/// Decides any other act of the service.
 pub fn act(
     now: Timestamp,
     accepted: &AcceptedContract,
     buckets: &mut Buckets,
-    quoted_hash: Option<&Base64Url>,
+    quoted_hash: &Base64Url,
     permission: Permission,
 ) -> Result<(), Breach> {
-    quoted_hash.map_or(Ok(()), |quoted| check_current(accepted, quoted))?;
+    check_current(accepted, quoted_hash)?;
     take_overall(now, accepted, buckets)?;
     check_permission(accepted, permission)
 }

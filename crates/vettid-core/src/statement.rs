@@ -274,9 +274,11 @@ fn served(report: &StatementReport, proved: &ProvedEntry) -> Option<ServedField>
         && entry.actor == format!("service:{}", head.service_id)
         && entry.outcome == Outcome::Success;
     let served: ServedField = json::from_value(detail.value.get("served")?.clone()).ok().filter(|_| is_ours)?;
-    let rows: &[&str] = match served.category {
-        None => &[DataResponse::ROW.name, DataSnapshot::ROW.name, AuthorisationResponse::ROW.name],
-        Some(_) => &[DataStoredResponse::ROW.name],
+    let rows: &[&str] = match (&served.category, &served.claim) {
+        (None, None) => &[DataResponse::ROW.name, DataSnapshot::ROW.name, AuthorisationResponse::ROW.name],
+        (None, Some(claim)) if claim.field() == served.field => &[AuthorisationResponse::ROW.name],
+        (Some(_), None) => &[DataStoredResponse::ROW.name],
+        _ => &[],
     };
     if !rows.contains(&entry.event_type.as_str()) {
         return None;

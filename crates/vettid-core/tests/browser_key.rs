@@ -28,6 +28,7 @@ fn challenge(number: u8) -> AuthChallenge {
         request_id: RequestId::from_bytes([number; 16]),
         service_id: "demo-shop".parse().unwrap(),
         connection_id: ConnectionId::from_bytes([2; 16]),
+        contract_hash: Base64Url::new([5; 32]),
         origin: SITE.to_owned(),
         nonce: Base64Url::new([number; 32]),
         session_hash: Base64Url::new([number; 32]),

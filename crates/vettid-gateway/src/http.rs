@@ -71,8 +71,7 @@ pub(crate) async fn serve(
     let address = listener.local_addr().map_err(failed)?;
     let router = router::router(gateway, http.demo_page, tasks);
     tasks.keep("the http face", async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        face::serve("the http face", stop, serving.into_future()).await;
+        face::serve("the http face", listener, router, stop).await;
     });
     Ok(address)
 }

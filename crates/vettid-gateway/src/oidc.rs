@@ -58,10 +58,9 @@ pub(crate) async fn serve(
     tasks.keep("tidying up of the openid provider", keep_tidy(provider.clone(), stop.clone()));
     let messenger = Messenger::new(provider.clone()).map_err(OidcError::Tls)?;
     tasks.keep("telling clients of logouts", messenger.run(stop.clone()));
-    let router = web::router(provider).into_make_service_with_connect_info::<SocketAddr>();
+    let router = web::router(provider);
     tasks.keep("the openid provider", async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        face::serve("the openid provider", stop, serving.into_future()).await;
+        face::serve("the openid provider", listener, router, stop).await;
     });
     Ok(address)
 }

@@ -529,6 +529,7 @@ fn login_challenge(
         request_id: prepared.request_id,
         service_id: asker.service_id.clone(),
         connection_id: asker.connection_id,
+        contract_hash: asker.contract_hash.clone(),
         origin: login.origin,
         nonce: Base64Url::new(prepared.nonce),
         session_hash: Base64Url::new(login.session_hash),

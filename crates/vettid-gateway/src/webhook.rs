@@ -374,3 +374,16 @@ pub(crate) const WEBHOOKS: &str = "webhook/";
 pub(crate) fn webhook_key(id: WebhookId) -> String {
     format!("{WEBHOOKS}{id}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_no_event_is_told_which_there_are() {
+        let said = "request.done".parse::<EventKind>().unwrap_err().to_string();
+        assert!(said.starts_with("`request.done` is not an event"), "{said}");
+        assert!(EventKind::ALL.iter().all(|kind| said.contains(kind.name())), "{said}");
+        assert!(EventKind::ALL.iter().all(|kind| kind.name().parse() == Ok(*kind)));
+    }
+}

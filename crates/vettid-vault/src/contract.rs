@@ -15,6 +15,8 @@ use crate::connection::{self, Connection, Peer};
 use crate::failure::Failure;
 use crate::projection::{Draft, UnreadableState};
 use crate::step::Step;
+use serde::Deserialize;
+use serde_json::Value;
 use vettid_core::contract::AcceptedContract;
 use vettid_core::contract::versions::not_frozen;
 use vettid_crypto::signature::{Context, sign_object};
@@ -43,6 +45,15 @@ pub fn waiting(draft: &Draft<'_>, id: ConnectionId) -> Result<Option<OfferedCont
 /// Whether the service gets anything now: `contract_frozen` while a version waits for the owner.
 pub fn check_not_frozen(draft: &Draft<'_>, id: ConnectionId) -> Result<Result<(), RefusalCode>, UnreadableState> {
     Ok(not_frozen(waiting(draft, id)?.as_ref()))
+}
+
+/// The contract that a request names. Nothing else of the request is believed yet.
+pub fn quoted_hash(body: &Value) -> Result<Base64Url, RefusalCode> {
+    #[derive(Deserialize)]
+    struct Quoting {
+        contract_hash: Base64Url,
+    }
+    vjson::from_ref::<Quoting>(body).map(|quoting| quoting.contract_hash).map_err(|_| RefusalCode::InvalidRequest)
 }
 
 /// Puts an acceptance in force, and keeps it with all before it. Its counter-signature, if it has one, was made by the present key

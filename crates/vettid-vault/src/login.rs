@@ -30,6 +30,8 @@ const BROWSERS: &str = "browsers/";
 const SETTINGS: &str = "login_settings";
 /// Most links that one connection has open.
 const MAX_OPENED: usize = 16;
+/// A link that was opened counts no longer than this, whatever it says, in milliseconds (ten minutes).
+const MAX_OPEN_MS: i64 = 10 * 60 * 1000;
 /// A code may be brought this long after the end of its question, in milliseconds (ten minutes).
 const KEEP_MS: i64 = 10 * 60 * 1000;
 
@@ -238,7 +240,9 @@ pub fn open(step: &mut Step<'_>, asked: &OpenLogin) -> Result<Result<OpenedLogin
         return Ok(Err(RefusalCode::RateLimited));
     }
     let (login_id, other_device) = (link.login_id, asked.other_device);
-    let opened = Opened { login_id, origin: link.origin.clone(), other_device, expires_at: link.expires_at };
+    // Nobody signed the link: it may end earlier than what was opened does, and not later.
+    let expires_at = link.expires_at.min(step.now.plus_ms(MAX_OPEN_MS));
+    let opened = Opened { login_id, origin: link.origin.clone(), other_device, expires_at };
     step.draft.put(opened_key(id, login_id), &opened)?;
     send::to_peer(step, &connection, &event::LoginOpened::ROW, LoginOpened { login_id, other_device }, None)?;
     Ok(Ok(OpenedLogin { connection_id: id, display_name: connection.display_name, origin: link.origin }))

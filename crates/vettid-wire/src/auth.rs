@@ -33,6 +33,8 @@ pub struct AuthChallenge {
     pub service_id: ServiceId,
     /// The connection it asks on.
     pub connection_id: ConnectionId,
+    /// The contract it asks under.
+    pub contract_hash: Base64Url,
     /// Scheme and host of the site that logs in.
     pub origin: String,
     /// 32 random bytes.

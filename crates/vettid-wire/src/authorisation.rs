@@ -53,6 +53,10 @@ pub struct AuthorisationRequest {
     pub service_id: ServiceId,
     /// The connection it asks on.
     pub connection_id: ConnectionId,
+    /// The contract it asks under. Absent only in records of requests that were made before they named it; a vault takes none
+    /// without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract_hash: Option<Base64Url>,
     /// What it wants.
     #[serde(flatten)]
     pub wanted: Wanted,

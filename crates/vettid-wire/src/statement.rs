@@ -2,6 +2,7 @@
 //! what it proves is computed and checked elsewhere.
 
 use crate::audit::ExportedEntry;
+use crate::authorisation::Claim;
 use crate::base64::{Base64, Base64Url};
 use crate::contract::{Acceptance, Contract, CounterSignature, Tier};
 use crate::digest::Digest;
@@ -27,7 +28,7 @@ pub enum DecidedBy {
     Rule,
 }
 
-/// A value that left, as the audit has it.
+/// A value that left, or what was said of one, as the audit has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServedField {
@@ -38,6 +39,9 @@ pub struct ServedField {
     /// The category in which the service had stored it; absent for fields of the member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// What was said of the field instead of its value, such as `age_over_18`; absent where the value left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
     /// What for, as the service said when it asked, or as the contract says of what is sent unasked or stored.
     pub purpose: String,
     /// How the contract hands it out.

@@ -181,6 +181,14 @@ impl Page {
     }
 }
 
+/// What people would read.
+#[cfg(test)]
+pub(crate) fn shown(what: &impl Show) -> String {
+    let mut page = Page::default();
+    what.show(&mut page);
+    page.text
+}
+
 /// A point in time for people, to the minute.
 pub(crate) fn minute(at: Timestamp) -> String {
     let text = at.to_string();

@@ -63,8 +63,14 @@ impl From<StatementReport> for View {
 
 impl Show for View {
     fn show(&self, page: &mut Page) {
-        let number = u64::try_from(self.served.len()).unwrap_or(u64::MAX);
-        page.line(format!("The statement holds: {} handed out to {}.", count(number, "value"), self.service_id));
+        let number =
+            |of: &dyn Fn(&&Served) -> bool| u64::try_from(self.served.iter().filter(of).count()).unwrap_or(u64::MAX);
+        let values = count(number(&|served| served.what.claim.is_none()), "value");
+        let also = match number(&|served| served.what.claim.is_some()) {
+            0 => String::new(),
+            claims => format!(", and {} proved", count(claims, "claim")),
+        };
+        page.line(format!("The statement holds: {values} handed out to {}{also}.", self.service_id));
         page.field("member", self.guid.to_string());
         page.field("vault", self.vault_fingerprint.to_string());
         if let Some(service) = &self.service_fingerprint {
@@ -98,7 +104,68 @@ fn row(served: &Served) -> [String; 5] {
         DecidedBy::Owner => "the member",
         DecidedBy::Rule => "a rule",
     };
-    let ServedField { field, category, contract_version, purpose, .. } = &served.what;
-    let field = category.as_ref().map_or_else(|| field.clone(), |category| format!("its own {category}/{field}"));
+    let ServedField { field, category, claim, contract_version, purpose, .. } = &served.what;
+    let field = match (category, claim) {
+        (Some(category), _) => format!("its own {category}/{field}"),
+        (None, Some(claim)) => format!("{field}, as {claim} only"),
+        (None, None) => field.clone(),
+    };
     [minute(served.at), field, contract_version.to_string(), decided.to_owned(), purpose.clone()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::shown;
+    use vettid_wire::base64::Base64Url;
+    use vettid_wire::contract::Tier;
+
+    fn served(claim: Option<&str>) -> Served {
+        let connection_id = ConnectionId::from_bytes([1; 16]);
+        let what = ServedField {
+            connection_id,
+            field: "date_of_birth".to_owned(),
+            category: None,
+            claim: claim.map(|claim| claim.parse().unwrap()),
+            purpose: "to sell you wine".to_owned(),
+            tier: Tier::Consent,
+            contract_hash: Base64Url::new([2; 32]),
+            contract_version: 1,
+            decided_by: DecidedBy::Owner,
+            request_id: None,
+        };
+        Served { at: Timestamp::default(), what }
+    }
+
+    fn accepted(version: u64, countersigned: Countersigned) -> Accepted {
+        let contract_hash = Base64Url::new([2; 32]).to_string();
+        Accepted { version, contract_hash, accepted_at: Timestamp::default(), optional_fields: vec![], countersigned }
+    }
+
+    #[test]
+    fn values_claims_and_who_signed_are_told_apart() {
+        let signed = [Countersigned::ByService, Countersigned::ByUnknownKey, Countersigned::No];
+        let view = View {
+            guid: MemberId::from_bytes([3; 16]),
+            vault_fingerprint: Fingerprint::from_bytes([4; 32]),
+            service_id: "demo-shop".parse().unwrap(),
+            service_fingerprint: None,
+            connection_id: ConnectionId::from_bytes([1; 16]),
+            made_at: Timestamp::default(),
+            contracts: (1..).zip(signed).map(|(version, by)| accepted(version, by)).collect(),
+            served: vec![served(None), served(Some("age_over_18"))],
+            vault_compared: true,
+        };
+        let text = shown(&view);
+        for line in [
+            "holds: 1 value handed out to demo-shop, and 1 claim proved.",
+            "version 1, 1970-01-01 00:00 UTC, signed by both\n",
+            "version 2, 1970-01-01 00:00 UTC, signed by the member; the counter-signature cannot be tied to the service\n",
+            "version 3, 1970-01-01 00:00 UTC, signed by the member\n",
+            "  date_of_birth  ",
+            "date_of_birth, as age_over_18 only",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
 }

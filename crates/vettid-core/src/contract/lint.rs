@@ -6,6 +6,7 @@ mod storage;
 use serde::Serialize;
 use std::collections::HashSet;
 use vettid_wire::agreement::is_visible;
+use vettid_wire::authorisation::DATE_OF_BIRTH;
 use vettid_wire::contract::{
     Access, Contract, ContractField, MAX_FIELDS, MAX_NOTIFICATIONS_PER_HOUR, Permission, Rate, Retention, Tier,
 };
@@ -212,9 +213,26 @@ fn whole(contract: &Contract, findings: &mut Findings) {
     if all.iter().all(|permission| contract.permissions.contains(permission)) {
         findings.warning(Fault::OverAsking, "/permissions", "it asks for every permission there is");
     }
+    of_permissions(contract, findings);
     of_notifications(contract, findings);
     of_rate(contract.rate, "/rate", findings);
     storage::lint(contract, findings);
+}
+
+/// What a permission is agreed to for, and cannot do.
+fn of_permissions(contract: &Contract, findings: &mut Findings) {
+    let place = |wanted| contract.permissions.iter().position(|permission| *permission == wanted);
+    if let Some(index) = place(Permission::Call) {
+        let said = "services cannot call their members: it asks for something that it cannot use";
+        findings.warning(Fault::OverAsking, &format!("/permissions/{index}"), said);
+    }
+    let is_provable =
+        |field: &ContractField| field.field == DATE_OF_BIRTH || field.retention == Retention::UntilRevoked;
+    if let Some(index) = place(Permission::RequestProof).filter(|_| !contract.fields.iter().any(is_provable)) {
+        let said = "nothing can be proved: an age needs the field date_of_birth, and any other field has to be kept as long as the record, \
+                    until_revoked";
+        findings.warning(Fault::Retention, &format!("/permissions/{index}"), said);
+    }
 }
 
 /// Messages need the permission and a number, and few of them in an hour.

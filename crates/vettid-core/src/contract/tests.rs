@@ -62,7 +62,7 @@ fn the_checks_come_in_one_order() {
     accepted.contract.rate = Rate { count: 2, per_seconds: 60 };
     let (mut buckets, mut spent) = (Buckets::default(), Spent::default());
     for _ in 0..2 {
-        act(now, &accepted, &mut buckets, None, Permission::RequestAuthentication).unwrap();
+        act(now, &accepted, &mut buckets, &accepted.contract_hash, Permission::RequestAuthentication).unwrap();
     }
     spent.0.insert("city".to_owned());
     let other = Base64Url::new([0; 32]);
@@ -85,7 +85,7 @@ fn the_checks_come_in_one_order() {
     ask(&accepted, &spent, &hash, "city", Some(Retention::Session));
     assert_eq!(steps.into_iter().map(Option::unwrap).collect::<Vec<_>>(), &Breach::ALL[..6]);
     // For other acts: current, rate, permission.
-    let acts = |buckets: &mut Buckets, quoted| act(now, &accepted, buckets, Some(quoted), Permission::Call);
+    let acts = |buckets: &mut Buckets, quoted| act(now, &accepted, buckets, quoted, Permission::Call);
     assert_eq!(acts(&mut buckets, &other), Err(Breach::NotCurrent));
     assert_eq!(acts(&mut buckets, &hash), Err(Breach::OverRate));
     assert_eq!(acts(&mut Buckets::default(), &hash), Err(Breach::NotPermitted));
@@ -152,6 +152,7 @@ fn what_is_handed_out_once_is_spent_by_being_served() {
 fn permissions() {
     let (accepted, mut buckets) = (accepted(), Buckets::default());
     let now = Timestamp::default();
-    assert_eq!(act(now, &accepted, &mut buckets, None, Permission::RequestAuthentication), Ok(()));
-    assert_eq!(act(now, &accepted, &mut buckets, None, Permission::Call), Err(Breach::NotPermitted));
+    let mut acts = |permission| act(now, &accepted, &mut buckets, &accepted.contract_hash, permission);
+    assert_eq!(acts(Permission::RequestAuthentication), Ok(()));
+    assert_eq!(acts(Permission::Call), Err(Breach::NotPermitted));
 }

@@ -18,6 +18,7 @@ fn challenge() -> AuthChallenge {
         request_id: RequestId::from_bytes([1; 16]),
         service_id: "demo-shop".parse().unwrap(),
         connection_id: ConnectionId::from_bytes([2; 16]),
+        contract_hash: Base64Url::new([5; 32]),
         origin: "https://shop.example".to_owned(),
         nonce: Base64Url::new([3; 32]),
         session_hash: Base64Url::new([4; 32]),

@@ -34,8 +34,8 @@ pub(crate) struct Terms {
 pub(crate) enum Act {
     /// To read a field, quoting the accepted contract or another one.
     Read { field: String, quotes_own: bool, retention: Option<Retention> },
-    /// Something that needs a permission.
-    Ask(Permission),
+    /// Something that needs a permission, quoting the accepted contract or another one.
+    Ask { permission: Permission, quotes_own: bool },
     /// A new version with a lower rate is accepted: that of the contract, or of this field.
     Lower { field: Option<String>, count_percent: u32, period_percent: u32 },
     /// To be sent a field unasked, because the member changed it.
@@ -261,7 +261,8 @@ impl Life {
 impl Act {
     fn random(terms: &Terms, rng: &mut StdRng) -> Self {
         if flip(rng, 5) {
-            return Self::Ask(PERMISSIONS[rng.random_range(0..PERMISSIONS.len())]);
+            let permission = PERMISSIONS[rng.random_range(0..PERMISSIONS.len())];
+            return Self::Ask { permission, quotes_own: !flip(rng, 8) };
         }
         if flip(rng, 4) {
             return Self::Message { quotes_own: !flip(rng, 8), is_known: flip(rng, 8) };

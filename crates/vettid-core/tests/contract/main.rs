@@ -56,7 +56,10 @@ fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
             assert!(store.bytes() <= quota_bytes, "{terms:#?} {life:#?}");
             decision
         }
-        Act::Ask(permission) => act(*now, &accepted, &mut buckets, None, *permission).map(|()| None),
+        Act::Ask { permission, quotes_own } => {
+            let quoted_hash = if *quotes_own { &accepted.contract_hash } else { &life::other_hash() };
+            act(*now, &accepted, &mut buckets, quoted_hash, *permission).map(|()| None)
+        }
     };
     life.acts.iter().map(decide).collect()
 }

@@ -103,7 +103,7 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
                     }
                 }
             }
-            Act::Message { quotes_own: false, .. } => Err(Breach::NotCurrent),
+            Act::Message { quotes_own: false, .. } | Act::Ask { quotes_own: false, .. } => Err(Breach::NotCurrent),
             Act::Message { is_known, .. } => {
                 let conforms = overall.conforms(contract.rate, now_ms);
                 let may_send = contract.permissions.contains(&Permission::SendMessages);
@@ -119,7 +119,7 @@ pub(crate) fn play(terms: &Terms, life: &Life) -> Vec<Decision> {
                     _ => Err(Breach::NotPermitted),
                 }
             }
-            Act::Ask(permission) => {
+            Act::Ask { permission, .. } => {
                 let conforms = overall.conforms(contract.rate, now_ms);
                 match (conforms, contract.permissions.contains(permission)) {
                     (false, _) => Err(Breach::OverRate),

@@ -77,6 +77,7 @@ fn draft(kind: &str) -> AuthorisationRequest {
         request_id: RequestId::from_bytes([7; 16]),
         service_id: "acme-bank".parse().unwrap(),
         connection_id: ConnectionId::from_bytes([8; 16]),
+        contract_hash: Some(Base64Url::new([9; 32])),
         expires_at: at(10).plus_ms(wanted.max_life_ms()),
         wanted,
         issued_at: at(10),

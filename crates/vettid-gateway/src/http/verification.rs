@@ -2,9 +2,11 @@
 
 use super::body::Body;
 use super::failure::{ApiFailure, unavailable};
-use crate::gateway::Gateway;
+use crate::gateway::{ClaimFailed, Gateway};
+use crate::registration::RegistrationError;
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -97,8 +99,21 @@ async fn show(State(gateway): State<Gateway>) -> Result<Json<Standing>, ApiFailu
 )]
 async fn claim(State(gateway): State<Gateway>, Body(asked): Body<Claim>) -> Result<Json<Claimed>, ApiFailure> {
     let record_name = asked.domain.record_name();
-    let claimed = gateway.claim_domain(asked.domain).await.map_err(|error| unavailable(&error))?;
+    let claimed = gateway.claim_domain(asked.domain).await.map_err(|error| failed(&error))?;
     Ok(Json(Claimed { record_name, found: claimed.found, standing: view(&gateway, claimed.standing) }))
+}
+
+/// What services refuse stays refused, however often it is asked.
+fn failed(error: &ClaimFailed) -> ApiFailure {
+    match error {
+        ClaimFailed::Services(RegistrationError::ClaimRefused(
+            status @ (StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+        )) => ApiFailure::unsound(format_args!(
+            "services refused the claim ({status}): is the clock of the gateway's machine right, and do its services know this \
+                 service?"
+        )),
+        error => unavailable(error),
+    }
 }
 
 fn view(gateway: &Gateway, standing: ServiceStanding) -> Standing {
@@ -107,4 +122,19 @@ fn view(gateway: &Gateway, standing: ServiceStanding) -> Standing {
     let certification =
         standing.certification.map(|Certification { reason, until, .. }| OperatorsWord { reason, until });
     Standing { level: standing.level, record_text: gateway.domain_record(), domain, certification }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_that_is_refused_is_no_fault_of_the_moment() {
+        let said = |status| failed(&ClaimFailed::Services(RegistrationError::ClaimRefused(status)));
+        let refused = said(StatusCode::UNAUTHORIZED);
+        assert!(matches!(&refused, ApiFailure::Unsound(said) if said.contains("401") && said.contains("clock")));
+        for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_FOUND] {
+            assert!(matches!(said(status), ApiFailure::Unavailable), "{status}");
+        }
+    }
 }

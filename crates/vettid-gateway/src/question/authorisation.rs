@@ -63,6 +63,7 @@ pub(super) fn request(
         request_id,
         service_id: asker.service_id.clone(),
         connection_id: asker.connection_id,
+        contract_hash: Some(asker.contract_hash.clone()),
         wanted: asked.wanted,
         issued_at: now,
         expires_at: now.plus_ms(life_ms),

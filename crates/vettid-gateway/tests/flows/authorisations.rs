@@ -30,7 +30,7 @@ pub(crate) fn payment() -> Value {
         "reference": "Rent"})
 }
 
-fn consent() -> Value {
+pub(crate) fn consent() -> Value {
     json!({"kind": "consent", "purpose": "to treat you", "what": ["ask the laboratory"]})
 }
 

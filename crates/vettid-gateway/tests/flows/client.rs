@@ -1,5 +1,6 @@
 //! The Rust client against a running gateway: each call once, and what it reads is what the gateway says.
 
+use crate::authorisations::{consent, payment};
 use crate::http::Program;
 use crate::openid::vault::Vault;
 use crate::publishing::until;
@@ -9,6 +10,7 @@ use crate::world::member::rng;
 use crate::world::receiver::{Received, Receiver};
 use crate::world::{PATIENCE, Running, World, eventually};
 use reqwest::header::HeaderMap;
+use serde_json::json;
 use vettid_crypto::authorisation::verify_record;
 use vettid_crypto::device::DeviceSigner;
 use vettid_gateway_client::{
@@ -23,6 +25,7 @@ use vettid_wire::base64::{Base64, Base64Url};
 use vettid_wire::connection::ConnectionState;
 use vettid_wire::contract::Retention;
 use vettid_wire::data::Keep;
+use vettid_wire::digest::Digest;
 use vettid_wire::inventory::KeyUse;
 use vettid_wire::login::LoginLevel;
 use vettid_wire::refusal::RefusalCode;
@@ -144,10 +147,20 @@ async fn requests_webhooks_and_keys_of_programs_by_the_client() {
 async fn the_client_wants_a_members_word_and_gets_the_record() {
     let (world, gateway, mut member, mut service) = connected().await;
     let (client, id) = (client(&world, &gateway), service.connection_id);
-    let payment = vettid_wire::json::from_value(crate::authorisations::payment()).unwrap();
     let (action, reference) = ("change of address".to_owned(), "17".to_owned());
     let transaction = Wanted::Transaction(Transaction { action, amount: None, payee: None, reference });
-    let cases = [(payment, "payment.request", Decision::Approve), (transaction, "transaction.request", Decision::Deny)];
+    let wanted = |value| vettid_wire::json::from_value(value).unwrap();
+    let document = json!({"kind": "document", "name": "lease.pdf", "sha256": Digest::from_bytes([9; 32]),
+        "media_type": "application/pdf", "size_bytes": 12_345});
+    let proof = json!({"kind": "proof", "claims": ["age_over_18"], "purpose": "to sell you wine",
+        "origin": "https://shop.example", "nonce": Base64Url::new([5; 32])});
+    let cases = [
+        (wanted(payment()), "payment.request", Decision::Approve),
+        (transaction, "transaction.request", Decision::Deny),
+        (wanted(consent()), "consent.request", Decision::Approve),
+        (wanted(document), "document.sign", Decision::Approve),
+        (wanted(proof), "identity.verify", Decision::Deny),
+    ];
     for (wanted, event, decision) in cases {
         let request = AuthorisationRequest { wanted: wanted.clone(), expires_in_ms: Some(60_000), wait_ms: WAIT_MS };
         let (answer, ()) = tokio::join!(client.request_authorisation(id, &request), async {
@@ -169,8 +182,15 @@ async fn the_client_wants_a_members_word_and_gets_the_record() {
     }
     let all = client.authorisations(id).await.unwrap();
     let records: Vec<_> = all.records.iter().map(|record| (record.kind.as_str(), record.decision)).collect();
-    assert_eq!(records, [("payment", Decision::Approve), ("transaction", Decision::Deny)]);
-    assert_eq!(all.requests.len(), 2);
+    let of_each = [
+        ("payment", Decision::Approve),
+        ("transaction", Decision::Deny),
+        ("consent", Decision::Approve),
+        ("document", Decision::Approve),
+        ("proof", Decision::Deny),
+    ];
+    assert_eq!(records, of_each);
+    assert_eq!(all.requests.len(), of_each.len());
     gateway.stop().await;
     world.shut().await;
 }

@@ -4,7 +4,9 @@
 use super::proof::is_kept_too_long;
 use super::read;
 use crate::connection::{self, Connection};
+use crate::contract::quoted_hash;
 use crate::failure::Failure;
+use crate::profile::sync;
 use crate::step::Step;
 use serde_json::Value;
 use vettid_core::contract::{self, AcceptedContract, Breach, Buckets};
@@ -61,8 +63,11 @@ pub fn admit(
     (accepted, buckets): (&AcceptedContract, &mut Buckets),
     (event_type, body): (&EventType, &Value),
 ) -> Result<Result<(), Unfit>, Failure> {
-    let admitted = contract::act(step.now, accepted, buckets, None, permission(event_type)).map_err(Unfit::from);
-    let request = match admitted.and_then(|()| read(connection, event_type, body).map_err(Unfit::from)) {
+    let quoted = quoted_hash(body).map_err(Unfit::from);
+    let admitted =
+        quoted.and_then(|quoted| Ok(contract::act(step.now, accepted, buckets, &quoted, permission(event_type))?));
+    let known = admitted.and_then(|()| Ok(sync::check_fresh(&step.draft, step.now, connection)?));
+    let request = match known.and_then(|()| Ok(read(connection, event_type, body)?)) {
         Ok(request) => request,
         Err(unfit) => return Ok(Err(unfit)),
     };

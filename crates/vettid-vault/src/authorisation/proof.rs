@@ -46,7 +46,7 @@ fn value(step: &Step<'_>, claim: &Claim, stored: Value) -> Result<Value, Refusal
     Ok(born.is_over(years, today).into())
 }
 
-/// Each field whose value is said is noted, as if the service had read it.
+/// Each claim is noted. A field whose value is said counts as read; that an age is reached is no value of the field.
 fn hand_out_values(
     step: &mut Step<'_>,
     connection: &Connection,
@@ -54,9 +54,11 @@ fn hand_out_values(
 ) -> Result<(), Failure> {
     let id = connection.connection_id;
     let accepted = connection::shared_contract(&step.draft, id)?.ok_or(Failure::Retry)?;
-    for claim in asked.claims.iter().filter(|claim| claim.years().is_none()) {
-        note_proved(step, connection, (claim.field(), &asked.purpose), request_id)?;
-        hand_out(step, id, &accepted, claim.field(), None)?;
+    for claim in &asked.claims {
+        note_proved(step, connection, (claim, &asked.purpose), request_id)?;
+        if claim.years().is_none() {
+            hand_out(step, id, &accepted, claim.field(), None)?;
+        }
     }
     Ok(())
 }

@@ -8,9 +8,11 @@ use crate::failure::Failure;
 use crate::peer::actor;
 use crate::step::Step;
 use serde_json::json;
+use vettid_core::contract::AcceptedContract;
 use vettid_core::statement::{VERSION, list_hash};
 use vettid_crypto::signature::{Context, sign_object};
 use vettid_wire::audit::Outcome;
+use vettid_wire::authorisation::Claim;
 use vettid_wire::base64::Base64;
 use vettid_wire::connection::PeerKind;
 use vettid_wire::contract::Tier;
@@ -29,41 +31,42 @@ pub fn note_served(
     decided_by: DecidedBy,
 ) -> Result<(), Failure> {
     let event_type = if request_id.is_some() { DataResponse::ROW.event_type() } else { DataSnapshot::ROW.event_type() };
-    note_value(step, connection, &event_type, named, (request_id, decided_by))
+    let Some(accepted) = connection::shared_contract(&step.draft, connection.connection_id)? else { return Ok(()) };
+    note(step, connection, &event_type, &of_field(connection, &accepted, named, (request_id, decided_by)))
 }
 
-/// A value leaves in a proof that the owner said yes to: to be called in the step in which that is signed.
+/// A claim leaves in a proof that the owner said yes to: to be called in the step in which that is signed.
 pub fn note_proved(
     step: &mut Step<'_>,
     connection: &Connection,
-    named: (&str, &str),
+    (claim, purpose): (&Claim, &str),
     request_id: RequestId,
 ) -> Result<(), Failure> {
-    let event_type = AuthorisationResponse::ROW.event_type();
-    note_value(step, connection, &event_type, named, (Some(request_id), DecidedBy::Owner))
+    let Some(accepted) = connection::shared_contract(&step.draft, connection.connection_id)? else { return Ok(()) };
+    let named = (claim.field(), purpose);
+    let mut served = of_field(connection, &accepted, named, (Some(request_id), DecidedBy::Owner));
+    served.claim = claim.years().is_some().then(|| claim.clone());
+    note(step, connection, &AuthorisationResponse::ROW.event_type(), &served)
 }
 
-fn note_value(
-    step: &mut Step<'_>,
+fn of_field(
     connection: &Connection,
-    event_type: &EventType,
+    accepted: &AcceptedContract,
     (field, purpose): (&str, &str),
     (request_id, decided_by): (Option<RequestId>, DecidedBy),
-) -> Result<(), Failure> {
-    let id = connection.connection_id;
-    let Some(accepted) = connection::shared_contract(&step.draft, id)? else { return Ok(()) };
-    let served = ServedField {
-        connection_id: id,
+) -> ServedField {
+    ServedField {
+        connection_id: connection.connection_id,
         field: field.to_owned(),
         category: None,
+        claim: None,
         purpose: purpose.to_owned(),
         tier: accepted.contract.field(field).map_or(Tier::Consent, |declared| declared.tier),
         contract_hash: accepted.contract_hash.clone(),
         contract_version: accepted.contract.contract_version,
         decided_by,
         request_id,
-    };
-    note(step, connection, event_type, &served)
+    }
 }
 
 /// A service reads back what it stored: to be called in the step in which its answer is sealed.
@@ -80,6 +83,7 @@ pub fn note_read_back(
         connection_id: id,
         field: name.to_owned(),
         category: Some(category.to_owned()),
+        claim: None,
         purpose: declared.map(|declared| declared.purpose.clone()).unwrap_or_default(),
         tier: Tier::OnDemand,
         contract_hash: accepted.contract_hash.clone(),

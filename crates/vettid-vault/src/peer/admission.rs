@@ -7,6 +7,7 @@ use crate::authorisation;
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::login;
+use crate::profile::sync;
 use crate::service::batch::{self, Decisions};
 use crate::service::message;
 use crate::step::Step;
@@ -142,9 +143,7 @@ fn under_contract(
         return Ok(grant.map(|_| tier).map_err(Refused::from));
     }
     if arrived.event_type == event::AuthChallenge::ROW.event_type() {
-        let admitted = contract::act(step.now, &accepted, buckets, None, Permission::RequestAuthentication);
-        let checked = |()| check_challenge(connection, &arrived.content.body).map_err(Refused::from);
-        let challenge = match admitted.map_err(Refused::from).and_then(checked) {
+        let challenge = match admit_login(step, connection, (&accepted, buckets), &arrived.content.body) {
             Ok(challenge) => challenge,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -174,6 +173,18 @@ fn under_contract(
             .map_err(Refused::from));
     }
     Ok(Err(RefusalCode::UnsupportedEvent.into()))
+}
+
+fn admit_login(
+    step: &Step<'_>,
+    connection: &Connection,
+    (accepted, buckets): (&AcceptedContract, &mut Buckets),
+    body: &Value,
+) -> Result<auth::AuthChallenge, Refused> {
+    let quoted_hash = crate::contract::quoted_hash(body)?;
+    contract::act(step.now, accepted, buckets, &quoted_hash, Permission::RequestAuthentication)?;
+    sync::check_fresh(&step.draft, step.now, connection)?;
+    Ok(check_challenge(connection, body)?)
 }
 
 /// A login request is signed by the service and names this very connection.

@@ -5,6 +5,7 @@ use super::{publish_again, signed, unsigned};
 use crate::connection::{self, Connection};
 use crate::failure::Failure;
 use crate::feed::Note;
+use crate::peer::MAX_SKEW_MS;
 use crate::projection::Draft;
 use crate::send;
 use crate::step::Step;
@@ -51,6 +52,14 @@ pub fn forget(draft: &mut Draft<'_>, id: ConnectionId) {
 pub fn is_stale(draft: &Draft<'_>, now: Timestamp, connection: &Connection) -> bool {
     let expired = connection.peer.as_ref().is_some_and(|peer| peer.profile.valid_until < now);
     connection.peer.is_some() && (expired || draft.has(&stale_key(connection.connection_id)))
+}
+
+/// Whether anything new may rest on what is known of the other side (spec 2.5.3): not once its profile or the record of its keys ran
+/// out, which the clocks of both sides may see apart, and not after it said something earlier again.
+pub fn check_fresh(draft: &Draft<'_>, now: Timestamp, connection: &Connection) -> Result<(), RefusalCode> {
+    let earliest = now.plus_ms(-MAX_SKEW_MS);
+    let is_certified = connection.peer.as_ref().is_some_and(|peer| earliest <= peer.profile.key_record.expires_at);
+    if is_certified && !is_stale(draft, earliest, connection) { Ok(()) } else { Err(RefusalCode::Unavailable) }
 }
 
 /// The profile that a handshake carries, noted as what this connection was told.

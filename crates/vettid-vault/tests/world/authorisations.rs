@@ -127,6 +127,43 @@ fn answers(town: &Town) -> usize {
     town.shop.got.iter().filter(|(name, ..)| name == "authorisation.response").count()
 }
 
+/// Nobody's word is wanted on the strength of a profile that the service itself went back behind.
+#[test]
+fn a_service_that_says_something_earlier_again_gets_no_word() {
+    let mut town = begun(220);
+    for (sequence, wanted) in [(2, "none"), (1, "unavailable"), (3, "none")] {
+        let profile = town.shop.profile_of(&town.shop.signing, "Shop", sequence, town.now);
+        send(&mut town, "profile.changed", json!({"profile": profile}));
+        let asked = consent(&town);
+        let (id, answer) = want(&mut town, &asked);
+        assert_eq!(code(&answer), wanted, "{sequence}");
+        if wanted == "none" {
+            approve(&mut town, id).unwrap();
+        }
+    }
+}
+
+/// What the member's word is wanted for is asked under the contract in force, which the request names.
+#[test]
+fn a_request_under_another_contract_is_refused() {
+    let mut town = begun(219);
+    for wanted in [payment("5.00"), consent(&town), document(), proof(&["age_over_18"])] {
+        let mut asked = |change: &dyn Fn(&mut Value)| {
+            let id = request_id(&mut town);
+            let mut body = town.shop.wants(&wanted, id, town.now);
+            change(&mut body);
+            let body = town.shop.signed(&body);
+            refused(&mut town, row(&wanted), body)
+        };
+        let mismatch = (RefusalCode::ContractMismatch, Severity::Notice, Some("contract_current".to_owned()));
+        assert_eq!(asked(&|body| body["contract_hash"] = json!(Base64Url::new([6; 32]))), mismatch, "{wanted}");
+        let unsaid = asked(&|body| {
+            body.as_object_mut().unwrap().remove("contract_hash");
+        });
+        assert_eq!(unsaid.0, RefusalCode::InvalidRequest, "{wanted}");
+    }
+}
+
 #[test]
 fn a_payment_needs_a_verified_connection_what_was_shown_and_the_password_each_time() {
     let mut town = begun(1);

@@ -1,5 +1,6 @@
 //! Logins: the link of the same device, browsers that become known, the number, and what a flood of requests meets.
 
+use crate::enforcement::refused;
 use crate::flows::{decide, request_id, send};
 use crate::town::{ALICE, DAY_MS, MINUTE_MS, Town};
 use rand::SeedableRng;
@@ -7,6 +8,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use vettid_crypto::device::DeviceSigner;
 use vettid_wire::base64::Base64Url;
+use vettid_wire::feed::Severity;
 use vettid_wire::id::{LoginId, RequestId};
 use vettid_wire::login::{BrowserList, LoginLink};
 use vettid_wire::refusal::RefusalCode;
@@ -104,6 +106,78 @@ fn a_yes_on_the_same_device_is_worth_nothing_without_its_code() {
     assert_eq!(browsers(&mut town), 1);
     assert_eq!(finish(&mut town, id, &code)["code"], "not_allowed", "a code counts once");
     town.check(ALICE);
+}
+
+/// A login names the contract that it is asked under, like every other request.
+#[test]
+fn a_login_under_another_contract_is_refused_before_anything_else_of_it() {
+    let mut town = Town::settled(64);
+    town.connect_shop();
+    let asked = |town: &mut Town, change: &dyn Fn(&mut Value)| {
+        let id = request_id(town);
+        let mut challenge = town.shop.challenge(id, town.now);
+        change(&mut challenge);
+        let challenge = town.shop.signed(&challenge);
+        refused(town, "auth.challenge", challenge)
+    };
+    let mismatch = (RefusalCode::ContractMismatch, Severity::Notice, Some("contract_current".to_owned()));
+    let other = |challenge: &mut Value| challenge["contract_hash"] = json!(Base64Url::new([6; 32]));
+    assert_eq!(asked(&mut town, &other), mismatch);
+    let unsaid = |challenge: &mut Value| {
+        challenge.as_object_mut().unwrap().remove("contract_hash");
+    };
+    assert_eq!(asked(&mut town, &unsaid).0, RefusalCode::InvalidRequest);
+}
+
+/// A profile that ran out, or that went back, is the ground of nothing new: what the service is asked by is its key.
+#[test]
+fn a_service_whose_profile_ran_out_logs_nobody_in() {
+    let mut town = Town::settled(65);
+    town.connect_shop();
+    let asked = |town: &mut Town| {
+        let id = request_id(town);
+        let challenge = town.shop.signed(&town.shop.challenge(id, town.now));
+        send(town, "auth.challenge", challenge)["code"].clone()
+    };
+    let says = |town: &mut Town, sequence, made_at| {
+        let profile = town.shop.profile_of(&town.shop.signing, "Shop", sequence, made_at);
+        send(town, "profile.changed", json!({"profile": profile}));
+    };
+    let end = town.now.plus_ms(MINUTE_MS);
+    says(&mut town, 2, end.plus_ms(-vettid_wire::profile::MAX_LIFE_MS));
+    town.now = end.plus_ms(MINUTE_MS);
+    assert_eq!(asked(&mut town), Value::Null, "clocks may be apart");
+    town.now = end.plus_ms(5 * MINUTE_MS);
+    town.tick();
+    town.run();
+    assert_eq!(asked(&mut town), "unavailable");
+    let now = town.now;
+    says(&mut town, 3, now);
+    assert_eq!(asked(&mut town), Value::Null);
+    says(&mut town, 2, now);
+    assert_eq!(asked(&mut town), "unavailable", "it says something earlier");
+}
+
+/// However late a link says that it ends: what was opened is over after ten minutes, and makes room.
+#[test]
+fn links_that_never_end_keep_nobody_out() {
+    let mut town = Town::settled(66);
+    town.connect_shop();
+    let opened = |town: &mut Town, number: u8| {
+        let long = LoginLink {
+            expires_at: town.now.plus_ms(400 * DAY_MS),
+            ..LoginLink::read(&link(town, LoginId::from_bytes([number; 16]))).unwrap()
+        };
+        let body = json!({"link": long.to_text().unwrap(), "other_device": false});
+        town.ask::<Value>(ALICE, "login.open", body).map(|_| ())
+    };
+    for number in 0..16 {
+        opened(&mut town, number).unwrap();
+    }
+    assert_eq!(opened(&mut town, 16), Err(RefusalCode::RateLimited));
+    town.now = town.now.plus_ms(11 * MINUTE_MS);
+    town.tick();
+    opened(&mut town, 16).unwrap();
 }
 
 #[test]

@@ -258,7 +258,7 @@ impl Shop {
     pub(crate) fn challenge(&self, request_id: RequestId, now: Timestamp) -> Value {
         let token = Base64Url::new([7; 32]);
         json!({"request_id": request_id, "service_id": self.service_id, "connection_id": self.connection_id.unwrap(),
-            "origin": "https://shop.example", "nonce": token, "session_hash": token,
+            "contract_hash": contract_hash(&self.contract).unwrap(), "origin": "https://shop.example", "nonce": token, "session_hash": token,
             "display": {"browser": "Firefox", "city": "Graz", "ip_prefix": "192.0.2"},
             "number": 42,
             "issued_at": now, "expires_at": now.plus_ms(110_000), "key_id": self.signing.key_id(), "signature": ""})
@@ -280,6 +280,7 @@ impl Shop {
             request_id,
             service_id: self.service_id.clone(),
             connection_id: self.connection_id.unwrap(),
+            contract_hash: Some(contract_hash(&self.contract).unwrap()),
             expires_at: now.plus_ms(wanted.max_life_ms()),
             wanted,
             issued_at: now,

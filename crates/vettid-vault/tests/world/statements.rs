@@ -85,10 +85,13 @@ fn check(report: &StatementReport) {
         ("size", 1, DecidedBy::Contract, false),
         ("email", 1, DecidedBy::Contract, true),
         ("licence", 1, DecidedBy::Owner, true),
+        ("date_of_birth", 1, DecidedBy::Owner, true),
         ("phone", 1, DecidedBy::Owner, true),
         ("size_2", 2, DecidedBy::Contract, true),
     ];
     assert_eq!(got, wanted);
+    let said: Vec<_> = report.served.iter().filter_map(|(_, served)| served.claim.as_ref()).collect();
+    assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>(), ["age_over_18"], "and no date");
     let signed: Vec<_> = report.contracts.iter().map(|checked| checked.countersigned).collect();
     assert_eq!(signed, [Countersigned::ByService, Countersigned::No]);
     assert!(report.contracts[0].kept.service_record.is_some());
@@ -118,7 +121,7 @@ fn no_line_can_be_changed_left_out_doubled_moved_or_borrowed() {
     let (mut town, id) = served(2);
     let text = statement(&mut town, id);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2 + 2 + 5);
+    assert_eq!(lines.len(), 2 + 2 + 6);
     let joined = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     for at in 0..lines.len() {
         let mut changed = lines.clone();

@@ -118,6 +118,7 @@ mod tests {
             request_id: RequestId::from_bytes([1; 16]),
             service_id: "acme-bank".parse().unwrap(),
             connection_id: ConnectionId::from_bytes([2; 16]),
+            contract_hash: None,
             wanted,
             issued_at: at(0),
             expires_at: at(1_000),

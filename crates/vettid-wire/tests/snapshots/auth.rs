@@ -21,6 +21,7 @@ fn challenge() -> AuthChallenge {
         request_id: value::request(),
         service_id: value::service(),
         connection_id: value::connection(),
+        contract_hash: value::bytes_url(32),
         origin: origin(),
         nonce: value::bytes_url(32),
         session_hash: value::bytes_url(32),

@@ -76,6 +76,7 @@ fn request(wanted: Wanted) -> AuthorisationRequest {
         request_id: value::request(),
         service_id: "demo-shop".parse().unwrap(),
         connection_id: value::connection(),
+        contract_hash: Some(value::bytes_url(32)),
         wanted,
         issued_at: value::at(0),
         expires_at: value::at(5),
@@ -178,7 +179,7 @@ pub(crate) fn samples() -> Samples {
     let kinds =
         [WantedKind::Payment, WantedKind::Transaction, WantedKind::Consent, WantedKind::Document, WantedKind::Proof];
     samples.cases("WantedKind", kinds);
-    samples.object("AuthorisationRequest", request(Wanted::Payment(payment())));
+    samples.object("AuthorisationRequest", request(Wanted::Payment(payment()))).optional(&["/contract_hash"]);
     samples.object("record::PairwiseCertificate", certificate());
     samples.object("record::AuthorisationAnswer", answer()).optional(&["/claims"]);
     samples.object("record::ConsentWithdrawal", withdrawal());
@@ -189,7 +190,11 @@ pub(crate) fn samples() -> Samples {
         answer: answer(),
         withdrawal: Some(withdrawal()),
     };
-    samples.object("record::AuthorisationRecord", record).optional(&["/withdrawal", "/answer/claims"]);
+    samples.object("record::AuthorisationRecord", record).optional(&[
+        "/withdrawal",
+        "/answer/claims",
+        "/request/contract_hash",
+    ]);
     samples.object("AuthorisationView", view()).optional(&["/document", "/needs"]);
     samples.object("PermitRequest", PermitRequest { request_id: value::request(), shown: value::digest() });
     samples.object("RequestPermitted", RequestPermitted { request_id: value::request(), until: value::at(5) });

@@ -61,6 +61,7 @@ pub(crate) fn samples() -> Samples {
         connection_id: value::connection(),
         field: "address".to_owned(),
         category: None,
+        claim: Some("age_over_18".parse().unwrap()),
         purpose: "To deliver order 1042".to_owned(),
         tier: Tier::OnDemand,
         contract_hash: value::bytes_url(32),
@@ -75,7 +76,7 @@ pub(crate) fn samples() -> Samples {
         decided_by: DecidedBy::Contract,
         ..served
     };
-    samples.object("ServedField", read_back).optional(&["/category", "/request_id"]);
+    samples.object("ServedField", read_back).optional(&["/category", "/claim", "/request_id"]);
     samples.object("AskStatement", AskStatement { connection_id: value::connection(), part: 0 });
     samples.object("StatementHead", head());
     samples.object("KeptContract", kept()).optional(&[

@@ -197,7 +197,9 @@ fn refused(code: RefusalCode) -> &'static str {
         }
         RefusalCode::ContractFrozen => "decide about the new version first: vettid app contract show SERVICE",
         RefusalCode::RateLimited => "wait a minute, then try again",
-        RefusalCode::Expired => "check the clock of this machine, then try again",
+        RefusalCode::Expired => {
+            "it is over: ask for a new one (and check the clock of this machine if that is new, too)"
+        }
         RefusalCode::Spent => "the service has had it; look: vettid app feed list",
         RefusalCode::RetentionTooLong => {
             "the service wants to keep it longer than its contract says: look at the contract"

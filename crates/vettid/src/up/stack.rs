@@ -247,7 +247,7 @@ fn gateway_config(example: &Example, services: &Value, port: u16) -> Result<Stri
     file.insert("version".into(), 1.into());
     file.insert("name".into(), example.title.into());
     file.insert("origins".into(), vec![example.origin].into());
-    file.insert("category".into(), "shop".into());
+    file.insert("category".into(), example.name.into());
     file.insert("contract".into(), "contract.json".into());
     file.insert("state".into(), "state".into());
     file.insert("key_file".into(), "state.key".into());

@@ -106,6 +106,7 @@ fn what_members_will_not_like_is_a_warning() {
     assert_eq!(warning(|c| c.fields[0].purpose = "delivery".into()), (Fault::Short, "/fields/0/purpose".into()));
     let critical = |tier| {
         move |c: &mut Contract| {
+            c.permissions.clear();
             c.fields[1].field = "passport_number".into();
             c.fields[1].tier = tier;
         }
@@ -124,10 +125,27 @@ fn what_members_will_not_like_is_a_warning() {
     );
     let many = |c: &mut Contract| {
         let field = c.fields[2].clone();
+        c.permissions.clear();
         c.fields =
             (0..9).map(|n| ContractField { field: format!("f{n}"), tier: Tier::Required, ..field.clone() }).collect();
     };
     assert_eq!(warning(many), (Fault::OverAsking, "/fields".into()));
+}
+
+#[test]
+fn permissions_that_can_do_nothing_are_warned_of() {
+    let with = |permission| move |c: &mut Contract| c.permissions = vec![permission];
+    assert_eq!(warning(with(Permission::Call)), (Fault::OverAsking, "/permissions/0".into()));
+    let without_a_birthday = |c: &mut Contract| {
+        with(Permission::RequestProof)(c);
+        c.fields.retain(|field| field.field != DATE_OF_BIRTH);
+    };
+    assert_eq!(warning(without_a_birthday), (Fault::Retention, "/permissions/0".into()));
+    let mut kept = contract();
+    without_a_birthday(&mut kept);
+    kept.fields[0].retention = Retention::UntilRevoked;
+    let about_it = |finding: &Finding| finding.place.starts_with("/permissions");
+    assert!(!lint(&kept).iter().any(about_it));
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn key_id() -> String {
 
 fn body() -> Value {
     json!({
-        "request_id": REQUEST, "service_id": "demo-shop", "connection_id": BOB, "origin": "https://shop.example",
+        "request_id": REQUEST, "service_id": "demo-shop", "connection_id": BOB,
+        "contract_hash": Base64Url::new([5; 32]), "origin": "https://shop.example",
         "nonce": Base64Url::new([1; 32]), "session_hash": Base64Url::new([2; 32]),
         "display": {"browser": "Firefox on Linux", "city": "Zürich", "ip_prefix": "192.0.2"},
         "issued_at": at(-1000), "expires_at": at(119_000), "key_id": key_id(), "signature": Base64::new([3; 64]),
